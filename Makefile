@@ -1,0 +1,56 @@
+# Set-up needs Python 3.11 or newer with venv, and either Docker or Java 17 with Maven.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+KAFKA := $(BIN)/python -m infra.kafka.local
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test check format bench lock clean
+
+help: ## Show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make the environment in .venv (every other target does it by itself)
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "pivotwatch needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 3; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) \
+		|| { rm -rf $(VENV); echo "Python has no venv: apt-get install python3-venv" >&2; exit 3; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## A local Kafka, the workers and a simulated launch with a hidden campaign
+	$(KAFKA) run -- $(BIN)/pivotwatch demo
+
+test: $(STAMP) ## Every test, doctests too, against a real broker
+	$(BIN)/python -m pytest --doctest-modules models streams tests
+
+check: $(STAMP) ## Format, lint, types and the fast tests, under a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy models streams infra
+	$(BIN)/python -m pytest --quiet --doctest-modules -m "not kafka and not chaos and not browser and not slow" \
+		models streams tests
+
+format: $(STAMP) ## Put the code in the form that check wants
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+
+bench: $(STAMP) ## Measure throughput and latency against a real broker
+	$(KAFKA) run -- $(BIN)/python -m tests.bench
+
+lock: ## Write the lock files anew from pyproject.toml (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" pyproject.toml --output-file requirements.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --constraint requirements.txt --extra dev pyproject.toml \
+		--output-file requirements-dev.txt
+
+clean: ## Remove the environment and everything that was built
+	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	find models streams infra tests -name __pycache__ -type d -prune -exec rm -rf {} +
