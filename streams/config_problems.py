@@ -1,0 +1,131 @@
+"""Mistakes in a configuration, told so that they can be mended.
+
+Each is one line: where the value came from, the key, what was given, what is expected.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from streams.errors import OutOfReach, WrongUse
+
+ENV_PREFIX = "PIVOTWATCH_"
+
+_EXPECTED = {
+    "int_parsing": "a whole number",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_parsing": "a number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "a text",
+    "list_type": "a list",
+    "tuple_type": "a list of texts",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "greater_than": "a number greater than {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "a number less than {lt}",
+    "less_than_equal": "at most {le}",
+    "literal_error": "one of {expected}",
+}
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Parse the configuration file."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OutOfReach(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WrongUse(f"{path}: not a TOML file: {error}") from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant.
+
+    Examples
+    --------
+    >>> nearest("min_member", ["min_events", "min_members", "theta"])
+    'min_members'
+    >>> nearest("colour", ["min_events", "theta"])
+    """
+    found = difflib.get_close_matches(name.lower().replace("-", "_"), list(known), n=1)
+    return found[0] if found else None
+
+
+def unknown_in_environment(known: Iterable[str]) -> list[tuple[str, str | None]]:
+    """Variables with our prefix that no key reads, each with the key that was probably meant."""
+    keys = set(known)
+    names = (name for name in sorted(os.environ) if name.upper().startswith(ENV_PREFIX))
+    bare = ((name, name[len(ENV_PREFIX) :].lower()) for name in names)
+    return [(name, nearest(key, keys)) for name, key in bare if key.split("__")[0] not in keys]
+
+
+def describe(
+    error: ValidationError, known: Mapping[str, Iterable[str]], flags: Mapping[str, Any], path: Path | None
+) -> list[str]:
+    """One line per mistake.
+
+    Parameters
+    ----------
+    error
+        What pydantic found.
+    known
+        Every key, with the keys of its table (empty for a plain key).
+    flags
+        What the command line gave.
+    path
+        The configuration file.
+    """
+    return [_line(detail, known, flags, path) for detail in error.errors(include_url=False)]
+
+
+def _line(
+    detail: ErrorDetails, known: Mapping[str, Iterable[str]], flags: Mapping[str, Any], path: Path | None
+) -> str:
+    location = [str(part) for part in detail["loc"]]
+    if not location:
+        # A rule between keys names its key itself.
+        return detail["msg"].removeprefix("Value error, ")
+    # Only keys of tables and places in lists follow the key; pydantic's own labels say nothing.
+    key = ".".join(location)
+    where = _source(location, flags, path)
+    if detail["type"] == "extra_forbidden":
+        meant = nearest(location[-1], known[location[0]] if len(location) > 1 else known)
+        return f"{where}: {key}: no such key" + (f"; did you mean {meant}?" if meant else "")
+    return f"{where}: {key} = {_shown(location, detail)}: expected {_expected(detail)}"
+
+
+def _source(location: list[str], flags: Mapping[str, Any], path: Path | None) -> str:
+    if location[0] in flags:
+        return f"--{location[0].replace('_', '-')}"
+    variables = {name.upper(): name for name in os.environ}
+    for depth in range(len(location), 0, -1):
+        name = variables.get(ENV_PREFIX + "__".join(location[:depth]).upper())
+        if name is not None:
+            return name
+    return str(path) if path else "configuration"
+
+
+def _shown(location: list[str], detail: ErrorDetails) -> str:
+    """The value as given; never a secret."""
+    if "password" in location[-1]:
+        return "(hidden)"
+    text = repr(detail["input"])
+    return text if len(text) <= 60 else text[:57] + "…"
+
+
+def _expected(detail: ErrorDetails) -> str:
+    text = _EXPECTED.get(detail["type"])
+    if text is not None:
+        return text.format_map(detail.get("ctx", {}))
+    return detail["msg"].removeprefix("Value error, ").removeprefix("expected ")
