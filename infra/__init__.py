@@ -1,0 +1,1 @@
+"""What runs pivotwatch: local Kafka, containers, clusters and their monitoring."""

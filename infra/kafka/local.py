@@ -1,0 +1,583 @@
+"""One Kafka broker on 127.0.0.1: for the demo, the tests, the benchmark, and by hand.
+
+``python -m infra.kafka.local up | down | status | run -- COMMAND …``
+
+Where it comes from, in this order: an address in the environment (``PIVOTWATCH_BROKERS``;
+then nothing is started), Docker with compose where a daemon answers, else Java and Maven.
+Exit status: 0 fine, 1 nothing runs (``status``), 2 wrong use, 3 no broker to be had; ``run``
+gives the exit status of its command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from infra.kafka import java, supervisor
+from infra.kafka.java import Unavailable
+
+__all__ = ["BROKERS", "BrokerError", "LocalKafka", "Unavailable", "broker_address", "main"]
+
+BROKERS = "PIVOTWATCH_BROKERS"
+COMPOSE = Path(__file__).with_name("compose.yaml")
+
+Provider = Literal["auto", "java", "docker"]
+
+
+class BrokerError(Exception):
+    """The broker could not be started, stopped or killed."""
+
+
+class LocalKafka:
+    """A Kafka broker of one's own, on 127.0.0.1.
+
+    A supervisor process stands between this object and the broker. It ends the broker and
+    removes temporary data when the object is closed, and also when this process ends in any
+    other way, ``kill -9`` included.
+
+    Parameters
+    ----------
+    port
+        Port of 127.0.0.1 to serve on; None takes a free one. It stays the same for the life
+        of the object.
+    data_dir
+        Folder for the broker's data, kept when the object is closed; None takes a temporary
+        one, removed then. Java only.
+    settings
+        Further server properties; they win over ours. ``{port}``, ``{controller_port}`` and
+        ``{data}`` in a value are replaced (with Java).
+    provider
+        ``"java"``, ``"docker"``, or ``"auto"``: Docker where a daemon answers, else Java
+        (always Java with ``data_dir``).
+    heap
+        Upper bound of the Java heap.
+
+    Attributes
+    ----------
+    pid : int or None
+        Process id of the broker while it runs in Java; SIGSTOP and SIGCONT may be sent to it.
+    log_file : Path or None
+        The broker's log, in its data folder (with Java).
+
+    Examples
+    --------
+    ::
+
+        with LocalKafka() as kafka:
+            produce(kafka.address)
+            kafka.kill()  # as kill -9 does; the data stay
+            kafka.start()  # the same port, the same records
+
+    Methods block; use ``asyncio.to_thread`` in a coroutine.
+    """
+
+    def __init__(
+        self,
+        *,
+        port: int | None = None,
+        data_dir: str | os.PathLike[str] | None = None,
+        settings: Mapping[str, str] | None = None,
+        provider: Provider = "auto",
+        heap: str = "512m",
+    ) -> None:
+        self._wish: dict[str, Any] = {
+            "port": port,
+            "data": None if data_dir is None else os.path.abspath(data_dir),
+            "settings": dict(settings or {}),
+            "heap": heap,
+            "compose": str(COMPOSE),
+        }
+        if provider == "docker" and data_dir is not None:
+            raise ValueError("data_dir is for Java; in a container the data live with the container")
+        self._provider: Provider = "java" if data_dir is not None else provider
+        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._keep: tuple[int, ...] = ()  # file descriptors for the supervisor to inherit
+        self._up: dict[str, Any] = {}
+        self._running = False
+
+    @property
+    def address(self) -> str:
+        """``127.0.0.1:PORT``, known from the first start on."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        """The port that clients use, known from the first start on."""
+        if not self._up:
+            raise BrokerError("the broker has not been started")
+        return int(self._up["port"])
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the broker while it runs in Java."""
+        return self._up.get("pid") if self._running else None
+
+    @property
+    def data_dir(self) -> Path | None:
+        """Folder of the broker's data, with Java."""
+        return Path(self._up["data"]) if self._up.get("data") else None
+
+    @property
+    def log_file(self) -> Path | None:
+        """The broker's log, with Java."""
+        return Path(self._up["log"]) if self._up.get("log") else None
+
+    @property
+    def running(self) -> bool:
+        """Is the broker there? (In a container: was it started, and not stopped or killed since?)"""
+        return self._running and self._ask("poll")["returncode"] is None
+
+    def start(self, timeout: float = 120.0) -> str:
+        """Start the broker, again or for the first time, and wait until it serves.
+
+        Returns
+        -------
+        str
+            The address.
+
+        Raises
+        ------
+        Unavailable
+            When neither Docker nor Java with Maven is there.
+        BrokerError
+            When the broker does not come up; the text has the end of its log.
+        """
+        if self.running:
+            return self.address
+        self._running = False
+        deadline = time.monotonic() + timeout
+        if self._supervisor is None:
+            self._supervise()
+        for attempts_left in (2, 1, 0):
+            self._up = self._ask("start")
+            if self._wait_until_up(deadline, last=attempts_left == 0):
+                break
+        self._running = True
+        return self.address
+
+    def stop(self) -> None:
+        """End the broker as SIGTERM does and wait until it is gone; the data stay."""
+        if self._running:
+            self._running = False
+            self._ask("stop")
+
+    def kill(self) -> None:
+        """End the broker as ``kill -9`` does and wait until it is gone; the data stay."""
+        if self._running:
+            self._running = False
+            self._ask("kill")
+
+    def close(self) -> None:
+        """End the broker and its supervisor and remove temporary data. Can be called again."""
+        process, self._supervisor = self._supervisor, None
+        self._running = False
+        if process is None:
+            return
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()
+        process.stdout.close()
+        try:
+            process.wait(90)
+        except subprocess.TimeoutExpired:
+            raise BrokerError("the supervisor of the local Kafka does not end") from None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _supervise(self) -> None:
+        provider = self._provider
+        if provider == "auto":
+            provider = "docker" if docker_answers() else "java"
+        if provider == "java":
+            path, jars = java.require()
+            self._wish.update(java=path, jars=str(jars))
+        self._wish["provider"] = provider
+        # -I: nothing but the standard library; a session of its own: Ctrl-C is for the caller.
+        self._supervisor = subprocess.Popen(
+            [sys.executable, "-I", supervisor.__file__, json.dumps(self._wish), str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=self._keep,
+        )
+
+    def _ask(self, do: str, **more: Any) -> dict[str, Any]:
+        process = self._supervisor
+        if process is None:
+            raise BrokerError("the local Kafka is closed")
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps({"do": do, **more}).encode() + b"\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+        except BrokenPipeError:
+            line = b""
+        if not line:
+            raise BrokerError("the supervisor of the local Kafka has ended")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise BrokerError(answer["error"])
+        return answer
+
+    def _wait_until_up(self, deadline: float, *, last: bool) -> bool:
+        """True when the broker serves; False when it lost its port to somebody and may try again."""
+        if self._up["log"] is None:  # compose has waited
+            return True
+        log = Path(self._up["log"])
+        while True:
+            with log.open("rb") as file:
+                file.seek(self._up["log_from"])
+                text = file.read()
+            if b"Kafka Server started" in text and connects(self._up["port"]):
+                return True
+            if (code := self._ask("poll")["returncode"]) is not None:
+                if b"Address already in use" in text and self._wish["port"] is None and not last:
+                    return False
+                raise BrokerError(f"Kafka ended with exit status {code}:\n{supervisor.tail(log)}")
+            if time.monotonic() > deadline:
+                self._ask("kill")
+                raise BrokerError(f"Kafka did not start in time:\n{supervisor.tail(log)}")
+            time.sleep(0.05)
+
+    # What `up` needs: a broker that stays.
+
+    def _detach(self, state: Path) -> None:
+        content = {
+            "address": self.address,
+            "pid": self.pid,
+            "data": self._up["data"],
+            "log": self._up["log"],
+            "temporary": self._wish["data"] is None,
+        }
+        self._ask("detach", state=str(state), content=content)
+        assert self._supervisor is not None
+        self._supervisor.returncode = 0  # it is nobody's child from here on
+        self._supervisor = None
+
+
+def connects(port: int) -> bool:
+    """Does something accept connections on this port of 127.0.0.1?"""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def docker_answers() -> bool:
+    """Is there a Docker daemon, and compose to talk to it?"""
+    if shutil.which("docker") is None:
+        return False
+    try:
+        return all(
+            subprocess.run(command, capture_output=True, timeout=20, check=False).returncode == 0
+            for command in (["docker", "info"], ["docker", "compose", "version"])
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+@contextlib.contextmanager
+def broker_address(**wishes: Any) -> Iterator[str]:
+    """Yield the address of a broker: the one in the environment, else one that is started for it.
+
+    Parameters
+    ----------
+    **wishes
+        Passed to `LocalKafka`.
+
+    Examples
+    --------
+    >>> os.environ["PIVOTWATCH_BROKERS"] = "kafka.example:9092"
+    >>> with broker_address() as address:
+    ...     address
+    'kafka.example:9092'
+    >>> del os.environ["PIVOTWATCH_BROKERS"]
+    """
+    if given := os.environ.get(BROKERS):
+        yield given
+        return
+    with LocalKafka(**wishes) as kafka:
+        yield kafka.address
+
+
+# The command line.
+
+
+def state_folder() -> Path:
+    """Where ``up`` notes what it started: ``$XDG_RUNTIME_DIR/pivotwatch``, else the cache."""
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / "pivotwatch" if runtime else java.cache_folder()
+
+
+def state_file() -> Path:
+    """The note about the broker that ``up`` left running."""
+    return state_folder() / "local-kafka.json"
+
+
+@contextlib.contextmanager
+def life_lock() -> Iterator[int | None]:
+    """Yield the descriptor of the lock that lives as long as the broker, None while it is held.
+
+    The supervisor inherits it, so it tells a live broker from a note left by a dead one.
+    """
+    state_folder().mkdir(parents=True, exist_ok=True)
+    with (state_folder() / "local-kafka.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+        else:
+            yield file.fileno()
+
+
+def read_state() -> dict[str, Any] | None:
+    """What ``up`` noted, or None."""
+    try:
+        state: dict[str, Any] = json.loads(state_file().read_text())
+    except FileNotFoundError:
+        return None
+    return state
+
+
+def up(wishes: Mapping[str, Any]) -> int:
+    """Start a broker that stays until ``down``, or find the one that is there; print its address."""
+    if given := os.environ.get(BROKERS):
+        note(f"{BROKERS} is set, nothing was started")
+        print(given)
+        return 0
+    with life_lock() as descriptor:
+        if descriptor is not None:
+            sweep()
+            kafka = LocalKafka(**wishes)
+            kafka._keep = (descriptor,)
+            try:
+                address = kafka.start()
+                kafka._detach(state_file())
+            finally:
+                kafka.close()
+            print(address)
+            return 0
+    state = wait_for_state()
+    if state is None:
+        note("another `up` is under way, but does not come to an end")
+        return 3
+    note("already running")
+    print(state["address"])
+    return 0
+
+
+def down() -> int:
+    """End the broker that ``up`` started and wait until nothing of it is left."""
+    with life_lock() as descriptor:
+        if descriptor is not None:
+            note("what was left of a broker is removed" if sweep() else "nothing was running")
+            return 0
+    state = wait_for_state()
+    if state is not None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(state["supervisor"], signal.SIGTERM)
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        with life_lock() as descriptor:
+            if descriptor is not None:
+                sweep()
+                note("stopped")
+                return 0
+        time.sleep(0.05)
+    note("the broker does not end")
+    return 1
+
+
+def status(*, as_json: bool) -> int:
+    """Print the address of the broker that runs."""
+    if given := os.environ.get(BROKERS):
+        note(f"{BROKERS} is set")
+        print(json.dumps({"address": given, "pid": None, "data": None, "log": None}) if as_json else given)
+        return 0
+    with life_lock() as descriptor:
+        running = descriptor is None
+    state = read_state()
+    if running and state is not None:
+        print(json.dumps(state) if as_json else state["address"])
+        return 0
+    if running:
+        note("starting")
+    elif state is not None:
+        note("not running; a broker died and left its data (`down` removes them)")
+    else:
+        note("not running")
+    return 1
+
+
+def run(command: Sequence[str], wishes: Mapping[str, Any]) -> int:
+    """Run a command with a broker at its side; give back its exit status."""
+    with broker_address(**wishes) as address:
+        note(f"{BROKERS}={address}")
+        try:
+            process = subprocess.Popen(command, env={**os.environ, BROKERS: address})
+        except OSError as error:
+            note(f"{command[0]}: {error.strerror}")
+            return 127
+
+        def forward(number: int, frame: object) -> None:
+            with contextlib.suppress(ProcessLookupError):
+                process.send_signal(number)
+
+        before = {
+            # The terminal sends Ctrl-C to the command as well.
+            signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+            signal.SIGTERM: signal.signal(signal.SIGTERM, forward),
+        }
+        try:
+            code = process.wait()
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+    return code if code >= 0 else 128 - code
+
+
+def wait_for_state(timeout: float = 120.0) -> dict[str, Any] | None:
+    """What ``up`` noted, once it has; None when it ended without, or takes too long."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        state = read_state()
+        if state is not None:
+            return state
+        with life_lock() as descriptor:
+            if descriptor is not None:
+                return None
+        time.sleep(0.05)
+    return None
+
+
+def sweep() -> bool:
+    """Remove what a broker left whose supervisor was killed. The life lock must be held."""
+    state = read_state()
+    if state is None:
+        return False
+    data = state["data"]
+    if data and state["pid"] and data in command_line(state["pid"]):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(state["pid"], signal.SIGKILL)
+    temporary = Path(tempfile.gettempdir()) / supervisor.TEMPORARY
+    if data and state["temporary"] and data.startswith(str(temporary)):
+        shutil.rmtree(data, ignore_errors=True)
+    state_file().unlink(missing_ok=True)
+    return True
+
+
+def command_line(pid: int) -> str:
+    """Command line of a process, empty when there is none."""
+    done = subprocess.run(
+        ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    return done.stdout
+
+
+def note(text: str) -> None:
+    """Say something on standard error."""
+    print(f"local kafka: {text}", file=sys.stderr)
+
+
+def pair(text: str) -> tuple[str, str]:
+    """Split ``key=value``.
+
+    Examples
+    --------
+    >>> pair("message.max.bytes=2000000")
+    ('message.max.bytes', '2000000')
+    """
+    key, sign, value = text.partition("=")
+    if not key or not sign:
+        raise argparse.ArgumentTypeError(f"{text!r} is not key=value")
+    return key, value
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line of this module."""
+    wishes = argparse.ArgumentParser(add_help=False)
+    wishes.add_argument("--port", type=int, help="port of 127.0.0.1 (default: a free one)")
+    wishes.add_argument("--data", metavar="FOLDER", help="keep the data here (default: temporary; Java only)")
+    wishes.add_argument("--heap", default="512m", help="upper bound of the Java heap (default: %(default)s)")
+    wishes.add_argument(
+        "--with", dest="provider", choices=["auto", "java", "docker"], default="auto", help="where it runs"
+    )
+    wishes.add_argument(
+        *("--set", "-s"),
+        dest="settings",
+        metavar="KEY=VALUE",
+        type=pair,
+        action="append",
+        default=[],
+        help="a further server property; {port}, {controller_port} and {data} in it are replaced (Java)",
+    )
+    whole = argparse.ArgumentParser(
+        prog="python -m infra.kafka.local",
+        description=f"One Kafka broker on 127.0.0.1. An address in {BROKERS} wins: nothing is started then.",
+    )
+    verbs = whole.add_subparsers(dest="verb", required=True, metavar="up | down | status | run")
+    verbs.add_parser("up", parents=[wishes], help="start a broker that stays, print its address")
+    verbs.add_parser("down", help="end it and remove its data")
+    shown = verbs.add_parser("status", help="print its address; exit status 1 when nothing runs")
+    shown.add_argument("--json", action="store_true", help="address, process ids and paths as JSON")
+    beside = verbs.add_parser("run", parents=[wishes], help="run a command with a broker at its side")
+    beside.add_argument("command", nargs="+", metavar="COMMAND", help=f"-- COMMAND …; it gets {BROKERS}")
+    return whole
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; return the exit status."""
+    chosen = parser().parse_args(arguments)
+    try:
+        if chosen.verb == "down":
+            return down()
+        if chosen.verb == "status":
+            return status(as_json=chosen.json)
+        wishes = {
+            "port": chosen.port,
+            "data_dir": chosen.data,
+            "heap": chosen.heap,
+            "provider": chosen.provider,
+            "settings": dict(chosen.settings),
+        }
+        return up(wishes) if chosen.verb == "up" else run(chosen.command, wishes)
+    except ValueError as error:
+        note(str(error))
+        return 2
+    except (Unavailable, BrokerError) as error:
+        note(str(error))
+        return 3
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
