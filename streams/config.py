@@ -1,14 +1,16 @@
 """The configuration: one TOML file, every key also from the environment, flags win.
 
 ``min_members`` in the file is ``PIVOTWATCH_MIN_MEMBERS`` in the environment and
-``--min-members`` where a command has that flag; a key of a table is joined with two
-underscores (``PIVOTWATCH_TOPICS__REQUESTS``). Secrets belong into the environment or into
-files that a ``…_file`` key names. `load` turns every mistake into one line that names the
-key, where the value came from, what was given and what is expected.
+``--set min_members=8`` on the command line; a key of a table is joined with two underscores
+(``PIVOTWATCH_TOPICS__REQUESTS``). Secrets belong into the environment or into files that a
+``…_file`` key names. `load` turns every mistake into one line that names the key, where the
+value came from, what was given and what is expected.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from collections.abc import Mapping
 from functools import cached_property
@@ -173,6 +175,19 @@ class Config(BaseSettings):
     def app_id(self, role: str) -> str:
         """The Faust app id of a role: also its consumer group and the start of its changelogs."""
         return f"{self.app_prefix}-{role}"
+
+    def environment(self) -> dict[str, str]:
+        """Our own environment with this configuration in it, and no other: for a child process."""
+        written = {
+            name: value for name, value in os.environ.items() if not name.upper().startswith(ENV_PREFIX)
+        }
+        for key, value in self.model_dump(mode="json").items():
+            if value is not None:
+                text = ",".join(value) if isinstance(value, list) else value
+                written[ENV_PREFIX + key.upper()] = text if isinstance(text, str) else json.dumps(text)
+        if self.sasl_password is not None:
+            written[ENV_PREFIX + "SASL_PASSWORD"] = self.sasl_password.get_secret_value()
+        return written
 
     def password(self) -> str | None:
         """The SASL password, from the environment or from the file that holds it."""

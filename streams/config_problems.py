@@ -107,7 +107,7 @@ def _line(
 
 def _source(location: list[str], flags: Mapping[str, Any], path: Path | None) -> str:
     if location[0] in flags:
-        return f"--{location[0].replace('_', '-')}"
+        return "command line"
     variables = {name.upper(): name for name in os.environ}
     for depth in range(len(location), 0, -1):
         name = variables.get(ENV_PREFIX + "__".join(location[:depth]).upper())

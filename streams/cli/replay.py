@@ -1,0 +1,148 @@
+"""``pivotwatch replay``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+import click
+import orjson
+
+from streams.alerts import parse_alert
+from streams.cli.options import json_option, note, print_json, with_config
+from streams.cli.progress import progress
+from streams.config import Config
+from streams.errors import OutOfReach
+from streams.files import Lines, read_json_array
+from streams.steps.contract import Output
+
+REASON_HEADER = "pivotwatch.errors.class"
+
+
+@click.command(short_help="Find campaigns in event files, without Kafka.")
+@click.argument("events", nargs=-1, required=True, metavar="EVENTS…")
+@click.option(
+    "--releases", metavar="FILE", help="Release calendar (JSON array); without it releases are inferred."
+)
+@click.option("--decisions", metavar="FILE", help="Decisions on alerts and entities (JSON array).")
+@click.option("--alerts", "out", metavar="OUT.jsonl", help="Write the alerts here, one CloudEvent a line.")
+@click.option("--partitions", type=click.IntRange(min=1), help="Mirror a topic of so many partitions.")
+@json_option
+@with_config
+def replay(
+    config: Config,
+    *,
+    events: tuple[str, ...],
+    releases: str | None,
+    decisions: str | None,
+    out: str | None,
+    partitions: int | None,
+    as_json: bool,
+) -> None:
+    """Run the detection over EVENTS: files plain, .gz or .zst, or - for standard input.
+
+    The result is the same to the byte as that of the workers on the same events. Without
+    --alerts the alerts are printed for a person (with --json: one CloudEvent a line).
+    """
+    from streams import replay as engine
+
+    lines = Lines(events)
+    calendar = read_json_array(releases) if releases else []
+    judged = read_json_array(decisions) if decisions else []
+    summary = Summary()
+    with _writer(out, as_json) as write, progress(lines) as counted:
+        outputs = engine.replay(
+            config.settings,
+            counted,
+            partitions=partitions or config.partitions,
+            releases=calendar,
+            decisions=judged,
+        )
+        for alert in summary.watch(outputs):
+            write(alert)
+    summary.events = lines.count
+    if as_json and out:
+        print_json(summary.as_dict())
+    else:
+        note(summary.as_text(out))
+
+
+class Summary:
+    """What went through, counted on the way."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.events = 0
+        self.alerts: dict[str, str] = {}
+        self.dead_letters: Counter[str] = Counter()
+
+    def watch(self, outputs: Iterable[Output]) -> Iterator[bytes]:
+        """Hand through the alerts, count everything."""
+        for output in outputs:
+            if output.topic == "dlq":
+                self.dead_letters[dict(output.headers).get(REASON_HEADER, b"unreadable").decode()] += 1
+            elif output.topic == "alerts":
+                data = orjson.loads(output.value)["data"]
+                self.alerts[data["alert_id"]] = data["severity"]
+                yield output.value
+
+    def as_dict(self) -> dict[str, Any]:
+        seconds = time.monotonic() - self.started
+        return {
+            "events": self.events,
+            "seconds": round(seconds, 3),
+            "events_per_second": round(self.events / seconds),
+            "alerts": len(self.alerts),
+            "alerts_by_severity": dict(sorted(Counter(self.alerts.values()).items())),
+            "dead_letters": dict(sorted(self.dead_letters.items())),
+        }
+
+    def as_text(self, out: str | None) -> str:
+        figures = self.as_dict()
+        by_severity = ", ".join(f"{count} {name}" for name, count in figures["alerts_by_severity"].items())
+        text = (
+            f"{self.events:,} events in {figures['seconds']:.1f} s ({figures['events_per_second']:,}/s); "
+            f"alerts: {by_severity or 'none'}" + (f", in {out}" if out else "")
+        )
+        if self.dead_letters:
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in figures["dead_letters"].items())
+            text += f"\nnot readable and left out: {reasons}"
+        return text
+
+
+@contextlib.contextmanager
+def _writer(out: str | None, as_json: bool) -> Iterator[Callable[[bytes], None]]:
+    if out and out != "-":
+        with _whole_file(Path(out)) as file:
+            yield lambda alert: _write_line(file, alert)
+    elif out or as_json:
+        yield lambda alert: _write_line(sys.stdout.buffer, alert)
+    else:
+        from streams.cli.printing import alert_printer
+
+        show = alert_printer()
+        yield lambda alert: show(parse_alert(alert))
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears only when it is complete: half a result looks like a result."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        os.replace(part, path)
+    except OSError as error:
+        raise OutOfReach(f"{error.filename or path}: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_line(file: IO[bytes], line: bytes) -> None:
+    file.write(line + b"\n")

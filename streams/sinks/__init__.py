@@ -1,0 +1,1 @@
+"""Where alerts go: a pure renderer per target, and shells that send what it makes."""
