@@ -28,14 +28,14 @@ demo: $(STAMP) ## A local Kafka, the workers and a simulated launch with a hidde
 	$(KAFKA) run -- $(BIN)/pivotwatch demo
 
 test: $(STAMP) ## Every test, doctests too, against a real broker
-	$(BIN)/python -m pytest --doctest-modules models streams tests
+	$(BIN)/python -m pytest --doctest-modules models streams infra tests
 
 check: $(STAMP) ## Format, lint, types and the fast tests, under a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy models streams infra
 	$(BIN)/python -m pytest --quiet --doctest-modules -m "not kafka and not chaos and not browser and not slow" \
-		models streams tests
+		models streams infra tests
 
 format: $(STAMP) ## Put the code in the form that check wants
 	$(BIN)/ruff format .

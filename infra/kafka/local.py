@@ -312,14 +312,6 @@ def broker_address(**wishes: Any) -> Iterator[str]:
     ----------
     **wishes
         Passed to `LocalKafka`.
-
-    Examples
-    --------
-    >>> os.environ["PIVOTWATCH_BROKERS"] = "kafka.example:9092"
-    >>> with broker_address() as address:
-    ...     address
-    'kafka.example:9092'
-    >>> del os.environ["PIVOTWATCH_BROKERS"]
     """
     if given := os.environ.get(BROKERS):
         yield given

@@ -116,6 +116,9 @@ def common_properties() -> dict[str, str]:
         "share.coordinator.state.topic.num.partitions": "4",
         "group.initial.rebalance.delay.ms": "0",
         "group.min.session.timeout.ms": "1000",
+        # A broker that was killed is let in again when its old session has ended (default: 9 s).
+        "broker.session.timeout.ms": "3000",
+        "broker.heartbeat.interval.ms": "500",
         # Simulated records may carry time stamps of years ago: nothing expires by age.
         "log.retention.ms": "-1",
         # The default takes 128 MB of the heap.
