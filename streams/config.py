@@ -34,6 +34,7 @@ from streams.config_problems import ENV_PREFIX, describe, read_toml
 from streams.durations import Duration, PositiveDuration, millis, parse_duration
 from streams.errors import WrongUse
 
+# What the code calls the topics; TopicNames says what they are called in Kafka.
 Logical = Literal["requests", "dlq", "buckets", "status", "alerts", "releases", "decisions"]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -77,6 +78,18 @@ class TopicNames(BaseModel):
     alerts: TopicName = "alerts"
     releases: TopicName = "releases"
     decisions: TopicName = "decisions"
+
+
+class Retention(BaseModel):
+    """How long Kafka keeps what the topics hold; 0 is for ever."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # Longer than a watch: from its requests a state can be built anew.
+    requests: Duration = parse_duration("21d")
+    dlq: Duration = parse_duration("30d")
+    buckets: Duration = parse_duration("30d")
+    alerts: Duration = parse_duration("90d")
 
 
 class Config(BaseSettings):
@@ -123,6 +136,7 @@ class Config(BaseSettings):
     app_prefix: TopicName = "pivotwatch"
     topic_prefix: Prefix = ""
     topics: TopicNames = TopicNames()
+    retention: Retention = Retention()
     requests_partitions: Count = 8
     replication_factor: Count = 1
     min_insync_replicas: Count = 1
@@ -139,6 +153,8 @@ class Config(BaseSettings):
     def _fits_together(self) -> Config:
         if self.watch < self.bucket:
             raise ValueError("watch: expected at least as long as bucket")
+        if len(set(self.topics.model_dump().values())) < len(TopicNames.model_fields):
+            raise ValueError("topics: expected a different name for each")
         if self.min_insync_replicas > self.replication_factor:
             raise ValueError("min_insync_replicas: expected at most replication_factor")
         if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
@@ -201,7 +217,8 @@ class Config(BaseSettings):
 
 def keys() -> dict[str, tuple[str, ...]]:
     """Every key, with the keys of its table (none for a plain key)."""
-    return {key: tuple(TopicNames.model_fields) if key == "topics" else () for key in Config.model_fields}
+    tables: dict[str, type[BaseModel]] = {"topics": TopicNames, "retention": Retention}
+    return {key: tuple(tables[key].model_fields) if key in tables else () for key in Config.model_fields}
 
 
 def load(path: Path | None = None, **flags: Any) -> Config:

@@ -1,0 +1,124 @@
+"""Connections to Kafka for commands that look or write once (kafka-python; the workers use aiokafka)."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from streams.config import Config
+from streams.errors import OutOfReach
+
+TIMEOUT_MS = 5_000
+POLL_MS = 500
+
+# The library's own warnings would be a second, longer telling of what we report.
+logging.getLogger("kafka").addHandler(logging.NullHandler())
+
+
+def security(config: Config) -> dict[str, Any]:
+    """The settings of kafka-python that say who we are; empty for a plain broker.
+
+    Examples
+    --------
+    >>> from streams.config import load
+    >>> security(load(security_protocol="SSL", ssl_cafile="/etc/ca.pem"))
+    {'security_protocol': 'SSL', 'ssl_cafile': '/etc/ca.pem'}
+    """
+    if config.security_protocol == "PLAINTEXT":
+        return {}
+    settings = {
+        "security_protocol": config.security_protocol,
+        "ssl_cafile": config.ssl_cafile and str(config.ssl_cafile),
+        "ssl_certfile": config.ssl_certfile and str(config.ssl_certfile),
+        "ssl_keyfile": config.ssl_keyfile and str(config.ssl_keyfile),
+        "sasl_mechanism": config.sasl_mechanism,
+        "sasl_plain_username": config.sasl_username,
+        "sasl_plain_password": config.password(),
+    }
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+@contextlib.contextmanager
+def admin(config: Config) -> Iterator[KafkaAdminClient]:
+    """An admin client, closed at the end.
+
+    Raises
+    ------
+    OutOfReach
+        When no broker answers within five seconds, or one stops answering.
+    """
+    with _explained(config):
+        client = KafkaAdminClient(
+            bootstrap_servers=config.bootstrap, bootstrap_timeout_ms=TIMEOUT_MS, **security(config)
+        )
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+@contextlib.contextmanager
+def consumer(config: Config, **settings: Any) -> Iterator[KafkaConsumer]:
+    """A consumer without a group: it reads whole topics and leaves no trace on the broker."""
+    with _explained(config):
+        client = KafkaConsumer(
+            bootstrap_servers=config.bootstrap,
+            bootstrap_timeout_ms=TIMEOUT_MS,
+            enable_auto_commit=False,
+            metrics_enabled=False,
+            **security(config),
+            **settings,
+        )
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+def partitions_of(client: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    """The partitions of a topic.
+
+    Raises
+    ------
+    OutOfReach
+        When there is no such topic.
+    """
+    numbers = client.partitions_for_topic(topic) if topic in client.topics() else None
+    if not numbers:
+        raise OutOfReach(f"there is no topic {topic}: make it with `pivotwatch topics create`")
+    return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+
+def values(
+    client: KafkaConsumer, topic: str, *, from_beginning: bool = False, until_end: bool = False
+) -> Iterator[bytes]:
+    """The values of a topic, all partitions, as they come; with ``until_end`` only those there now."""
+    partitions = partitions_of(client, topic)
+    client.assign(partitions)
+    # Where we start is fixed now, not at the first fetch: nothing in between is missed.
+    ends = client.end_offsets(partitions)
+    starts = client.beginning_offsets(partitions) if from_beginning else ends
+    for partition in partitions:
+        client.seek(partition, starts[partition])
+    while not until_end or any(client.position(partition) < ends[partition] for partition in partitions):
+        for partition, records in client.poll(timeout_ms=POLL_MS).items():
+            for record in records:
+                past = until_end and record.offset >= ends[partition]
+                if record.value is not None and not past:
+                    yield record.value
+
+
+@contextlib.contextmanager
+def _explained(config: Config) -> Iterator[None]:
+    try:
+        yield
+    except KafkaError as error:
+        raise OutOfReach(
+            f"no answer from Kafka at {config.brokers} ({error}): is it running, and is `brokers` right?"
+        ) from None
