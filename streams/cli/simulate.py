@@ -45,6 +45,13 @@ from streams.simulate.files import write_events, write_json
     show_default=True,
     help="Seconds of event time a second, in Kafka; 0: as fast as possible.",
 )
+@click.option(
+    "--batch",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="Events in a Kafka record; more is faster.",
+)
 def simulate(
     *,
     scenario: str | None,
@@ -54,6 +61,7 @@ def simulate(
     topic: str,
     releases_topic: str | None,
     speed: float,
+    batch: int,
     out: str | None,
     truth: Path | None,
     releases: Path | None,
@@ -83,7 +91,7 @@ def simulate(
             with _progress(simulation, "events") as count:
                 write_events(_counted(simulation, count), out)
         if brokers:
-            _play(simulation, brokers, topic, releases_topic, speed)
+            _play(simulation, brokers, topic, releases_topic, speed=speed, batch=batch)
         if truth:
             write_json(simulation.truth, truth)
     except BrokenPipeError:
@@ -112,15 +120,17 @@ def _epoch_ms(text: str) -> int:
     return int(when.timestamp()) * 1000
 
 
-def _play(simulation: Simulation, brokers: str, topic: str, releases_topic: str | None, speed: float) -> None:
+def _play(
+    simulation: Simulation, brokers: str, topic: str, releases_topic: str | None, *, speed: float, batch: int
+) -> None:
     from streams.simulate.kafka import Player
 
     with Player(brokers) as player:
         if releases_topic:
             player.send_releases(simulation.releases, releases_topic)
         with _progress(simulation, f"events to {topic}") as count:
-            sent = player.play(_counted(simulation, count), topic, speed=speed)
-    note(f"{sent:,} events sent to {topic}")
+            sent = player.play(_counted(simulation, count), topic, speed=speed, batch=batch)
+    note(f"{sent:,} records sent to {topic}, all acknowledged")
 
 
 def _counted(simulation: Simulation, count: Callable[[int], None]) -> Iterator[Any]:
