@@ -9,7 +9,7 @@ from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 
 from streams.config import Config
 from streams.errors import OutOfReach
@@ -118,7 +118,9 @@ def values(
 def _explained(config: Config) -> Iterator[None]:
     try:
         yield
-    except KafkaError as error:
+    except KafkaTimeoutError:
         raise OutOfReach(
-            f"no answer from Kafka at {config.brokers} ({error}): is it running, and is `brokers` right?"
+            f"Kafka at {config.brokers} does not answer: is it running, and is `brokers` right?"
         ) from None
+    except (KafkaError, OSError) as error:
+        raise OutOfReach(f"Kafka at {config.brokers} refuses: {error}") from None
