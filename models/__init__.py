@@ -1,0 +1,1 @@
+"""The method: pure, no I/O, no wall clock, no Faust."""

@@ -1,0 +1,78 @@
+"""What one closed bucket says about everyone: the completed counts, merged over all partitions."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
+Group = tuple[str, str]
+"""Kind and id: ("network", "AS64500"), ("payment", "pay-7")."""
+
+Ints = NDArray[np.int64]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Mover:
+    """An account that had an event in the bucket."""
+
+    account: str
+    groups: tuple[Group, ...]
+    events: tuple[bool, bool]
+    young: bool
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Traffic:
+    """Requests of a group (or of all) in a bucket, and those to one model.
+
+    ``chosen`` counts the requests to the model by active choice, ``to_model`` all of them.
+    """
+
+    requests: int = 0
+    chosen: int = 0
+    to_model: int = 0
+
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(
+            self.requests + other.requests, self.chosen + other.chosen, self.to_model + other.to_model
+        )
+
+    @property
+    def share(self) -> float | None:
+        """Share of the model by choice; None without requests."""
+        return self.chosen / self.requests if self.requests else None
+
+
+NO_TRAFFIC = Traffic()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ModelCounts:
+    """Counts of one model in one bucket, over the sets of groups that accounts were active in.
+
+    Attributes
+    ----------
+    groups
+        The groups active in the bucket, sorted.
+    pair_set, pair_group
+        Which set holds which group, one pair an entry: indices into the rows below and into ``groups``.
+    risk, events
+        Per type of event, (sets, 28): accounts at risk and events per cohort. Integers.
+    movers
+        The accounts with an event, sorted.
+    traffic
+        Per group, aligned with ``groups``.
+    total
+        Traffic of everyone.
+    """
+
+    groups: list[Group]
+    pair_set: Ints
+    pair_group: Ints
+    risk: tuple[Ints, Ints]
+    events: tuple[Ints, Ints]
+    movers: list[Mover]
+    traffic: list[Traffic]
+    total: Traffic

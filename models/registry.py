@@ -1,0 +1,100 @@
+"""What is known of every group beyond a single release: its size, its pace, when its data were late."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from river import stats
+
+from models.counts import Group
+from models.theta import LearntTheta
+
+RATE_FADING = 0.1
+
+
+class GroupRecord:
+    """One group.
+
+    Attributes
+    ----------
+    members
+        Accounts seen in it within 90 days.
+    rate
+        `river.stats.EWMean` of its requests per active bucket.
+    theta
+        Its learnt θ₀.
+    late_at
+        The last bucket in which events of it came late.
+    """
+
+    __slots__ = ("late_at", "members", "rate", "theta")
+
+    def __init__(self) -> None:
+        self.members = 0
+        self.rate = stats.EWMean(RATE_FADING)
+        self.theta = LearntTheta()
+        self.late_at = -1
+
+    def snapshot(self) -> list[Any]:
+        """State, JSON-able."""
+        theta = [self.theta.seen, self.theta.expected, self.theta.watches]
+        return [self.members, self.rate.get(), theta, self.late_at]
+
+    @classmethod
+    def restored(cls, state: list[Any]) -> GroupRecord:
+        """A record that continues exactly where `snapshot` was taken."""
+        record = cls()
+        record.members, rate, theta, record.late_at = state
+        if rate:
+            # The first value is the mean itself, so one update puts the mean back exactly.
+            record.rate.update(rate)
+        record.theta = LearntTheta(*theta)
+        return record
+
+
+class GroupRegistry:
+    """All groups.
+
+    Examples
+    --------
+    >>> registry = GroupRegistry()
+    >>> registry.join(("network", "AS1"), 9)
+    >>> registry.leave(("network", "AS1"), 2)
+    >>> registry.members(("network", "AS1")), registry.members(("network", "AS2"))
+    (7, 0)
+    """
+
+    version = 1
+
+    def __init__(self) -> None:
+        self.groups: dict[Group, GroupRecord] = {}
+
+    def get(self, group: Group) -> GroupRecord:
+        """The record of a group, a new one if it is unknown."""
+        record = self.groups.get(group)
+        if record is None:
+            record = self.groups[group] = GroupRecord()
+        return record
+
+    def join(self, group: Group, accounts: int) -> None:
+        """Accounts were seen in a group for the first time in 90 days."""
+        self.get(group).members += accounts
+
+    def leave(self, group: Group, accounts: int) -> None:
+        """Accounts were last seen in a group over 90 days ago."""
+        self.get(group).members -= accounts
+
+    def members(self, group: Group) -> int:
+        """Accounts seen in a group within 90 days."""
+        record = self.groups.get(group)
+        return record.members if record else 0
+
+    def theta(self, group: Group, default: float) -> float:
+        """θ₀ of a group."""
+        record = self.groups.get(group)
+        return record.theta.value(default) if record else default
+
+    def late_since(self, group: Group, bucket: int) -> bool:
+        """Did data of the group come late in a bucket or after?"""
+        record = self.groups.get(group)
+        return record is not None and record.late_at >= bucket

@@ -1,0 +1,83 @@
+"""The settings that decide results.
+
+Everything that changes what is found stands here, and nothing else does, so that a
+state can carry a fingerprint of them and a worker can refuse a state made under others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Settings:
+    """Parameters of the method; times in milliseconds.
+
+    Attributes
+    ----------
+    bucket_ms
+        Width of an event-time bucket.
+    watch_ms
+        How long a release is watched.
+    min_events
+        Requests of an account before it can be a finding of its own.
+    min_members
+        Accounts seen in a group within 90 days before it can be alerted.
+    allowed_lateness_ms
+        How far the watermark stays behind the highest event time.
+    alert_budget
+        Expected statistical false alerts per group and day.
+    theta
+        Hazard ratio that still counts as ordinary, before a group has taught its own.
+    aliases
+        Patterns (``fnmatch``) of ``requested_model`` values that are no choice of the account.
+
+    Examples
+    --------
+    >>> Settings().buckets_per_day
+    24.0
+    >>> Settings(bucket_ms=DAY_MS).decay(0.995) == 0.995**24
+    True
+    """
+
+    bucket_ms: int = HOUR_MS
+    watch_ms: int = 14 * DAY_MS
+    min_events: int = 8
+    min_members: int = 8
+    allowed_lateness_ms: int = 5 * 60_000
+    alert_budget: float = 1e-5
+    theta: float = 3.0
+    aliases: tuple[str, ...] = ("*-latest",)
+
+    def __post_init__(self) -> None:
+        if self.bucket_ms <= 0 or self.watch_ms < self.bucket_ms:
+            raise ValueError("bucket must be positive and no longer than watch")
+        if not 0 < self.alert_budget < 1:
+            raise ValueError("alert_budget must lie between 0 and 1")
+        if self.theta < 1:
+            raise ValueError("theta is a hazard ratio of at least 1")
+        if self.min_events < 1 or self.min_members < 1 or self.allowed_lateness_ms < 0:
+            raise ValueError("min_events and min_members are at least 1, allowed_lateness at least 0")
+
+    @property
+    def buckets_per_day(self) -> float:
+        """Number of buckets in 24 hours."""
+        return DAY_MS / self.bucket_ms
+
+    def decay(self, per_hour: float) -> float:
+        """The decay constant of one bucket, from the constant of one hour."""
+        return float(per_hour ** (self.bucket_ms / HOUR_MS))
+
+    def buckets(self, duration_ms: int) -> int:
+        """How many buckets cover a duration (at least one)."""
+        return max(1, -(-duration_ms // self.bucket_ms))
+
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change whenever a setting that decides results changes."""
+        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]

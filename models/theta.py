@@ -1,0 +1,58 @@
+r"""θ₀ of a group: the hazard ratio that its past says is ordinary for it.
+
+Some networks always move first (developers), some always last. Once a group has lived through a
+watch its own ratio is known:
+
+.. math::
+
+    \theta_{0,g} = \frac{\nu + S'}{\nu + E'} + 1.645\,\frac{\sqrt{\nu + S'}}{\nu + E'},
+    \qquad \nu = 2,
+
+clipped to [1.5, 6]: an upper 95 % bound of a Poisson ratio. :math:`S', E'` are the events seen and
+expected over closed watches, both types together, halved at the close of each watch. Excursions that
+were alerted and not judged benign are left out, so that a campaign does not teach its own pace.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+PRIOR = 2.0
+LOWEST, HIGHEST = 1.5, 6.0
+
+
+@dataclasses.dataclass(slots=True)
+class LearntTheta:
+    """Events seen and expected over the closed watches of one group.
+
+    Examples
+    --------
+    >>> theta = LearntTheta()
+    >>> theta.value(default=3.0)
+    3.0
+    >>> theta.close_watch(seen=40, expected=40.0)
+    >>> round(theta.value(default=3.0), 2)
+    1.5
+    >>> unseen = LearntTheta()
+    >>> unseen.close_watch(seen=0, expected=0.0)
+    >>> round(unseen.value(default=3.0), 2)
+    2.16
+    """
+
+    seen: float = 0.0
+    expected: float = 0.0
+    watches: int = 0
+
+    def close_watch(self, seen: float, expected: float) -> None:
+        """Add the sums of a watch that ended, then halve."""
+        self.seen = (self.seen + seen) / 2
+        self.expected = (self.expected + expected) / 2
+        self.watches += 1
+
+    def value(self, default: float) -> float:
+        """θ₀: ``default`` until a watch has been lived through."""
+        if self.watches == 0:
+            return default
+        events, exposure = PRIOR + self.seen, PRIOR + self.expected
+        return min(HIGHEST, max(LOWEST, (events + 1.645 * math.sqrt(events)) / exposure))

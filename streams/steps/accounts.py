@@ -1,0 +1,263 @@
+"""The accounts step: counts per bucket, models per account, one record per bucket.
+
+One instance serves one partition of ``requests``. Per event it only counts (`streams.steps.buckets`);
+when a bucket closes it brings every active account's models up to date by array operations and sends
+one record of sums (`streams.steps.record`). Thereby millions of events become one record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+
+from models.account import AccountModels, Changes
+from models.columns import pack, unpack
+from models.settings import Settings
+from streams.events import BadEvent
+from streams.steps.activity import Activity, Interner
+from streams.steps.buckets import Buckets, Cells
+from streams.steps.contract import InputRecord, Output
+from streams.steps.findings import page_hinkley
+from streams.steps.letters import dead_letter
+from streams.steps.record import encode
+from streams.steps.roster import KEEP_MS, Roster
+
+STATE_VERSION = 1
+MAX_CANDIDATES = 64
+"""Models that one partition follows at a time; further ones wait until one is 90 days old."""
+MAX_SEGMENTS = 64
+
+
+class AccountsStep:
+    """Everything that is known of the accounts of one partition.
+
+    Parameters
+    ----------
+    settings
+        Parameters of the method.
+    partition, partitions
+        Which partition of how many.
+    shards
+        Number of shards that the accounts are divided into in a snapshot.
+    """
+
+    version = STATE_VERSION
+
+    def __init__(self, settings: Settings, partition: int, partitions: int, shards: int = 64) -> None:
+        self.settings = settings
+        self.partition = partition
+        self.partitions = partitions
+        self.roster = Roster(settings, shards)
+        self.buckets = Buckets(settings, self._close, self._bad)
+        self.interner = Interner(self.roster, settings.aliases)
+        self.candidates: dict[str, AccountModels] = {}
+        self.first_seen: dict[str, int] = {}
+        self.finished = False
+        self._idle = False
+        self._outputs: list[Output] = []
+        self._dirty: set[int] = set()
+        self._segments = 0
+        self._rewrite = False
+
+    def process(self, records: Sequence[InputRecord]) -> list[Output]:
+        """Count the records' events; returns dead letters and the records of buckets that closed."""
+        self.buckets.process(records)
+        return self._take()
+
+    def idle_due(self, now_ms: int) -> int | None:
+        """The last bucket that has passed by the wall clock, if it is still open here."""
+        passed = (now_ms - self.settings.allowed_lateness_ms) // self.settings.bucket_ms - 1
+        return passed if self.buckets.next is None or passed >= self.buckets.next else None
+
+    def idle(self, bucket: int) -> list[Output]:
+        """Close every bucket up to and including ``bucket``."""
+        self._idle = True
+        if self.buckets.next is None:
+            self.buckets.next = bucket
+        self.buckets.close_before(bucket + 1)
+        self._idle = False
+        return self._take()
+
+    def final(self) -> list[Output]:
+        """Close every open bucket and declare the partition finished."""
+        if self.finished:
+            return []
+        last = self.buckets.last_open()
+        if last is not None:
+            self.buckets.close_before(last + 1)
+        bound = self.buckets.next or 0
+        self._outputs += encode(self.partition, bound, bound, {}, final=True, idle=False)
+        self.finished = True
+        return self._take()
+
+    def _take(self) -> list[Output]:
+        outputs, self._outputs = self._outputs, []
+        return outputs
+
+    def _bad(self, record: InputRecord, raw: bytes | None, position: int | None, error: BadEvent) -> None:
+        self._outputs.append(dead_letter(record, raw, position, error, ("requests", self.partition)))
+
+    def _close(self, bucket: int, since: int, cells: Cells) -> None:
+        """Bring the models up to date with a closed bucket and send its record."""
+        self._expire(bucket)
+        body: dict[str, Any] = {}
+        if cells:
+            activity = Activity(self.settings, self.interner, bucket, cells)
+            for model in activity.models:
+                self._sight(model, bucket)
+            body = activity.body()
+            body["models"] = [self._model(bucket, activity, m) for m in sorted(self.candidates)]
+            self._dirty |= set(np.unique(self.roster.columns["shard"][activity.rows]).tolist())
+            joined = self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
+        else:
+            joined = {}
+        left, gone, swept = self.roster.sweep(bucket)
+        self._dirty |= swept
+        for models in self.candidates.values():
+            models.forget(gone)
+        b = self.buckets
+        body |= {
+            "watermark": b.max_ts - b.lateness,
+            "late": b.late,
+            "invalid": b.invalid,
+            "failed": b.failed,
+            "late_groups": sorted([*group, count] for group, count in b.late_groups.items()),
+            "joined": sorted([*self.roster.groups[g], count] for g, count in joined.items()),
+            "left": sorted([*self.roster.groups[g], count] for g, count in left.items()),
+        }
+        b.reset_counters()
+        self._rewrite = True
+        self._outputs += encode(self.partition, since, bucket, body, final=False, idle=self._idle)
+
+    def _sight(self, model: str, bucket: int) -> None:
+        if model not in self.first_seen:
+            self.first_seen[model] = bucket
+        recent = bucket - self.first_seen[model] < self.settings.buckets(KEEP_MS)
+        if recent and model not in self.candidates and len(self.candidates) < MAX_CANDIDATES:
+            self.candidates[model] = AccountModels(page_hinkley(self.settings))
+
+    def _expire(self, bucket: int) -> None:
+        oldest = bucket - self.settings.buckets(KEEP_MS)
+        for model in [m for m in self.candidates if self.first_seen[m] <= oldest]:
+            del self.candidates[model]
+
+    def _model(self, bucket: int, activity: Activity, model: str) -> dict[str, Any]:
+        """What the bucket says about one candidate."""
+        models = self.candidates[model]
+        n, k = activity.n, activity.chosen(model)
+        changes = models.update(bucket, activity.rows, n, k, (int(n.sum()), int(k.sum())))
+        return {
+            "model": model,
+            "first": self.first_seen[model],
+            "total": activity.total(model),
+            "traffic": activity.traffic(model),
+            "done": [activity.cohorts(~mask) for mask in changes.at_risk],
+            "events": [activity.cohorts(mask) for mask in changes.events],
+            "movers": activity.movers(changes.events),
+            "findings": self._findings(activity, models, changes, k),
+        }
+
+    def _findings(
+        self, activity: Activity, models: AccountModels, changes: Changes, k: Any
+    ) -> list[list[Any]]:
+        """Accounts that Page-Hinkley found, with at least ``min_events`` requests."""
+        requests = self.roster.columns["requests"][activity.rows] + activity.n
+        found = np.flatnonzero(changes.drift & (requests >= self.settings.min_events))
+        rows = activity.rows[found]
+        since, usual = models.moving_since(rows), models.usual_residual(rows)
+        return sorted(
+            [
+                self.roster.names[row],
+                activity.set_index(i),
+                int(s),
+                int(activity.n[i]),
+                int(k[i]),
+                round(1000 * u),
+            ]
+            for i, row, s, u in zip(
+                found.tolist(), rows.tolist(), since.tolist(), usual.tolist(), strict=True
+            )
+        )
+
+    def meta(self) -> bytes:
+        """The part of the state that belongs into the marker."""
+        return orjson.dumps(
+            {
+                "version": STATE_VERSION,
+                "buckets": self.buckets.snapshot(),
+                "first_seen": dict(sorted(self.first_seen.items())),
+                "candidates": sorted(self.candidates),
+                "segments": self._segments,
+                "finished": self.finished,
+            }
+        )
+
+    def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
+        """Shards that changed. The counts of open buckets are segments behind the account shards.
+
+        A segment holds what was counted since the one before, so that a checkpoint writes what is new
+        and not everything. They are written anew as one when a bucket has closed or there are many.
+        """
+        taken = self.buckets.take_recent()
+        shards = {
+            s: self._pack_shard(s) for s in (range(self.roster.shards) if full else sorted(self._dirty))
+        }
+        self._dirty.clear()
+        if full or self._rewrite or self._segments >= MAX_SEGMENTS:
+            shards |= {self.roster.shards + i: b"" for i in range(1, self._segments)}
+            self._segments, taken, self._rewrite = 0, self.buckets.open, False
+        if any(taken.values()) or self._segments == 0:
+            shards[self.roster.shards + self._segments] = _pack_cells(taken)
+            self._segments += 1
+        return shards
+
+    def _pack_shard(self, shard: int) -> bytes:
+        rows = self.roster.in_shard(shard)
+        columns = [
+            self.roster.columns.snapshot(rows),
+            *(m.snapshot(rows) for _, m in sorted(self.candidates.items())),
+        ]
+        arrays = {str(i): np.frombuffer(state, dtype=np.uint8) for i, state in enumerate(columns)}
+        return pack(
+            arrays, version=STATE_VERSION, models=sorted(self.candidates), roster=self.roster.snapshot(rows)
+        )
+
+    def restore(self, meta: bytes, shards: Mapping[int, bytes]) -> None:
+        """Continue exactly where ``meta`` and ``shards`` were taken."""
+        state = orjson.loads(meta)
+        if state["version"] > STATE_VERSION:
+            raise ValueError(
+                f"state of version {state['version']}; this program knows {STATE_VERSION}: upgrade it"
+            )
+        self.buckets.restore(state["buckets"])
+        self.first_seen, self.finished = state["first_seen"], state["finished"]
+        self._segments = state["segments"]
+        for model in state["candidates"]:
+            self.candidates[model] = AccountModels(page_hinkley(self.settings))
+        for number, content in sorted(shards.items()):
+            if number < self.roster.shards:
+                self._unpack_shard(content)
+            elif content:
+                self.buckets.add_open(_unpack_cells(content))
+
+    def _unpack_shard(self, content: bytes) -> None:
+        arrays, fields = unpack(content)
+        rows = self.roster.restore(fields["roster"], arrays["0"].tobytes())
+        for i, model in enumerate(fields["models"], start=1):
+            if model in self.candidates:
+                self.candidates[model].restore(rows, arrays[str(i)].tobytes())
+
+
+def _pack_cells(buckets: Mapping[int, Cells]) -> bytes:
+    return orjson.dumps([[b, *key, *cell] for b, cells in buckets.items() for key, cell in cells.items()])
+
+
+def _unpack_cells(content: bytes) -> dict[int, Cells]:
+    buckets: dict[int, Cells] = {}
+    for b, account, model, network, requested, created, links, *cell in orjson.loads(content):
+        key = account, model, network, requested, created, tuple((k, v) for k, v in links) if links else None
+        buckets.setdefault(b, {})[key] = cell
+    return buckets

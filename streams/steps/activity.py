@@ -1,0 +1,222 @@
+"""One closed bucket, as arrays: who was active where, and how much of it went to which model."""
+
+from __future__ import annotations
+
+import fnmatch
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.cohort import volume_band
+from models.settings import DAY_MS, Settings
+from streams.events import parse_time
+from streams.steps.buckets import Cells, Key, groups_of
+from streams.steps.roster import Roster
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+YOUNG_MS = 7 * DAY_MS
+NOT_YOUNG, YOUNG, BY_FIRST_SIGHT = 0, 1, 2
+"""Young by the date of creation or not; or, for want of one, seen first within 7 days."""
+
+
+class Interner:
+    """Small integers for the models and the groups of a cell, remembered between buckets."""
+
+    def __init__(self, roster: Roster, aliases: tuple[str, ...]) -> None:
+        self.roster = roster
+        self.aliases = aliases
+        self.models: dict[str, int] = {}
+        self.places: dict[tuple[Any, Any], int] = {}
+        self.place_sets: list[int] = []
+        self._alias: dict[str | None, bool] = {None: False}
+
+    def model(self, name: str) -> int:
+        """Number of a model."""
+        return self.models.setdefault(name, len(self.models))
+
+    def place(self, key: Key) -> int:
+        """Number of the network and links that an event came with."""
+        place = (key[2], key[5])
+        number = self.places.get(place)
+        if number is None:
+            number = self.places[place] = len(self.place_sets)
+            groups = sorted({self.roster.group_id(group) for group in groups_of(key)})
+            self.place_sets.append(self.roster.set_id(tuple(groups)))
+        return number
+
+    def is_alias(self, requested: str | None) -> bool:
+        """Was the model no choice of the account?"""
+        known = self._alias.get(requested)
+        if known is None:
+            known = any(fnmatch.fnmatchcase(requested or "", pattern) for pattern in self.aliases)
+            self._alias[requested] = known
+        return known
+
+
+class Activity:
+    """The active accounts of one bucket, each once, and their requests.
+
+    Attributes
+    ----------
+    rows, n
+        Active accounts and their requests, aligned.
+    sets
+        The set of groups that each was active in.
+    models
+        Names of the models that were used.
+    """
+
+    def __init__(self, settings: Settings, interner: Interner, bucket: int, cells: Cells) -> None:
+        self.interner, self.roster = interner, interner.roster
+        self._bucket, self._settings = bucket, settings
+        account, self._model, self._place, self._by_choice = self._columns(bucket, cells)
+        self._counts = np.array(list(cells.values()), dtype=np.int64)
+        self.rows, self._inverse = np.unique(account, return_inverse=True)
+        self.n = self._per_account(np.ones(len(account), dtype=bool))
+        self.sets = self._sets()
+        self._cohort = self._cohorts()
+        names = list(interner.models)
+        self.models = [names[i] for i in np.unique(self._model).tolist()]
+        used = np.unique(self.sets).tolist()
+        self._groups = sorted(
+            {g for s in used for g in self.roster.sets[s]}, key=self.roster.groups.__getitem__
+        )
+        rank = {g: i for i, g in enumerate(self._groups)}
+        named = {s: sorted(rank[g] for g in self.roster.sets[s]) for s in used}
+        self._set_order = sorted(used, key=named.__getitem__)
+        self._named_sets = [named[s] for s in self._set_order]
+        self._set_rank = np.zeros(len(self.roster.sets), dtype=np.int64)
+        self._set_rank[self._set_order] = np.arange(len(self._set_order))
+        self._set_of = self._set_rank[self.sets]
+
+    def body(self) -> dict[str, Any]:
+        """The part of the record that is not about one model."""
+        everyone = np.ones(len(self.rows), dtype=bool)
+        return {
+            "groups": [self.roster.groups[g] for g in self._groups],
+            "sets": self._named_sets,
+            "requests": int(self.n.sum()),
+            "active": self.cohorts(everyone),
+            "traffic": self._per_group(np.ones(len(self._model), dtype=bool)).tolist(),
+        }
+
+    def chosen(self, model: str) -> Ints:
+        """Requests of each active account to a model by its own choice."""
+        return self._per_account((self._model == self.interner.model(model)) & self._by_choice)
+
+    def total(self, model: str) -> list[int]:
+        """Requests of everyone to a model: by choice, and all."""
+        to_model = self._model == self.interner.model(model)
+        n = self._counts[:, 0]
+        return [int(n[to_model & self._by_choice].sum()), int(n[to_model].sum())]
+
+    def traffic(self, model: str) -> list[list[int]]:
+        """Per group that used the model: index, requests by choice, all, tokens in, out, with tools."""
+        to_model = self._model == self.interner.model(model)
+        chosen = self._per_group(to_model & self._by_choice)[:, :1]
+        table = np.hstack([chosen, self._per_group(to_model)])
+        return [[i, *table[i].tolist()] for i in np.flatnonzero(table[:, 1]).tolist()]
+
+    def cohorts(self, mask: Mask) -> list[list[int]]:
+        """Number of accounts per set and cohort: [set, band, young, previous bucket, accounts]."""
+        table = np.column_stack([self._set_of[mask], self._cohort[mask]])
+        if not len(table):
+            return []
+        unique, counts = np.unique(table, axis=0, return_counts=True)
+        return np.column_stack([unique, counts]).tolist()  # type: ignore[no-any-return]
+
+    def movers(self, events: tuple[Mask, Mask]) -> list[list[Any]]:
+        """Accounts with an event: [account, set, first use, switch, young, had an earlier bucket]."""
+        first, switch = events
+        moved = np.flatnonzero(first | switch)
+        names = self.roster.names
+        return sorted(
+            [
+                names[self.rows[i]],
+                int(self._set_of[i]),
+                int(first[i]),
+                int(switch[i]),
+                *self._cohort[i, 1:].tolist(),
+            ]
+            for i in moved.tolist()
+        )
+
+    def set_index(self, i: int) -> int:
+        """The record's index of the set of the i-th active account."""
+        return int(self._set_of[i])
+
+    def _columns(self, bucket: int, cells: Cells) -> tuple[Ints, Ints, Ints, Mask]:
+        """Row, model, place and whether by choice, of each cell."""
+        row, model, place = self.roster.row, self.interner.model, self.interner.place
+        is_alias = self.interner.is_alias
+        created_rows, created_at, columns = [], [], []
+        for key in cells:
+            number = row(key[0], bucket)
+            columns.append((number, model(key[1]), place(key), not is_alias(key[3])))
+            if key[4] is not None:
+                created_rows.append(number)
+                created_at.append(key[4] if type(key[4]) is int else parse_time(key[4]))
+        if created_rows:
+            self._note_created(np.array(created_rows), np.array(created_at, dtype=np.int64))
+        table = np.array(columns, dtype=np.int64)
+        return table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(bool)
+
+    def _note_created(self, rows: Ints, created: Ints) -> None:
+        """Keep the earliest date of creation that was told."""
+        column = self.roster.columns["created"]
+        known = column[rows]
+        column[rows] = np.where(known < 0, np.iinfo(np.int64).max, known)
+        np.minimum.at(column, rows, created)
+
+    def _per_account(self, mask: Mask) -> Ints:
+        counts = np.zeros(len(self.rows), dtype=np.int64)
+        np.add.at(counts, self._inverse[mask], self._counts[mask, 0])
+        return counts
+
+    def _per_group(self, mask: Mask) -> Ints:
+        """Requests, tokens in, tokens out, requests with tools, per group of the record."""
+        places = np.zeros((len(self.interner.place_sets), 4), dtype=np.int64)
+        np.add.at(places, self._place[mask], self._counts[mask])
+        rank = {g: i for i, g in enumerate(self._groups)}
+        groups = np.zeros((len(self._groups), 4), dtype=np.int64)
+        for place in np.unique(self._place[mask]).tolist():
+            for g in self.roster.sets[self.interner.place_sets[place]]:
+                groups[rank[g]] += places[place]
+        return groups
+
+    def _sets(self) -> Ints:
+        """The set of groups of each account: of its one place, or the union of its places'."""
+        cell_set = np.array(self.interner.place_sets, dtype=np.int64)[self._place]
+        least = np.full(len(self.rows), np.iinfo(np.int64).max)
+        most = np.full(len(self.rows), -1)
+        np.minimum.at(least, self._inverse, cell_set)
+        np.maximum.at(most, self._inverse, cell_set)
+        several = least != most
+        if several.any():
+            union: dict[int, set[int]] = {}
+            of_several = several[self._inverse]
+            pairs = zip(self._inverse[of_several].tolist(), cell_set[of_several].tolist(), strict=True)
+            for account, number in pairs:
+                union.setdefault(account, set()).update(self.roster.sets[number])
+            for account, groups in union.items():
+                least[account] = self.roster.set_id(tuple(sorted(groups)))
+        return least
+
+    def _cohorts(self) -> Ints:
+        """Band, young and previous active bucket (-1: none) of each account, (accounts, 3)."""
+        columns = self.roster.columns
+        start = self._bucket * self._settings.bucket_ms
+        created = columns["created"][self.rows]
+        first_sight = (self._bucket - columns["first"][self.rows]) * self._settings.bucket_ms < YOUNG_MS
+        young = np.where(
+            created >= 0,
+            np.where(start - created < YOUNG_MS, YOUNG, NOT_YOUNG),
+            np.where(first_sight, BY_FIRST_SIGHT, NOT_YOUNG),
+        )
+        previous = columns["last"][self.rows].astype(np.int64)
+        oldest = self._bucket - self._settings.buckets(self._settings.watch_ms)
+        previous = np.where(previous < 0, -1, np.maximum(previous, oldest))
+        return np.column_stack([volume_band(self.n), young, previous])

@@ -1,0 +1,137 @@
+"""From an incident to the alert that is sent: a CloudEvent with its proof.
+
+Everything in it follows from the incident, the watch and the bucket, never from a clock, so the same
+transition gives the same bytes whenever and however often it is computed.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import orjson
+
+from models.incident import Evidence, Incident, largest_share
+from models.incidents import Transition
+from models.settings import Settings
+from models.watch import ReleaseWatch
+from streams.events import format_time
+from streams.steps.contract import Output
+from streams.steps.reasons import reasons
+
+MAX_MEMBERS = 100
+TYPES = {"open": "opened", "updated": "updated", "resolved": "resolved", "suppressed": "suppressed"}
+RUNBOOK = "https://github.com/pivotwatch/pivotwatch/blob/main/infra/README.md"
+
+
+class Alerting:
+    """Renders transitions of one watch.
+
+    Parameters
+    ----------
+    settings
+        Parameters of the method.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    def output(self, bucket: int, transition: Transition, watch: ReleaseWatch) -> Output:
+        """The alert of a transition that the scoring of ``bucket`` raised."""
+        incident = transition.incident
+        data = self._data(bucket, transition, watch)
+        event = {
+            "specversion": "1.0",
+            "id": f"{incident.alert_id}.{incident.revision}",
+            "source": "/pivotwatch",
+            "type": f"io.pivotwatch.alert.{TYPES[incident.state]}",
+            "time": data["detected_at"],
+            "subject": f"{incident.entity[0]}/{incident.entity[1]}",
+            "datacontenttype": "application/json",
+            "data": data,
+        }
+        header = ("content-type", b"application/cloudevents+json")
+        return Output("alerts", incident.alert_id.encode(), orjson.dumps(event), (header,))
+
+    def _data(self, bucket: int, transition: Transition, watch: ReleaseWatch) -> dict[str, Any]:
+        incident, width = transition.incident, self.settings.bucket_ms
+        evidence = self.evidence(bucket, incident, watch)
+        return {
+            "alert_id": incident.alert_id,
+            "revision": incident.revision,
+            "dedup_key": f"pivotwatch/{incident.alert_id}",
+            "state": incident.state,
+            "transition": transition.reason,
+            "severity": incident.severity,
+            "model": incident.model,
+            "entity": _entity(incident.entity),
+            "groups": [_entity(group) for group in incident.groups],
+            "merged_into": _entity(incident.merged_into) if incident.merged_into else None,
+            "released_at": format_time(incident.released_at),
+            "release_inferred": incident.inferred,
+            "onset": format_time(incident.onset * width),
+            "detected_at": format_time((bucket + 1) * width),
+            "members": sorted(incident.members)[:MAX_MEMBERS],
+            "members_total": len(incident.members),
+            "exchanges_to_model": incident.exchanges,
+            "evidence": evidence,
+            "reasons": reasons(incident, evidence, transition.reason, self.settings),
+            "urls": {"runbook": f"{RUNBOOK}#{transition.reason}", "page": f"/incidents/{incident.alert_id}"},
+        }
+
+    def evidence(self, bucket: int, incident: Incident, watch: ReleaseWatch) -> dict[str, Any]:
+        """The proof: what was seen, what everyone did meanwhile, how improbable the difference is."""
+        leading, width = incident.leading, self.settings.bucket_ms
+        entity = next((g for g, e in incident.evidence.items() if e is leading), incident.entity)
+        everyone, moves = watch.population(incident.onset)
+        own = incident.traffic.get(entity)
+        before = incident.before.get(entity)
+        return {
+            "baseline_share": rounded(before.share if before else None),
+            "observed_share": rounded(own.share if own else None),
+            "population_share": rounded(everyone.share),
+            "switches_seen": leading.switches[0],
+            "switches_expected": rounded(leading.switches[1]),
+            "first_uses_seen": leading.first_uses[0],
+            "first_uses_expected": rounded(leading.first_uses[1]),
+            "hazard_ratio": None if incident.lone_account else rounded(leading.hazard_ratio),
+            "log_e_value": rounded(leading.log_r),
+            "threshold": None if incident.lone_account else rounded(watch.threshold),
+            "e_bh": any(e.e_bh for e in incident.evidence.values()),
+            "theta": None if incident.lone_account else rounded(leading.theta),
+            "synchrony": rounded(incident.synchrony(width)),
+            "population_synchrony": rounded(largest_share([m for m in moves if m[1]], width)),
+            "corroboration": self._corroboration(incident, leading),
+            "findings": [
+                {"account": f.account, "since": format_time(f.since * width), "residual": rounded(f.residual)}
+                for _, f in sorted(incident.findings.items())[:MAX_MEMBERS]
+            ],
+            "verdict": incident.verdict,
+            "data_lag": incident.data_lag,
+            "learning": watch.learning,
+        }
+
+    def _corroboration(self, incident: Incident, leading: Evidence) -> dict[str, Any]:
+        return {
+            "adwin": any(e.adwin for e in incident.evidence.values()),
+            "shared_members": len(incident.kinds) > 1,
+            "young_share": rounded(incident.young_share),
+            "network_class": None,
+        }
+
+
+def rounded(value: float | None) -> float | None:
+    """Four significant digits behind the point; None for what JSON has no number for.
+
+    Examples
+    --------
+    >>> rounded(1.23456789), rounded(float("-inf")), rounded(None)
+    (1.2346, None, None)
+    """
+    if value is None or not math.isfinite(value):
+        return None
+    return round(value, 4)
+
+
+def _entity(group: tuple[str, str]) -> dict[str, str]:
+    return {"kind": group[0], "id": group[1]}

@@ -1,0 +1,130 @@
+"""Records of buckets as they arrive: put together, each applied once, given out in order.
+
+Bucket b is complete when every partition has sent b or a later bucket (a record completes all earlier
+ones), or is finished. Repeats are ignored: a worker that was killed sends the same records again.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from typing import Any
+
+from streams.steps.record import Header
+
+
+class Inbox:
+    """Waits until a bucket is there from every partition.
+
+    Parameters
+    ----------
+    partitions
+        How many there are.
+
+    Attributes
+    ----------
+    next
+        The next bucket to give out; None until every partition has sent something.
+    stale
+        Number of records that came for buckets already given out.
+    """
+
+    def __init__(self, partitions: int) -> None:
+        self.partitions = partitions
+        self.next: int | None = None
+        self.stale = 0
+        self._through: dict[int, float] = {}
+        self._since: dict[int, int] = {}
+        self._parts: dict[tuple[int, int], dict[int, bytes]] = {}
+        self._bodies: dict[int, dict[int, tuple[bool, bytes]]] = {}
+
+    def put(self, header: Header, piece: bytes) -> None:
+        """Take one Kafka record."""
+        p = header.partition
+        if not 0 <= p < self.partitions:
+            raise ValueError(f"a bucket record of partition {p}, but there are {self.partitions}")
+        if header.final:
+            self._through[p] = math.inf
+            return
+        if header.bucket <= self._through.get(p, -1):
+            return
+        parts = self._parts.setdefault((p, header.bucket), {})
+        parts[header.part] = piece
+        if len(parts) < header.parts:
+            return
+        del self._parts[p, header.bucket]
+        self._through[p] = header.bucket
+        self._since.setdefault(p, header.since)
+        if self.next is not None and header.bucket < self.next:
+            self.stale += 1
+            return
+        content = b"".join(parts[i] for i in range(header.parts))
+        self._bodies.setdefault(header.bucket, {})[p] = (header.idle, content)
+
+    def ready(self) -> int | None:
+        """The next bucket, if it is there from every partition."""
+        if len(self._through) < self.partitions:
+            return None
+        if self.next is None:
+            if not self._bodies:
+                return None
+            self.next = min([*self._since.values(), *self._bodies])
+        last = max(self._bodies, default=self.next - 1)
+        through = min(*self._through.values(), last)
+        return self.next if self.next <= through else None
+
+    def take(self) -> dict[int, tuple[bool, bytes]]:
+        """Give out the next bucket: partition to (had run dry, content)."""
+        assert self.next is not None
+        bodies = self._bodies.pop(self.next, {})
+        self.next += 1
+        return bodies
+
+    def skip(self) -> None:
+        """Pass over buckets for which nothing is there."""
+        assert self.next is not None
+        self.next = max(self.next, min(self._bodies, default=self.next))
+
+    @property
+    def empty_next(self) -> bool:
+        """Is there nothing for the next bucket?"""
+        return self.next not in self._bodies
+
+    @property
+    def finished(self) -> bool:
+        """Is every partition finished and everything given out?"""
+        done = len(self._through) == self.partitions and min(self._through.values()) == math.inf
+        return done and not self._bodies
+
+    def snapshot(self) -> dict[str, Any]:
+        """State, JSON-able."""
+        return {
+            "next": self.next,
+            "stale": self.stale,
+            "through": [[p, None if b == math.inf else b] for p, b in sorted(self._through.items())],
+            "since": sorted(self._since.items()),
+            "parts": [
+                [*key, i, _text(v)]
+                for key, parts in sorted(self._parts.items())
+                for i, v in sorted(parts.items())
+            ],
+            "bodies": [
+                [b, p, idle, _text(content)]
+                for b, bodies in sorted(self._bodies.items())
+                for p, (idle, content) in sorted(bodies.items())
+            ],
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue exactly where `snapshot` was taken."""
+        self.next, self.stale = state["next"], state["stale"]
+        self._through = {p: math.inf if b is None else b for p, b in state["through"]}
+        self._since = dict(state["since"])
+        for p, b, i, piece in state["parts"]:
+            self._parts.setdefault((p, b), {})[i] = base64.b85decode(piece)
+        for b, p, idle, content in state["bodies"]:
+            self._bodies.setdefault(b, {})[p] = (idle, base64.b85decode(content))
+
+
+def _text(value: bytes) -> str:
+    return base64.b85encode(value).decode()

@@ -1,0 +1,301 @@
+"""The networks step: scores every bucket once it is there from every partition, in order.
+
+It owns what is global: the release calendar, one watch per release (population clock and group
+detectors), false discovery over all groups, incidents, decisions. One instance, one partition.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from models.counts import Group
+from models.incidents import Incidents, Surroundings, Transition
+from models.registry import GroupRecord, GroupRegistry
+from models.releases import Release, ReleaseCalendar
+from models.settings import Settings
+from models.watch import ReleaseWatch
+from streams.events import BadEvent
+from streams.steps.alerting import Alerting
+from streams.steps.contract import InputRecord, Output
+from streams.steps.controls import Controls, Decision, Entry
+from streams.steps.inbox import Inbox
+from streams.steps.letters import dead_letter
+from streams.steps.record import decode
+from streams.steps.status import status
+from streams.steps.view import View
+
+STATE_VERSION = 1
+SHARDS = 64
+
+
+class NetworksStep:
+    """Everything that is known over all partitions.
+
+    Parameters
+    ----------
+    settings
+        Parameters of the method.
+    partitions
+        Number of partitions of ``requests``.
+    """
+
+    version = STATE_VERSION
+
+    def __init__(self, settings: Settings, partitions: int) -> None:
+        self.settings = settings
+        self.inbox = Inbox(partitions)
+        self.controls = Controls()
+        self.calendar = ReleaseCalendar()
+        self.registry = GroupRegistry()
+        self.watches: dict[Release, ReleaseWatch] = {}
+        self.incidents: dict[Release, Incidents] = {}
+        self.verdicts: dict[Group, str] = {}
+        self.alerting = Alerting(settings)
+        self._dirty: set[Group] = set()
+
+    @property
+    def finished(self) -> bool:
+        """Has every partition ended, and is everything scored?"""
+        return self.inbox.finished
+
+    def process(self, records: Sequence[InputRecord]) -> list[Output]:
+        """Take bucket records; returns the alerts and the status of the buckets that could be scored."""
+        outputs: list[Output] = []
+        for record in records:
+            try:
+                header, piece = decode(record.value)
+            except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+                outputs.append(
+                    dead_letter(
+                        record, record.value, None, BadEvent(f"not a bucket: {error}"), ("buckets", 0)
+                    )
+                )
+                continue
+            self.inbox.put(header, piece)
+            while self.inbox.ready() is not None:
+                if self.inbox.empty_next and not self.watches and not self.controls.waiting:
+                    self.inbox.skip()
+                else:
+                    outputs += self._score()
+        return outputs
+
+    def control(self, topic: str, record: InputRecord) -> list[Output]:
+        """Take a record of ``releases`` or ``decisions``."""
+        try:
+            self.controls.take(topic, record, self.inbox.next)
+        except BadEvent as error:
+            return [dead_letter(record, record.value, None, error, (topic, 0))]
+        return []
+
+    def pins_changed(self) -> bool:
+        """Are there control records that no marker holds yet?"""
+        return self.controls.changed
+
+    def pins(self) -> bytes:
+        """All control records that are not yet part of a snapshot."""
+        return self.controls.pins()
+
+    def repin(self, pins: bytes) -> None:
+        """Take the pinned control records again."""
+        self.controls.repin(pins)
+
+    def _score(self) -> list[Output]:
+        bucket = self.inbox.next
+        assert bucket is not None
+        width = self.settings.bucket_ms
+        view = View(bucket, width, self.inbox.take())
+        if not view.empty:
+            self.calendar.begin(bucket * width)
+        transitions = [(t, self.watches[r]) for r, t in self._control(bucket)]
+        self._note_groups(view)
+        transitions += [(t, self.watches[r]) for r, t in self._end_watches(bucket)]
+        for release in self.calendar.watched(bucket * width, (bucket + 1) * width, self.settings.watch_ms):
+            transitions += [(t, self.watches[release]) for t in self._watch(bucket, release, view)]
+        self._sight(view)
+        outputs = [self.alerting.output(bucket, t, watch) for t, watch in transitions]
+        self._forget_ended(bucket)
+        outputs.append(status(self.settings, view, self.watches, self.incidents, self.inbox.stale))
+        return outputs
+
+    def _control(self, bucket: int) -> list[tuple[Release, Transition]]:
+        """Apply the controls that have effect from this bucket."""
+        transitions: list[tuple[Release, Transition]] = []
+        for control in self.controls.due(bucket):
+            if isinstance(control, Entry):
+                self.calendar.enter(control.model, control.released_at)
+            else:
+                transitions += self._decide(control)
+        return transitions
+
+    def _decide(self, decision: Decision) -> list[tuple[Release, Transition]]:
+        entity = decision.entity or self._entity_of(decision.alert_id)
+        if entity is None:
+            return []
+        self.verdicts.pop(entity, None)
+        if decision.verdict == "verified":
+            self.verdicts[entity] = decision.verdict
+        if decision.verdict is None:
+            return []
+        told = [
+            (r, i.decide(entity, decision.verdict))
+            for r, i in sorted(self.incidents.items(), key=_by_release)
+        ]
+        return [(release, transition) for release, transitions in told for transition in transitions]
+
+    def _entity_of(self, alert_id: str | None) -> Group | None:
+        for incidents in self.incidents.values():
+            for incident in incidents.by_entity.values():
+                if incident.alert_id == alert_id:
+                    return incident.entity
+        return None
+
+    def _note_groups(self, view: View) -> None:
+        for group, accounts in view.named("joined").items():
+            self.registry.join(group, accounts)
+            self._dirty.add(group)
+        for group, accounts in view.named("left").items():
+            self.registry.leave(group, accounts)
+            self._dirty.add(group)
+        for group in view.named("late_groups"):
+            self.registry.get(group).late_at = view.bucket
+            self._dirty.add(group)
+        for group, requests in zip(view.groups, view.traffic(), strict=True):
+            self.registry.get(group).rate.update(requests)
+        self._dirty |= set(view.groups)
+
+    def _watch(self, bucket: int, release: Release, view: View) -> list[Transition]:
+        """Score one release."""
+        if release.model not in view.models and not self.calendar.sighted(release.model):
+            return []
+        watch = self.watches.get(release)
+        if watch is None:
+            watch = self.watches[release] = ReleaseWatch(release, self.settings, self._theta)
+            self.incidents[release] = Incidents(watch, self.settings)
+        counts = None
+        if not view.empty:
+            counts = view.counts(release, self.calendar.stream_start or 0)
+            watch.score(bucket, counts)
+        return self.incidents[release].step(
+            bucket,
+            counts,
+            view.findings(release.model),
+            Surroundings(
+                self.registry.members,
+                self.verdicts.get,
+                lambda group, since: view.idle or self.registry.late_since(group, since),
+            ),
+        )
+
+    def _theta(self, group: Group) -> float:
+        return self.registry.theta(group, self.settings.theta)
+
+    def _end_watches(self, bucket: int) -> list[tuple[Release, Transition]]:
+        """Close the watches whose time is over, or whose release was moved in the calendar."""
+        transitions = []
+        for release in sorted(
+            self.watches.keys() - self._current(bucket), key=lambda r: (r.model, r.released_at)
+        ):
+            transitions += [(release, t) for t in self.incidents[release].end()]
+            for group, state in sorted(self.watches[release].groups.items()):
+                seen, expected = self.incidents[release].excursions(group)
+                self.registry.get(group).theta.close_watch(
+                    max(0, state.seen - seen), max(0.0, state.expected - expected)
+                )
+                self._dirty.add(group)
+        return transitions
+
+    def _forget_ended(self, bucket: int) -> None:
+        for release in self.watches.keys() - self._current(bucket):
+            del self.watches[release], self.incidents[release]
+
+    def _current(self, bucket: int) -> set[Release]:
+        """The releases that are watched in a bucket."""
+        width = self.settings.bucket_ms
+        return set(self.calendar.watched(bucket * width, (bucket + 1) * width, self.settings.watch_ms))
+
+    def _sight(self, view: View) -> None:
+        """Note new models; what is inferred here is watched from the next bucket on."""
+        for model, first in sorted(view.models.items()):
+            self.calendar.sight(model, first * self.settings.bucket_ms)
+            accounts, networks = view.first_uses(model)
+            self.calendar.first_uses(model, view.bucket * self.settings.bucket_ms, accounts, networks)
+
+    def meta(self) -> bytes:
+        """The part of the state that belongs into the marker."""
+        return orjson.dumps({"version": STATE_VERSION, "next": self.inbox.next, "finished": self.finished})
+
+    def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
+        """Shards of groups that changed, and one shard with all that is not of a group."""
+        groups = set(self.registry.groups) if full else self._dirty
+        numbers = {_shard(group) for group in groups}
+        members: dict[int, list[Group]] = {number: [] for number in (range(SHARDS) if full else numbers)}
+        for group in sorted(self.registry.groups):
+            if (number := _shard(group)) in members:
+                members[number].append(group)
+        self._dirty = set()
+        shards = {
+            number: orjson.dumps([self._group_state(g) for g in own]) for number, own in members.items()
+        }
+        return shards | {SHARDS: orjson.dumps(self._global_state())}
+
+    def _group_state(self, group: Group) -> list[Any]:
+        watched = [
+            [release.model, release.released_at, watch.snapshot_group(group)]
+            for release, watch in sorted(self.watches.items(), key=_by_release)
+            if group in watch.groups
+        ]
+        return [*group, self.registry.groups[group].snapshot(), watched]
+
+    def _global_state(self) -> dict[str, Any]:
+        return {
+            "inbox": self.inbox.snapshot(),
+            "controls": self.controls.snapshot(),
+            "calendar": self.calendar.snapshot(),
+            "verdicts": [[*group, verdict] for group, verdict in sorted(self.verdicts.items())],
+            "watches": [
+                [watch.snapshot(), self.incidents[release].snapshot()]
+                for release, watch in sorted(self.watches.items(), key=_by_release)
+            ],
+        }
+
+    def restore(self, meta: bytes, shards: Mapping[int, bytes]) -> None:
+        """Continue exactly where ``meta`` and ``shards`` were taken."""
+        version = orjson.loads(meta)["version"]
+        if version > STATE_VERSION:
+            raise ValueError(f"state of version {version}; this program knows {STATE_VERSION}: upgrade it")
+        state = orjson.loads(shards[SHARDS])
+        self.inbox.restore(state["inbox"])
+        self.controls.restore(state["controls"])
+        self.calendar = ReleaseCalendar.restored(state["calendar"])
+        self.verdicts = {(kind, name): verdict for kind, name, verdict in state["verdicts"]}
+        by_name: dict[tuple[str, int], ReleaseWatch] = {}
+        for watched, incidents in state["watches"]:
+            release = Release(*watched["release"])
+            watch = self.watches[release] = ReleaseWatch(release, self.settings, self._theta)
+            watch.restore(watched)
+            self.incidents[release] = Incidents(watch, self.settings)
+            self.incidents[release].restore(incidents)
+            by_name[release.model, release.released_at] = watch
+        for number, content in shards.items():
+            if number < SHARDS and content:
+                self._restore_groups(orjson.loads(content), by_name)
+
+    def _restore_groups(self, rows: list[Any], watches: Mapping[tuple[str, int], ReleaseWatch]) -> None:
+        for kind, name, record, watched in rows:
+            self.registry.groups[kind, name] = GroupRecord.restored(record)
+            for model, released_at, state in watched:
+                # A clean shard may still hold groups of a watch that has ended since.
+                if (watch := watches.get((model, released_at))) is not None:
+                    watch.restore_group((kind, name), state)
+
+
+def _shard(group: Group) -> int:
+    return zlib.crc32("\x1f".join(group).encode()) % SHARDS
+
+
+def _by_release(item: tuple[Release, Any]) -> tuple[str, int]:
+    return item[0].model, item[0].released_at

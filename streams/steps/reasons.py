@@ -1,0 +1,113 @@
+"""The alert in sentences: what happened, what everyone else did, how improbable, what speaks against it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from models.incident import Incident
+from models.settings import DAY_MS, HOUR_MS, Settings
+
+WHY = {
+    "reopened": "It had been resolved and has begun again.",
+    "merged": "Groups that move together with the same accounts were joined into one incident.",
+    "members-doubled": "Twice as many accounts have moved as when this was last reported.",
+    "confirmed": "A person has confirmed it.",
+    "quiet": "Nothing further has happened for a day.",
+    "watch-ended": "The watch of this release is over.",
+    "benign": "A person has judged it benign.",
+    "verified": "The organisation is verified.",
+}
+
+
+def reasons(incident: Incident, evidence: dict[str, Any], reason: str, settings: Settings) -> list[str]:
+    """Short sentences for a person."""
+    sentences = [_lone(incident, settings)] if incident.lone_account else _group(incident, evidence, settings)
+    if reason in WHY:
+        sentences.append(WHY[reason])
+    if incident.verdict == "confirmed" and reason != "confirmed":
+        sentences.append(WHY["confirmed"])
+    return sentences + _against(incident, evidence)
+
+
+def _lone(incident: Incident, settings: Settings) -> str:
+    finding = next(iter(incident.findings.values()))
+    return (
+        f"Account {finding.account} sent {finding.chosen} of its {finding.requests} requests of the last "
+        f"{_width(settings)} to {incident.model}; it usually keeps {abs(finding.usual_residual):.0%} "
+        f"{'above' if finding.usual_residual > 0 else 'below'} everyone else's share, now "
+        f"{finding.residual:.0%} {'above' if finding.residual > 0 else 'below'} it. By itself this is common."
+    )
+
+
+def _group(incident: Incident, evidence: dict[str, Any], settings: Settings) -> list[str]:
+    kind, name = incident.entity
+    seen = evidence["first_uses_seen"] + evidence["switches_seen"]
+    expected = evidence["first_uses_expected"] + evidence["switches_expected"]
+    moved = (
+        f"{len(incident.members)} accounts of {kind} {name} moved to {incident.model}: "
+        f"{evidence['first_uses_seen']} first uses and {evidence['switches_seen']} switches where the pace "
+        f"of everyone else predicts {expected:.1f} together ({seen / (expected + 0.5):.0f} times as many)."
+    )
+    sentences = [moved]
+    if evidence["observed_share"] is not None and evidence["population_share"] is not None:
+        sentences.append(
+            f"Since the onset {evidence['observed_share']:.0%} of its requests chose the model; "
+            f"of everyone's it was {evidence['population_share']:.0%}."
+        )
+    if evidence["synchrony"] is not None and evidence["population_synchrony"] is not None:
+        sentences.append(
+            f"{evidence['synchrony']:.0%} of these accounts moved within {_window(settings)}; "
+            f"of all that moved it was {evidence['population_synchrony']:.0%}."
+        )
+    sentences.append(_how_sure(evidence))
+    others = [f"{k} {n}" for k, n in incident.groups if (k, n) != incident.entity]
+    if others:
+        shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
+        sentences.append(f"The same accounts stand out as {shown}.")
+    return sentences
+
+
+def _how_sure(evidence: dict[str, Any]) -> str:
+    value, threshold = evidence["log_e_value"], evidence["threshold"]
+    if value >= threshold:
+        return f"ln e-value {value:.1f}, over the threshold {threshold:.1f}: hardly ever by chance."
+    return (
+        f"ln e-value {value:.1f}, below the threshold {threshold:.1f} of a group alone; "
+        "named because many groups moved at once (e-BH, at most 5 % of those named by chance)."
+    )
+
+
+def _against(incident: Incident, evidence: dict[str, Any]) -> list[str]:
+    sentences = []
+    if not incident.lone_account:
+        sentences.append(
+            "This shows abnormal coordination, not intent: a company that moves its staff looks the same."
+        )
+    if evidence["data_lag"]:
+        sentences.append("Data of this group came late: part of the jump may be delivery, not behaviour.")
+    if evidence["learning"]:
+        sentences.append("The release is young: few accounts have moved yet, so the expectation is rough.")
+    return sentences
+
+
+def _width(settings: Settings) -> str:
+    return _span(settings.bucket_ms)
+
+
+def _window(settings: Settings) -> str:
+    return _span(max(3 * HOUR_MS, settings.bucket_ms))
+
+
+def _span(milliseconds: int) -> str:
+    """A span in words.
+
+    Examples
+    --------
+    >>> _span(HOUR_MS), _span(3 * HOUR_MS), _span(DAY_MS)
+    ('hour', '3 hours', 'day')
+    """
+    for unit, name in ((DAY_MS, "day"), (HOUR_MS, "hour"), (60_000, "minute"), (1_000, "second")):
+        if milliseconds >= unit and milliseconds % unit == 0:
+            count = milliseconds // unit
+            return name if count == 1 else f"{count} {name}s"
+    return f"{milliseconds} ms"

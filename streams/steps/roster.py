@@ -1,0 +1,182 @@
+"""Who is who in a partition: accounts as row numbers, groups and sets of groups as small integers.
+
+An account is a member of a group from the bucket in which it is first active there until 90 days after
+it was last. Joining and leaving are reported once each, so that sums over partitions give the number of
+accounts seen in a group within 90 days.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.columns import Columns, Rows
+from models.counts import Group
+from models.settings import DAY_MS, Settings
+
+KEEP_MS = 90 * DAY_MS
+SWEEP_MS = DAY_MS
+
+Ints = NDArray[np.int64]
+
+
+class Roster:
+    """Accounts and their groups.
+
+    Parameters
+    ----------
+    settings
+        Width of a bucket.
+    shards
+        Into how many shards the accounts are divided (by a hash of the id, the same in every partition).
+    """
+
+    def __init__(self, settings: Settings, shards: int) -> None:
+        self.shards = shards
+        self.keep = settings.buckets(KEEP_MS)
+        self.sweep_each = max(1, -(-shards * settings.bucket_ms // SWEEP_MS))
+        self.rows: dict[str, int] = {}
+        self.names: list[str] = []
+        self.free: list[int] = []
+        self.columns = Columns(
+            {
+                "shard": ("i4", -1),
+                "first": ("i4", -1),
+                "last": ("i4", -1),
+                "created": ("i8", -1),
+                "requests": ("i8", 0),
+                "home": ("i4", 0),
+            }
+        )
+        self.groups: list[Group] = []
+        self._group_ids: dict[Group, int] = {}
+        self.sets: list[tuple[int, ...]] = []
+        self._set_ids: dict[tuple[int, ...], int] = {}
+        self.set_id(())
+        self.elsewhere: dict[int, dict[int, int]] = {}
+        """Row to {group: bucket last active there}, for groups outside the account's last set."""
+
+    def row(self, account: str, bucket: int) -> int:
+        """The row of an account, a new one if it is unknown."""
+        row = self.rows.get(account)
+        if row is None:
+            if self.free:
+                row = self.free.pop()
+                self.names[row] = account
+            else:
+                row = len(self.names)
+                self.names.append(account)
+                self.columns.reserve(row + 1)
+            self.rows[account] = row
+            self.columns["shard"][row] = zlib.crc32(account.encode()) % self.shards
+            self.columns["first"][row] = bucket
+        return row
+
+    def set_id(self, groups: tuple[int, ...]) -> int:
+        """Number of a set of groups (given sorted)."""
+        number = self._set_ids.get(groups)
+        if number is None:
+            number = self._set_ids[groups] = len(self.sets)
+            self.sets.append(groups)
+        return number
+
+    def group_id(self, group: Group) -> int:
+        """Number of a group."""
+        number = self._group_ids.get(group)
+        if number is None:
+            number = self._group_ids[group] = len(self.groups)
+            self.groups.append(group)
+        return number
+
+    def settle(self, bucket: int, rows: Rows, sets: Ints, requests: Ints) -> dict[int, int]:
+        """Note that accounts were active in sets of groups; returns the groups that were joined.
+
+        Rows are unique. The columns ``last`` and ``home`` are as after the bucket.
+        """
+        joined: dict[int, int] = {}
+        last, home = self.columns["last"], self.columns["home"]
+        moved = np.flatnonzero(home[rows] != sets)
+        for row, new in zip(rows[moved].tolist(), sets[moved].tolist(), strict=True):
+            old, seen = self.sets[home[row]], self.elsewhere.get(row, {})
+            for group in self.sets[new]:
+                if group in old or seen.pop(group, None) is not None:
+                    continue
+                joined[group] = joined.get(group, 0) + 1
+            for group in old:
+                if group not in self.sets[new]:
+                    seen[group] = int(last[row])
+            if seen:
+                self.elsewhere[row] = seen
+            else:
+                self.elsewhere.pop(row, None)
+        home[rows] = sets
+        last[rows] = bucket
+        self.columns["requests"][rows] += requests
+        return joined
+
+    def sweep(self, bucket: int) -> tuple[dict[int, int], Rows, set[int]]:
+        """Forget what was last seen over 90 days ago, in the shards whose turn it is.
+
+        Which shards these are depends on the bucket alone; each has its turn within a day. Returns
+        the groups that were left, the rows that became free, and the shards that changed.
+        """
+        turn = [
+            (bucket * self.sweep_each + i) % self.shards for i in range(min(self.sweep_each, self.shards))
+        ]
+        size, oldest = len(self.names), bucket - self.keep
+        last = self.columns["last"][:size]
+        stale = (last >= 0) & (last < oldest)
+        gone = (
+            np.flatnonzero(stale & np.isin(self.columns["shard"][:size], turn))
+            if stale.any()
+            else np.empty(0, int)
+        )
+        left: dict[int, int] = {}
+        for row in gone.tolist():
+            for group in (*self.sets[self.columns["home"][row]], *self.elsewhere.pop(row, {})):
+                left[group] = left.get(group, 0) + 1
+            del self.rows[self.names[row]]
+            self.free.append(row)
+        self.columns.clear(gone)
+        for row in [r for r in self.elsewhere if self.columns["shard"][r] in turn]:
+            for group in [g for g, seen in self.elsewhere[row].items() if seen < oldest]:
+                del self.elsewhere[row][group]
+                left[group] = left.get(group, 0) + 1
+        return left, gone, set(turn) if left or len(gone) else set()
+
+    def in_shard(self, shard: int) -> Rows:
+        """Rows of a shard, by account id, so that the state is the same whatever came before."""
+        rows = np.flatnonzero(self.columns["shard"][: len(self.names)] == shard)
+        return np.array(sorted(rows.tolist(), key=self.names.__getitem__), dtype=np.int64)
+
+    def snapshot(self, rows: Rows) -> dict[str, Any]:
+        """Names, sets and memberships of the given rows, JSON-able (columns: `Columns.snapshot`)."""
+        used = sorted({*self.columns["home"][rows].tolist()})
+        elsewhere = [
+            [i, [[*self.groups[g], seen] for g, seen in sorted(self.elsewhere[row].items())]]
+            for i, row in enumerate(rows.tolist())
+            if self.elsewhere.get(row)
+        ]
+        return {
+            "names": [self.names[row] for row in rows.tolist()],
+            "sets": [[number, [self.groups[g] for g in self.sets[number]]] for number in used],
+            "elsewhere": elsewhere,
+        }
+
+    def restore(self, state: dict[str, Any], columns: bytes) -> Rows:
+        """Add the accounts of a shard; returns their rows."""
+        rows = np.array([self.row(name, -1) for name in state["names"]], dtype=np.int64)
+        if len(rows):
+            self.columns.restore(rows, columns)
+            numbers = {
+                old: self.set_id(tuple(sorted(self.group_id((kind, name)) for kind, name in groups)))
+                for old, groups in state["sets"]
+            }
+            home = self.columns["home"]
+            home[rows] = [numbers[old] for old in home[rows].tolist()]
+        for i, memberships in state["elsewhere"]:
+            self.elsewhere[int(rows[i])] = {self.group_id((kind, g)): seen for kind, g, seen in memberships}
+        return rows

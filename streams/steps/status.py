@@ -1,0 +1,62 @@
+"""What the page shows of a scored bucket: the releases, how everyone takes them up, open incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from models.incidents import Incidents
+from models.releases import Release
+from models.settings import Settings
+from models.watch import ReleaseWatch
+from streams.events import format_time
+from streams.steps.alerting import rounded
+from streams.steps.contract import Output
+from streams.steps.view import View
+
+KEPT = 4096
+"""Buckets of status that the compacted topic keeps."""
+
+
+def status(
+    settings: Settings,
+    view: View,
+    watches: Mapping[Release, ReleaseWatch],
+    incidents: Mapping[Release, Incidents],
+    stale: int,
+) -> Output:
+    """The status record of a bucket; its key comes round again after ``KEPT`` buckets."""
+    releases = [
+        _release(release, watch, incidents[release])
+        for release, watch in sorted(watches.items(), key=lambda item: (item[0].model, item[0].released_at))
+    ]
+    fields = {
+        "bucket": format_time(view.bucket * settings.bucket_ms),
+        "bucket_ms": settings.bucket_ms,
+        "watermark": view.watermark(),
+        "requests": view.requests,
+        "groups": len(view.groups),
+        "late": view.number("late"),
+        "invalid": view.number("invalid"),
+        "failed": view.number("failed"),
+        "stale_records": stale,
+        "releases": releases,
+    }
+    return Output("status", str(view.bucket % KEPT).encode(), orjson.dumps(fields))
+
+
+def _release(release: Release, watch: ReleaseWatch, incidents: Incidents) -> dict[str, Any]:
+    last = watch.history[-1] if watch.history else None
+    return {
+        "model": release.model,
+        "released_at": format_time(release.released_at),
+        "inferred": release.inferred,
+        "learning": watch.learning,
+        "share": rounded(last[1].share) if last else None,
+        "first_uses": last[2] if last else 0,
+        "surge": watch.surge.last_rise,
+        "groups": len(watch.groups),
+        "incidents": [[i.alert_id, i.severity] for i in incidents.open()],
+    }
