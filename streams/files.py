@@ -87,7 +87,8 @@ class Lines:
             yield first.removeprefix(b"\xef\xbb\xbf")
             yield from chunks
             return
-        decompressor = _decompressor(first)
+        gzipped = first.startswith(GZIP)
+        decompressor = _decompressor(gzipped)
         data = first
         try:
             while data:
@@ -96,7 +97,7 @@ class Lines:
                 data = decompressor.unused_data.lstrip(b"\0") if decompressor.eof else b""
                 data = data or next(chunks, b"")
                 if data and decompressor.eof:
-                    decompressor = _decompressor(data)
+                    decompressor = _decompressor(gzipped)
         except (zlib.error, zstandard.ZstdError) as error:
             raise OutOfReach(f"{path}: damaged: {error}") from None
         if not decompressor.eof:
@@ -127,8 +128,8 @@ def read_json_array(path: str) -> list[dict[str, object]]:
     return list(content)
 
 
-def _decompressor(start: bytes) -> _Decompressor:
-    if start.startswith(GZIP):
+def _decompressor(gzipped: bool) -> _Decompressor:
+    if gzipped:
         return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
     return zstandard.ZstdDecompressor().decompressobj()
 

@@ -29,7 +29,7 @@ STATE_STYLES = {"open": "bold", "updated": "bold", "resolved": "bold green", "su
 STATE_WORDS = {"open": "new", "updated": "update", "resolved": "resolved", "suppressed": "suppressed"}
 
 # Rows that lose lines when there are too many. Never "against": doubts are not what is cut.
-SHORTENED_FIRST = ("see", "also", "share", "pace")
+SHORTENED_FIRST = ("see", "also", "share", "pace", "together", "when", "certainty")
 
 Row = tuple[str, str, str]
 

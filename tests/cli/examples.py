@@ -1,0 +1,77 @@
+"""Alerts for tests."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import orjson
+
+from streams.alerts import TYPES, State
+
+FULL: dict[str, Any] = {
+    "alert_id": "0123456789abcdef",
+    "revision": 2,
+    "dedup_key": "m-2/network/AS64500",
+    "state": "updated",
+    "severity": "critical",
+    "model": "m-2",
+    "entity": {"kind": "network", "id": "AS64500"},
+    "groups": [
+        {"kind": "network", "id": "AS64500"},
+        {"kind": "payment", "id": "pay-77"},
+        {"kind": "signup", "id": "2026-02-01T10"},
+    ],
+    "released_at": "2026-02-05T18:00:00Z",
+    "release_inferred": False,
+    "onset": "2026-02-05T20:00:00Z",
+    "detected_at": "2026-02-06T01:00:00Z",
+    "members": [f"acct-{number:05d}" for number in range(100)],
+    "members_total": 412,
+    "exchanges_to_model": 10234,
+    "transition": "members-doubled",
+    "evidence": {
+        "baseline_share": 0.0,
+        "observed_share": 0.482,
+        "population_share": 0.0312,
+        "switches_seen": 96,
+        "switches_expected": 4.23,
+        "first_uses_seen": 120,
+        "first_uses_expected": 22.1,
+        "hazard_ratio": 21.3,
+        "log_e_value": 31.42,
+        "threshold": 14.69,
+        "e_bh": True,
+        "theta": 3.0,
+        "synchrony": 0.61,
+        "population_synchrony": 0.12,
+        "corroboration": {
+            "adwin": True,
+            "shared_members": True,
+            "young_share": 0.55,
+            "network_class": "hosting",
+        },
+        "testers": 2,
+        "data_lag": True,
+        "learning": True,
+    },
+    "reasons": ["96 accounts switched where 4.2 were expected."],
+    "urls": {"runbook": "https://wiki.example/runbooks/pivot", "page": "http://127.0.0.1:6066/a/0123"},
+}
+
+
+def alert_bytes(**changes: Any) -> bytes:
+    """An alert with every field, changed as asked, as it lies in Kafka."""
+    data = {**copy.deepcopy(FULL), **changes}
+    state: State = data["state"]
+    return orjson.dumps(
+        {
+            "specversion": "1.0",
+            "id": f"{data['alert_id']}.{data['revision']}",
+            "source": "/pivotwatch",
+            "type": TYPES[state],
+            "time": data["detected_at"],
+            "datacontenttype": "application/json",
+            "data": data,
+        }
+    )

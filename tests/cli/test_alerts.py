@@ -1,0 +1,168 @@
+"""The alert's contract, its text for a person, and the comparison of two streams."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+
+from streams.alert_streams import DifferentRepeat, compare, distinct
+from streams.alerts import alert_schema, parse_alert
+from streams.errors import WrongUse
+from streams.events import BadEvent, check_event
+from streams.schemas import event_schema, release_schema
+from streams.sinks.text import MOST_LINES, plain, render
+from tests.cli.examples import FULL, alert_bytes
+
+SMALL: dict[str, object] = {
+    "groups": [],
+    "members": [],
+    "evidence": {},
+    "urls": {},
+    "released_at": None,
+    "transition": None,
+}
+
+
+@pytest.mark.parametrize("raw", [alert_bytes(), alert_bytes(**SMALL), alert_bytes(state="open", revision=1)])
+def test_model_and_schema_take_the_same_alerts(raw: bytes) -> None:
+    validator = Draft202012Validator(alert_schema(), format_checker=FormatChecker())
+    validator.validate(orjson.loads(raw))
+    assert parse_alert(raw).id == orjson.loads(raw)["id"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("data.severity", "fatal"),
+        ("data.alert_id", "xyz"),
+        ("data.members", [str(number) for number in range(101)]),
+        ("data.onset", "yesterday"),
+        ("data.evidence.observed_share", 1.5),
+        ("data.revision", 0),
+        ("specversion", "0.3"),
+        ("type", "io.pivotwatch.alert.closed"),
+    ],
+)
+def test_model_and_schema_refuse_the_same_alerts(path: str, value: object) -> None:
+    alert = orjson.loads(alert_bytes())
+    *way, last = path.split(".")
+    inner = alert
+    for step in way:
+        inner = inner[step]
+    inner[last] = value
+    validator = Draft202012Validator(alert_schema(), format_checker=FormatChecker())
+    # Python's own checker of date-time is optional; every other form is checked.
+    if last != "onset":
+        assert not validator.is_valid(alert)
+    with pytest.raises(WrongUse, match=path):
+        parse_alert(orjson.dumps(alert))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"id": "0123456789abcdef.3"}, "id: expected alert_id.revision"),
+        ({"type": "io.pivotwatch.alert.opened"}, "type: expected io.pivotwatch.alert.updated"),
+        ({"time": "2026-02-06T02:00:00Z"}, "time: expected the same as data.detected_at"),
+    ],
+)
+def test_envelope_and_data_must_agree(changes: dict[str, str], expected: str) -> None:
+    with pytest.raises(WrongUse, match=expected):
+        parse_alert(orjson.dumps({**orjson.loads(alert_bytes()), **changes}))
+
+
+def test_fields_may_be_added() -> None:
+    alert = parse_alert(alert_bytes(later_field=1, evidence={"tempo": 2}))
+    assert alert.data.model_extra == {"later_field": 1}
+    assert alert.data.evidence.model_extra == {"tempo": 2}
+
+
+def test_no_nan_gets_in() -> None:
+    with pytest.raises(WrongUse, match="not JSON"):
+        parse_alert(alert_bytes().replace(b"21.3", b"NaN"))
+
+
+def test_schema_and_decoder_agree_on_events() -> None:
+    """What the schema's example shows, the decoder takes; what is required, it misses."""
+    schema = event_schema()
+    [example] = schema["examples"]
+    check_event(example)
+    for name in schema["required"]:
+        with pytest.raises(BadEvent, match=name):
+            check_event({key: value for key, value in example.items() if key != name})
+    Draft202012Validator(schema).validate(example)
+    check_event({name: example[name] for name in schema["required"]})
+    Draft202012Validator(release_schema()).validate(release_schema()["examples"][0])
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+@pytest.mark.parametrize(
+    "changes", [{}, SMALL, {"entity": {"kind": "account", "id": "a" * 500}, "severity": "info"}]
+)
+def test_an_alert_is_one_compact_block(width: int, changes: dict[str, object]) -> None:
+    text = plain(parse_alert(alert_bytes(**changes)), width=width)
+    _headline, *rows = text.splitlines()
+    assert len(rows) < MOST_LINES
+    assert all(len(row) <= width or " " not in row.strip() for row in rows)
+    assert "against" in text
+
+
+def test_the_text_says_what_matters() -> None:
+    text = " ".join(plain(parse_alert(alert_bytes()), width=200).split())
+    for part in (
+        "CRITICAL network AS64500 moved to m-2 [update: members doubled",
+        "412 accounts, 10,234 exchanges with it so far: acct-00000",
+        "48 % of its requests; everybody else 3 %; itself before 0 %",
+        "21 times as fast as the population (ordinary: up to 3)",
+        "moves 96, expected 4.2; first uses 120, expected 22",
+        "overwhelming: log e-value 31.4, alert line 14.7",
+        "61 % of them moved within 3 h; of everybody else who moved, 12 %",
+        "since 2026-02-05 20:00 UTC, 2 h after release; found 5 h later",
+        "same incident: payment pay-77, signup 2026-02-01T10; 55 % of them are new accounts",
+        "A company-wide roll-out looks just like this. Events came late",
+        "https://wiki.example/runbooks/pivot",
+    ):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("log_e_value", "e_bh", "word"),
+    [(14.0, True, "enough only beside other groups"), (14.0, False, "below"), (15, False, "clear:")],
+)
+def test_certainty_in_words(log_e_value: float, e_bh: bool, word: str) -> None:
+    evidence = {"log_e_value": log_e_value, "threshold": 14.7, "e_bh": e_bh}
+    assert word in plain(parse_alert(alert_bytes(evidence=evidence)))
+
+
+@given(st.text(min_size=1, max_size=40))
+def test_names_from_outside_never_reach_the_terminal_raw(name: str) -> None:
+    alert = parse_alert(alert_bytes(entity={"kind": "network", "id": name}, members=[name], model=name))
+    assert all(char.isprintable() for line in render(alert).plain.split("\n") for char in line)
+
+
+def test_repeats_are_dropped_and_must_be_equal() -> None:
+    first, second = alert_bytes(revision=1), alert_bytes(revision=2)
+    assert list(distinct([first, second, first])) == ["0123456789abcdef.1", "0123456789abcdef.2"]
+    with pytest.raises(DifferentRepeat, match=r"data\.members_total: 412, then 413"):
+        distinct([first, alert_bytes(revision=1, members_total=413)])
+    with pytest.raises(DifferentRepeat, match="layout of the JSON: one way, then another"):
+        distinct([first, orjson.dumps(orjson.loads(first), option=orjson.OPT_SORT_KEYS)])
+    with pytest.raises(WrongUse, match="stream, line 2: not an alert"):
+        distinct([first, b"[]"])
+
+
+def test_the_order_counts_only_when_asked() -> None:
+    one, two = alert_bytes(revision=1), alert_bytes(revision=2)
+    a, b = distinct([one, two]), distinct([two, one])
+    assert compare(a, b) == []
+    [difference] = compare(a, b, in_order=True)
+    assert (difference.id, difference.kind) == ("0123456789abcdef.1", "order")
+
+
+def test_the_example_has_every_field_of_the_contract() -> None:
+    alert = parse_alert(alert_bytes())
+    assert set(type(alert.data).model_fields) == set(FULL)
+    assert set(type(alert.data.evidence).model_fields) == set(FULL["evidence"])

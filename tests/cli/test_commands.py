@@ -1,0 +1,170 @@
+"""The command line as a person or a script meets it."""
+
+from __future__ import annotations
+
+import gzip
+import subprocess
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+
+from models.settings import Settings
+from streams.cli import COMMANDS, main
+from streams.steps.contract import Output
+from tests.cli.examples import alert_bytes
+
+NOWHERE = "127.0.0.1:1"
+
+
+def run(*arguments: object, given: bytes | None = None) -> Result:
+    return CliRunner().invoke(main, [str(one) for one in arguments], input=given, catch_exceptions=False)
+
+
+def test_help_names_every_command_and_imports_none() -> None:
+    text = (
+        "import sys; from streams.cli import main; main(['--help'], standalone_mode=False); "
+        "heavy = {'faust', 'river', 'kafka', 'pydantic', 'numpy', 'rich'} & set(sys.modules); "
+        "sys.exit(f'imported: {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_list_says_what_the_command_says_of_itself(name: str) -> None:
+    command = main.get_command(None, name)  # type: ignore[arg-type]
+    assert command is not None
+    assert command.get_short_help_str(200) == COMMANDS[name][2]
+
+
+def test_version() -> None:
+    assert run("--version").output.startswith("pivotwatch 0.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["nonsense"], 2, "No such command 'nonsense'"),
+        (["worker"], 2, "Missing option '--role'"),
+        (["worker", "--role", "cook"], 2, "'cook' is not one of 'accounts'"),
+        (["topics", "check", "--set", "bucket=1x"], 2, "command line: bucket = '1x': expected a duration"),
+        (["topics", "check", "--set", "bucket"], 2, "'bucket': expected KEY=VALUE"),
+        (["topics", "check", "--config", "gone.toml"], 3, "gone.toml: No such file or directory"),
+        (["topics", "check", "--brokers", "nowhere"], 2, "brokers = 'nowhere': expected host:port"),
+        (["replay", "gone.jsonl"], 3, "gone.jsonl: No such file or directory"),
+        (["alerts", "compare", "gone", "gone"], 3, "gone: No such file or directory"),
+    ],
+)
+def test_mistakes_get_a_message_and_a_status(arguments: list[str], status: int, message: str) -> None:
+    result = run(*arguments)
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("what", ["alert", "event", "release"])
+def test_schema_prints_json_schema(what: str) -> None:
+    schema = orjson.loads(run("schema", what).stdout)
+    assert schema["$schema"].endswith("2020-12/schema")
+    assert schema["title"] == f"pivotwatch {what}"
+
+
+def write(path: Path, *lines: bytes) -> Path:
+    path.write_bytes(b"".join(line + b"\n" for line in lines))
+    return path
+
+
+def test_compare(tmp_path: Path) -> None:
+    one, two, other = alert_bytes(revision=1), alert_bytes(), alert_bytes(members_total=500)
+    a = write(tmp_path / "a", one, two, one)
+    b = write(tmp_path / "b", two, one)
+    same = run("alerts", "compare", a, b)
+    assert (same.exit_code, same.stdout, same.stderr) == (0, "", "the same: 2 alerts\n")
+    assert run("alerts", "compare", a, b, "--in-order").exit_code == 1
+
+    different = run("alerts", "compare", a, write(tmp_path / "c", other))
+    assert different.exit_code == 1
+    assert different.stdout.splitlines() == [
+        f"0123456789abcdef.1: only in {a}",
+        "0123456789abcdef.2: differs",
+        "    data.members_total: 412 ≠ 500",
+    ]
+    as_json = run("alerts", "compare", a, tmp_path / "c", "--json")
+    assert orjson.loads(as_json.stdout)[1]["fields"] == {"data.members_total": ["412", "500"]}
+
+    broken = run("alerts", "compare", a, write(tmp_path / "d", two, other))
+    assert broken.exit_code == 1
+    assert "alert 0123456789abcdef.2 comes again with other content" in broken.stderr
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """A replay that finds one alert; keeps what it was called with."""
+    calls: list[dict[str, Any]] = []
+
+    def replay(settings: Settings, lines: Iterator[bytes], **options: Any) -> Iterator[Output]:
+        calls.append({"settings": settings, "lines": list(lines), **options})
+        yield Output("dlq", None, b"x", (("pivotwatch.errors.class", b"BadEvent"),))
+        yield Output("buckets", None, b"x")
+        yield Output("alerts", b"k", alert_bytes(revision=1, state="open"))
+        yield Output("alerts", b"k", alert_bytes())
+
+    module = types.ModuleType("streams.replay")
+    module.replay = replay  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "streams.replay", module)
+    monkeypatch.setattr("streams.replay", module, raising=False)
+    return calls
+
+
+def test_replay_prints_the_alerts_for_a_person(engine: list[dict[str, Any]], tmp_path: Path) -> None:
+    events = tmp_path / "e.gz"
+    events.write_bytes(gzip.compress(b'{"id":"1"}\n'))
+    releases = write(tmp_path / "r.json", b'[{"model":"m-2","released_at":"2026-02-05T18:00:00Z"}]')
+    result = run("replay", events, "-", "--releases", releases, "--partitions", "3", given=b'{"id":"2"}\n')
+    assert result.exit_code == 0
+    assert result.stdout.startswith("CRITICAL  network AS64500 moved to m-2  [new · 0123456789abcdef.1]\n")
+    assert "2 events in" in result.stderr
+    assert "alerts: 1 critical" in result.stderr
+    assert "not readable and left out: 1 BadEvent" in result.stderr
+    [call] = engine
+    assert call["lines"] == [b'{"id":"1"}', b'{"id":"2"}']
+    assert call["partitions"] == 3
+    assert call["releases"] == [{"model": "m-2", "released_at": "2026-02-05T18:00:00Z"}]
+
+
+@pytest.mark.usefixtures("engine")
+def test_replay_writes_a_file_only_when_it_is_whole(tmp_path: Path) -> None:
+    out = tmp_path / "alerts.jsonl"
+    result = run("replay", "-", "--alerts", out, "--json", given=b"{}\n")
+    assert result.exit_code == 0
+    assert out.read_bytes().splitlines() == [alert_bytes(revision=1, state="open"), alert_bytes()]
+    summary = orjson.loads(result.stdout)
+    assert (summary["events"], summary["alerts_by_severity"]) == (1, {"critical": 1})
+
+    cut = tmp_path / "cut.gz"
+    cut.write_bytes(gzip.compress(b'{"id":"1"}\n')[:-4])
+    failed = run("replay", cut, "--alerts", tmp_path / "other.jsonl")
+    assert failed.exit_code == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alerts.jsonl", "cut.gz"]
+
+
+@pytest.mark.usefixtures("engine")
+def test_replay_without_a_place_for_its_result(tmp_path: Path) -> None:
+    result = run("replay", "-", "--alerts", tmp_path / "gone" / "a.jsonl", given=b"{}\n")
+    assert result.exit_code == 3
+    assert "No such file or directory" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["topics", "check"], ["alerts", "tail"], ["doctor"]])
+def test_a_broker_out_of_reach_is_said(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streams.brokers.TIMEOUT_MS", 200)
+    result = run(*arguments, "--brokers", NOWHERE)
+    assert result.exit_code == (1 if arguments == ["doctor"] else 3)
+    assert f"Kafka at {NOWHERE} does not answer: is it running" in result.output

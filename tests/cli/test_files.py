@@ -1,0 +1,89 @@
+"""Event files in every form."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams import files
+from streams.errors import OutOfReach, WrongUse
+from streams.files import Lines, read_json_array
+
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": bytes,
+    "gzip": gzip.compress,
+    "zstd": zstandard.compress,
+    "gzip, appended": lambda data: gzip.compress(data[:7]) + gzip.compress(data[7:]),
+    "zstd, appended": lambda data: zstandard.compress(data[:7]) + zstandard.compress(data[7:]),
+}
+
+
+@pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
+@pytest.mark.parametrize("chunk", [4, 5, 1 << 20])
+def test_every_form_gives_the_same_lines(
+    pack: Callable[[bytes], bytes], chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "CHUNK", chunk)
+    path = tmp_path / "events"
+    path.write_bytes(pack(b'{"id":"1"}\n\n \r\n{"id":"2"}\r\n{"id":"3"}'))
+    lines = Lines([str(path), str(path)])
+    assert [line.strip() for line in lines] == [b'{"id":"1"}', b'{"id":"2"}', b'{"id":"3"}'] * 2
+    assert lines.count == 6
+    assert lines.read == lines.size == 2 * path.stat().st_size
+
+
+@given(st.binary(max_size=60), st.sampled_from(sorted(PACKERS)), st.integers(4, 9))
+def test_content_does_not_matter(content: bytes, form: str, chunk: int) -> None:
+    if form == "plain" and content.startswith((files.GZIP, files.ZSTANDARD, b"\xef\xbb\xbf")):
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "CHUNK", chunk)
+        patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(PACKERS[form](content))))
+        assert list(Lines(["-"])) == [line for line in content.split(b"\n") if line.strip()]
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
+def test_a_cut_or_damaged_file_is_said(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    whole = pack(b"".join(b'{"id":"%d"}\n' % number for number in range(2000)))
+    path = tmp_path / "events"
+    path.write_bytes(whole[:-20])
+    with pytest.raises(OutOfReach, match="ends in the middle"):
+        list(Lines([str(path)]))
+    path.write_bytes(whole[:30] + b"\0\0\0\0\0\0\0\0" + whole[38:])
+    with pytest.raises(OutOfReach, match="damaged"):
+        list(Lines([str(path)]))
+
+
+def test_a_missing_file_is_said_before_the_others_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"{}\n")
+    with pytest.raises(OutOfReach, match="gone: No such file or directory"):
+        Lines([str(tmp_path / "a"), str(tmp_path / "gone")])
+    with pytest.raises(OutOfReach, match="Is a directory"):
+        Lines([str(tmp_path)])
+
+
+def test_standard_input_only_once() -> None:
+    with pytest.raises(WrongUse, match="only once"):
+        Lines(["-", "-"])
+
+
+@pytest.mark.parametrize("text", [b'[{"a":1},\n {"a":2}]', b'{"a":1}\n{"a":2}\n'])
+def test_an_array_or_lines_of_objects(text: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "releases.json"
+    path.write_bytes(text)
+    assert read_json_array(str(path)) == [{"a": 1}, {"a": 2}]
+
+
+@pytest.mark.parametrize("text", [b"[1]", b"{", b"[", b"3"])
+def test_anything_else_is_refused(text: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "releases.json"
+    path.write_bytes(text)
+    with pytest.raises(WrongUse, match=r"releases\.json: "):
+        read_json_array(str(path))
