@@ -1,0 +1,221 @@
+"""What the shells of all steps share: who owns which partition, for how long, and its upkeep.
+
+The hot path is `Shell.run`: chunk in, `LivePartition.take`, next chunk. Everything else
+happens at an assignment (`drop`, `load`, `resume`) or four times a second (`tend`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Generic, TypeVar
+
+from faust.types import TP
+
+from streams.changelog import PartitionLog
+from streams.checkpoint import Checkpoints, Epoch, Identity, Snapshot, delete, latest
+from streams.config import Config
+from streams.errors import Fault
+from streams.fetch import FetchConsumer, Position
+from streams.live import LivePartition
+from streams.outbox import Outbox
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 0.25
+CLOSE_SECONDS = 3.0
+
+L = TypeVar("L", bound=LivePartition[Any])
+
+
+class Shell(ABC, Generic[L]):
+    """Drives the steps of one role in one process.
+
+    Parameters
+    ----------
+    app
+        The Faust app of the role.
+    config
+        The configuration.
+    source
+        Name of the input topic.
+    partitions
+        Number of partitions of ``requests``; a state belongs to one number.
+    make_step
+        Makes a new step.
+    until_end
+        End of every partition of ``requests`` in a finite run, None for a live one.
+    reset_state
+        Forget what the changelog holds, and begin with what the topic holds.
+
+    Attributes
+    ----------
+    live
+        The partitions of this worker.
+    stop
+        Ends the process with exit status 0; set by who runs it.
+    """
+
+    role: str
+    stop: Callable[[], None]
+
+    def __init__(
+        self,
+        app: Any,
+        config: Config,
+        source: str,
+        partitions: int,
+        make_step: Callable[..., Any],
+        until_end: Mapping[int, int] | None = None,
+        reset_state: bool = False,
+    ) -> None:
+        self.app = app
+        self.config = config
+        self.source = source
+        self.partitions = partitions
+        self.make_step = make_step
+        self.until_end = until_end
+        self.live: dict[int, L] = {}
+        self._reset = set(range(partitions)) if reset_state else set[int]()
+
+    @property
+    def consumer(self) -> FetchConsumer:
+        """The consumer of the app."""
+        consumer: FetchConsumer = self.app.consumer
+        return consumer
+
+    @property
+    def identity(self) -> Identity:
+        """What a state of this worker is made with."""
+        return Identity(self.role, self.partitions, self.config.settings.fingerprint())
+
+    @abstractmethod
+    def new(
+        self,
+        partition: int,
+        generation: int,
+        checkpoints: Checkpoints,
+        outbox: Outbox,
+        snapshot: Snapshot | None,
+    ) -> L:
+        """Make a live partition."""
+
+    @abstractmethod
+    async def upkeep(self, live: L) -> None:
+        """What a partition needs beside chunks, several times a second."""
+
+    @abstractmethod
+    def done(self, live: L) -> bool:
+        """Is the finite run over for this partition?"""
+
+    async def started(self, live: L) -> None:
+        """Called when a partition is in place, before its first chunk."""
+
+    async def run(self, stream: Any) -> None:
+        """The agent: feed the live partitions."""
+        async for event in stream.noack().events():
+            message = event.message
+            live = self.live.get(message.partition)
+            # A chunk may have been queued before a rebalance.
+            if live is not None and live.generation == message.generation_id:
+                await live.take(event.value)
+                if live.events >= self.config.checkpoint_events:
+                    await live.checkpoint()
+
+    def drop(self) -> None:
+        """Forget every live partition, without a checkpoint: the assignment has ended."""
+        for live in self.live.values():
+            live.end()
+        self.live.clear()
+
+    async def load(self, partitions: Mapping[int, Mapping[bytes, bytes]]) -> None:
+        """Bring the assigned partitions to life."""
+        generation = self.app.consumer_generation_id
+        for partition, stored in sorted(partitions.items()):
+            begun = time.monotonic()
+            log = PartitionLog(self.app, self.app.tables["state"].changelog_topic_name, partition)
+            if partition in self._reset:
+                logger.warning("partition %d: forgetting its state", partition)
+                await delete(log, stored)
+                stored = {}
+            snapshot = latest(stored, self.identity)
+            checkpoints = Checkpoints(
+                log,
+                self.identity,
+                Epoch(generation, uuid.uuid4().hex[:12]),
+                leftovers=set(stored),
+                acknowledge=self._acknowledge(partition),
+            )
+            outbox = Outbox(self.app.producer, self.config.topic, self.fail)  # type: ignore[arg-type]
+            live = self.new(partition, generation, checkpoints, outbox, snapshot)
+            if generation != self.app.consumer_generation_id:
+                return  # Assigned anew meanwhile; the next call loads.
+            self.live[partition] = live
+            await self.started(live)
+            logger.info(
+                "partition %d: at offset %d, state loaded in %.2f s",
+                partition,
+                live.offset,
+                time.monotonic() - begun,
+            )
+
+    async def resume(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
+        """Where to read on; called after `load`, and again whenever Faust seeks."""
+        tps = {tp: self.live[tp.partition] for tp in committed if tp.partition in self.live}
+        earliest = await self.consumer.earliest_offsets(*tps) if tps else {}
+        offsets = {}
+        for tp, live in tps.items():
+            known = None if live.partition in self._reset else committed[tp]
+            offsets[tp] = live.begin(earliest[tp], known) if not live.begun else live.offset
+            live.begun = True
+        return offsets
+
+    async def tend(self) -> None:
+        """Look after the live partitions until the process ends, or the finite run is over."""
+        try:
+            while not self._over():
+                await asyncio.sleep(TICK_SECONDS)
+                for live in list(self.live.values()):
+                    await self.upkeep(live)
+                    if time.monotonic() - live.saved_at >= self.config.checkpoint_interval.total_seconds():
+                        await live.checkpoint()
+            for live in list(self.live.values()):
+                await live.checkpoint()
+            await self.consumer.commit()
+            self.stop()
+        except Exception as error:
+            self.fail(error)
+
+    async def close(self) -> None:
+        """Take nothing more; save what there is, unless that takes long."""
+        saves = [asyncio.ensure_future(self._close(live)) for live in self.live.values()]
+        if saves:
+            _, late = await asyncio.wait(saves, timeout=CLOSE_SECONDS)
+            for save in late:
+                save.cancel()
+
+    def fail(self, error: BaseException) -> None:
+        """End the process: nothing more is processed, saved or committed by this worker."""
+        logger.error("this worker ends: %s", error, exc_info=None if isinstance(error, Fault) else error)
+        self.drop()
+        asyncio.ensure_future(self.app.crash(error))
+
+    def position(self, live: L) -> Position | None:
+        """How far the partition is fetched, once everything fetched is processed."""
+        position = self.consumer.positions.get(TP(self.source, live.partition))
+        return position if position and live.offset > position.last else None
+
+    def _over(self) -> bool:
+        lives: Collection[L] = self.live.values()
+        return self.until_end is not None and bool(lives) and all(self.done(live) for live in lives)
+
+    def _acknowledge(self, partition: int) -> Callable[[int], None]:
+        return lambda offset: self.consumer.done(TP(self.source, partition), offset)
+
+    async def _close(self, live: L) -> None:
+        await live.checkpoint()
+        live.end()

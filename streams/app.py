@@ -1,0 +1,204 @@
+"""The composition root: builds the Faust app of a role, and runs it to its end.
+
+Every role is an app, and so a consumer group, of its own: scaling one role must not
+rebalance another. What the settings below are chosen for is said in streams/README.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+import faust
+from mode import CrashingSupervisor
+from yarl import URL
+
+from streams import brokers
+from streams.agents.accounts import AccountsShell
+from streams.agents.networks import NetworksShell
+from streams.agents.shell import Shell
+from streams.aiobroker import faust_credentials
+from streams.changelog import CheckpointTable
+from streams.config import Config, Logical
+from streams.errors import Fault
+from streams.fetch import FetchTransport
+
+Role = Literal["accounts", "networks"]
+
+SHELLS: Mapping[Role, type[Shell[Any]]] = {"accounts": AccountsShell, "networks": NetworksShell}
+SOURCES: Mapping[Role, Logical] = {"accounts": "requests", "networks": "buckets"}
+
+BUFFERED_CHUNKS = 8
+STOP_SECONDS = 9.0
+
+
+class RoleApp(faust.App):
+    """A Faust app that saves its live partitions when it ends in an orderly way."""
+
+    shell: Shell[Any]
+
+    async def on_stop(self) -> None:
+        """Save, then let Faust commit and leave."""
+        if self.crash_reason is None:
+            await self.shell.close()
+        await super().on_stop()
+
+    def _create_directories(self) -> None:
+        """Nothing of ours lives on disk."""
+
+
+class RoleWorker(faust.Worker):
+    """A worker that leaves logging to the command line, and always ends."""
+
+    def end(self) -> None:
+        """End in the way a signal ends us, exit status 0."""
+        self._schedule_shutdown(signal.SIGTERM)
+
+    def _schedule_shutdown(self, number: signal.Signals) -> None:
+        # What counts is on Kafka already: a stop that hangs is cut short.
+        timer = threading.Timer(STOP_SECONDS, os._exit, [os.EX_OK])
+        timer.daemon = True
+        timer.start()
+        super()._schedule_shutdown(number)
+
+
+def build_app(
+    config: Config,
+    role: Role,
+    instance: str | None,
+    partitions: int,
+    source_partitions: int,
+    make_step: Callable[..., Any],
+    until_end: Mapping[int, int] | None = None,
+    reset_state: bool = False,
+) -> RoleApp:
+    """Build the Faust app of a role.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    role, instance
+        What the worker does, and its name in the group, if any: with one it keeps its
+        partitions over a restart.
+    partitions, source_partitions
+        Number of partitions of ``requests``, and of the role's own input.
+    make_step
+        Makes a new step.
+    until_end, reset_state
+        As `Shell` takes them.
+    """
+    source = config.topic(SOURCES[role])
+    app = RoleApp(config.app_id(role), **_settings(config, instance))
+    shell = SHELLS[role](app, config, source, partitions, make_step, until_end, reset_state)
+    app.shell = shell
+    app.transport = FetchTransport(app.conf.broker_consumer, app, chunked=[source], resume=shell.resume)
+    app.tables.add(CheckpointTable(app, owner=shell, name="state", partitions=source_partitions))
+    topic = app.topic(source, key_serializer="raw", value_serializer="raw", maxsize=BUFFERED_CHUNKS)
+    app.agent(topic, name=role, concurrency=1)(shell.run)
+    app.task(shell.tend)
+    return app
+
+
+def _settings(config: Config, instance: str | None) -> dict[str, Any]:
+    name = instance or f"{socket.gethostname()}-{os.getpid()}"
+    web: dict[str, Any] = {"web_enabled": False}
+    if config.web_port is not None:
+        web = {"web_enabled": True, "web_bind": config.web_host, "web_port": config.web_port}
+    return {
+        "broker": [URL(f"kafka://{address}") for address in config.bootstrap],
+        "broker_credentials": faust_credentials(config),
+        "broker_client_id": f"pivotwatch-{name}",
+        # Static membership: back after a restart without waiting for the dead member's session.
+        "consumer_group_instance_id": instance,
+        "broker_session_timeout": 45.0,
+        "broker_heartbeat_interval": 3.0,
+        "broker_max_poll_records": 20_000,
+        "consumer_max_fetch_size": 8_000_000,
+        "producer_request_timeout": 120.0,
+        "agent_supervisor": CrashingSupervisor,
+        "stream_wait_empty": False,
+        "store": "memory://",
+        "table_standby_replicas": 0,
+        "topic_replication_factor": config.replication_factor,
+        "topic_disable_leader": True,
+        # Part of the group's assignment: it must be the same after a restart.
+        "canonical_url": f"http://{name}",
+        "web_tables_enabled": False,
+        "web_router_enabled": False,
+        "worker_redirect_stdouts": False,
+        **web,
+    }
+
+
+def run_worker(
+    config: Config,
+    *,
+    role: Role,
+    instance: str | None = None,
+    until_end: bool = False,
+    reset_state: bool = False,
+    make_step: Callable[..., Any] | None = None,
+) -> int:
+    """Run the worker of a role in this process, until a signal or the end of its input.
+
+    Returns
+    -------
+    int
+        0 for a clean end, 1 for a crash.
+
+    Raises
+    ------
+    Fault
+        With a message for the operator: no broker, no topic, a state that must not be continued.
+    """
+    partitions, source_partitions, ends = _look(config, role, until_end)
+    app = build_app(
+        config,
+        role,
+        instance,
+        partitions,
+        source_partitions,
+        make_step or _step_of(role),
+        ends,
+        reset_state,
+    )
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = RoleWorker(
+        app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False, stdout=sys.stderr
+    )
+    worker.spinner = None
+    app.shell.stop = worker.end
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as ended:
+        if isinstance(worker.crash_reason, Fault):
+            raise worker.crash_reason from None
+        return int(ended.code or 0)
+
+
+def _look(config: Config, role: Role, until_end: bool) -> tuple[int, int, dict[int, int] | None]:
+    """Partitions of ``requests``, partitions of the role's input, and where a finite run ends."""
+    with brokers.consumer(config, isolation_level="read_committed") as client:
+        requests = brokers.partitions_of(client, config.topic("requests"))
+        source = brokers.partitions_of(client, config.topic(SOURCES[role]))
+        ends = client.end_offsets(requests) if until_end else None
+    finite = None if ends is None else {tp.partition: offset for tp, offset in ends.items()}
+    return len(requests), len(source), finite
+
+
+def _step_of(role: Role) -> Callable[..., Any]:
+    if role == "accounts":
+        from streams.steps.accounts import AccountsStep
+
+        return AccountsStep
+    from streams.steps.networks import NetworksStep
+
+    return NetworksStep

@@ -1,0 +1,102 @@
+"""The Faust table behind the checkpoints: raw bytes, partition by partition.
+
+Faust creates the changelog, assigns its partitions along with the input's, and reads them
+after every assignment; that is what the table is for. It is never written through
+``table[key] = value``, which goes to the partition of the *current event* (a timer has
+none): `PartitionLog` sends to its own partition and hands out the future.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any, Protocol
+
+import faust
+from faust.types import TP
+
+TOPIC_SETTINGS: Mapping[str, str] = {
+    # Only the last checkpoint is of use, and it is read after every assignment: keep the log short.
+    "cleanup.policy": "compact",
+    "segment.bytes": str(64 * 2**20),
+    "segment.ms": str(10 * 60_000),
+    "min.cleanable.dirty.ratio": "0.1",
+    "max.compaction.lag.ms": str(30 * 60_000),
+    "delete.retention.ms": str(10 * 60_000),
+}
+"""What a changelog topic is created with."""
+
+
+class Owner(Protocol):
+    """Who holds the live partitions of this worker."""
+
+    def drop(self) -> None:
+        """Forget every live partition: the assignment has ended."""
+
+    async def load(self, partitions: Mapping[int, Mapping[bytes, bytes]]) -> None:
+        """Bring the assigned partitions to life from what the changelog holds."""
+
+
+class CheckpointTable(faust.Table[bytes, bytes]):
+    """A table that hands its changelog, read whole, to the owner of the live partitions."""
+
+    app: Any
+    owner: Owner
+
+    def __init__(self, app: Any, *, owner: Owner, **options: Any) -> None:
+        super().__init__(
+            app, key_type=bytes, value_type=bytes, extra_topic_configs=dict(TOPIC_SETTINGS), **options
+        )
+        self.owner = owner
+        self._read: dict[int, dict[bytes, bytes]] = defaultdict(dict)
+
+    def _serializer_from_type(self, typ: Any) -> Any:
+        return "raw"
+
+    def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
+        """Take records of the changelog as they are, before Faust decodes anything."""
+        for event in batch:
+            message = event.message
+            partition = self._read[message.partition]
+            if message.value is None:
+                partition.pop(message.key, None)
+            else:
+                partition[message.key] = message.value
+
+    async def on_rebalance(
+        self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
+    ) -> None:
+        """Start over: state is always loaded anew, so nothing is kept in memory meanwhile."""
+        self.owner.drop()
+        self._read.clear()
+        for tp in assigned | revoked:
+            if tp.topic == self.changelog_topic_name:
+                # Otherwise a partition that stays with us is read from where it was left.
+                self.app.tables.recovery.revoke(tp)
+        await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
+
+    async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
+        """Hand over what was read; Faust seeks the input afterwards."""
+        await super().on_recovery_completed(active_tps, standby_tps)
+        read = {tp.partition: self._read.get(tp.partition, {}) for tp in active_tps}
+        self._read.clear()
+        try:
+            await self.owner.load(read)
+        except Exception as error:  # Faust does not look at what its callbacks raise.
+            await self.app.crash(error)
+
+
+class PartitionLog:
+    """One partition of a changelog, for writing."""
+
+    def __init__(self, app: Any, topic: str, partition: int) -> None:
+        self._app = app
+        self._topic = topic
+        self._partition = partition
+
+    async def send(self, key: bytes, value: bytes | None) -> Awaitable[object]:
+        """Send a record; the result is done when the broker has it."""
+        future: Awaitable[object] = await self._app.producer.send(
+            self._topic, key, value, partition=self._partition, timestamp=None, headers=None
+        )
+        return future

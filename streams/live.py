@@ -1,0 +1,209 @@
+"""A live partition: a step with its state in memory, where it stands, and how it is saved."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Generic, TypeVar
+
+from aiokafka import ConsumerRecord
+
+from streams.checkpoint import FINAL, UNDECIDED, Checkpoints, Snapshot, StateRefused
+from streams.fetch import Chunk
+from streams.outbox import Outbox
+from streams.steps.contract import Output, Step
+
+S = TypeVar("S", bound=Step)
+
+
+class Hole(Exception):
+    """Records were read but never reached the step."""
+
+
+class LivePartition(Generic[S]):
+    """Feeds one step from one partition, and saves it.
+
+    Processing and saving exclude each other, so that what is saved is one moment. A step
+    that raised is broken: it takes nothing more and is never saved.
+
+    Parameters
+    ----------
+    partition, generation
+        Which partition, in which generation of the consumer group.
+    step
+        New.
+    checkpoints, outbox
+        Where its state and its outputs go.
+    snapshot
+        The state to continue, or None to begin.
+    limit
+        The end of a finite run: records at and after this offset are left alone.
+
+    Attributes
+    ----------
+    offset
+        The next input offset to process.
+    decision, pending
+        The latest decision, and whether the loaded state does not include it yet.
+    events
+        Processed since the last checkpoint.
+    begun
+        Has it been said where to read on?
+    """
+
+    def __init__(
+        self,
+        partition: int,
+        generation: int,
+        step: S,
+        checkpoints: Checkpoints,
+        outbox: Outbox,
+        snapshot: Snapshot | None,
+        limit: int | None = None,
+    ) -> None:
+        self.partition = partition
+        self.generation = generation
+        self.step = step
+        self.offset = snapshot.offset if snapshot else 0
+        self.decision = snapshot.decision if snapshot else UNDECIDED
+        self.limit = limit
+        self.lock = asyncio.Lock()
+        self.ended = False
+        self.events = 0
+        self.saved_at = time.monotonic()
+        self.changed = False
+        self.is_new = snapshot is None
+        self.pending = snapshot is not None and snapshot.pending
+        self.begun = False
+        self._checkpoints = checkpoints
+        self._outbox = outbox
+        if snapshot:
+            step.restore(snapshot.meta, snapshot.shards)
+
+    def begin(self, earliest: int, committed: int | None) -> int:
+        """Where to read on; refuses to begin with a hole.
+
+        Parameters
+        ----------
+        earliest
+            The first offset that the topic still holds.
+        committed
+            What the group has committed, None when the state is to be forgotten.
+        """
+        if self.is_new:
+            if committed:
+                raise StateRefused(
+                    f"partition {self.partition}: the group has committed offset {committed}, but there is no "
+                    "state: the changelog was lost; start with --reset-state to count anew from what the topic holds"
+                )
+            self.offset = earliest
+        elif earliest > self.offset:
+            raise StateRefused(
+                f"partition {self.partition}: the state ends before offset {self.offset}, but the topic only "
+                f"holds offsets from {earliest} on: its retention is shorter than the time that no worker ran; "
+                "start with --reset-state to count anew from what the topic holds"
+            )
+        return self.offset
+
+    async def take(self, chunk: Chunk) -> None:
+        """Process a chunk; afterwards the chunk is empty, so that nobody keeps its values."""
+        async with self.lock:
+            if not self.ended and not self.finished:
+                records = self._unseen(chunk)
+                if records:
+                    await self.before()
+                    await self.apply(lambda: self.step.process(records))
+                    self.events += len(records)
+                if self.limit is not None and chunk[-1].offset >= self.limit:
+                    self.offset = self.limit
+                else:
+                    self.offset = max(self.offset, chunk[-1].offset + 1)
+            chunk.clear()
+
+    async def before(self) -> None:
+        """Called before records are processed. The lock is held."""
+
+    @property
+    def finished(self) -> bool:
+        """Has the end been reached and declared?"""
+        return self.decision == FINAL or (self.limit is not None and self.offset >= self.limit)
+
+    async def apply(self, act: Callable[[], list[Output]]) -> None:
+        """Let the step do something, and send what it returns. The caller holds the lock."""
+        try:
+            outputs = act()
+        except BaseException:
+            self.ended = True
+            raise
+        self.changed = True
+        await self._outbox.send(outputs)
+
+    async def checkpoint(self) -> None:
+        """Save the state if anything changed."""
+        async with self.lock:
+            await self._save_changes()
+
+    async def decide(self, choose: Callable[[], int | None], act: Callable[[int], list[Output]]) -> None:
+        """Write a decision into the marker, and only then let it take effect.
+
+        Parameters
+        ----------
+        choose
+            The decision, if one is due; asked while nothing is being processed.
+        act
+            What the step does about it.
+        """
+        async with self.lock:
+            decision = None if self.ended else choose()
+            if decision is None or decision <= self.decision:
+                return
+            await self._save_changes()
+            await self._checkpoints.decide(decision)
+            self.decision = decision
+            await self.apply(lambda: act(decision))
+
+    async def _save_changes(self) -> None:
+        if self.changed or not self._checkpoints.begun:
+            await self.save()
+
+    async def save(self) -> None:
+        """Write a checkpoint. The caller holds the lock."""
+        if self.ended:
+            return
+        snapshot = Snapshot(
+            offset=self.offset,
+            meta=self.step.meta(),
+            shards=self.step.snapshot(full=not self._checkpoints.begun),
+            pins=self.pins(),
+            decision=self.decision,
+            controls=self.controls(),
+        )
+        self.changed = False
+        self.events = 0
+        await self._checkpoints.save(snapshot, self._outbox.pending)
+        self.saved_at = time.monotonic()
+
+    def pins(self) -> bytes:
+        """Decisions of the step that the snapshot does not include."""
+        return b""
+
+    def controls(self) -> Mapping[str, int]:
+        """Next offset of each control topic."""
+        return {}
+
+    def end(self) -> None:
+        """Take and save nothing more."""
+        self.ended = True
+
+    def _unseen(self, chunk: Chunk) -> Sequence[ConsumerRecord[bytes, bytes]]:
+        """The records of a chunk that the state does not include yet."""
+        if chunk.after >= self.offset:
+            raise Hole(
+                f"partition {self.partition}: the step stands at offset {self.offset}, "
+                f"but the next chunk was read after offset {chunk.after}"
+            )
+        end = chunk[-1].offset + 1 if self.limit is None else self.limit
+        if chunk[0].offset >= self.offset and chunk[-1].offset < end:
+            return chunk
+        return [record for record in chunk if self.offset <= record.offset < end]
