@@ -36,7 +36,7 @@ Row = tuple[str, str, str]
 
 def render(alert: Alert, *, width: int = 100) -> Text:
     """Lay the alert out for a terminal of ``width`` columns."""
-    inner = max(40, width - LABEL - 2)
+    inner = max(64, width - LABEL - 2)
     rows = [
         (label, textwrap.wrap(content, inner, break_on_hyphens=False), style)
         for label, content, style in _rows(alert.data, inner)
@@ -101,12 +101,14 @@ def _fitted(rows: list[tuple[str, list[str], str]]) -> list[tuple[str, list[str]
 def _rows(data: AlertData, width: int) -> Iterator[Row]:
     """Label, content and style of every row that has something to say."""
     evidence = data.evidence
+    # Of one account there is no pace and no together.
+    group = data.entity.kind != "account"
     rows = (
         ("who", _who(data, width), ""),
         ("share", _share(data, evidence), ""),
-        ("pace", _pace(evidence), ""),
+        ("pace", _pace(evidence) if group else "", ""),
         ("certainty", _certainty(evidence), ""),
-        ("together", _together(evidence), ""),
+        ("together", _together(evidence) if group else "", ""),
         ("when", _when(data), ""),
         ("also", _also(data), ""),
         ("against", _against(data), "italic"),
@@ -121,7 +123,8 @@ def _rows(data: AlertData, width: int) -> Iterator[Row]:
 
 def _who(data: AlertData, width: int) -> str:
     """How many, how much, and as many account ids as fit on one line."""
-    exchanges = f"{data.exchanges_to_model:,} exchanges with it so far"
+    count = data.exchanges_to_model
+    exchanges = f"{count:,} exchange{'s' if count != 1 else ''} with it so far"
     if data.entity.kind == "account":
         return exchanges
     total = data.members_total
@@ -158,7 +161,7 @@ def _pace(evidence: Evidence) -> str:
         ("first uses", evidence.first_uses_seen, evidence.first_uses_expected),
     )
     for name, seen, expected in counts:
-        if seen is not None and expected is not None:
+        if seen is not None and expected is not None and (seen or expected):
             parts.append(f"{name} {seen:,}, expected {_number(expected)}")
     return "; ".join(parts)
 
@@ -189,7 +192,8 @@ def _when(data: AlertData) -> str:
     if data.released_at is not None:
         after = _span(data.onset - data.released_at)
         how = "release (inferred)" if data.release_inferred else "release"
-        line += f", {after} after {how}" if data.onset >= data.released_at else f", at the {how}"
+        # Onset is the start of a bucket, so it may lie a little before.
+        line += f", {after} after {how}" if data.onset > data.released_at else f", at {how}"
     return f"{line}; found {_span(data.detected_at - data.onset)} later"
 
 
