@@ -12,6 +12,7 @@ import pytest
 import zstandard
 from click.testing import CliRunner
 
+from streams.cli import main
 from streams.cli.simulate import simulate
 from streams.errors import OutOfReach
 from streams.simulate import SCENARIOS, Simulation, generate
@@ -99,11 +100,11 @@ def test_the_list_names_every_scenario() -> None:
     ],
 )
 def test_wrong_use_ends_with_status_2(arguments: list[str]) -> None:
-    result = subprocess.run(
-        [sys.executable, "-m", "streams.cli", "simulate", *arguments], capture_output=True, check=False
-    )
-    assert result.returncode == 2
-    assert b"Traceback" not in result.stderr
+    result = CliRunner().invoke(main, ["simulate", *arguments])
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert result.stderr
+    assert not result.stdout
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
