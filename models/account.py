@@ -34,11 +34,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from models.columns import Columns, Rows
+from models.settings import HOUR_MS
 
 SHARES = (0.3, 0.6, 0.9)
 IDLE_SHARE = 0.08
@@ -55,6 +57,10 @@ Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 
+THRESHOLD_HOURS = 60.0
+THRESHOLD_LEAST = 2.5
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class PageHinkley:
     """Parameters of the account finding, as of `river.drift.PageHinkley`."""
@@ -63,6 +69,21 @@ class PageHinkley:
     min_instances: int = 8
     delta: float = 0.005
     alpha: float = 0.9999
+
+    @classmethod
+    def calibrated(cls, bucket_ms: int) -> Self:
+        """Parameters for a width of bucket.
+
+        An honest account that moves for good adds the same per day whatever the width, so the threshold
+        falls as the width grows. Over a week after a simulated release the greatest statistic of an honest
+        account was 42 with buckets of 1 h, 9.3 with 6 h and 2.2 with 24 h.
+
+        Examples
+        --------
+        >>> [PageHinkley.calibrated(hours * HOUR_MS).threshold for hours in (1, 6, 24)]
+        [60.0, 10.0, 2.5]
+        """
+        return cls(threshold=max(THRESHOLD_LEAST, THRESHOLD_HOURS * HOUR_MS / bucket_ms))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

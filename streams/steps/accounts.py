@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 import orjson
 
-from models.account import AccountModels, Changes
+from models.account import AccountModels, Changes, PageHinkley
 from models.columns import pack, unpack
 from models.settings import Settings
 from streams.events import BadEvent
 from streams.steps.activity import Activity, Interner
 from streams.steps.buckets import Buckets, Cells
 from streams.steps.contract import InputRecord, Output
-from streams.steps.findings import page_hinkley
 from streams.steps.letters import dead_letter
 from streams.steps.record import encode
 from streams.steps.roster import KEEP_MS, Roster
@@ -137,7 +136,7 @@ class AccountsStep:
             self.first_seen[model] = bucket
         recent = bucket - self.first_seen[model] < self.settings.buckets(KEEP_MS)
         if recent and model not in self.candidates and len(self.candidates) < MAX_CANDIDATES:
-            self.candidates[model] = AccountModels(page_hinkley(self.settings))
+            self.candidates[model] = AccountModels(PageHinkley.calibrated(self.settings.bucket_ms))
 
     def _expire(self, bucket: int) -> None:
         oldest = bucket - self.settings.buckets(KEEP_MS)
@@ -236,7 +235,7 @@ class AccountsStep:
         self.first_seen, self.finished = state["first_seen"], state["finished"]
         self._segments = state["segments"]
         for model in state["candidates"]:
-            self.candidates[model] = AccountModels(page_hinkley(self.settings))
+            self.candidates[model] = AccountModels(PageHinkley.calibrated(self.settings.bucket_ms))
         for number, content in sorted(shards.items()):
             if number < self.roster.shards:
                 self._unpack_shard(content)

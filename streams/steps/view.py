@@ -50,7 +50,7 @@ class View:
         self.requests: int = sum(body["requests"] for body in active)
         self.groups: list[Group] = sorted({(kind, name) for body in active for kind, name in body["groups"]})
         self._rank = {group: i for i, group in enumerate(self.groups)}
-        named = [[tuple(sorted(self._local(body)[g] for g in s)) for s in body["sets"]] for body in active]
+        named = [self._name_sets(body) for body in active]
         self.sets = sorted({s for sets in named for s in sets})
         number = {s: i for i, s in enumerate(self.sets)}
         self._active = list(zip(active, ([number[s] for s in sets] for sets in named), strict=True))
@@ -61,6 +61,10 @@ class View:
         for body in active:
             for row in body["models"]:
                 self.models[row["model"]] = min(row["first"], self.models.get(row["model"], row["first"]))
+
+    def _name_sets(self, body: dict[str, Any]) -> list[tuple[int, ...]]:
+        local = self._local(body)
+        return [tuple(sorted(local[g] for g in s)) for s in body["sets"]]
 
     def _local(self, body: dict[str, Any]) -> list[int]:
         return [self._rank[kind, name] for kind, name in body["groups"]]
