@@ -89,6 +89,8 @@ def check_event(event: Any) -> None:
         raise BadEvent(f"expected a JSON object, got {_shown(event)}")
     if not _is_plain(event):
         _find_fault(event)
+    elif event.get("links"):
+        _check_links(event["links"])
 
 
 def _is_plain(event: dict[str, Any]) -> bool:
@@ -106,7 +108,7 @@ def _is_plain(event: dict[str, Any]) -> bool:
         if count is not None and (type(count) is not int or not 0 <= count <= MAX_COUNT):
             return False
     created = get("account_created")
-    return (created is None or (type(created) is int and 0 < created < MAX_TS)) and not get("links")
+    return created is None or (type(created) is int and 0 < created < MAX_TS)
 
 
 def _find_fault(event: dict[str, Any]) -> None:
