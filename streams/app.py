@@ -60,18 +60,22 @@ class RoleWorker(faust.Worker):
         """End in the way a signal ends us, exit status 0."""
         self._schedule_shutdown(signal.SIGTERM)
 
-    def _schedule_shutdown(self, number: signal.Signals) -> None:
-        # What counts is on Kafka already: a stop that hangs is cut short.
-        timer = threading.Timer(STOP_SECONDS, os._exit, [os.EX_OK])
+    async def stop(self) -> None:
+        """Stop; one that hangs is cut short, because what counts is on Kafka already."""
+        timer = threading.Timer(STOP_SECONDS, os._exit, [os.EX_OK if self.crash_reason is None else 1])
         timer.daemon = True
         timer.start()
-        super()._schedule_shutdown(number)
+        await super().stop()
+
+    async def _sentinel_task(self) -> None:
+        """Faust sleeps a second here."""
 
 
 def build_app(
     config: Config,
     role: Role,
     instance: str | None,
+    *,
     partitions: int,
     source_partitions: int,
     make_step: Callable[..., Any],
@@ -96,9 +100,19 @@ def build_app(
     """
     source = config.topic(SOURCES[role])
     app = RoleApp(config.app_id(role), **_settings(config, instance))
-    shell = SHELLS[role](app, config, source, partitions, make_step, until_end, reset_state)
+    shell = SHELLS[role](
+        app,
+        config,
+        source=source,
+        partitions=partitions,
+        make_step=make_step,
+        until_end=until_end,
+        reset_state=reset_state,
+    )
     app.shell = shell
-    app.transport = FetchTransport(app.conf.broker_consumer, app, chunked=[source], resume=shell.resume)
+    app.transport = FetchTransport(
+        app.conf.broker_consumer, app, chunked=[source], resume=shell.resume, revoked=shell.drop
+    )
     app.tables.add(CheckpointTable(app, owner=shell, name="state", partitions=source_partitions))
     topic = app.topic(source, key_serializer="raw", value_serializer="raw", maxsize=BUFFERED_CHUNKS)
     app.agent(topic, name=role, concurrency=1)(shell.run)
@@ -163,11 +177,11 @@ def run_worker(
         config,
         role,
         instance,
-        partitions,
-        source_partitions,
-        make_step or _step_of(role),
-        ends,
-        reset_state,
+        partitions=partitions,
+        source_partitions=source_partitions,
+        make_step=make_step or _step_of(role),
+        until_end=ends,
+        reset_state=reset_state,
     )
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

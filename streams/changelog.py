@@ -30,9 +30,6 @@ TOPIC_SETTINGS: Mapping[str, str] = {
 class Owner(Protocol):
     """Who holds the live partitions of this worker."""
 
-    def drop(self) -> None:
-        """Forget every live partition: the assignment has ended."""
-
     async def load(self, partitions: Mapping[int, Mapping[bytes, bytes]]) -> None:
         """Bring the assigned partitions to life from what the changelog holds."""
 
@@ -67,7 +64,6 @@ class CheckpointTable(faust.Table[bytes, bytes]):
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
         """Start over: state is always loaded anew, so nothing is kept in memory meanwhile."""
-        self.owner.drop()
         self._read.clear()
         for tp in assigned | revoked:
             if tp.topic == self.changelog_topic_name:

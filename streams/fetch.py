@@ -9,23 +9,27 @@ inside a chunk as a gap, and a gap counts as acknowledged as soon as a higher of
 crash between two chunks would lose the first one. Here one number per partition is
 committed, and only the checkpoint sets it (`FetchConsumer.done`).
 
-A chunk says after which offset it was read. Whoever takes it can tell a chunk that was lost
-on the way (a rebalance drops queued messages) from a hole in the topic itself.
+Faust drops messages around a rebalance, and fetches before it seeks. So every seek has a
+number, nothing is fetched from a chunked partition before the seek of its assignment, and a
+chunk says after which seek and after which offset it was read. Whoever takes chunks leaves
+those of an earlier seek alone, and can tell a chunk that was lost on the way from a hole in
+the topic itself.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from faust.transport.drivers import aiokafka as driver
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP, ConsumerMessage
 
-CHUNK_RECORDS = 5_000
-"""Long enough that Faust's share is small, short enough that heartbeats are answered."""
+FETCH_WAIT_MS = 250
+"""How long the broker holds a fetch that finds nothing."""
 
 Resume = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
 """Given what the group has committed: where to read on, for the partitions that have a state."""
@@ -39,13 +43,16 @@ class Chunk(list[ConsumerRecord[bytes, bytes]]):
     after
         The offset of the record that was read before this chunk; between it and the first
         record of the chunk the partition held nothing.
+    seek
+        Number of the seek that the records were read after.
     """
 
-    __slots__ = ("after",)
+    __slots__ = ("after", "seek")
 
-    def __init__(self, records: Iterable[ConsumerRecord[bytes, bytes]], after: int) -> None:
+    def __init__(self, records: Iterable[ConsumerRecord[bytes, bytes]], after: int, seek: int) -> None:
         super().__init__(records)
         self.after = after
+        self.seek = seek
 
 
 class Position(NamedTuple):
@@ -70,11 +77,24 @@ class Position(NamedTuple):
 
 
 class ChunkScheduler(DefaultSchedulingStrategy):
-    """Orders what was fetched: round robin over topics and partitions, chunk by chunk."""
+    """Orders what was fetched: round robin over topics and partitions, chunk by chunk.
 
-    def __init__(self, chunked: frozenset[str], size: int = CHUNK_RECORDS) -> None:
+    Attributes
+    ----------
+    size
+        Records of a chunk: so many that Faust's share is small, so few that a step leaves
+        the event loop to the heartbeats.
+    seeks
+        Number of the last seek.
+    last
+        The offset before the next chunk of each chunked partition that is placed.
+    """
+
+    size: ClassVar[int] = 5_000
+
+    def __init__(self, chunked: frozenset[str]) -> None:
         self.chunked = chunked
-        self.size = size
+        self.seeks = 0
         self.last: dict[TP, int] = {}
 
     def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Any]]:
@@ -85,25 +105,23 @@ class ChunkScheduler(DefaultSchedulingStrategy):
         }
         return super().iterate(cut)
 
-    def seek(self, tp: TP, offset: int) -> None:
-        """Note that the partition is read from ``offset`` on."""
-        self.last[tp] = offset - 1
-
     def _chunks(self, tp: TP, records: list[Any]) -> list[Chunk]:
         chunks = []
-        after = self.last.get(tp, records[0].offset - 1 if records else -1)
         for start in range(0, len(records), self.size):
-            chunk = Chunk(records[start : start + self.size], after)
-            after = chunk[-1].offset
+            chunk = Chunk(records[start : start + self.size], self.last[tp], self.seeks)
+            self.last[tp] = chunk[-1].offset
             chunks.append(chunk)
-        self.last[tp] = after
         return chunks
 
 
 class _Fetched(dict[TP, list[Any]]):
     """What one fetch returned, with the positions of the same moment."""
 
-    positions: dict[TP, tuple[int, int, float]]
+    def __init__(
+        self, records: Mapping[TP, list[Any]], positions: Mapping[TP, tuple[int, int, float]]
+    ) -> None:
+        super().__init__(records)
+        self.positions = positions
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):
@@ -113,21 +131,23 @@ class FetchThread(driver.AIOKafkaConsumerThread):
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer[bytes, bytes]:
         consumer = super()._create_worker_consumer(transport)
-        # Faust ties this to exactly_once; aiokafka reads it when the consumer starts.
+        # Faust ties the first to exactly_once and fixes the second at 1.5 s, during which the
+        # broker answers nothing else on the connection; aiokafka reads both when it starts.
         consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> _Fetched:
-        fetched = _Fetched(await super()._fetch_records(consumer, *args, **kwargs))
+        records = await super()._fetch_records(consumer, *args, **kwargs)
         now, now_ms = time.monotonic(), time.time() * 1000
-        fetched.positions = {}
+        positions = {}
         assignment = consumer._subscription.subscription.assignment
-        for tp in assignment.tps:
+        for tp in assignment.tps if assignment else ():
             state = assignment.state_value(tp)
             if tp.topic in self.transport.chunked and state.has_valid_position and state.timestamp:
                 at = now - max(0.0, now_ms - state.timestamp) / 1000
-                fetched.positions[TP(*tp)] = (state.position, state.lso, at)
-        return fetched
+                positions[TP(*tp)] = (state.position, state.lso, at)
+        return _Fetched(records, positions)
 
 
 class FetchConsumer(driver.Consumer):
@@ -147,6 +167,7 @@ class FetchConsumer(driver.Consumer):
         self.scheduler = ChunkScheduler(self.transport.chunked)
         self.positions: dict[TP, Position] = {}
         self._done: dict[TP, int] = {}
+        self._fetching = asyncio.Lock()
 
     def done(self, tp: TP, offset: int) -> None:
         """Everything before ``offset`` is in a checkpoint: the next commit may say so."""
@@ -154,42 +175,60 @@ class FetchConsumer(driver.Consumer):
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         offsets: dict[TP, int] = super()._filter_committable_offsets(
-            tp for tp in tps if tp.topic not in self.transport.chunked
+            tp for tp in tps if not self._is_chunked(tp)
         )
         offsets.update((tp, done) for tp, done in self._done.items() if self._should_commit(tp, done))
         return offsets
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
-        if tp.topic not in self.transport.chunked:
+        if not self._is_chunked(tp):
             await super()._add_gap(tp, offset_from, offset_to)
 
     async def perform_seek(self) -> None:
         """Read on where the state says, whatever the group has committed."""
-        await super().perform_seek()
-        committed = {
-            tp: self._committed_offset[tp] for tp in self.assignment() if tp.topic in self.transport.chunked
-        }
-        self.positions.clear()
-        self.scheduler.last.clear()
-        resume = dict(await self.transport.resume(committed))
-        if resume:
-            await self.seek_wait(resume)
-        for tp, offset in resume.items():
-            self.scheduler.seek(tp, offset)
+        last = self.scheduler.last
+        last.clear()  # From here on what is being fetched right now is not handed on.
+        async with self._fetching:
+            self.scheduler.seeks += 1
+            self.positions.clear()
+            await super().perform_seek()
+            resume = await self.transport.resume(
+                {tp: self._committed_offset[tp] for tp in self.assignment() if self._is_chunked(tp)}
+            )
+            if resume:
+                await self.seek_wait(resume)
+            last.update((tp, offset - 1) for tp, offset in resume.items())
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget what belongs to the ended assignment."""
         self._done.clear()
         self.positions.clear()
+        self.scheduler.last.clear()
+        self.transport.revoked()
         await super().on_partitions_revoked(revoked)
 
-    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Mapping[TP, list[Any]]:
-        fetched: Mapping[TP, list[Any]] = await super()._getmany(active_partitions, timeout)
-        for tp, (position, end, at) in getattr(fetched, "positions", {}).items():
-            records = fetched.get(tp)
-            last = records[-1].offset if records else self.scheduler.last.get(tp, position - 1)
-            self.positions[tp] = Position(position, end, last, at)
+    async def _getmany(self, *args: Any, **kwargs: Any) -> Mapping[TP, list[Any]]:
+        last = self.scheduler.last
+        async with self._fetching:
+            # Partitions that are not placed yet would be read from anywhere.
+            kwargs["active_partitions"] = {
+                tp for tp in kwargs["active_partitions"] if tp in last or not self._is_chunked(tp)
+            }
+            if not kwargs["active_partitions"]:
+                await asyncio.sleep(0.05)
+                return {}
+            fetched = cast(_Fetched, await super()._getmany(*args, **kwargs))
+        fetched = _Fetched(fetched, positions=getattr(fetched, "positions", {}))
+        for tp in [tp for tp in fetched if self._is_chunked(tp) and tp not in last]:
+            del fetched[tp]
+        for tp, (position, end, at) in fetched.positions.items():
+            if tp in last:
+                records = fetched.get(tp)
+                self.positions[tp] = Position(position, end, records[-1].offset if records else last[tp], at)
         return fetched
+
+    def _is_chunked(self, tp: TP) -> bool:
+        return tp.topic in self.transport.chunked
 
     def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
         if not isinstance(record, Chunk):
@@ -202,7 +241,7 @@ class FetchConsumer(driver.Consumer):
             timestamp_type=record[-1].timestamp_type,
             headers=None,
             key=None,
-            value=record,
+            value=cast(Any, record),
             checksum=None,
             serialized_key_size=0,
             serialized_value_size=0,
@@ -232,12 +271,23 @@ class FetchTransport(driver.Transport):
         Names of the topics that are delivered in chunks.
     resume
         Asked after every assignment, once the tables are recovered.
+    revoked
+        Called when an assignment ends.
     """
 
     Consumer: ClassVar[type[Any]] = FetchConsumer
     Producer: ClassVar[type[Any]] = FetchProducer
 
-    def __init__(self, urls: list[Any], app: Any, *, chunked: Iterable[str], resume: Resume) -> None:
+    def __init__(
+        self,
+        urls: list[Any],
+        app: Any,
+        *,
+        chunked: Iterable[str],
+        resume: Resume,
+        revoked: Callable[[], None],
+    ) -> None:
         super().__init__(urls, app)
         self.chunked = frozenset(chunked)
         self.resume = resume
+        self.revoked = revoked

@@ -29,10 +29,10 @@ class LivePartition(Generic[S]):
 
     Parameters
     ----------
-    partition, generation
-        Which partition, in which generation of the consumer group.
     step
         New.
+    partition, generation
+        Which partition, in which generation of the consumer group.
     checkpoints, outbox
         Where its state and its outputs go.
     snapshot
@@ -49,14 +49,15 @@ class LivePartition(Generic[S]):
     events
         Processed since the last checkpoint.
     begun
-        Has it been said where to read on?
+        Has it been said where to read on? What comes before was fetched from elsewhere.
     """
 
     def __init__(
         self,
+        step: S,
+        *,
         partition: int,
         generation: int,
-        step: S,
         checkpoints: Checkpoints,
         outbox: Outbox,
         snapshot: Snapshot | None,
@@ -91,25 +92,26 @@ class LivePartition(Generic[S]):
         committed
             What the group has committed, None when the state is to be forgotten.
         """
+        again = "start with --reset-state to count anew from what the topic holds"
         if self.is_new:
             if committed:
                 raise StateRefused(
-                    f"partition {self.partition}: the group has committed offset {committed}, but there is no "
-                    "state: the changelog was lost; start with --reset-state to count anew from what the topic holds"
+                    f"partition {self.partition}: the group has committed offset {committed}, but there "
+                    f"is no state: the changelog was lost; {again}"
                 )
             self.offset = earliest
         elif earliest > self.offset:
             raise StateRefused(
-                f"partition {self.partition}: the state ends before offset {self.offset}, but the topic only "
-                f"holds offsets from {earliest} on: its retention is shorter than the time that no worker ran; "
-                "start with --reset-state to count anew from what the topic holds"
+                f"partition {self.partition}: the state ends before offset {self.offset}, but the topic "
+                f"only holds offsets from {earliest} on: nobody read them within its retention; {again}"
             )
+        self.begun = True
         return self.offset
 
     async def take(self, chunk: Chunk) -> None:
         """Process a chunk; afterwards the chunk is empty, so that nobody keeps its values."""
         async with self.lock:
-            if not self.ended and not self.finished:
+            if self.begun and not self.ended and not self.finished:
                 records = self._unseen(chunk)
                 if records:
                     await self.before()

@@ -8,15 +8,15 @@ acts on them, so that a restart repeats them.
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from streams.agents.shell import Shell
-from streams.checkpoint import FINAL, Checkpoints, Snapshot, StateRefused
+from streams.checkpoint import FINAL, StateRefused
 from streams.live import LivePartition
-from streams.outbox import Outbox
 from streams.steps.contract import IdleStep, Output
 
 ANSWER_SECONDS = 5.0
-"""A broker that has not answered for so long may be lost; it answers empty fetches every 1.5 s."""
+"""A broker that has not answered for so long may be lost; it answers empty fetches every quarter second."""
 
 
 class AccountsPartition(LivePartition[IdleStep]):
@@ -41,18 +41,11 @@ class AccountsShell(Shell[AccountsPartition]):
 
     role = "accounts"
 
-    def new(
-        self,
-        partition: int,
-        generation: int,
-        checkpoints: Checkpoints,
-        outbox: Outbox,
-        snapshot: Snapshot | None,
-    ) -> AccountsPartition:
+    def new(self, partition: int, **parts: Any) -> AccountsPartition:
         """Make a live partition."""
-        limit = self.until_end[partition] if self.until_end is not None else None
         step = self.make_step(self.config.settings, partition, self.partitions)
-        return AccountsPartition(partition, generation, step, checkpoints, outbox, snapshot, limit)
+        limit = self.until_end[partition] if self.until_end is not None else None
+        return AccountsPartition(step, partition=partition, limit=limit, **parts)
 
     async def started(self, live: AccountsPartition) -> None:
         """Carry out a decision that was made but not seen through."""

@@ -15,10 +15,9 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from streams.agents.shell import Shell
 from streams.aiobroker import reader
-from streams.checkpoint import Checkpoints, Snapshot
+from streams.checkpoint import Snapshot
 from streams.config import Config, Logical
 from streams.live import LivePartition
-from streams.outbox import Outbox
 from streams.steps.contract import ControlledStep
 
 CONTROL_TOPICS: tuple[Logical, ...] = ("releases", "decisions")
@@ -35,16 +34,8 @@ class NetworksPartition(LivePartition[ControlledStep]):
 
     follower: asyncio.Task[None] | None = None
 
-    def __init__(
-        self,
-        partition: int,
-        generation: int,
-        step: ControlledStep,
-        checkpoints: Checkpoints,
-        outbox: Outbox,
-        snapshot: Snapshot | None,
-    ) -> None:
-        super().__init__(partition, generation, step, checkpoints, outbox, snapshot)
+    def __init__(self, step: ControlledStep, *, snapshot: Snapshot | None, **parts: Any) -> None:
+        super().__init__(step, snapshot=snapshot, **parts)
         self._controls = dict(snapshot.controls) if snapshot else {}
         if snapshot and snapshot.pins:
             step.repin(snapshot.pins)
@@ -86,17 +77,10 @@ class NetworksShell(Shell[NetworksPartition]):
 
     role = "networks"
 
-    def new(
-        self,
-        partition: int,
-        generation: int,
-        checkpoints: Checkpoints,
-        outbox: Outbox,
-        snapshot: Snapshot | None,
-    ) -> NetworksPartition:
+    def new(self, partition: int, **parts: Any) -> NetworksPartition:
         """Make the live partition."""
         step = self.make_step(self.config.settings, self.partitions)
-        return NetworksPartition(partition, generation, step, checkpoints, outbox, snapshot)
+        return NetworksPartition(step, partition=partition, **parts)
 
     async def started(self, live: NetworksPartition) -> None:
         """Read the control topics to their end, then follow them."""

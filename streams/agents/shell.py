@@ -11,13 +11,13 @@ import logging
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from faust.types import TP
 
 from streams.changelog import PartitionLog
-from streams.checkpoint import Checkpoints, Epoch, Identity, Snapshot, delete, latest
+from streams.checkpoint import Checkpoints, Epoch, Identity, delete, latest
 from streams.config import Config
 from streams.errors import Fault
 from streams.fetch import FetchConsumer, Position
@@ -27,6 +27,8 @@ from streams.outbox import Outbox
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.25
+UNASSIGNED_SECONDS = 5.0
+"""A finite run is over for a worker that has had no partition for so long."""
 CLOSE_SECONDS = 3.0
 
 L = TypeVar("L", bound=LivePartition[Any])
@@ -67,6 +69,7 @@ class Shell(ABC, Generic[L]):
         self,
         app: Any,
         config: Config,
+        *,
         source: str,
         partitions: int,
         make_step: Callable[..., Any],
@@ -80,6 +83,7 @@ class Shell(ABC, Generic[L]):
         self.make_step = make_step
         self.until_end = until_end
         self.live: dict[int, L] = {}
+        self._unassigned_since = time.monotonic()
         self._reset = set(range(partitions)) if reset_state else set[int]()
 
     @property
@@ -94,15 +98,8 @@ class Shell(ABC, Generic[L]):
         return Identity(self.role, self.partitions, self.config.settings.fingerprint())
 
     @abstractmethod
-    def new(
-        self,
-        partition: int,
-        generation: int,
-        checkpoints: Checkpoints,
-        outbox: Outbox,
-        snapshot: Snapshot | None,
-    ) -> L:
-        """Make a live partition."""
+    def new(self, partition: int, **parts: Any) -> L:
+        """Make a live partition; ``parts`` as `LivePartition` takes them."""
 
     @abstractmethod
     async def upkeep(self, live: L) -> None:
@@ -118,10 +115,9 @@ class Shell(ABC, Generic[L]):
     async def run(self, stream: Any) -> None:
         """The agent: feed the live partitions."""
         async for event in stream.noack().events():
-            message = event.message
-            live = self.live.get(message.partition)
-            # A chunk may have been queued before a rebalance.
-            if live is not None and live.generation == message.generation_id:
+            live = self.live.get(event.message.partition)
+            # A chunk that was queued before the last seek is read again after it.
+            if live is not None and event.value.seek == self.consumer.scheduler.seeks:
                 await live.take(event.value)
                 if live.events >= self.config.checkpoint_events:
                     await live.checkpoint()
@@ -151,7 +147,9 @@ class Shell(ABC, Generic[L]):
                 acknowledge=self._acknowledge(partition),
             )
             outbox = Outbox(self.app.producer, self.config.topic, self.fail)  # type: ignore[arg-type]
-            live = self.new(partition, generation, checkpoints, outbox, snapshot)
+            live = self.new(
+                partition, generation=generation, checkpoints=checkpoints, outbox=outbox, snapshot=snapshot
+            )
             if generation != self.app.consumer_generation_id:
                 return  # Assigned anew meanwhile; the next call loads.
             self.live[partition] = live
@@ -171,7 +169,6 @@ class Shell(ABC, Generic[L]):
         for tp, live in tps.items():
             known = None if live.partition in self._reset else committed[tp]
             offsets[tp] = live.begin(earliest[tp], known) if not live.begun else live.offset
-            live.begun = True
         return offsets
 
     async def tend(self) -> None:
@@ -202,7 +199,7 @@ class Shell(ABC, Generic[L]):
         """End the process: nothing more is processed, saved or committed by this worker."""
         logger.error("this worker ends: %s", error, exc_info=None if isinstance(error, Fault) else error)
         self.drop()
-        asyncio.ensure_future(self.app.crash(error))
+        self._crash = asyncio.ensure_future(self.app.crash(error))
 
     def position(self, live: L) -> Position | None:
         """How far the partition is fetched, once everything fetched is processed."""
@@ -210,8 +207,13 @@ class Shell(ABC, Generic[L]):
         return position if position and live.offset > position.last else None
 
     def _over(self) -> bool:
-        lives: Collection[L] = self.live.values()
-        return self.until_end is not None and bool(lives) and all(self.done(live) for live in lives)
+        """Is a finite run over for every partition of this worker?"""
+        if self.until_end is None or self.app.rebalancing:
+            return False
+        if self.live or not self.app.unassigned:
+            self._unassigned_since = time.monotonic()
+            return bool(self.live) and all(self.done(live) for live in self.live.values())
+        return time.monotonic() - self._unassigned_since > UNASSIGNED_SECONDS
 
     def _acknowledge(self, partition: int) -> Callable[[int], None]:
         return lambda offset: self.consumer.done(TP(self.source, partition), offset)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
+import time
 import zlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 
 import orjson
 
@@ -24,6 +26,9 @@ SHARDS = 64
 # An event of this account raises, once the file named in the environment is there.
 POISON = b"poison"
 POISON_FILE = "ENGINE_TEST_POISON"
+# Milliseconds that an event takes; the n-th write to the changelog after which the process kills itself.
+SLOW = float(os.environ.get("ENGINE_TEST_SLOW_MS", 0)) / 1000
+KILL_AT = int(os.environ.get("ENGINE_TEST_KILL_AT", 0))
 
 
 class CountingStep:
@@ -40,6 +45,7 @@ class CountingStep:
 
     def process(self, records: Sequence[InputRecord]) -> list[Output]:
         out: list[Output] = []
+        time.sleep(SLOW * len(records))
         for record in records:
             try:
                 event = orjson.loads(record.value or b"")
@@ -177,14 +183,39 @@ class SummingStep:
             self.seen[int(bucket)] = {int(p): n for p, n in parts.items()}
 
 
+def kill_at(number: int) -> None:
+    """Kill this process when the changelog has the n-th record that is sent to it."""
+    from streams.changelog import PartitionLog
+
+    send, sent = PartitionLog.send, 0
+
+    async def counting(self: PartitionLog, key: bytes, value: bytes | None) -> Awaitable[object]:
+        nonlocal sent
+        future = await send(self, key, value)
+        sent += 1
+        if sent == number:
+            await future
+            os.kill(os.getpid(), signal.SIGKILL)
+        return future
+
+    PartitionLog.send = counting  # type: ignore[method-assign]
+
+
 def main() -> int:
     """Run one worker."""
+    from streams.fetch import ChunkScheduler
+
+    ChunkScheduler.size = int(os.environ.get("ENGINE_TEST_CHUNK", ChunkScheduler.size))
+    if KILL_AT:
+        kill_at(KILL_AT)
     from streams.app import run_worker
     from streams.config import load
     from streams.errors import Fault
 
     role, instance, *flags = sys.argv[1:]
-    logging.basicConfig(level=os.environ.get("ENGINE_TEST_LOG", "INFO"), stream=sys.stderr)
+    logging.basicConfig(
+        level="INFO", stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
     try:
         return run_worker(
             load(),

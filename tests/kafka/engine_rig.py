@@ -1,0 +1,201 @@
+"""Topics and worker processes for the tests of the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from aiokafka import AIOKafkaProducer
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient, NewTopic
+
+from streams import brokers
+from streams.config import Config, load
+
+DEADLINE = 60.0
+ROOT = Path(__file__).parents[2]
+LOGICAL = ("buckets", "alerts", "status", "dlq", "releases", "decisions")
+
+
+def wait_for(what: str, condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
+    """Poll until the condition holds, and return its value."""
+    end = time.monotonic() + deadline
+    while not (value := condition()):
+        assert time.monotonic() < end, f"waited {deadline} s in vain for {what}"
+        time.sleep(0.05)
+    return value
+
+
+class Worker:
+    """A worker process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self.log = log
+
+    def wait(self, deadline: float = DEADLINE) -> int:
+        """Its exit status."""
+        return self.process.wait(deadline)
+
+    def text(self) -> str:
+        """What it has written."""
+        return self.log.read_text()
+
+    def kill(self) -> None:
+        """End it as kill -9 does."""
+        self.process.kill()
+        self.process.wait()
+
+
+class Rig:
+    """A set of topics with workers on it."""
+
+    def __init__(self, broker: str, prefix: str, folder: Path, partitions: int = 2, **settings: Any) -> None:
+        self.config: Config = load(
+            brokers=broker,
+            topic_prefix=prefix,
+            app_prefix=f"{prefix}pw",
+            **{"checkpoint_interval": "300ms", **settings},
+        )
+        self.folder = folder
+        self.partitions = partitions
+        self.workers: list[Worker] = []
+        admin = KafkaAdminClient(bootstrap_servers=broker)
+        admin.create_topics(
+            [
+                NewTopic(self.config.topic("requests"), partitions, 1),
+                *(NewTopic(self.config.topic(name), 1, 1) for name in LOGICAL),  # type: ignore[arg-type]
+            ]
+        )
+        admin.close()
+
+    def close(self) -> None:
+        """End every worker that still runs."""
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.kill()
+
+    def worker(self, role: str, *flags: str, instance: str = "w1", **env: str) -> Worker:
+        """Start a worker."""
+        log = self.folder / f"{self.config.topic_prefix}{role}-{len(self.workers)}.log"
+        with log.open("wb") as stream:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.kafka.engine_steps", role, instance, *flags],
+                env={**self.config.environment(), **env},
+                cwd=ROOT,
+                stderr=stream,
+                stdout=stream,
+            )
+        worker = Worker(process, log)
+        self.workers.append(worker)
+        return worker
+
+    def run(self, role: str, *flags: str, status: int = 0, **env: str) -> Worker:
+        """Run a worker until the end of its input."""
+        worker = self.worker(role, "--until-end", *flags, **env)
+        ended = worker.wait()
+        assert ended == status, f"exit status {ended}\n{worker.text()[-4000:]}"
+        return worker
+
+    def produce(self, events: Iterable[Mapping[str, Any]], topic: str = "requests") -> None:
+        """Produce events, keyed by account."""
+        records = [(str(event.get("a", "")).encode(), orjson.dumps(event)) for event in events]
+        self.produce_raw(records, topic)
+
+    def produce_raw(
+        self, records: Iterable[tuple[bytes, bytes]], topic: str = "requests", commit: bool | None = None
+    ) -> None:
+        """Produce keys and values; in a transaction that is committed or not, when ``commit`` is given."""
+
+        async def send() -> None:
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self.config.brokers,
+                linger_ms=5,
+                transactional_id=None if commit is None else f"{self.config.topic_prefix}tx",
+            )
+            async with producer:
+                if commit is not None:
+                    await producer.begin_transaction()
+                for key, value in records:
+                    await producer.send(self.config.topic(topic), value, key=key)  # type: ignore[arg-type]
+                await producer.flush()
+                if commit is not None:
+                    await (producer.commit_transaction() if commit else producer.abort_transaction())
+
+        asyncio.run(send())
+
+    def read(self, topic: str) -> list[tuple[bytes, bytes]]:
+        """Keys and values of a topic, in order."""
+        name = self.config.topic(topic)  # type: ignore[arg-type]
+        return self.read_topic(name)
+
+    def read_topic(self, name: str) -> list[tuple[bytes, bytes]]:
+        """Keys and values of a topic, by its full name."""
+        with brokers.consumer(self.config) as client:
+            tps = brokers.partitions_of(client, name)
+            client.assign(tps)
+            client.seek_to_beginning(*tps)
+            ends = client.end_offsets(tps)
+            found = []
+            while any(client.position(tp) < ends[tp] for tp in tps):
+                for records in client.poll(timeout_ms=200).values():
+                    found += [(record.key, record.value) for record in records]
+            return found
+
+    def distinct(self, topic: str) -> dict[bytes, bytes]:
+        """The records of a topic after repeats are dropped; repeats must be equal to the byte."""
+        found: dict[bytes, bytes] = {}
+        for key, value in self.read(topic):
+            assert found.setdefault(key, value) == value, f"{key!r} came twice, and not the same"
+        return found
+
+    def size(self, topic: str) -> int:
+        """How many records a topic has, transaction markers included."""
+        with brokers.consumer(self.config) as client:
+            return sum(client.end_offsets(brokers.partitions_of(client, topic)).values())
+
+    def changelog(self, role: str) -> str:
+        """Name of a role's changelog."""
+        return f"{self.config.app_id(role)}-state-changelog"
+
+    def committed(self, role: str = "accounts", topic: str = "requests") -> tuple[list[int], list[int]]:
+        """What the group has committed, and where the topic ends, partition by partition."""
+        client = KafkaConsumer(
+            bootstrap_servers=self.config.brokers, group_id=self.config.app_id(role), enable_auto_commit=False
+        )
+        name = self.config.topic(topic)  # type: ignore[arg-type]
+        tps = [TopicPartition(name, p) for p in sorted(client.partitions_for_topic(name))]
+        ends = client.end_offsets(tps)
+        committed = [client.committed(tp) or 0 for tp in tps]
+        client.close()
+        return committed, [ends[tp] for tp in tps]
+
+
+@contextlib.contextmanager
+def rig(broker: str, prefix: str, folder: Path, **settings: Any) -> Iterator[Rig]:
+    """A rig whose workers are ended afterwards."""
+    made = Rig(broker, prefix, folder, **settings)
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+def events(count: int, accounts: int = 97, per_second: int = 20) -> list[dict[str, Any]]:
+    """A plain stream of events."""
+    return [{"a": f"a{index % accounts}", "t": index // per_second} for index in range(count)]
+
+
+def poison_file(folder: Path) -> str:
+    """A file whose being there makes the poisoned event raise."""
+    path = folder / "poison"
+    path.touch()
+    return os.fspath(path)
