@@ -111,12 +111,9 @@ class Processes:
             yield file.fileno()
 
 
-def worker_command(role: str, *, instance: str | None = None, until_end: bool = False) -> list[str]:
+def worker_command(role: str, *flags: str) -> list[str]:
     """The command that runs one role; the configuration goes through the environment."""
-    command = [sys.executable, "-m", "streams.cli", "worker", "--role", role]
-    if instance:
-        command += ["--instance", instance]
-    return [*command, "--until-end"] if until_end else command
+    return [sys.executable, "-m", "streams.cli", "worker", "--role", role, *flags]
 
 
 def supervise(processes: Processes, names: Sequence[str], *, until_end: bool) -> int:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from typing import Any, cast
+
 import click
 
 from streams.cli.options import note, with_brokers
 from streams.config import Config
 
 ROLES = ("accounts", "networks", "delivery", "ingest", "web")
+LEVELS = ("debug", "info", "warning", "error")
 
 
 @click.command(short_help="Run one or several roles against Kafka.")
@@ -16,31 +21,52 @@ ROLES = ("accounts", "networks", "delivery", "ingest", "web")
 )
 @click.option("--instance", metavar="NAME", help="Fixed name among the workers of a role: quick restarts.")
 @click.option("--until-end", is_flag=True, help="Stop at the end of the topics and close every bucket.")
+@click.option("--reset-state", is_flag=True, help="Forget the saved state and count anew from the topic.")
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 @with_brokers
-def worker(config: Config, roles: tuple[str, ...], instance: str | None, until_end: bool) -> None:
+def worker(config: Config, *, roles: tuple[str, ...], **how: Any) -> None:
     """Run one role, or several as one process each.
 
     Of several, the first that dies ends the others; its exit status is the command's.
     """
     distinct = tuple(dict.fromkeys(roles))
-    run = _run_one if len(distinct) == 1 else _run_several
-    click.get_current_context().exit(run(config, distinct, instance, until_end))
+    status = (
+        _run_one(config, distinct[0], **how) if len(distinct) == 1 else _run_several(config, distinct, **how)
+    )
+    click.get_current_context().exit(status)
 
 
-def _run_one(config: Config, roles: tuple[str, ...], instance: str | None, until_end: bool) -> int:
+def _run_one(
+    config: Config, role: str, *, instance: str | None, until_end: bool, reset_state: bool, log_level: str
+) -> int:
+    form = f"%(asctime)s %(levelname)s {role}: %(message)s"
+    logging.basicConfig(level=log_level.upper(), format=form, stream=sys.stderr)
     # Faust and river take a second to import.
     from streams.app import run_worker
 
-    return run_worker(config, role=roles[0], instance=instance, until_end=until_end)
+    # The option admits the names of roles only.
+    return run_worker(
+        config, role=cast("Any", role), instance=instance, until_end=until_end, reset_state=reset_state
+    )
 
 
-def _run_several(config: Config, roles: tuple[str, ...], instance: str | None, until_end: bool) -> int:
+def _run_several(
+    config: Config,
+    roles: tuple[str, ...],
+    *,
+    instance: str | None,
+    until_end: bool,
+    reset_state: bool,
+    log_level: str,
+) -> int:
     from streams.processes import Processes, Stopped, sigterm_raises, supervise, worker_command
 
+    flags = [flag for flag, given in (("--until-end", until_end), ("--reset-state", reset_state)) if given]
+    flags += ["--instance", instance] if instance else []
     try:
         with sigterm_raises(), Processes() as processes:
             for role in roles:
-                command = worker_command(role, instance=instance, until_end=until_end)
+                command = worker_command(role, *flags, "--log-level", log_level)
                 processes.start(role, command, config.environment())
             note(f"pivotwatch: started {', '.join(roles)}")
             return supervise(processes, roles, until_end=until_end)
