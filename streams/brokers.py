@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError, KafkaTimeoutError
 
 from streams.config import Config
@@ -95,23 +96,27 @@ def partitions_of(client: KafkaConsumer, topic: str) -> list[TopicPartition]:
     return [TopicPartition(topic, number) for number in sorted(numbers)]
 
 
-def values(
-    client: KafkaConsumer, topic: str, *, from_beginning: bool = False, until_end: bool = False
-) -> Iterator[bytes]:
-    """The values of a topic, all partitions, as they come; with ``until_end`` only those there now."""
-    partitions = partitions_of(client, topic)
+def records(
+    client: KafkaConsumer,
+    topics: Sequence[str],
+    *,
+    from_beginning: bool = False,
+    until_end: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[ConsumerRecord]:
+    """The records of topics, all partitions, as they come; with ``until_end`` only those there now."""
+    partitions = [partition for topic in topics for partition in partitions_of(client, topic)]
     client.assign(partitions)
     # Where we start is fixed now, not at the first fetch: nothing in between is missed.
     ends = client.end_offsets(partitions)
     starts = client.beginning_offsets(partitions) if from_beginning else ends
     for partition in partitions:
         client.seek(partition, starts[partition])
-    while not until_end or any(client.position(partition) < ends[partition] for partition in partitions):
-        for partition, records in client.poll(timeout_ms=POLL_MS).items():
-            for record in records:
-                past = until_end and record.offset >= ends[partition]
-                if record.value is not None and not past:
-                    yield record.value
+    while not stopped() and not (
+        until_end and all(client.position(partition) >= ends[partition] for partition in partitions)
+    ):
+        for partition, fetched in client.poll(timeout_ms=POLL_MS).items():
+            yield from (one for one in fetched if not (until_end and one.offset >= ends[partition]))
 
 
 @contextlib.contextmanager

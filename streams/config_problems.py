@@ -58,7 +58,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     'min_members'
     >>> nearest("colour", ["min_events", "theta"])
     """
-    found = difflib.get_close_matches(name.lower().replace("-", "_"), list(known), n=1)
+    found = difflib.get_close_matches(name.lower(), list(known), n=1)
     return found[0] if found else None
 
 

@@ -188,9 +188,13 @@ def _keys(sample: Sample) -> Check:
         return Check(
             "keys", "fail", message, "key the records by account, or send them through the role ingest"
         )
-    other = sum(record.key != event["account"].encode() for record, event in sample.events)
+    # Records of several events, as ingest writes them, have no key.
+    single = [
+        (record, event) for record, event in sample.events if not (record.value or b"").startswith(b"[")
+    ]
+    other = sum(record.key != event["account"].encode() for record, event in single)
     if other:
-        message = f"{other:,} of {len(sample.events):,} events lie under another key than their account"
+        message = f"{other:,} of {len(single):,} events lie under another key than their account"
         return Check("keys", "warn", message, "make sure that an account always meets the same partition")
     return Check("keys", "ok", "every account lies in one partition, under its own key")
 

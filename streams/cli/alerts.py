@@ -32,10 +32,11 @@ def tail(config: Config, form: str, from_beginning: bool, until_end: bool) -> No
 
     show = _shower(form)
     with brokers.consumer(config) as client:
-        for value in brokers.values(
-            client, config.topic("alerts"), from_beginning=from_beginning, until_end=until_end
+        for record in brokers.records(
+            client, [config.topic("alerts")], from_beginning=from_beginning, until_end=until_end
         ):
-            show(value)
+            if record.value is not None:
+                show(record.value)
 
 
 @alerts.command()
