@@ -41,7 +41,7 @@ def render(alert: Alert, *, width: int = 100) -> Text:
         (label, textwrap.wrap(content, inner, break_on_hyphens=False), style)
         for label, content, style in _rows(alert.data, inner)
     ]
-    text = _headline(alert)
+    text = headline(alert)
     for label, lines, style in _fitted(rows):
         for number, line in enumerate(lines):
             text.append("\n  " + (label if number == 0 else "").ljust(LABEL), style="dim")
@@ -70,7 +70,8 @@ def plain(alert: Alert, *, width: int = 100) -> str:
     return render(alert, width=width).plain
 
 
-def _headline(alert: Alert) -> Text:
+def headline(alert: Alert) -> Text:
+    """The first line: how grave, what moved where, which revision."""
     data = alert.data
     text = Text()
     text.append(data.severity.upper(), style=SEVERITY_STYLES[data.severity])

@@ -1,0 +1,186 @@
+"""A launch with a hidden campaign, played through Kafka into real workers.
+
+Topics and groups under a prefix of their own, workers as processes, a simulated provider
+whose secrets the workers do not know; at the end what they found is held against the truth.
+`feeds` plays and reads back, `display` shows, `verdict` judges.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from kafka.admin import KafkaAdminClient
+
+from streams import brokers
+from streams.alerts import Alert
+from streams.config import Config
+from streams.demo.display import Display, summary
+from streams.demo.feeds import Broken, Feeds, Played, Scored, Sent
+from streams.demo.verdict import Verdict, judge
+from streams.durations import millis, parse_duration
+from streams.errors import Fault, OutOfReach
+from streams.processes import Processes, worker_command
+from streams.topics import create, specs
+
+ROLES = ("accounts", "networks")
+PARTITIONS = 4
+LOOK_SECONDS = 0.25
+# After the last event the pipeline has this long to fall silent.
+QUIET_SECONDS = 10.0
+
+
+class WorkerDied(Fault):
+    """A worker ended while the demo ran."""
+
+
+def private(config: Config) -> Config:
+    """The same broker, but names that nobody else has, and topics that keep events of the past."""
+    name = f"demo-{secrets.token_hex(3)}-"
+    changes = {
+        "topic_prefix": name,
+        "app_prefix": name + "pivotwatch",
+        "requests_partitions": PARTITIONS,
+        "retention": config.retention.model_copy(
+            update=dict.fromkeys(("requests", "alerts"), parse_duration(0))
+        ),
+        # The simulated time is not ours: a pause of the player must not close its buckets.
+        "idle_after": parse_duration("1d"),
+        "checkpoint_interval": parse_duration("5s"),
+        "web_port": None,
+    }
+    return config.model_copy(update=changes)
+
+
+def run(
+    config: Config, *, seed: int, speed: float, keep: bool, scenario: str = "demo", scale: float = 1.0
+) -> Verdict:
+    """Play the demo and judge it.
+
+    Parameters
+    ----------
+    seed, scenario, scale
+        As `streams.simulate.generate` takes them.
+    speed
+        Seconds of event time a second; 0: as fast as possible.
+    keep
+        Leave topics and groups on the broker.
+
+    Raises
+    ------
+    OutOfReach
+        No broker.
+    WorkerDied
+        With the last lines of its log.
+    """
+    from streams.simulate import generate
+
+    config = private(config)
+    simulation = generate(scenario, seed=seed, scale=scale)
+    display = Display(datetime.fromisoformat(simulation.releases[0]["released_at"]))
+    stages: dict[str, float] = {}
+    with contextlib.ExitStack() as stack:
+        with _timed(stages, "topics"):
+            stack.enter_context(_topics(config, keep=keep))
+        logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pivotwatch-demo-")))
+        processes = stack.enter_context(Processes(logs=logs))
+        for role in ROLES:
+            processes.start(role, worker_command(role), config.environment())
+        display.say(
+            f"{len(ROLES)} workers on {config.brokers}, topics {config.topic_prefix}*; "
+            "somewhere in the traffic a campaign is hidden"
+        )
+        feeds = stack.enter_context(Feeds(config, simulation, speed))
+        stack.enter_context(display.running())
+        alerts = _follow(config, feeds, processes, display, stages)
+    with _timed(stages, "judging"):
+        verdict = judge(alerts, simulation.truth)
+    display.console.print(summary(verdict, stages, display.events), soft_wrap=True)
+    return verdict
+
+
+def _follow(
+    config: Config, feeds: Feeds, processes: Processes, display: Display, stages: dict[str, float]
+) -> list[Alert]:
+    """Show what happens until everything that can be judged has been."""
+    alerts: list[Alert] = []
+    feeds.watch()
+    feeds.play()
+    started = news = time.monotonic()
+    played: float | None = None
+    last = scored = 0
+    while True:
+        _raise_if_dead(processes)
+        match feeds.next(LOOK_SECONDS):
+            case Sent(events, until):
+                last = until
+                display.sent(events, until)
+            case Scored(until):
+                scored, news = until, time.monotonic()
+                display.judged(until)
+            case Alert() as alert:
+                alerts.append(alert)
+                display.alert(alert)
+            case Played():
+                played = news = time.monotonic()
+                stages["playing"] = played - started
+            case Broken(error):
+                raise error
+            case None:
+                pass
+        if played is not None and (
+            _complete(config, scored, last) or time.monotonic() - news > QUIET_SECONDS
+        ):
+            stages["catching up"] = time.monotonic() - played
+            return alerts
+
+
+def _complete(config: Config, scored: int, last: int) -> bool:
+    """Has the last bucket been judged that the last event could close?"""
+    width = millis(config.bucket)
+    return scored >= (last - millis(config.allowed_lateness)) // width * width
+
+
+def _raise_if_dead(processes: Processes) -> None:
+    end = processes.next_end(timeout=0)
+    if end is not None:
+        name, status = end
+        lines = "\n".join(f"  {line}" for line in processes.last_lines(name))
+        raise WorkerDied(f"worker {name} ended with status {status}; the end of its log:\n{lines}")
+
+
+@contextlib.contextmanager
+def _topics(config: Config, *, keep: bool) -> Iterator[None]:
+    """The topics of the demo; at the end they and the groups go away again."""
+    with brokers.admin(config) as client:
+        findings = create(client, specs(config), config.brokers)
+    wrong = [finding for finding in findings if not finding.ok]
+    if wrong:
+        raise OutOfReach(f"topic {wrong[0].topic} {wrong[0].problem}")
+    try:
+        yield
+    finally:
+        if not keep:
+            with contextlib.suppress(OutOfReach), brokers.admin(config) as client:
+                _clean(client, config)
+
+
+def _clean(client: KafkaAdminClient, config: Config) -> None:
+    groups = [group["group_id"] for group in client.list_groups()]
+    ours = [group for group in groups if group.startswith(config.app_prefix)]
+    if ours:
+        client.delete_groups(ours)
+    topics = [topic for topic in client.list_topics() if topic.startswith(config.topic_prefix)]
+    client.delete_topics(topics, raise_errors=False)
+
+
+@contextlib.contextmanager
+def _timed(stages: dict[str, float], name: str) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    stages[name] = time.monotonic() - started

@@ -1,0 +1,69 @@
+"""The demo against a real broker, with a smaller scenario: found, cleaned up, and ended in every way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+from kafka.admin import KafkaAdminClient
+
+from streams import demo
+from streams.cli import main
+from streams.config import load
+from streams.demo import WorkerDied, run
+
+
+def names(admin: KafkaAdminClient) -> set[str]:
+    """Topics and groups of any demo."""
+    groups = {group["group_id"] for group in admin.list_groups()}
+    return {name for name in groups | set(admin.list_topics()) if name.startswith("demo-")}
+
+
+def test_a_hidden_campaign_is_found_and_nothing_is_left(
+    broker: str, admin: KafkaAdminClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = names(admin)
+    verdict = run(load(brokers=broker), seed=1, speed=0, keep=False, scenario="c1", scale=0.1)
+    assert verdict.found
+    assert verdict.false_alerts == 0
+    shown = capsys.readouterr()
+    assert "FOUND  the hidden campaign" in shown.out
+    assert "the new model is released" in shown.err
+    assert names(admin) <= before
+
+
+def test_a_worker_that_dies_shows_its_last_words(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    dies = [sys.executable, "-c", "import sys; print('out of memory', file=sys.stderr); sys.exit(9)"]
+    monkeypatch.setattr(demo, "worker_command", lambda role: dies)
+    with pytest.raises(WorkerDied, match=r"ended with status 9; the end of its log:\n  out of memory"):
+        run(load(brokers=broker), seed=1, speed=3600, keep=False, scenario="c1", scale=0.02)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_can_be_stopped(number: signal.Signals, broker: str, admin: KafkaAdminClient) -> None:
+    before = names(admin)
+    command = [sys.executable, "-m", "streams.cli", "demo", "--brokers", broker]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    with process:
+        assert "workers on" in process.stderr.readline()
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.splitlines()[-1] == "stopped"
+    assert names(admin) <= before
+    children = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(os.getpid())], capture_output=True, check=False
+    )
+    assert str(process.pid).encode() not in children.stdout.split()
+
+
+def test_without_a_broker_it_says_where_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PIVOTWATCH_BROKERS", raising=False)
+    result = CliRunner().invoke(main, ["demo"])
+    assert result.exit_code == 3
+    assert "`make demo` brings its own" in result.stderr
