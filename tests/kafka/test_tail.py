@@ -1,0 +1,80 @@
+"""Following alerts on a real broker."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+from click.testing import CliRunner, Result
+from kafka import KafkaProducer
+
+from streams.cli import main
+from tests.cli.examples import alert_bytes
+from tests.kafka.conftest import MakeTopic
+
+Send = Callable[..., None]
+
+
+@pytest.fixture
+def send(broker: str, make_topic: MakeTopic) -> Send:
+    topic = make_topic("alerts", partitions=2)
+
+    def send(*values: bytes | None) -> None:
+        with KafkaProducer(bootstrap_servers=broker, acks="all") as producer:
+            for number, value in enumerate(values):
+                producer.send(topic, value, key=b"k", partition=number % 2).get(30)
+
+    return send
+
+
+@pytest.fixture
+def options(broker: str, topic_prefix: str) -> list[str]:
+    return ["--brokers", broker, "--set", f"topic_prefix={topic_prefix}"]
+
+
+def tail(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["alerts", "tail", *arguments], catch_exceptions=False)
+
+
+def test_json_is_what_lies_in_kafka(send: Send, options: list[str]) -> None:
+    values = [alert_bytes(revision=number) for number in range(1, 4)]
+    send(*values, None)
+    result = tail("--format", "json", "--from-beginning", "--until-end", *options)
+    assert result.exit_code == 0
+    assert sorted(result.stdout_bytes.splitlines()) == sorted(values)
+
+
+def test_text_is_for_a_person_and_a_foreign_record_ends_nothing(send: Send, options: list[str]) -> None:
+    send(b"{}", b"x", alert_bytes())
+    result = tail("--from-beginning", "--until-end", *options)
+    assert result.exit_code == 0
+    assert result.stdout.count("network AS64500 moved to m-2") == 1
+    assert result.stderr.count("skipped a record: not an alert") == 2
+
+
+def test_without_from_beginning_only_what_comes(send: Send, options: list[str]) -> None:
+    send(alert_bytes())
+    assert tail("--until-end", *options).stdout == ""
+
+
+def test_following_shows_each_alert_at_once_and_ends_at_ctrl_c(send: Send, options: list[str]) -> None:
+    command = [sys.executable, "-m", "streams.cli", "alerts", "tail", "--format", "json", "--from-beginning"]
+    follower = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert follower.stdout is not None
+    with follower:
+        for number in (1, 2):
+            send(alert_bytes(revision=number))
+            assert follower.stdout.readline() == alert_bytes(revision=number) + b"\n"
+        follower.send_signal(signal.SIGINT)
+        _, err = follower.communicate(timeout=30)
+    assert follower.returncode == 130
+    assert b"Traceback" not in err
+
+
+def test_a_missing_topic_says_how_to_make_it(options: list[str]) -> None:
+    result = tail(*options)
+    assert result.exit_code == 3
+    assert "alerts: make it with `pivotwatch topics create`" in result.stderr

@@ -1,0 +1,132 @@
+"""Topics on a real broker: created, checked, repaired as told."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from click.testing import CliRunner, Result
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
+
+from streams.cli import main
+from streams.config import Config, load
+from streams.topics import Finding, TopicSpec, TopicState, check, create, differences, specs
+from tests.kafka.conftest import MakeTopic
+
+
+@pytest.fixture
+def config(broker: str, topic_prefix: str) -> Config:
+    return load(brokers=broker, topic_prefix=topic_prefix, requests_partitions=3)
+
+
+def problems(findings: list[Finding], config: Config) -> dict[str, list[tuple[str, str]]]:
+    found: dict[str, list[tuple[str, str]]] = {}
+    for finding in findings:
+        if not finding.ok:
+            name = finding.topic.removeprefix(config.topic_prefix)
+            found.setdefault(name, []).append((finding.problem, finding.remedy))
+    return found
+
+
+def test_created_topics_are_as_they_should_be(admin: KafkaAdminClient, config: Config) -> None:
+    wanted = specs(config)
+    missing = problems(check(admin, wanted, config.brokers), config)
+    assert set(missing) == {
+        "requests",
+        "requests.dlq",
+        "buckets",
+        "status",
+        "alerts",
+        "releases",
+        "decisions",
+    }
+    assert missing["alerts"] == [("is not there", "pivotwatch topics create")]
+    first = create(admin, wanted, config.brokers)
+    assert all(finding.ok and finding.created for finding in first)
+    again = create(admin, wanted, config.brokers)
+    assert all(finding.ok and not finding.created for finding in again)
+    described = admin.describe_topics([config.topic("requests"), config.topic("buckets")])
+    assert sorted(len(topic["partitions"]) for topic in described) == [1, 3]
+
+
+def test_every_mismatch_says_what_to_change(
+    admin: KafkaAdminClient, config: Config, make_topic: MakeTopic
+) -> None:
+    make_topic("requests", partitions=2, retention_ms="1000")
+    make_topic("status", cleanup_policy="delete")
+    make_topic("buckets", partitions=2)
+    create(admin, specs(config), config.brokers)
+    found = problems(check(admin, specs(config), config.brokers), config)
+    start = (
+        f"kafka-configs.sh --bootstrap-server {config.brokers} --alter --entity-type topics --entity-name "
+    )
+    prefix = config.topic_prefix
+    assert found["requests"] == [
+        ("has 2 partitions, expected 3", "set requests_partitions = 2 in the configuration"),
+        (
+            "has retention.ms=1000, expected 1814400000",
+            f"{start}{prefix}requests --add-config retention.ms=1814400000",
+        ),
+    ]
+    assert found["status"] == [
+        (
+            "has cleanup.policy=delete, expected compact",
+            f"{start}{prefix}status --add-config cleanup.policy=compact",
+        )
+    ]
+    [(problem, remedy)] = found["buckets"]
+    assert problem == "has 2 partitions, expected 1"
+    assert f"--delete --topic {prefix}buckets; pivotwatch topics create" in remedy
+
+    # The remedies are true: done as told, nothing is left.
+    resources = [
+        ConfigResource(ConfigResourceType.TOPIC, prefix + "requests", {"retention.ms": "1814400000"}),
+        ConfigResource(ConfigResourceType.TOPIC, prefix + "status", {"cleanup.policy": "compact"}),
+    ]
+    admin.alter_configs(resources)
+    told = load(brokers=config.brokers, topic_prefix=prefix, requests_partitions=2)
+    left = problems(check(admin, specs(told), told.brokers), told)
+    assert set(left) == {"buckets"}
+
+
+def test_a_refused_topic_does_not_hide_the_others(admin: KafkaAdminClient, config: Config) -> None:
+    wanted = specs(load(**config.model_dump(exclude={"replication_factor"}), replication_factor=9))
+    mixed = [*wanted[:1], *specs(config)[1:]]
+    found = create(admin, mixed, config.brokers)
+    assert "could not be created" in found[0].problem
+    assert all(finding.created for finding in found[1:])
+
+
+@pytest.mark.parametrize(
+    ("configs", "replicas", "expected"),
+    [
+        ({"retention.ms": "-1"}, 1, []),
+        ({"retention.ms": "999"}, 1, ["has retention.ms=999, expected 1000"]),
+        ({"min.insync.replicas": "3"}, 3, []),
+        ({"min.insync.replicas": "3"}, 2, ["has min.insync.replicas=3 but 2 replicas: no write succeeds"]),
+        ({"min.insync.replicas": "1"}, 3, ["has min.insync.replicas=1, expected 2"]),
+        ({"cleanup.policy": "compact,delete"}, 3, ["has cleanup.policy=compact,delete, expected delete"]),
+    ],
+)
+def test_a_topic_may_be_safer_than_it_must(
+    configs: dict[str, str], replicas: int, expected: list[str]
+) -> None:
+    wanted = {"cleanup.policy": "delete", "retention.ms": "1000", "min.insync.replicas": "2"}
+    spec = TopicSpec("alerts", "alerts", 1, 1, {key: wanted[key] for key in configs})
+    actual = {"cleanup.policy": "delete", "retention.ms": "1000", "min.insync.replicas": "1", **configs}
+    found = differences(spec, TopicState(4, replicas, actual), "b:1")
+    assert [problem for problem, _ in found if "partitions" not in problem] == expected
+
+
+def run(config: Config, *arguments: str) -> Result:
+    options = ["--brokers", config.brokers, "--set", f"topic_prefix={config.topic_prefix}"]
+    return CliRunner().invoke(main, [*arguments, *options], catch_exceptions=False)
+
+
+def test_the_command(config: Config) -> None:
+    before = run(config, "topics", "check")
+    assert (before.exit_code, before.stdout.count("→ pivotwatch topics create")) == (1, 7)
+    created = run(config, "topics", "create")
+    assert (created.exit_code, created.stdout.count(": created")) == (0, 7)
+    after = run(config, "topics", "check", "--json")
+    assert after.exit_code == 0
+    assert all(entry["ok"] for entry in orjson.loads(after.stdout))
