@@ -15,7 +15,7 @@ import orjson
 
 from models.account import AccountModels, Changes, PageHinkley
 from models.columns import pack, unpack
-from models.settings import Settings
+from models.settings import DAY_MS, Settings
 from streams.events import BadEvent
 from streams.steps.activity import Activity, Interner
 from streams.steps.buckets import Buckets, Cells
@@ -28,6 +28,8 @@ STATE_VERSION = 1
 MAX_CANDIDATES = 64
 """Models that one partition follows at a time; further ones wait until one is 90 days old."""
 MAX_SEGMENTS = 64
+SUDDEN_MS = 7 * DAY_MS
+"""A move that took longer to be seen is a drift, not a shift."""
 
 
 class AccountsStep:
@@ -156,15 +158,16 @@ class AccountsStep:
             "done": [activity.cohorts(~mask) for mask in changes.at_risk],
             "events": [activity.cohorts(mask) for mask in changes.events],
             "movers": activity.movers(changes.events),
-            "findings": self._findings(activity, models, changes, k),
+            "findings": self._findings(bucket, activity, models, changes, k),
         }
 
     def _findings(
-        self, activity: Activity, models: AccountModels, changes: Changes, k: Any
+        self, bucket: int, activity: Activity, models: AccountModels, changes: Changes, k: Any
     ) -> list[list[Any]]:
-        """Accounts that Page-Hinkley found, with at least ``min_events`` requests."""
+        """Accounts that Page-Hinkley found within a week of their move, with ``min_events`` requests."""
         requests = self.roster.columns["requests"][activity.rows] + activity.n
-        found = np.flatnonzero(changes.drift & (requests >= self.settings.min_events))
+        sudden = bucket - models.moving_since(activity.rows) < self.settings.buckets(SUDDEN_MS)
+        found = np.flatnonzero(changes.drift & sudden & (requests >= self.settings.min_events))
         rows = activity.rows[found]
         since, usual = models.moving_since(rows), models.usual_residual(rows)
         return sorted(
