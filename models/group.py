@@ -137,7 +137,8 @@ class GroupEDetector(base.DriftDetector):
     def snapshot(self) -> list[object]:
         """Compact state, JSON-able (-inf as None)."""
         log_r = [None if r == -math.inf else r for r in self._log_r]
-        return [log_r, self.cusum, self.seen, self.expected, self.since, self.theta]
+        sums = [list(values) for values in (self.cusum, self.seen, self.expected, self.since)]
+        return [log_r, *sums, self.theta]
 
     @classmethod
     def restored(cls, threshold: float, state: list[object]) -> Self:
