@@ -87,7 +87,9 @@ class Evidence(_Part):
     corroboration: Corroboration = Corroboration()
     testers: Annotated[Count | None, Field(description="members that used the model before release")] = None
     data_lag: Annotated[bool, Field(description="late events or a lagging partition in the window")] = False
-    learning: Annotated[bool, Field(description="no release has been watched with enough events yet")] = False
+    learning: Annotated[
+        bool, Field(description="too few moves of the population seen yet to know its pace well")
+    ] = False
 
 
 class Urls(_Part):

@@ -32,7 +32,7 @@ class Processes:
     Parameters
     ----------
     logs
-        Folder for one log file a process; without it they share our standard error.
+        Folder for one log file a process; without it they share our output.
 
     Examples
     --------
@@ -61,7 +61,7 @@ class Processes:
         # A group of its own: Ctrl-C at the terminal reaches us alone, and we end them in order.
         with self._log(name) as log:
             process = subprocess.Popen(
-                command, env=env, stdin=subprocess.DEVNULL, stderr=log, process_group=0
+                command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
             )
         self._running[name] = process
         threading.Thread(target=self._report_end, args=(name, process), daemon=True).start()

@@ -102,16 +102,16 @@ class Display:
         if self.now is None:
             return Text("starting …", style="dim")
         away = (self.now - self.released_at) / timedelta(hours=1)
-        launch = f"{-away:.0f} h before the launch" if away < 0 else f"{away:.0f} h after the launch"
-        notes = self.severities[COUNTED_ONLY]
-        line = Text(f"{self.now:%a %Y-%m-%d %H:%M}", style="bold")
-        line.append(f"  {launch}  ·  {self.events:,} events", style="")
+        launch = f"launch in {-away:.0f} h" if away < 0 else f"{away:.0f} h after launch"
         scored = f"{self.scored:%a %H:%M}" if self.scored else "nothing yet"
-        line.append(f"  ·  judged until {scored}", style="dim")
-        line.append(
-            f"  ·  alerts {len(self._seen) - notes}", style="bold red" if len(self._seen) > notes else ""
-        )
-        line.append(f", notes {notes}", style="dim")
+        notes = self.severities[COUNTED_ONLY]
+        alerts = len(self._seen) - notes
+        line = Text(no_wrap=True, overflow="ellipsis")
+        line.append(f"{self.now:%a %d %b %H:%M}", style="bold")
+        line.append(f" · {launch} · {self.events:,} events")
+        line.append(f" · judged until {scored}", style="dim")
+        line.append(f" · alerts {alerts}", style="bold red" if alerts else "")
+        line.append(f" · notes {notes}", style="dim")
         return line
 
 

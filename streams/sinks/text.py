@@ -225,7 +225,7 @@ def _against(data: AlertData) -> str:
     if evidence.data_lag:
         doubts.append("Events came late: counts may be incomplete.")
     if evidence.learning:
-        doubts.append("Still learning: no release watched to its end yet.")
+        doubts.append("Still learning how fast everybody moves.")
     return " ".join(doubts)
 
 

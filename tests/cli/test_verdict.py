@@ -87,7 +87,7 @@ def test_without_a_terminal_it_is_plain_and_complete() -> None:
     again = alert("network", "AS64500", revision=2)
     out, err = shown([first, again, alert("account", "x", 6, severity="info")])
     progress, launch = err.splitlines()
-    assert progress.startswith("Thu 2026-02-05 16:00  1 h before the launch  ·  100 events")
+    assert progress.startswith("Thu 05 Feb 16:00 · launch in 1 h · 100 events · judged until nothing yet")
     assert launch == "— 2026-02-05 17:00: the new model is released —"
     assert out.count("moved to m-2  [new") == 1
     assert out.count("moved to m-2  [update") == 1
