@@ -17,7 +17,7 @@ repeats of nothing, because the marker's offset, not the group's, says where to 
 
 Every assignment of a partition opens an *epoch* with keys of its own, so that the late write
 of a worker that lost the partition cannot replace what the new owner wrote. Of the complete
-markers the one with the highest (offset, decision, epoch) counts. Decisions that do not
+markers the one with the highest (offset, decision, fence, epoch) counts. Decisions that do not
 follow from the input (an idle bucket, the end, control records in use) are written into the
 marker *before* they take effect, so that a restart repeats them.
 """
@@ -109,6 +109,9 @@ class Snapshot:
         The decision is made but not part of the snapshot yet.
     controls
         For each control topic the next offset to read.
+    fence
+        Input before this offset may have been processed already, with ``pins`` and no newer
+        control records; after a restart it must be processed with the same.
     """
 
     offset: int
@@ -118,6 +121,7 @@ class Snapshot:
     decision: int = UNDECIDED
     pending: bool = False
     controls: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    fence: int = 0
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -130,10 +134,10 @@ class Marker:
     slots: Mapping[int, Slot]
 
     @property
-    def rank(self) -> tuple[int, int, bool, Epoch]:
+    def rank(self) -> tuple[int, int, int, bool, Epoch]:
         """Of several complete markers the highest counts."""
         snapshot = self.snapshot
-        return (snapshot.offset, snapshot.decision, not snapshot.pending, self.epoch)
+        return (snapshot.offset, snapshot.decision, snapshot.fence, not snapshot.pending, self.epoch)
 
     def encode(self) -> bytes:
         """One line of JSON, then the step's bytes."""
@@ -146,6 +150,7 @@ class Marker:
             "decision": snapshot.decision,
             "pending": snapshot.pending,
             "controls": dict(snapshot.controls),
+            "fence": snapshot.fence,
             "pins": len(snapshot.pins),
             "slots": [[shard, *slot] for shard, slot in sorted(self.slots.items())],
         }
@@ -175,6 +180,7 @@ class Marker:
             decision=head["decision"],
             pending=head["pending"],
             controls=head["controls"],
+            fence=head["fence"],
         )
         return cls(
             identity=Identity(head["step"], head["partitions"], head["settings"]),
@@ -298,16 +304,16 @@ class Checkpoints:
         self._acknowledge(snapshot.offset)  # 4
         await self._delete_leftovers()  # 5
 
-    async def decide(
-        self, decision: int, pins: bytes = b"", controls: Mapping[str, int] | None = None
-    ) -> None:
-        """Add a decision to the last checkpoint; when this returns it may take effect."""
+    async def decide(self, **changes: Any) -> None:
+        """Change the last marker, but for its state; what is decided may take effect afterwards.
+
+        Parameters
+        ----------
+        changes
+            Of the attributes of `Snapshot`.
+        """
         assert self._marker is not None, "a decision stands on a checkpoint of this epoch"
-        before = self._marker.snapshot
-        decided = dataclasses.replace(
-            before, decision=decision, pending=True, pins=pins, controls=controls or before.controls
-        )
-        await self._write_marker(decided, self._marker.slots)
+        await self._write_marker(dataclasses.replace(self._marker.snapshot, **changes), self._marker.slots)
 
     async def _write_shards(self, shards: Mapping[int, bytes], slots: Mapping[int, Slot]) -> dict[int, Slot]:
         self._seq += 1

@@ -54,6 +54,12 @@ class Chunk(list[ConsumerRecord[bytes, bytes]]):
         self.after = after
         self.seek = seek
 
+    def split(self, offset: int) -> tuple[Chunk, Chunk]:
+        """The records before an offset, and the others."""
+        head = Chunk((record for record in self if record.offset < offset), self.after, self.seek)
+        after = head[-1].offset if head else self.after
+        return head, Chunk((record for record in self if record.offset >= offset), after, self.seek)
+
 
 class Position(NamedTuple):
     """How far a partition has been fetched, all read at one moment.

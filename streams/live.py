@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from aiokafka import ConsumerRecord
@@ -46,6 +46,8 @@ class LivePartition(Generic[S]):
         The next input offset to process.
     decision, pending
         The latest decision, and whether the loaded state does not include it yet.
+    controls, fence
+        As in `Snapshot`.
     events
         Processed since the last checkpoint.
     begun
@@ -77,6 +79,8 @@ class LivePartition(Generic[S]):
         self.is_new = snapshot is None
         self.pending = snapshot is not None and snapshot.pending
         self.begun = False
+        self.controls: dict[str, int] = dict(snapshot.controls) if snapshot else {}
+        self.fence = snapshot.fence if snapshot else 0
         self._checkpoints = checkpoints
         self._outbox = outbox
         if snapshot:
@@ -111,10 +115,10 @@ class LivePartition(Generic[S]):
     async def take(self, chunk: Chunk) -> None:
         """Process a chunk; afterwards the chunk is empty, so that nobody keeps its values."""
         async with self.lock:
-            if self.begun and not self.ended and not self.finished:
+            if chunk and self.begun and not self.ended and not self.finished:
                 records = self._unseen(chunk)
                 if records:
-                    await self.before()
+                    await self.before(records[-1].offset + 1)
                     await self.apply(lambda: self.step.process(records))
                     self.events += len(records)
                 if self.limit is not None and chunk[-1].offset >= self.limit:
@@ -123,8 +127,8 @@ class LivePartition(Generic[S]):
                     self.offset = max(self.offset, chunk[-1].offset + 1)
             chunk.clear()
 
-    async def before(self) -> None:
-        """Called before records are processed. The lock is held."""
+    async def before(self, until: int) -> None:
+        """Called before records up to an offset are processed. The lock is held."""
 
     @property
     def finished(self) -> bool:
@@ -161,7 +165,7 @@ class LivePartition(Generic[S]):
             if decision is None or decision <= self.decision:
                 return
             await self._save_changes()
-            await self._checkpoints.decide(decision)
+            await self._checkpoints.decide(decision=decision, pending=True)
             self.decision = decision
             await self.apply(lambda: act(decision))
 
@@ -179,7 +183,8 @@ class LivePartition(Generic[S]):
             shards=self.step.snapshot(full=not self._checkpoints.begun),
             pins=self.pins(),
             decision=self.decision,
-            controls=self.controls(),
+            controls=dict(self.controls),
+            fence=self.fence,
         )
         self.changed = False
         self.events = 0
@@ -189,10 +194,6 @@ class LivePartition(Generic[S]):
     def pins(self) -> bytes:
         """Decisions of the step that the snapshot does not include."""
         return b""
-
-    def controls(self) -> Mapping[str, int]:
-        """Next offset of each control topic."""
-        return {}
 
     def end(self) -> None:
         """Take and save nothing more."""

@@ -1,8 +1,11 @@
 """The shell of the networks step: the one partition of ``buckets``, and the control topics.
 
 ``releases`` and ``decisions`` are read to their end before the first bucket is scored, and
-followed from then on. Which control records a bucket used must survive a crash: they are
-pinned in the marker before the step gets the next bucket records.
+followed from then on. Which control records a bucket used must survive a crash. So before
+the step gets bucket records, the marker says which control records are in use (the pins) and
+up to which offset the step is about to process with them (the fence). After a restart
+everything before the fence is processed with the pins alone; newer control records are read
+when the fence is reached.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ from streams.agents.shell import Shell
 from streams.aiobroker import reader
 from streams.checkpoint import Snapshot
 from streams.config import Config, Logical
+from streams.fetch import Chunk
 from streams.live import LivePartition
 from streams.steps.contract import ControlledStep
 
@@ -36,7 +40,6 @@ class NetworksPartition(LivePartition[ControlledStep]):
 
     def __init__(self, step: ControlledStep, *, snapshot: Snapshot | None, **parts: Any) -> None:
         super().__init__(step, snapshot=snapshot, **parts)
-        self._controls = dict(snapshot.controls) if snapshot else {}
         if snapshot and snapshot.pins:
             step.repin(snapshot.pins)
 
@@ -44,24 +47,21 @@ class NetworksPartition(LivePartition[ControlledStep]):
         """Control records that the snapshot does not include."""
         return self.step.pins()
 
-    def controls(self) -> Mapping[str, int]:
-        """Next offset of each control topic."""
-        return dict(self._controls)
-
     async def control(self, topic: str, record: ConsumerRecord[bytes, bytes]) -> None:
         """Take a control record."""
         async with self.lock:
             if not self.ended:
                 await self.apply(lambda: self.step.control(topic, record))
-                self._controls[topic] = record.offset + 1
-                self.decision = sum(self._controls.values())
+                self.controls[topic] = record.offset + 1
+                self.decision = sum(self.controls.values())
 
-    async def before(self) -> None:
-        """Pin the control records that the next buckets will use."""
-        if not self.step.pins_changed():
-            return
+    async def before(self, until: int) -> None:
+        """Write down with which control records the next buckets are scored."""
+        self.fence = max(self.fence, until)
         if self._checkpoints.begun:
-            await self._checkpoints.decide(self.decision, self.step.pins(), self.controls())
+            await self._checkpoints.decide(
+                decision=self.decision, pins=self.pins(), controls=dict(self.controls), fence=self.fence
+            )
         else:
             await self.save()
 
@@ -83,7 +83,21 @@ class NetworksShell(Shell[NetworksPartition]):
         return NetworksPartition(step, partition=partition, **parts)
 
     async def started(self, live: NetworksPartition) -> None:
-        """Read the control topics to their end, then follow them."""
+        """Read the control topics now, unless there is input that was processed without."""
+        if live.offset >= live.fence:
+            await self._read_controls(live)
+
+    async def feed(self, live: NetworksPartition, chunk: Chunk) -> None:
+        """Give a chunk to the partition, in two parts where newer control records may come in."""
+        if live.follower is None:
+            head, chunk = chunk.split(live.fence)
+            await live.take(head)
+            if live.offset >= live.fence:
+                await self._read_controls(live)
+        await live.take(chunk)
+
+    async def _read_controls(self, live: NetworksPartition) -> None:
+        """Read the control topics to their end, then go on following them."""
         reading = asyncio.Event()
         live.follower = asyncio.create_task(follow(self.config, live, reading, self.fail))
         at_end = asyncio.create_task(reading.wait())
@@ -91,7 +105,7 @@ class NetworksShell(Shell[NetworksPartition]):
         at_end.cancel()
 
     async def upkeep(self, live: NetworksPartition) -> None:
-        """Nothing: control records arrive through `follow`."""
+        """Nothing: control records come through `follow`."""
 
     def done(self, live: NetworksPartition) -> bool:
         """Has every partition of ``requests`` declared its end?"""
@@ -113,7 +127,7 @@ async def follow(
     try:
         async with reader(config) as consumer:
             topics = {TopicPartition(config.topic(logical), 0): logical for logical in CONTROL_TOPICS}
-            ends = await _seek(consumer, topics, live.controls())
+            ends = await _seek(consumer, topics, live.controls)
             while not live.ended:
                 if all([await consumer.position(tp) >= end for tp, end in ends.items()]):
                     at_end.set()

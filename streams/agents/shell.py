@@ -20,7 +20,7 @@ from streams.changelog import PartitionLog
 from streams.checkpoint import Checkpoints, Epoch, Identity, delete, latest
 from streams.config import Config
 from streams.errors import Fault
-from streams.fetch import FetchConsumer, Position
+from streams.fetch import Chunk, FetchConsumer, Position
 from streams.live import LivePartition
 from streams.outbox import Outbox
 
@@ -118,9 +118,13 @@ class Shell(ABC, Generic[L]):
             live = self.live.get(event.message.partition)
             # A chunk that was queued before the last seek is read again after it.
             if live is not None and event.value.seek == self.consumer.scheduler.seeks:
-                await live.take(event.value)
+                await self.feed(live, event.value)
                 if live.events >= self.config.checkpoint_events:
                     await live.checkpoint()
+
+    async def feed(self, live: L, chunk: Chunk) -> None:
+        """Give a chunk to its partition."""
+        await live.take(chunk)
 
     def drop(self) -> None:
         """Forget every live partition, without a checkpoint: the assignment has ended."""
