@@ -21,7 +21,7 @@ from streams.steps.reasons import reasons
 
 MAX_MEMBERS = 100
 TYPES = {"open": "opened", "updated": "updated", "resolved": "resolved", "suppressed": "suppressed"}
-RUNBOOK = "https://github.com/pivotwatch/pivotwatch/blob/main/infra/README.md"
+RUNBOOK = "/runbook"
 
 
 class Alerting:
