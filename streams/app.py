@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import faust
+from kafka.admin import MemberToRemove
 from mode import CrashingSupervisor
 from yarl import URL
 
@@ -195,7 +196,15 @@ def run_worker(
     except SystemExit as ended:
         if isinstance(worker.crash_reason, Fault):
             raise worker.crash_reason from None
+        if app.shell.over and instance is not None:
+            _leave(config, role, instance)
         return int(ended.code or 0)
+
+
+def _leave(config: Config, role: Role, instance: str) -> None:
+    """Leave the group for good; a member with a name stays in it until its session ends."""
+    with brokers.admin(config) as client:
+        client.remove_group_members(config.app_id(role), [MemberToRemove(group_instance_id=instance)])
 
 
 def _look(config: Config, role: Role, until_end: bool) -> tuple[int, int, dict[int, int] | None]:

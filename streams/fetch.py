@@ -173,18 +173,32 @@ class FetchConsumer(driver.Consumer):
         self.scheduler = ChunkScheduler(self.transport.chunked)
         self.positions: dict[TP, Position] = {}
         self._done: dict[TP, int] = {}
+        self._confirmed: dict[TP, int] = {}
         self._fetching = asyncio.Lock()
 
     def done(self, tp: TP, offset: int) -> None:
         """Everything before ``offset`` is in a checkpoint: the next commit may say so."""
         self._done[tp] = offset
 
+    async def commit_done(self) -> None:
+        """Return when the group has committed all that is done, or the assignment has ended."""
+        while any(self._confirmed.get(tp) != done for tp, done in self._done.items()):
+            await self.commit()  # Does nothing while another commit is under way.
+            await asyncio.sleep(0.01)
+
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
         offsets: dict[TP, int] = super()._filter_committable_offsets(
             tp for tp in tps if not self._is_chunked(tp)
         )
-        offsets.update((tp, done) for tp, done in self._done.items() if self._should_commit(tp, done))
+        offsets.update((tp, done) for tp, done in self._done.items() if self._confirmed.get(tp) != done)
         return offsets
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        # Faust books a commit that failed like one that did not; here only these count.
+        committed: bool = await super()._commit(offsets)
+        if committed:
+            self._confirmed.update(offsets)
+        return committed
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         if not self._is_chunked(tp):
@@ -208,6 +222,7 @@ class FetchConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget what belongs to the ended assignment."""
         self._done.clear()
+        self._confirmed.clear()
         self.positions.clear()
         self.scheduler.last.clear()
         self.transport.revoked()

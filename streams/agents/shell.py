@@ -58,6 +58,8 @@ class Shell(ABC, Generic[L]):
     ----------
     live
         The partitions of this worker.
+    over
+        Has a finite run ended for this worker?
     stop
         Ends the process with exit status 0; set by who runs it.
     """
@@ -83,6 +85,7 @@ class Shell(ABC, Generic[L]):
         self.make_step = make_step
         self.until_end = until_end
         self.live: dict[int, L] = {}
+        self.over = False
         self._unassigned_since = time.monotonic()
         self._reset = set(range(partitions)) if reset_state else set[int]()
 
@@ -178,26 +181,25 @@ class Shell(ABC, Generic[L]):
     async def tend(self) -> None:
         """Look after the live partitions until the process ends, or the finite run is over."""
         try:
-            while not self._over():
+            while not await self._finish():
                 await asyncio.sleep(TICK_SECONDS)
                 for live in list(self.live.values()):
                     await self.upkeep(live)
                     if time.monotonic() - live.saved_at >= self.config.checkpoint_interval.total_seconds():
                         await live.checkpoint()
-            for live in list(self.live.values()):
-                await live.checkpoint()
-            await self.consumer.commit()
-            self.stop()
         except Exception as error:
             self.fail(error)
 
     async def close(self) -> None:
-        """Take nothing more; save what there is, unless that takes long."""
-        saves = [asyncio.ensure_future(self._close(live)) for live in self.live.values()]
-        if saves:
-            _, late = await asyncio.wait(saves, timeout=CLOSE_SECONDS)
-            for save in late:
-                save.cancel()
+        """Take nothing more; save and commit what there is, unless that takes long."""
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                for live in list(self.live.values()):
+                    await live.checkpoint()
+                    live.end()
+                await self.consumer.commit_done()
+        except TimeoutError:
+            logger.warning("the last checkpoint took too long; the one before it counts")
 
     def fail(self, error: BaseException) -> None:
         """End the process: nothing more is processed, saved or committed by this worker."""
@@ -210,6 +212,19 @@ class Shell(ABC, Generic[L]):
         position = self.consumer.positions.get(TP(self.source, live.partition))
         return position if position and live.offset > position.last else None
 
+    async def _finish(self) -> bool:
+        """Save, commit and end this worker when the finite run is over for it."""
+        if not self._over():
+            return False
+        for live in list(self.live.values()):
+            await live.checkpoint()
+        await self.consumer.commit_done()
+        if not self._over():
+            return False  # There was a rebalance meanwhile.
+        self.over = True
+        self.stop()
+        return True
+
     def _over(self) -> bool:
         """Is a finite run over for every partition of this worker?"""
         if self.until_end is None or self.app.rebalancing:
@@ -221,7 +236,3 @@ class Shell(ABC, Generic[L]):
 
     def _acknowledge(self, partition: int) -> Callable[[int], None]:
         return lambda offset: self.consumer.done(TP(self.source, partition), offset)
-
-    async def _close(self, live: L) -> None:
-        await live.checkpoint()
-        live.end()

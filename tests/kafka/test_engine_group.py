@@ -1,0 +1,105 @@
+"""Several workers in one group, idle partitions, transactions, and states that are refused."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from kafka.admin import KafkaAdminClient
+
+from tests.kafka.engine_rig import Rig, events, rig, wait_for
+
+SLOW = {"ENGINE_TEST_SLOW_MS": "0.5", "ENGINE_TEST_CHUNK": "200"}
+
+
+@pytest.fixture
+def made(broker: str, topic_prefix: str, tmp_path: Path) -> Iterator[Rig]:
+    with rig(broker, topic_prefix, tmp_path, partitions=4) as it:
+        yield it
+
+
+def finals(made: Rig) -> Counter[str]:
+    """The counts of all final records."""
+    total: Counter[str] = Counter()
+    for body in bodies(made, "final"):
+        total.update(body["counts"])
+    return total
+
+
+def bodies(made: Rig, kind: str) -> list[dict[str, Any]]:
+    """The distinct bucket records of a kind."""
+    return [
+        body for value in made.distinct("buckets").values() if (body := orjson.loads(value))["kind"] == kind
+    ]
+
+
+def test_rebalances_in_mid_chunk(made: Rig) -> None:
+    stream = events(30_000)
+    made.produce(stream)
+    first = made.worker("accounts", "--until-end", instance="a", **SLOW)
+    wait_for("the first worker", lambda: "at offset" in first.text())
+    second = made.worker("accounts", "--until-end", instance="b", **SLOW)
+    wait_for("the second worker", lambda: second.text().count("at offset") >= 2)
+    assert first.process.poll() is None
+    assert [worker.wait() for worker in (first, second)] == [0, 0]
+    assert finals(made) == Counter(event["a"] for event in stream)
+    assert len(bodies(made, "final")) == 4
+    committed, ends = made.committed()
+    assert committed == ends
+
+
+def test_an_idle_partition_is_completed_once_and_again_after_kill_9(
+    broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    with rig(broker, topic_prefix, tmp_path, partitions=1, idle_after="1s") as made:
+        made.produce(events(3_000))
+        # 64 shards and the marker, then the decision: it dies before the idle record is sent.
+        worker = made.worker("accounts", ENGINE_TEST_KILL_AT="66")
+        worker.wait()
+        assert not bodies(made, "idle")
+        worker = made.worker("accounts")
+        wait_for("the idle record", lambda: bodies(made, "idle"))
+        assert [(body["b"], body["p"]) for body in bodies(made, "idle")] == [(1, 0)]
+        # What comes for a bucket that is complete is late; what comes later is counted.
+        made.produce([{"a": "late", "t": 0}, {"a": "new", "t": 900}, {"a": "new", "t": 1_200}])
+        wait_for("the next bucket", lambda: any(body["b"] == 9 for body in bodies(made, "bucket")))
+        worker.process.terminate()
+        assert worker.wait() == 0
+        assert "late" not in {name for body in bodies(made, "bucket") for name in body["counts"]}
+        assert bodies(made, "bucket")[-1]["late"] == 1
+
+
+def test_only_committed_transactions_count(made: Rig) -> None:
+    made.produce_raw([(b"x", orjson.dumps({"a": "x", "t": 1}))] * 10, commit=False)
+    made.produce_raw([(b"x", orjson.dumps({"a": "x", "t": 2}))] * 7, commit=True)
+    made.run("accounts")
+    assert finals(made) == {"x": 7}
+    committed, ends = made.committed()
+    assert committed == ends, "the marker at the end of a transaction is behind us, too"
+
+
+def test_a_state_that_does_not_fit_is_refused(made: Rig) -> None:
+    stream = events(4_000)
+    made.produce(stream)
+    made.worker("accounts").process
+    worker = made.workers[-1]
+    wait_for("the commit", lambda: sum(made.committed()[0]) == len(stream))
+    worker.process.terminate()
+    assert worker.wait() == 0
+
+    refused = made.run("accounts", status=2, PIVOTWATCH_MIN_EVENTS="9")
+    assert "under settings" in refused.text()
+    assert "--reset-state" in refused.text()
+
+    # The changelog is gone, the group's offsets are not.
+    admin = KafkaAdminClient(bootstrap_servers=made.config.brokers)
+    admin.delete_topics([made.changelog("accounts")])
+    admin.close()
+    refused = made.run("accounts", status=2)
+    assert "the changelog was lost" in refused.text()
+    made.run("accounts", "--reset-state", PIVOTWATCH_MIN_EVENTS="9")
+    assert finals(made) == Counter(event["a"] for event in stream)
