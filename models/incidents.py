@@ -171,9 +171,9 @@ class Incidents:
     def _cross(self, bucket: int, group: Group, news: dict[Group, Reason]) -> None:
         if any(group in incident.groups for incident in self.open()):
             return
-        state, known = self.watch.groups[group], self.by_entity.get(group)
-        if known is not None and known.verdict in SUPPRESSING:
+        if any(i.verdict in SUPPRESSING and group in i.groups for i in self.by_entity.values()):
             return
+        state, known = self.watch.groups[group], self.by_entity.get(group)
         incident = known or Incident(
             self.watch.release.model,
             self.watch.release.released_at,
