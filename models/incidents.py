@@ -123,11 +123,16 @@ class Incidents:
         return sorted(going, key=lambda i: (i.opened, i.entity))
 
     def decide(self, entity: Group, verdict: str) -> list[Transition]:
-        """Apply a person's decision on a group, an account, or the incident that holds it."""
+        """Apply a person's decision on a group, an account, or the incident that holds it.
+
+        A resolved incident takes it without a word: what it is called decides what its group is taught.
+        """
         news: dict[Group, Reason] = {}
-        for incident in self.open():
+        for incident in self.by_entity.values():
             if entity == incident.entity or (verdict == "verified" and entity in incident.groups):
                 incident.verdict = verdict
+                if not incident.is_open:
+                    continue
                 if verdict in SUPPRESSING:
                     incident.state = "suppressed"
                     news[incident.entity] = "benign" if verdict == "benign" else "verified"
