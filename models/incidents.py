@@ -152,6 +152,8 @@ class Incidents:
         """Events seen and expected in the group's alerted excursions that were not judged benign."""
         seen, expected = 0, 0.0
         for incident in self.by_entity.values():
+            if incident.merged_into is not None:
+                continue  # its host holds the same evidence
             if incident.verdict != "benign" and (e := incident.evidence.get(group)):
                 seen += e.first_uses[0] + e.switches[0]
                 expected += e.first_uses[1] + e.switches[1]
