@@ -272,14 +272,15 @@ class Incidents:
             first, switch = before.first_uses, before.switches
         else:
             first, switch = (first_seen, first_expected), (switch_seen, switch_expected)
-        own, pooled = self.watch.crossed(group)
+        _, pooled = self.watch.crossed(group)
+        log_r = max(state.detector.log_r, before.log_r)
         return Evidence(
-            max(state.detector.log_r, before.log_r),
+            log_r,
             state.detector.theta,
             first,
             switch,
             before.adwin or state.second.rose_since(incident.onset),
-            before.e_bh or (pooled and not own),
+            before.e_bh or (pooled and log_r < self.watch.threshold),
         )
 
     def _resolve_quiet(self, bucket: int, incident: Incident, news: dict[Group, Reason]) -> None:
