@@ -183,12 +183,14 @@ class ReleaseWatch:
     def _e_bh(self, bucket: int) -> float:
         log_horizon = math.log(self.horizon)
         least = smallest_nameable()
-        log_e = [log_e for s in self.groups.values() if (log_e := s.detector.log_r - log_horizon) >= least]
-        if not log_e:
+        shown = [r for s in self.groups.values() if (r := s.detector.log_r) - log_horizon >= least]
+        if not shown:
             return math.inf
         recent = bucket - self.horizon
         hypotheses = sum(1 for state in self.groups.values() if state.last_risk > recent)
-        return e_bh(log_e, max(1, hypotheses)) + log_horizon
+        threshold = e_bh([r - log_horizon for r in shown], max(1, hypotheses))
+        # The least ln R that is named, not a sum: rounding could lift that over the group on the edge.
+        return min((r for r in shown if r - log_horizon >= threshold), default=math.inf)
 
     def snapshot(self) -> dict[str, Any]:
         """State without the groups, JSON-able."""
