@@ -199,6 +199,7 @@ class ReleaseWatch:
             "clocks": [clock.snapshot() for clock in self.clocks],
             "surge": self.surge.snapshot(),
             "history": [[b, *dataclasses.astuple(t), moved] for b, t, moved in self.history],
+            "e_bh": None if self.e_bh_threshold == math.inf else self.e_bh_threshold,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -207,6 +208,7 @@ class ReleaseWatch:
             clock.restore(values)
         self.surge = Corroboration.restored(state["surge"])
         self.history = [(b, Traffic(*t), moved) for b, *t, moved in state["history"]]
+        self.e_bh_threshold = math.inf if state["e_bh"] is None else state["e_bh"]
 
     def snapshot_group(self, group: Group) -> list[Any]:
         """State of one group, JSON-able."""
