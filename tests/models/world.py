@@ -1,0 +1,125 @@
+"""Counts of one bucket, made by hand: sets of groups, who was at risk in them, and who moved."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.cohort import COHORTS
+from models.counts import ModelCounts, Mover, Traffic
+from models.incidents import Incidents, Surroundings
+from models.releases import Release
+from models.settings import HOUR_MS, Settings
+from models.watch import ReleaseWatch
+
+MODEL = "m-2"
+A, B, C, PAY = ("network", "A"), ("network", "B"), ("network", "C"), ("payment", "P")
+OTHERS = 20
+
+
+class World:
+    """One release in a calm population, in which named accounts can be made to move.
+
+    Parameters
+    ----------
+    sets
+        Name of a set to its groups; each holds ``size`` accounts at risk.
+    rest
+        Accounts of the 20 networks beside them, two of which move in every bucket.
+    """
+
+    def __init__(self, sets=None, size=50, rest=2000, settings=None, released=100):
+        self.settings = settings or Settings()
+        self.others = [f"rest-{i:02}" for i in range(OTHERS)]
+        self.sets = {name: (("network", name),) for name in self.others} | (sets or {"a": (A,)})
+        self.size = {name: rest // OTHERS if name in self.others else size for name in self.sets}
+        release = Release(MODEL, released * HOUR_MS)
+        self.theta = lambda _: self.settings.theta
+        self.watch = ReleaseWatch(release, self.settings, lambda g: self.theta(g))
+        self.incidents = Incidents(self.watch, self.settings)
+        self.bucket = released
+        self.members = {}
+        self.verdicts = {}
+        self.late = set()
+        self.told = []
+
+    def counts(self, moves=(), requests=10):
+        """Everybody active; ``moves`` are (set, account, young)."""
+        groups = sorted({g for own in self.sets.values() for g in own})
+        rank = {g: i for i, g in enumerate(groups)}
+        names = list(self.sets)
+        pairs = np.array([(i, rank[g]) for i, n in enumerate(names) for g in self.sets[n]])
+        risk = [np.zeros((len(names), COHORTS), dtype=np.int64) for _ in range(2)]
+        events = [np.zeros((len(names), COHORTS), dtype=np.int64) for _ in range(2)]
+        for i, name in enumerate(names):
+            for kind in range(2):
+                risk[kind][i, 4] = self.size[name]
+                if name in self.others:
+                    events[kind][i, 4] = (i - self.bucket) % (OTHERS // 2) == 0
+        movers, to_model = [], dict.fromkeys(groups, 0)
+        for name, account, young in moves:
+            i = names.index(name)
+            for kind in range(2):
+                events[kind][i, 4] += 1
+            movers.append(Mover(account, self.sets[name], (True, True), young))
+            for g in self.sets[name]:
+                to_model[g] += requests
+        movers.sort(key=lambda m: m.account)
+        traffic = [Traffic(1000, to_model[g], to_model[g]) for g in groups]
+        total = Traffic(20_000, 40, 40)
+        return ModelCounts(
+            groups,
+            pairs[:, 0],
+            pairs[:, 1],
+            (risk[0], risk[1]),
+            (events[0], events[1]),
+            movers,
+            traffic,
+            total,
+        )
+
+    def step(self, moves=(), findings=(), requests=10, empty=False):
+        """One bucket; returns (reason, entity, state, revision) of what was told."""
+        counts = None
+        if not empty:
+            counts = self.counts([m if len(m) == 3 else (*m, False) for m in moves], requests)
+            self.watch.score(self.bucket, counts)
+        around = Surroundings(
+            lambda g: self.members.get(g, 1000),
+            self.verdicts.get,
+            lambda g, since: g in self.late,
+        )
+        told = self.incidents.step(self.bucket, counts, findings, around)
+        self.bucket += 1
+        return self.note(told)
+
+    def note(self, told):
+        now = [(t.reason, t.incident.entity, t.incident.state, t.incident.revision) for t in told]
+        self.told += now
+        return now
+
+    def calm(self, buckets):
+        """Buckets in which nobody but the rest moves."""
+        return [told for _ in range(buckets) for told in self.step()]
+
+    def burst(self, name="a", accounts=range(20), young=False, **kwargs):
+        """Accounts of a set move in one bucket."""
+        return self.step([(name, f"{name}-{i}", young) for i in accounts], **kwargs)
+
+    def incident(self, entity=A):
+        return self.incidents.by_entity[entity]
+
+    def restart(self):
+        """Everything through its snapshot and back."""
+        import orjson
+
+        state = self.watch.snapshot()
+        groups = {g: self.watch.snapshot_group(g) for g in self.watch.groups}
+        incidents = self.incidents.snapshot()
+        state, incidents = orjson.loads(orjson.dumps([state, incidents]))
+        self.watch = ReleaseWatch(Release(*state["release"]), self.settings, lambda g: self.theta(g))
+        self.watch.restore(state)
+        # Shards of groups come back in another order than that in which the groups were met.
+        for group in sorted(groups, reverse=True):
+            self.watch.restore_group(group, orjson.loads(orjson.dumps(groups[group])))
+        self.incidents = Incidents(self.watch, self.settings)
+        self.incidents.restore(incidents)
