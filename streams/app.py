@@ -25,7 +25,7 @@ from streams.agents.accounts import AccountsShell
 from streams.agents.networks import NetworksShell
 from streams.agents.shell import Shell
 from streams.aiobroker import faust_credentials
-from streams.changelog import CheckpointTable
+from streams.changelog import CheckpointTable, Tables
 from streams.config import Config, Logical
 from streams.errors import Fault
 from streams.fetch import FetchTransport
@@ -140,6 +140,7 @@ def _settings(config: Config, instance: str | None) -> dict[str, Any]:
         "agent_supervisor": CrashingSupervisor,
         "stream_wait_empty": False,
         "store": "memory://",
+        "TableManager": Tables,
         "table_standby_replicas": 0,
         "topic_replication_factor": config.replication_factor,
         "topic_disable_leader": True,

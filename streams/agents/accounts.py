@@ -7,6 +7,7 @@ acts on them, so that a restart repeats them.
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any
 
@@ -14,6 +15,8 @@ from streams.agents.shell import Shell
 from streams.checkpoint import FINAL, StateRefused
 from streams.live import LivePartition
 from streams.steps.contract import IdleStep, Output
+
+logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 5.0
 """A broker that has not answered for so long may be lost; it answers empty fetches every quarter second."""
@@ -71,12 +74,13 @@ class AccountsShell(Shell[AccountsPartition]):
 
     def _end(self, live: AccountsPartition) -> int | None:
         """Decide that the input has ended, once all of it is processed."""
-        if live.limit is None or not live.begun:
+        if live.limit is None or not live.begun or self.done(live):
             return None
         position = self.position(live)
         if live.offset < live.limit and (position is None or position.next < live.limit):
             return None
         live.offset = live.limit  # Behind the last record there may be transaction markers.
+        logger.info("partition %d: the input ends at offset %d", live.partition, live.offset)
         return FINAL
 
     def _idle(self, live: AccountsPartition) -> int | None:

@@ -85,8 +85,7 @@ def test_only_committed_transactions_count(made: Rig) -> None:
 def test_a_state_that_does_not_fit_is_refused(made: Rig) -> None:
     stream = events(4_000)
     made.produce(stream)
-    made.worker("accounts").process
-    worker = made.workers[-1]
+    worker = made.worker("accounts")
     wait_for("the commit", lambda: sum(made.committed()[0]) == len(stream))
     worker.process.terminate()
     assert worker.wait() == 0

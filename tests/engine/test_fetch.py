@@ -1,0 +1,196 @@
+"""Chunks: what the scheduler hands on, and what a live partition takes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.checkpoint import Checkpoints, Epoch, Identity, Snapshot, StateRefused
+from streams.fetch import Chunk, ChunkScheduler
+from streams.live import Hole, LivePartition
+from streams.outbox import Outbox
+from streams.steps.contract import InputRecord, Output
+
+REQUESTS, OTHER = TP("requests", 0), TP("changelog", 0)
+
+
+def record(offset: int, tp: TP = REQUESTS) -> ConsumerRecord[bytes, bytes]:
+    return ConsumerRecord(
+        topic=tp.topic,
+        partition=tp.partition,
+        offset=offset,
+        timestamp=1_000,
+        timestamp_type=0,
+        key=None,
+        value=b"%d" % offset,
+        checksum=None,
+        serialized_key_size=0,
+        serialized_value_size=1,
+        headers=(),
+    )
+
+
+def scheduler(size: int = 3, begin: int = 0) -> ChunkScheduler:
+    made = ChunkScheduler(frozenset({"requests"}))
+    made.size = size  # type: ignore[misc]
+    made.seeks = 1
+    made.last[REQUESTS] = begin - 1
+    return made
+
+
+def test_only_chunked_topics_come_in_chunks() -> None:
+    fetched = {REQUESTS: [record(n) for n in range(7)], OTHER: [record(n, OTHER) for n in range(2)]}
+    handed = list(scheduler().iterate(fetched))
+    chunks = [value for tp, value in handed if tp == REQUESTS]
+    assert [[r.offset for r in chunk] for chunk in chunks] == [[0, 1, 2], [3, 4, 5], [6]]
+    assert [chunk.after for chunk in chunks] == [-1, 2, 5]
+    assert [value.offset for tp, value in handed if tp == OTHER] == [0, 1]
+    assert all(isinstance(value, ConsumerRecord) for tp, value in handed if tp == OTHER)
+
+
+class Recording:
+    """A step that keeps the offsets it saw."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+
+    def process(self, records: Sequence[InputRecord]) -> list[Output]:
+        self.seen += [record.offset for record in records]
+        if 666 in self.seen:
+            raise RuntimeError("broken")
+        return []
+
+    def meta(self) -> bytes:
+        return b""
+
+    def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
+        return {}
+
+    def restore(self, meta: bytes, shards: Mapping[int, bytes]) -> None: ...
+
+
+class NoLog:
+    """A changelog that must not be written."""
+
+    async def send(self, key: bytes, value: bytes | None) -> Any:
+        raise AssertionError(key)
+
+
+def live(limit: int | None = None, snapshot: Snapshot | None = None) -> LivePartition[Recording]:
+    checkpoints = Checkpoints(NoLog(), Identity("accounts", 1, ""), Epoch(1, "me"), (), lambda offset: None)
+    outbox = Outbox(None, str, lambda error: None)
+    return LivePartition(
+        Recording(),
+        partition=0,
+        generation=1,
+        checkpoints=checkpoints,
+        outbox=outbox,
+        snapshot=snapshot,
+        limit=limit,
+    )
+
+
+def feed(partition: LivePartition[Recording], chunks: Iterator[Chunk] | list[Chunk]) -> None:
+    async def run() -> None:
+        for chunk in chunks:
+            await partition.take(chunk)
+
+    asyncio.run(run())
+
+
+@given(
+    st.sets(st.integers(0, 60), min_size=1),
+    st.lists(st.integers(1, 9), min_size=1),
+    st.integers(1, 5),
+    st.integers(0, 70),
+)
+def test_every_record_is_taken_once_and_in_order(
+    offsets: set[int], fetches: list[int], size: int, begin: int
+) -> None:
+    """Holes of the topic, cuts of fetches and chunks, and what the state includes make no difference."""
+    plan, left = scheduler(size, begin=0), sorted(offsets)
+    partition = live(snapshot=Snapshot(begin, b"", {}))
+    partition.begin(earliest=0, committed=None)
+    while left:
+        for count in fetches:
+            fetched, left = left[:count], left[count:]
+            feed(partition, [chunk for _, chunk in plan.iterate({REQUESTS: [record(n) for n in fetched]})])
+    assert partition.step.seen == [n for n in sorted(offsets) if n >= begin]
+    assert partition.offset == max(begin, max(offsets) + 1)
+
+
+def test_a_chunk_that_was_lost_on_the_way_is_noticed() -> None:
+    plan = scheduler(size=2)
+    chunks = [chunk for _, chunk in plan.iterate({REQUESTS: [record(n) for n in range(6)]})]
+    partition = live()
+    partition.begin(earliest=0, committed=None)
+    feed(partition, chunks[:1])
+    with pytest.raises(Hole, match="stands at offset 2"):
+        feed(partition, chunks[2:])
+
+
+def test_nothing_is_taken_before_it_is_said_where_to_begin_nor_after_the_end() -> None:
+    partition = live(limit=4)
+    feed(partition, [Chunk([record(0)], -1, 1)])
+    assert partition.step.seen == []
+    partition.begin(earliest=0, committed=None)
+    feed(
+        partition,
+        [Chunk([record(n) for n in range(3)], -1, 1), Chunk([record(n) for n in range(3, 9)], 2, 1)],
+    )
+    feed(partition, [Chunk([record(9)], 8, 1)])
+    assert partition.step.seen == [0, 1, 2, 3]
+    assert partition.offset == 4
+    assert partition.finished
+
+
+def test_a_chunk_is_empty_afterwards() -> None:
+    partition = live()
+    partition.begin(earliest=0, committed=None)
+    chunk = Chunk([record(0)], -1, 1)
+    feed(partition, [chunk])
+    assert chunk == []
+
+
+def test_a_step_that_raised_is_neither_fed_nor_saved() -> None:
+    partition = live()
+    partition.begin(earliest=666, committed=None)
+    with pytest.raises(RuntimeError, match="broken"):
+        feed(partition, [Chunk([record(666)], 665, 1)])
+    feed(partition, [Chunk([record(667)], 666, 1)])
+    asyncio.run(partition.checkpoint())
+    assert partition.step.seen == [666]
+    assert partition.offset == 666
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "earliest", "committed", "says"),
+    [
+        (None, 0, 10, "the changelog was lost"),
+        (Snapshot(5, b"", {}), 9, 5, "only holds offsets from 9 on"),
+    ],
+)
+def test_it_never_begins_with_a_hole(
+    snapshot: Snapshot | None, earliest: int, committed: int, says: str
+) -> None:
+    with pytest.raises(StateRefused, match=says):
+        live(snapshot=snapshot).begin(earliest, committed)
+
+
+def test_it_begins_behind_the_state_whatever_the_group_has_committed() -> None:
+    assert live(snapshot=Snapshot(5, b"", {})).begin(earliest=0, committed=3) == 5
+    assert live(snapshot=Snapshot(5, b"", {})).begin(earliest=0, committed=9) == 5
+    assert live().begin(earliest=7, committed=None) == 7
+
+
+def test_a_chunk_splits_at_an_offset() -> None:
+    head, tail = Chunk([record(n) for n in (3, 4, 7, 8)], 1, 1).split(6)
+    assert ([r.offset for r in head], head.after) == ([3, 4], 1)
+    assert ([r.offset for r in tail], tail.after, tail.seek) == ([7, 8], 4, 1)
