@@ -39,6 +39,11 @@ class Traffic:
             self.requests + other.requests, self.chosen + other.chosen, self.to_model + other.to_model
         )
 
+    def __sub__(self, other: Traffic) -> Traffic:
+        return Traffic(
+            self.requests - other.requests, self.chosen - other.chosen, self.to_model - other.to_model
+        )
+
     @property
     def share(self) -> float | None:
         """Share of the model by choice; None without requests."""

@@ -204,12 +204,13 @@ PUBLIC_13M = Plan(
 DEMO = Plan(
     "demo",
     "hidden",
-    "a thousand accounts among as many honest ones in eight proxy and hosting networks",
+    "a thousand accounts and half as many honest ones in three proxy and hosting networks",
     1_000,
-    networks=8,
+    networks=3,
     kinds=(Kind.PROXY, Kind.HOSTING),
-    rate=24.0,
-    honest=0.5,
+    rate=30.0,
+    hours=8.0,
+    honest=0.35,
 )
 
 

@@ -281,12 +281,13 @@ _ALL = [
     Scenario(
         "demo",
         "a launch with a hidden campaign",
-        "A launch with a campaign of a thousand accounts hidden among as many honest ones in eight "
-        "proxy and hosting networks; at speed 3600 it plays in under three minutes.",
+        "A launch with a campaign of a thousand accounts hidden among sixteen thousand honest ones, in "
+        "three proxy and hosting networks; at speed 3600 it plays in under three minutes.",
         "alert",
         _plans(campaigns.DEMO),
         days=4.0,
-        mean_rate=9.0,
+        accounts=16_000,
+        mean_rate=3.2,
     ),
 ]
 

@@ -83,13 +83,15 @@ class Alerting:
         """The proof: what was seen, what everyone did meanwhile, how improbable the difference is."""
         leading, width = incident.leading, self.settings.bucket_ms
         entity = next((g for g, e in incident.evidence.items() if e is leading), incident.entity)
-        everyone, moves = watch.population(incident.onset)
+        everyone, _ = watch.population(incident.onset)
+        _, moves = watch.population(0)
         own = incident.traffic.get(entity)
+        others = everyone - own if own else everyone
         before = incident.before.get(entity)
         return {
             "baseline_share": rounded(before.share if before else None),
             "observed_share": rounded(own.share if own else None),
-            "population_share": rounded(everyone.share),
+            "population_share": rounded(others.share),
             "switches_seen": leading.switches[0],
             "switches_expected": rounded(leading.switches[1]),
             "first_uses_seen": leading.first_uses[0],

@@ -52,12 +52,12 @@ def _group(incident: Incident, evidence: dict[str, Any], settings: Settings) -> 
     if evidence["observed_share"] is not None and evidence["population_share"] is not None:
         sentences.append(
             f"Since the onset {evidence['observed_share']:.0%} of its requests chose the model; "
-            f"of everyone's it was {evidence['population_share']:.0%}."
+            f"of everyone else's it was {evidence['population_share']:.0%}."
         )
     if evidence["synchrony"] is not None and evidence["population_synchrony"] is not None:
         sentences.append(
-            f"{evidence['synchrony']:.0%} of these accounts moved within {_window(settings)}; "
-            f"of all that moved it was {evidence['population_synchrony']:.0%}."
+            f"{evidence['synchrony']:.0%} of these accounts moved within {_window(settings)}; of all that "
+            f"moved since the release it was {evidence['population_synchrony']:.0%} at the most."
         )
     sentences.append(_how_sure(evidence))
     others = [f"{k} {n}" for k, n in incident.groups if (k, n) != incident.entity]
