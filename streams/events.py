@@ -89,7 +89,7 @@ def check_event(event: Any) -> None:
         raise BadEvent(f"expected a JSON object, got {_shown(event)}")
     if not _is_plain(event):
         _find_fault(event)
-    elif event.get("links"):
+    elif event.get("links") is not None:
         _check_links(event["links"])
 
 
@@ -101,7 +101,8 @@ def _is_plain(event: dict[str, Any]) -> bool:
         return False
     if not (0 < len(account) <= MAX_TEXT and 0 < len(model) <= MAX_TEXT):
         return False
-    for text in (get("network"), get("ip"), get("requested_model")):
+    network = get("network")
+    for text in (network, None if network else get("ip"), get("requested_model")):
         if text is not None and (type(text) is not str or len(text) > MAX_TEXT):
             return False
     for count in (get("input_tokens"), get("output_tokens"), get("tools"), get("status")):
@@ -118,8 +119,12 @@ def _find_fault(event: dict[str, Any]) -> None:
     if not isinstance(event["id"], str | int):
         raise BadEvent(f"id: expected text, got {_shown(event['id'])}")
     parse_time(event["ts"])
-    for name in ("account", "model", "network", "ip", "requested_model"):
-        check_text(event.get(name), name, empty=name in ("network", "ip", "requested_model"))
+    for name in ("account", "model"):
+        check_text(event[name], name, empty=False)
+    for name in ("network", "requested_model"):
+        check_text(event.get(name), name, empty=True)
+    if not event.get("network"):  # else nobody looks at it
+        check_text(event.get("ip"), "ip", empty=True)
     for name in _COUNTS:
         _check_count(event.get(name), name)
     if event.get("account_created") is not None:

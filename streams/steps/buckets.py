@@ -18,7 +18,7 @@ import orjson
 
 from models.counts import Group
 from models.settings import Settings
-from streams.events import MAX_COUNT, MAX_TS, BadEvent, check_event, network_of, parse_time
+from streams.events import MAX_COUNT, MAX_TS, BadEvent, check_event, check_text, network_of, parse_time
 from streams.steps.contract import InputRecord
 
 FUTURE_MS = 600_000
@@ -103,25 +103,26 @@ class Buckets:
             ts = event["ts"]
             if type(ts) is not int:
                 ts = parse_time(ts)
-            links = get("links")
-            network = get("network")
-            if not network:
+            links, network, created = get("links"), get("network"), get("account_created")
+            if network is None or network == "":
                 network = self._network(get("ip"))
             cell = self.recent[ts // self.width][
                 event["account"],
                 event["model"],
                 network,
                 get("requested_model"),
-                get("account_created"),
-                tuple(links.items()) if links else None,
+                created,
+                None if links is None else (tuple(links.items()) or None),
             ]
             tokens_in, tokens_out, tools = get("input_tokens", 0), get("output_tokens", 0), get("tools", 0)
+            status = get("status", 200)
             if (
                 ts < self._close_at
                 and ts <= limit
                 and type(event["id"]) is str
-                and get("status", 200) < 400
-                and type(tokens_in) is type(tokens_out) is type(tools) is int
+                and type(tokens_in) is type(tokens_out) is type(tools) is type(status) is int
+                and 0 <= status < 400
+                and created is not True  # it equals 1
                 and 0 <= tokens_in <= MAX_COUNT
                 and 0 <= tokens_out <= MAX_COUNT
                 and 0 <= tools <= MAX_COUNT
@@ -176,10 +177,11 @@ class Buckets:
 
     def _network(self, ip: str | None) -> str | None:
         """The network of an address, remembered."""
-        if not ip:
+        if ip is None or ip == "":
             return None
         known = self._networks
         if ip not in known:
+            check_text(ip, "ip", empty=False)
             if len(known) >= MAX_KNOWN_ADDRESSES:
                 known.clear()
             known[ip] = network_of(ip)
