@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import reprlib
 from typing import Any
 
 import orjson
@@ -207,5 +208,6 @@ def check_release(entry: Any) -> None:
 
 
 def _shown(value: object) -> str:
-    text = repr(value)
+    # A list may be nested deeper than repr can follow, and longer than anybody wants to read.
+    text = reprlib.repr(value) if isinstance(value, dict | list) else repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -145,7 +145,7 @@ class Buckets:
             if ts > limit:
                 raise BadEvent(f"ts: {ts} is more than {FUTURE_MS // 60_000} min after the record's own time")
         except BadEvent as error:
-            raw = record.value if position is None else orjson.dumps(event)
+            raw = record.value if position is None else _element(event, record)
             self._bad(record, raw, position, error)
             return
         self._advance(ts)
@@ -274,6 +274,14 @@ def merge(into: Cells, cells: Cells) -> Cells:
             for i, value in enumerate(cell):
                 present[i] += value
     return into
+
+
+def _element(event: Any, record: InputRecord) -> bytes | None:
+    """One element of an array; the whole array if the element is nested too deeply to be written."""
+    try:
+        return orjson.dumps(event)
+    except orjson.JSONEncodeError:
+        return record.value
 
 
 def _unreadable(value: bytes | None, error: Exception) -> str:
