@@ -6,6 +6,8 @@ from streams.events import BadEvent
 from streams.steps.contract import InputRecord, Output
 
 PREFIX = "pivotwatch.errors."
+MAX_BYTES = 900_000
+"""A broker takes about 1 MB: of a longer record the beginning is kept, and its length is told."""
 
 
 def dead_letter(
@@ -14,9 +16,9 @@ def dead_letter(
     """The original key, value and headers, and headers that say where it came from and what is wrong.
 
     ``source`` is its topic and partition. ``position`` is the place of a bad element in an array;
-    then ``raw`` is that element alone.
+    then ``raw`` is that element alone (the array, when the element is nested too deeply to be written).
     """
-    told = {
+    told: dict[str, object] = {
         "topic": source[0],
         "partition": source[1],
         "offset": record.offset,
@@ -26,5 +28,9 @@ def dead_letter(
     }
     if position is not None:
         told["position"] = position
+    body = raw or b""
+    if len(body) > MAX_BYTES:
+        told["length"] = len(body)
+        body = body[:MAX_BYTES]
     headers = tuple((PREFIX + name, str(value).encode()) for name, value in told.items())
-    return Output("dlq", record.key, raw or b"", (*record.headers, *headers))
+    return Output("dlq", record.key, body, (*record.headers, *headers))
