@@ -1,7 +1,7 @@
 """The composition root: builds the Faust app of a role, and runs it to its end.
 
 Every role is an app, and so a consumer group, of its own: scaling one role must not
-rebalance another. What the settings below are chosen for is said in streams/README.md.
+rebalance another.
 """
 
 from __future__ import annotations
@@ -134,16 +134,19 @@ def _settings(config: Config, instance: str | None) -> dict[str, Any]:
         "consumer_group_instance_id": instance,
         "broker_session_timeout": 45.0,
         "broker_heartbeat_interval": 3.0,
+        # Many records a fetch: with 5,000 a worker mostly waits.
         "broker_max_poll_records": 20_000,
         "consumer_max_fetch_size": 8_000_000,
         "producer_request_timeout": 120.0,
+        # Faust's default restarts a failed agent behind the records that it failed on.
         "agent_supervisor": CrashingSupervisor,
+        # A stop must not wait for what is still queued: it is read again.
         "stream_wait_empty": False,
         "store": "memory://",
         "TableManager": Tables,
         "table_standby_replicas": 0,
         "topic_replication_factor": config.replication_factor,
-        "topic_disable_leader": True,
+        "topic_disable_leader": True,  # A topic of its own, for timers that we do not have.
         # Part of the group's assignment: it must be the same after a restart.
         "canonical_url": f"http://{name}",
         "web_tables_enabled": False,

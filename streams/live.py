@@ -9,8 +9,9 @@ from typing import Generic, TypeVar
 
 from aiokafka import ConsumerRecord
 
-from streams.checkpoint import FINAL, UNDECIDED, Checkpoints, Snapshot, StateRefused
-from streams.fetch import Chunk
+from streams.checkpoint import Checkpoints
+from streams.chunks import Chunk
+from streams.marker import FINAL, UNDECIDED, Snapshot, StateRefused
 from streams.outbox import Outbox
 from streams.steps.contract import Output, Step
 

@@ -12,8 +12,8 @@ import time
 from typing import Any
 
 from streams.agents.shell import Shell
-from streams.checkpoint import FINAL, StateRefused
 from streams.live import LivePartition
+from streams.marker import FINAL, StateRefused
 from streams.steps.contract import IdleStep, Output
 
 logger = logging.getLogger(__name__)

@@ -18,10 +18,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from streams.agents.shell import Shell
 from streams.aiobroker import reader
-from streams.checkpoint import Snapshot
+from streams.chunks import Chunk
 from streams.config import Config, Logical
-from streams.fetch import Chunk
 from streams.live import LivePartition
+from streams.marker import Snapshot
 from streams.steps.contract import ControlledStep
 
 CONTROL_TOPICS: tuple[Logical, ...] = ("releases", "decisions")

@@ -17,11 +17,13 @@ from typing import Any, Generic, TypeVar
 from faust.types import TP
 
 from streams.changelog import PartitionLog
-from streams.checkpoint import Checkpoints, Epoch, Identity, delete, latest
+from streams.checkpoint import Checkpoints, delete
+from streams.chunks import Chunk
 from streams.config import Config
 from streams.errors import Fault
-from streams.fetch import Chunk, FetchConsumer, Position
+from streams.fetch import FetchConsumer, Position
 from streams.live import LivePartition
+from streams.marker import Epoch, Identity, latest
 from streams.outbox import Outbox
 
 logger = logging.getLogger(__name__)

@@ -12,17 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.checkpoint import (
-    FINAL,
-    PART_BYTES,
-    Checkpoints,
-    Epoch,
-    Identity,
-    Snapshot,
-    StateRefused,
-    delete,
-    latest,
-)
+from streams.checkpoint import PART_BYTES, Checkpoints, delete
+from streams.marker import FINAL, Epoch, Identity, Snapshot, StateRefused, latest
 
 HERE = Identity("accounts", 4, "0123456789abcdef")
 
@@ -200,17 +191,22 @@ def test_decisions_are_kept_with_the_state_they_stand_on() -> None:
     asyncio.run(run())
 
 
-def test_a_shard_of_any_size_is_written_in_parts() -> None:
+def test_a_shard_of_any_size_is_written_in_parts_and_an_empty_one_not_at_all() -> None:
     async def run() -> None:
         log = Log()
         checkpoints = Checkpoints(log, HERE, Epoch(1, "me"), (), lambda offset: None)
         big = bytes(range(256)) * (PART_BYTES // 100)
-        for shard in (big, b"small again", b""):
+        for shard in (big, b"small again", big, big + b"x"):
             await checkpoints.save(Snapshot(1, b"", {0: shard}), [])
             assert all(len(value or b"") < 1_000_000 for _, value in log.writes)
             found = latest(log.stored, HERE)
             assert found
             assert found.shards == {0: shard}
+        await checkpoints.save(Snapshot(2, b"", {0: b"", 1: b"one", 2: b""}), [])
+        found = latest(log.stored, HERE)
+        assert found
+        assert found.shards == {1: b"one"}
+        assert set(log.stored) == {b"1.me/1.0.0", b"1.me/marker"}
 
     asyncio.run(run())
 

@@ -12,9 +12,10 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.checkpoint import Checkpoints, Epoch, Identity, Snapshot, StateRefused
-from streams.fetch import Chunk, ChunkScheduler
+from streams.checkpoint import Checkpoints
+from streams.chunks import Chunk, ChunkScheduler
 from streams.live import Hole, LivePartition
+from streams.marker import Epoch, Identity, Snapshot, StateRefused
 from streams.outbox import Outbox
 from streams.steps.contract import InputRecord, Output
 

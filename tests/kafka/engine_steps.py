@@ -203,7 +203,7 @@ def kill_at(number: int) -> None:
 
 def main() -> int:
     """Run one worker."""
-    from streams.fetch import ChunkScheduler
+    from streams.chunks import ChunkScheduler
 
     ChunkScheduler.size = int(os.environ.get("ENGINE_TEST_CHUNK", ChunkScheduler.size))
     if KILL_AT:

@@ -86,7 +86,9 @@ def test_a_state_that_does_not_fit_is_refused(made: Rig) -> None:
     stream = events(4_000)
     made.produce(stream)
     worker = made.worker("accounts")
-    wait_for("the commit", lambda: sum(made.committed()[0]) == len(stream))
+    wait_for(
+        "checkpoints", lambda: "at offset" in worker.text() and made.size(made.changelog("accounts")) >= 260
+    )
     worker.process.terminate()
     assert worker.wait() == 0
 
