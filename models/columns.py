@@ -69,9 +69,9 @@ class Columns:
         """Bytes that one row takes."""
         return sum(array.itemsize for array in self._arrays.values())
 
-    def snapshot(self, rows: Rows) -> bytes:
-        """The given rows, in the given order, as bytes."""
-        return pack({name: array[rows] for name, array in self._arrays.items()})
+    def snapshot(self, rows: Rows, **instead: NDArray[Any]) -> bytes:
+        """The given rows, in the given order, as bytes; for columns in ``instead``, those values."""
+        return pack({name: instead.get(name, array[rows]) for name, array in self._arrays.items()})
 
     def restore(self, rows: Rows, state: bytes) -> None:
         """Write what `snapshot` returned into the given rows (same number, same order)."""

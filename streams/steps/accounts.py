@@ -218,14 +218,10 @@ class AccountsStep:
 
     def _pack_shard(self, shard: int) -> bytes:
         rows = self.roster.in_shard(shard)
-        columns = [
-            self.roster.columns.snapshot(rows),
-            *(m.snapshot(rows) for _, m in sorted(self.candidates.items())),
-        ]
+        roster, own = self.roster.snapshot(rows)
+        columns = [own, *(m.snapshot(rows) for _, m in sorted(self.candidates.items()))]
         arrays = {str(i): np.frombuffer(state, dtype=np.uint8) for i, state in enumerate(columns)}
-        return pack(
-            arrays, version=STATE_VERSION, models=sorted(self.candidates), roster=self.roster.snapshot(rows)
-        )
+        return pack(arrays, version=STATE_VERSION, models=sorted(self.candidates), roster=roster)
 
     def restore(self, meta: bytes, shards: Mapping[int, bytes]) -> None:
         """Continue exactly where ``meta`` and ``shards`` were taken."""

@@ -152,31 +152,39 @@ class Roster:
         rows = np.flatnonzero(self.columns["shard"][: len(self.names)] == shard)
         return np.array(sorted(rows.tolist(), key=self.names.__getitem__), dtype=np.int64)
 
-    def snapshot(self, rows: Rows) -> dict[str, Any]:
-        """Names, sets and memberships of the given rows, JSON-able (columns: `Columns.snapshot`)."""
-        used = sorted({*self.columns["home"][rows].tolist()})
+    def snapshot(self, rows: Rows) -> tuple[dict[str, Any], bytes]:
+        """Names, sets and memberships of the given rows, JSON-able, and the columns.
+
+        Sets are numbered by the names of their groups: here they have the order in which they were met.
+        """
+        home = self.columns["home"][rows]
+        named = {number: sorted(self.groups[g] for g in self.sets[number]) for number in set(home.tolist())}
+        order = sorted(named, key=named.__getitem__)
+        rank = {number: i for i, number in enumerate(order)}
+        renumbered = np.array([rank[number] for number in home.tolist()], dtype=home.dtype)
         elsewhere = [
-            [i, [[*self.groups[g], seen] for g, seen in sorted(self.elsewhere[row].items())]]
+            [i, sorted([*self.groups[g], seen] for g, seen in self.elsewhere[row].items())]
             for i, row in enumerate(rows.tolist())
             if self.elsewhere.get(row)
         ]
-        return {
+        fields = {
             "names": [self.names[row] for row in rows.tolist()],
-            "sets": [[number, [self.groups[g] for g in self.sets[number]]] for number in used],
+            "sets": [named[number] for number in order],
             "elsewhere": elsewhere,
         }
+        return fields, self.columns.snapshot(rows, home=renumbered)
 
     def restore(self, state: dict[str, Any], columns: bytes) -> Rows:
         """Add the accounts of a shard; returns their rows."""
         rows = np.array([self.row(name, -1) for name in state["names"]], dtype=np.int64)
         if len(rows):
             self.columns.restore(rows, columns)
-            numbers = {
-                old: self.set_id(tuple(sorted(self.group_id((kind, name)) for kind, name in groups)))
-                for old, groups in state["sets"]
-            }
+            numbers = [
+                self.set_id(tuple(sorted(self.group_id((kind, name)) for kind, name in groups)))
+                for groups in state["sets"]
+            ]
             home = self.columns["home"]
-            home[rows] = [numbers[old] for old in home[rows].tolist()]
+            home[rows] = [numbers[i] for i in home[rows].tolist()]
         for i, memberships in state["elsewhere"]:
             self.elsewhere[int(rows[i])] = {self.group_id((kind, g)): seen for kind, g, seen in memberships}
         return rows
