@@ -115,7 +115,7 @@ class AccountsStep:
             joined = self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
         else:
             joined = {}
-        left, gone, swept = self.roster.sweep(bucket)
+        left, gone, swept = self.roster.sweep(since, bucket)
         self._dirty |= swept
         for models in self.candidates.values():
             models.forget(gone)

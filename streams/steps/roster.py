@@ -117,15 +117,15 @@ class Roster:
         self.columns["requests"][rows] += requests
         return joined
 
-    def sweep(self, bucket: int) -> tuple[dict[int, int], Rows, set[int]]:
+    def sweep(self, since: int, bucket: int) -> tuple[dict[int, int], Rows, set[int]]:
         """Forget what was last seen over 90 days ago, in the shards whose turn it is.
 
-        Which shards these are depends on the bucket alone; each has its turn within a day. Returns
-        the groups that were left, the rows that became free, and the shards that changed.
+        Which shards these are depends on the buckets ``since`` to ``bucket`` alone; each has its turn
+        within a day. Returns the groups that were left, the rows that became free, and the shards that
+        changed.
         """
-        turn = [
-            (bucket * self.sweep_each + i) % self.shards for i in range(min(self.sweep_each, self.shards))
-        ]
+        first = max(since, bucket + 1 - self.shards) * self.sweep_each
+        turn = sorted({number % self.shards for number in range(first, (bucket + 1) * self.sweep_each)})
         size, oldest = len(self.names), bucket - self.keep
         last = self.columns["last"][:size]
         stale = (last >= 0) & (last < oldest)
