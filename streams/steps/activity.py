@@ -66,7 +66,7 @@ class Activity:
     sets
         The set of groups that each was active in.
     models
-        Names of the models that were used.
+        Names of the models that were used, sorted.
     """
 
     def __init__(self, settings: Settings, interner: Interner, bucket: int, cells: Cells) -> None:
@@ -79,7 +79,7 @@ class Activity:
         self.sets = self._sets()
         self._cohort = self._cohorts()
         names = list(interner.models)
-        self.models = [names[i] for i in np.unique(self._model).tolist()]
+        self.models = sorted(names[i] for i in np.unique(self._model).tolist())
         used = np.unique(self.sets).tolist()
         self._groups = sorted(
             {g for s in used for g in self.roster.sets[s]}, key=self.roster.groups.__getitem__
