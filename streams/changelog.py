@@ -89,7 +89,8 @@ class Tables(TableManager):
     async def on_start(self) -> None:
         """Subscribe to the changelogs, then wait for an assignment."""
         await self._update_channels()
-        await self.recovery.start()
+        if not self.should_stop:
+            await self.recovery.start()
 
 
 class PartitionLog:

@@ -52,7 +52,7 @@ class AccountsShell(Shell[AccountsPartition]):
 
     async def started(self, live: AccountsPartition) -> None:
         """Carry out a decision that was made but not seen through."""
-        if live.decision == FINAL and live.limit != live.offset:
+        if live.decision == FINAL and not live.pending and live.limit != live.offset:
             raise StateRefused(
                 f"partition {live.partition} was declared finished at offset {live.offset} by a run "
                 "until the end, and more has come since: start with --reset-state to count anew"

@@ -1,0 +1,126 @@
+"""When a partition that has run dry is completed, and when not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.types import TP
+
+from streams.agents.accounts import AccountsPartition, AccountsShell
+from streams.checkpoint import Checkpoints
+from streams.config import load
+from streams.fetch import Position
+from streams.marker import Epoch, Identity, Snapshot, latest
+from streams.outbox import Outbox
+from streams.steps.contract import Output
+from tests.engine.test_checkpoint import Log
+
+IDENTITY = Identity("accounts", 1, "")
+
+
+class DryStep:
+    """Has bucket 7 open until it is told otherwise."""
+
+    def __init__(self) -> None:
+        self.completed: list[int] = []
+
+    def idle_due(self, now_ms: int) -> int | None:
+        return None if self.completed else 7
+
+    def idle(self, bucket: int) -> list[Output]:
+        self.completed.append(bucket)
+        return []
+
+    def meta(self) -> bytes:
+        return b""
+
+    def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
+        return {}
+
+    def restore(self, meta: bytes, shards: Any) -> None: ...
+
+
+class Bench:
+    """A shell with one live partition that stands at offset 5, its consumer and its changelog."""
+
+    def __init__(self, until_end: dict[int, int] | None = None) -> None:
+        self.positions: dict[TP, Position] = {}
+        app = SimpleNamespace(consumer=SimpleNamespace(positions=self.positions))
+        self.shell = AccountsShell(
+            app,
+            load(idle_after="100ms"),
+            source="requests",
+            partitions=1,
+            make_step=lambda *given: DryStep(),
+            until_end=until_end,
+        )
+        self.log = Log()
+        self.live = self.shell.new(
+            0,
+            generation=1,
+            checkpoints=Checkpoints(self.log, IDENTITY, Epoch(1, "me"), (), lambda offset: None),
+            outbox=Outbox(None, str, pytest.fail),
+            snapshot=Snapshot(5, b"", {}),
+        )
+        self.live.begin(0, 5)
+
+    @property
+    def step(self) -> Any:
+        return self.live.step
+
+    def look(self, **position: Any) -> AccountsPartition:
+        """Let the shell look after the partition while the consumer is at a position."""
+        self.positions[TP("requests", 0)] = Position(
+            **{"next": 5, "end": 5, "last": 4, "at": time.monotonic(), **position}
+        )
+        asyncio.run(self.shell.upkeep(self.live))
+        return self.live
+
+
+def test_a_dry_partition_is_completed_after_a_while_and_the_decision_is_in_the_marker() -> None:
+    bench = Bench()
+    bench.look()
+    assert bench.step.completed == []
+    time.sleep(0.11)
+    bench.look()
+    assert bench.step.completed == [7]
+    found = latest(bench.log.stored, IDENTITY)
+    assert found
+    assert (found.offset, found.decision, found.pending) == (5, 7, True)
+    bench.look()
+    assert bench.step.completed == [7]
+
+
+@pytest.mark.parametrize(
+    "position",
+    [
+        {"next": 5, "end": 6},  # lagging
+        {"next": 8, "end": 8, "last": 7},  # fetched, but not processed yet
+        {"at": -60.0},  # the broker has not answered lately
+    ],
+)
+def test_never_while_lagging_or_without_the_broker(position: dict[str, Any]) -> None:
+    bench = Bench()
+    for _ in range(2):
+        bench.look(**position)
+        time.sleep(0.11)
+    assert bench.step.completed == []
+    # The waiting begins when it is dry, not before.
+    bench.look()
+    assert bench.step.completed == []
+
+
+def test_never_before_anything_was_fetched_nor_in_a_finite_run() -> None:
+    for bench in (Bench(), Bench(until_end={0: 9})):
+        bench.look()
+        time.sleep(0.11)
+        if bench.shell.until_end is None:
+            bench.positions.clear()
+            asyncio.run(bench.shell.upkeep(bench.live))
+        else:
+            bench.look()
+        assert bench.step.completed == []
