@@ -110,28 +110,31 @@ class NetworksStep:
         view = View(bucket, width, self.inbox.take())
         if not view.empty:
             self.calendar.begin(bucket * width)
-        transitions = [(t, self.watches[r]) for r, t in self._control(bucket)]
+        outputs = self._control(bucket)
         self._note_groups(view)
-        transitions += [(t, self.watches[r]) for r, t in self._end_watches(bucket)]
+        outputs += self._end_watches(bucket)
         for release in self.calendar.watched(bucket * width, (bucket + 1) * width, self.settings.watch_ms):
-            transitions += [(t, self.watches[release]) for t in self._watch(bucket, release, view)]
+            outputs += self._alerts(bucket, release, self._watch(bucket, release, view))
         self._sight(view)
-        outputs = [self.alerting.output(bucket, t, watch) for t, watch in transitions]
         self._forget_ended(bucket)
         outputs.append(status(self.settings, view, self.watches, self.incidents, self.inbox.stale))
         return outputs
 
-    def _control(self, bucket: int) -> list[tuple[Release, Transition]]:
+    def _alerts(self, bucket: int, release: Release, transitions: list[Transition]) -> list[Output]:
+        """Write alerts at once: an incident may pass through several states within one bucket."""
+        return [self.alerting.output(bucket, t, self.watches[release]) for t in transitions]
+
+    def _control(self, bucket: int) -> list[Output]:
         """Apply the controls that have effect from this bucket."""
-        transitions: list[tuple[Release, Transition]] = []
+        outputs: list[Output] = []
         for control in self.controls.due(bucket):
             if isinstance(control, Entry):
                 self.calendar.enter(control.model, control.released_at)
             else:
-                transitions += self._decide(control)
-        return transitions
+                outputs += self._decide(bucket, control)
+        return outputs
 
-    def _decide(self, decision: Decision) -> list[tuple[Release, Transition]]:
+    def _decide(self, bucket: int, decision: Decision) -> list[Output]:
         entity = decision.entity or self._entity_of(decision.alert_id)
         if entity is None:
             return []
@@ -140,11 +143,10 @@ class NetworksStep:
             self.verdicts[entity] = decision.verdict
         if decision.verdict is None:
             return []
-        told = [
-            (r, i.decide(entity, decision.verdict))
-            for r, i in sorted(self.incidents.items(), key=_by_release)
-        ]
-        return [(release, transition) for release, transitions in told for transition in transitions]
+        outputs: list[Output] = []
+        for release, incidents in sorted(self.incidents.items(), key=_by_release):
+            outputs += self._alerts(bucket, release, incidents.decide(entity, decision.verdict))
+        return outputs
 
     def _entity_of(self, alert_id: str | None) -> Group | None:
         for incidents in self.incidents.values():
@@ -193,20 +195,20 @@ class NetworksStep:
     def _theta(self, group: Group) -> float:
         return self.registry.theta(group, self.settings.theta)
 
-    def _end_watches(self, bucket: int) -> list[tuple[Release, Transition]]:
+    def _end_watches(self, bucket: int) -> list[Output]:
         """Close the watches whose time is over, or whose release was moved in the calendar."""
-        transitions = []
+        outputs = []
         for release in sorted(
             self.watches.keys() - self._current(bucket), key=lambda r: (r.model, r.released_at)
         ):
-            transitions += [(release, t) for t in self.incidents[release].end()]
+            outputs += self._alerts(bucket, release, self.incidents[release].end())
             for group, state in sorted(self.watches[release].groups.items()):
                 seen, expected = self.incidents[release].excursions(group)
                 self.registry.get(group).theta.close_watch(
                     max(0, state.seen - seen), max(0.0, state.expected - expected)
                 )
                 self._dirty.add(group)
-        return transitions
+        return outputs
 
     def _forget_ended(self, bucket: int) -> None:
         for release in self.watches.keys() - self._current(bucket):
