@@ -181,7 +181,7 @@ class NetworksStep:
         if not view.empty:
             counts = view.counts(release, self.calendar.stream_start or 0)
             watch.score(bucket, counts)
-        return self.incidents[release].step(
+        transitions = self.incidents[release].step(
             bucket,
             counts,
             view.findings(release.model),
@@ -191,6 +191,9 @@ class NetworksStep:
                 lambda group, since: view.idle or self.registry.late_since(group, since),
             ),
         )
+        for transition in transitions:  # a resolution arms groups again that were not active
+            self._dirty |= set(transition.incident.groups)
+        return transitions
 
     def _theta(self, group: Group) -> float:
         return self.registry.theta(group, self.settings.theta)
