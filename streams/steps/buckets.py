@@ -1,8 +1,8 @@
 """Event-time buckets: from raw records to counts, the hot path of pivotwatch.
 
-Per event: decode, one look-up, one dictionary update (`Buckets.count`). Everything that is rare
-(a new cell, a late event, a failed request, a bad record, a bucket that closes) leaves by
-`Buckets._admit`.
+Per event: decode with all checks in one go, and one dictionary update (`Buckets.count`). What is rare
+(the first event of its kind in a bucket, a late event, a failed request, a bad record, a bucket that
+closes) has a method of its own.
 
 Watermark = highest event time seen − allowed lateness. A bucket closes when the watermark passes its
 end. An event of a closed bucket is late: counted as such and left out. All of it is decided event by
@@ -14,18 +14,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import orjson
+import msgspec
 
 from models.counts import Group
 from models.settings import Settings
-from streams.events import MAX_COUNT, MAX_TS, BadEvent, check_event, check_text, network_of, parse_time
+from streams.events import (
+    MAX_TS,
+    BadEvent,
+    Event,
+    check_rest,
+    decode,
+    element,
+    network_of,
+    parse_time,
+    read_leniently,
+)
 from streams.steps.contract import InputRecord
 
 FUTURE_MS = 600_000
 """A ts further than this after the Kafka record's own timestamp is invalid."""
 MAX_KNOWN_ADDRESSES = 100_000
 
-Key = tuple[str, str, str | None, str | None, int | None, tuple[tuple[str, str], ...] | None]
+Key = tuple[str, str, str | None, str | None, int | str | None, tuple[tuple[str, str | None], ...] | None]
 """account, model, network, requested model, account created, links"""
 Cell = list[int]
 """requests, input tokens, output tokens, requests with tools"""
@@ -76,120 +86,115 @@ class Buckets:
 
     def process(self, records: Sequence[InputRecord]) -> None:
         """Take records in offset order."""
-        loads, count = orjson.loads, self.count
+        read, count = decode, self.count
         for record in records:
-            value = record.value
-            try:
-                decoded = loads(value)  # type: ignore[arg-type]  # None raises like bad JSON
-            except (orjson.JSONDecodeError, TypeError) as error:
-                self._bad(record, value, None, BadEvent(_unreadable(value, error)))
-                continue
             stamp = record.timestamp
             limit = MAX_TS if stamp is None or stamp < 0 else stamp + FUTURE_MS
-            if type(decoded) is list:
-                for position, event in enumerate(decoded):
-                    count(event, limit, record, position)
+            try:
+                message = read(record.value)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError):
+                self._read_leniently(record, limit)
+                continue
+            if type(message) is list:
+                for place, event in enumerate(message):
+                    count(event, limit, record, place)
             else:
-                count(decoded, limit, record, None)
+                count(message, limit, record, None)  # type: ignore[arg-type]  # not a list
 
-    def count(self, event: Any, limit: int, record: InputRecord, position: int | None) -> None:
-        """Count one event: the hot path.
-
-        A cell exists only for an open bucket and only after an event with the very same texts passed
-        every check, so finding it is the check of the texts and of the bucket too.
-        """
-        try:
-            get = event.get
-            ts = event["ts"]
-            if type(ts) is not int:
-                ts = parse_time(ts)
-            links, network, created = get("links"), get("network"), get("account_created")
-            if network is None or network == "":
-                network = self._network(get("ip"))
-            cell = self.recent[ts // self.width][
-                event["account"],
-                event["model"],
-                network,
-                get("requested_model"),
-                created,
-                None if links is None else (tuple(links.items()) or None),
-            ]
-            tokens_in, tokens_out, tools = get("input_tokens", 0), get("output_tokens", 0), get("tools", 0)
-            status = get("status", 200)
-            if (
-                ts < self._close_at
-                and ts <= limit
-                and type(event["id"]) is str
-                and type(tokens_in) is type(tokens_out) is type(tools) is type(status) is int
-                and 0 <= status < 400
-                and created is not True  # it equals 1
-                and 0 <= tokens_in <= MAX_COUNT
-                and 0 <= tokens_out <= MAX_COUNT
-                and 0 <= tools <= MAX_COUNT
-            ):
-                self.max_ts = max(self.max_ts, ts)
-                cell[0] += 1
-                cell[1] += tokens_in
-                cell[2] += tokens_out
-                cell[3] += tools > 0
+    def count(self, event: Event, limit: int, record: InputRecord, place: int | None) -> None:
+        """Count one event: the hot path."""
+        ts = event.ts
+        if type(ts) is not int or ts > limit or ts >= self._close_at:
+            moment = self._admit(event, limit, record, place)
+            if moment is None:
                 return
-        except (KeyError, TypeError, AttributeError, BadEvent):
-            pass
-        self._admit(event, limit, record, position)
+            ts = moment
+        cells = self.recent.get(ts // self.width)
+        if cells is None:
+            cells = self._open(ts // self.width)
+        status, links, network = event.status, event.links, event.network
+        key = (
+            event.account,
+            event.model,
+            network or self._network(event.ip),
+            event.requested_model,
+            event.account_created,
+            tuple(links.items()) if links else None,
+        )
+        cell = cells.get(key) if cells is not None and (status is None or status < 400) else None
+        if cell is None:
+            cell = self._new_cell(event, key, cells, record, place)
+            if cell is None:
+                return
+        cell[0] += 1
+        cell[1] += event.input_tokens or 0
+        cell[2] += event.output_tokens or 0
+        if event.tools:
+            cell[3] += 1
+        self.max_ts = max(self.max_ts, ts)
 
-    def _admit(self, event: Any, limit: int, record: InputRecord, position: int | None) -> None:
-        """Count an event that is new, late, failed or bad."""
+    def _new_cell(
+        self, event: Event, key: Key, cells: Cells | None, record: InputRecord, place: int | None
+    ) -> Cell | None:
+        """The cell of an event that is the first of its kind in its bucket; None if it does not count."""
         try:
-            check_event(event)
-            ts = parse_time(event["ts"])
-            if ts > limit:
-                raise BadEvent(f"ts: {ts} is more than {FUTURE_MS // 60_000} min after the record's own time")
+            check_rest(event)
         except BadEvent as error:
-            raw = record.value if position is None else _element(event, record)
-            self._bad(record, raw, position, error)
-            return
-        self._advance(ts)
-        bucket = ts // self.width
-        key = self._key(event)
-        if self.next is not None and bucket < self.next:
+            self._refuse(record, place, error)
+            return None
+        if cells is None:
             self.late += 1
             for group in groups_of(key):
                 self.late_groups[group] = self.late_groups.get(group, 0) + 1
-        elif (event.get("status") or 0) >= 400:
+            return None
+        if (event.status or 0) >= 400:
             self.failed += 1
-        else:
-            cell = self.recent.setdefault(bucket, {}).setdefault(key, [0, 0, 0, 0])
-            cell[0] += 1
-            cell[1] += event.get("input_tokens") or 0
-            cell[2] += event.get("output_tokens") or 0
-            cell[3] += (event.get("tools") or 0) > 0
+            return None
+        cell = cells[key] = [0, 0, 0, 0]
+        return cell
 
-    def _key(self, event: dict[str, Any]) -> Key:
-        links = event.get("links")
-        return (
-            event["account"],
-            event["model"],
-            event.get("network") or self._network(event.get("ip")),
-            event.get("requested_model"),
-            event.get("account_created"),
-            tuple(links.items()) if links else None,
-        )
+    def _open(self, bucket: int) -> Cells | None:
+        """The counts of a bucket; None when it is closed."""
+        if self.next is not None and bucket < self.next:
+            return None
+        return self.recent.setdefault(bucket, {})
+
+    def _admit(self, event: Event, limit: int, record: InputRecord, place: int | None) -> int | None:
+        """Epoch milliseconds of an event that may move the watermark; None when it is refused."""
+        try:
+            check_rest(event)
+            ts = parse_time(event.ts)
+            if ts > limit:
+                raise BadEvent(f"ts: {ts} is more than {FUTURE_MS // 60_000} min after the record's own time")
+        except BadEvent as error:
+            self._refuse(record, place, error)
+            return None
+        self._advance(ts)
+        return ts
+
+    def _read_leniently(self, record: InputRecord, limit: int) -> None:
+        """Take what is good of a message, and refuse the rest element by element."""
+        for place, event in read_leniently(record.value).items():
+            if isinstance(event, BadEvent):
+                self._refuse(record, place, event)
+            else:
+                self.count(event, limit, record, place)
 
     def _network(self, ip: str | None) -> str | None:
         """The network of an address, remembered."""
-        if ip is None or ip == "":
+        if not ip:
             return None
         known = self._networks
         if ip not in known:
-            check_text(ip, "ip", empty=False)
             if len(known) >= MAX_KNOWN_ADDRESSES:
                 known.clear()
             known[ip] = network_of(ip)
         return known[ip]
 
-    def _bad(self, record: InputRecord, raw: bytes | None, position: int | None, error: BadEvent) -> None:
+    def _refuse(self, record: InputRecord, place: int | None, error: BadEvent) -> None:
         self.invalid += 1
-        self.on_bad(record, raw, position, error)
+        raw = record.value if place is None or record.value is None else element(record.value, place)
+        self.on_bad(record, raw, place, error)
 
     def _advance(self, ts: int) -> None:
         """Move the watermark and close what it has passed."""
@@ -274,17 +279,3 @@ def merge(into: Cells, cells: Cells) -> Cells:
             for i, value in enumerate(cell):
                 present[i] += value
     return into
-
-
-def _element(event: Any, record: InputRecord) -> bytes | None:
-    """One element of an array; the whole array if the element is nested too deeply to be written."""
-    try:
-        return orjson.dumps(event)
-    except orjson.JSONEncodeError:
-        return record.value
-
-
-def _unreadable(value: bytes | None, error: Exception) -> str:
-    if not value:
-        return "the message is empty"
-    return f"not JSON: {error}"

@@ -382,9 +382,9 @@ def test_strings_may_hold_anything():
     assert body["models"][0]["movers"][0][0] == name
 
 
-def test_an_address_beside_a_network_is_not_looked_at():
+def test_an_address_beside_a_network_is_not_looked_up():
     step = accounts_step()
-    step.process([line(event(ip=ip)) for ip in (7, [], "nowhere")])
+    step.process([line(event(ip=ip)) for ip in ("", "nowhere", "203.0.113.7")])
     assert sum(cell[0] for cell in fate(step)[0].values()) == 3
 
 
