@@ -38,7 +38,7 @@ def bodies(made: Rig, kind: str) -> list[dict[str, Any]]:
 
 
 def test_rebalances_in_mid_chunk(made: Rig) -> None:
-    stream = events(30_000)
+    stream = events(22_000)
     made.produce(stream)
     first = made.worker("accounts", "--until-end", instance="a", **SLOW)
     wait_for("the first worker", lambda: "at offset" in first.text())
