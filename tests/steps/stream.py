@@ -57,6 +57,12 @@ def launch(seed=5, hours=36, accounts=140, release=10, moved=26):
     return tuple(events), ({"model": MODEL, "released_at": START + release * HOUR_MS},)
 
 
+def new_model(hour):
+    """A launch in which nobody has seen the model before an hour, and nobody announced it."""
+    events, _ = launch(hours=110, accounts=120, release=hour)
+    return [e for e in events if e["model"] != MODEL or e["ts"] >= START + hour * HOUR_MS]
+
+
 def records(events, per_message=1):
     """One record each, or arrays."""
     groups = [events[i : i + per_message] for i in range(0, len(events), per_message)]
