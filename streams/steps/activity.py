@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cohort import volume_band
+from models.cohort import BANDS, volume_band
 from models.settings import DAY_MS, Settings
 from streams.events import parse_time
 from streams.steps.buckets import Cells, Key, groups_of
@@ -19,6 +19,7 @@ Mask = NDArray[np.bool_]
 
 YOUNG_MS = 7 * DAY_MS
 NOT_YOUNG, YOUNG, BY_FIRST_SIGHT = 0, 1, 2
+AGES = 3
 """Young by the date of creation or not; or, for want of one, seen first within 7 days."""
 
 
@@ -91,6 +92,11 @@ class Activity:
         self._set_rank = np.zeros(len(self.roster.sets), dtype=np.int64)
         self._set_rank[self._set_order] = np.arange(len(self._set_order))
         self._set_of = self._set_rank[self.sets]
+        band, young, previous = self._cohort.T
+        self._oldest = bucket - settings.buckets(settings.watch_ms)
+        self._span = bucket - self._oldest + 2
+        since = np.where(previous < 0, 0, previous - self._oldest + 1)
+        self._code = ((self._set_of * BANDS + band) * AGES + young) * self._span + since
 
     def body(self) -> dict[str, Any]:
         """The part of the record that is not about one model."""
@@ -122,27 +128,22 @@ class Activity:
 
     def cohorts(self, mask: Mask) -> list[list[int]]:
         """Number of accounts per set and cohort: [set, band, young, previous bucket, accounts]."""
-        table = np.column_stack([self._set_of[mask], self._cohort[mask]])
-        if not len(table):
-            return []
-        unique, counts = np.unique(table, axis=0, return_counts=True)
-        return np.column_stack([unique, counts]).tolist()  # type: ignore[no-any-return]
+        codes, counts = np.unique(self._code[mask], return_counts=True)
+        own_set, cohort = np.divmod(codes, BANDS * AGES * self._span)
+        cohort, previous = np.divmod(cohort, self._span)
+        band, young = np.divmod(cohort, AGES)
+        previous = np.where(previous > 0, previous + self._oldest - 1, -1)
+        return np.column_stack([own_set, band, young, previous, counts]).tolist()  # type: ignore[no-any-return]
 
     def movers(self, events: tuple[Mask, Mask]) -> list[list[Any]]:
         """Accounts with an event: [account, set, first use, switch, young, had an earlier bucket]."""
         first, switch = events
         moved = np.flatnonzero(first | switch)
-        names = self.roster.names
-        return sorted(
-            [
-                names[self.rows[i]],
-                int(self._set_of[i]),
-                int(first[i]),
-                int(switch[i]),
-                *self._cohort[i, 1:].tolist(),
-            ]
-            for i in moved.tolist()
-        )
+        names = [self.roster.names[row] for row in self.rows[moved].tolist()]
+        own_set = self._set_of[moved].tolist()
+        which = np.column_stack([first[moved], switch[moved]]).astype(np.int64).tolist()
+        cohort = self._cohort[moved, 1:].tolist()
+        return sorted([*row[:2], *row[2], *row[3]] for row in zip(names, own_set, which, cohort, strict=True))
 
     def set_index(self, i: int) -> int:
         """The record's index of the set of the i-th active account."""

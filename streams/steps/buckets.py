@@ -109,9 +109,8 @@ class Buckets:
             if moment is None:
                 return
             ts = moment
-        cells = self.recent.get(ts // self.width)
-        if cells is None:
-            cells = self._open(ts // self.width)
+        bucket = ts // self.width
+        cells = self.recent.get(bucket)
         status, links, network = event.status, event.links, event.network
         key = (
             event.account,
@@ -123,7 +122,7 @@ class Buckets:
         )
         cell = cells.get(key) if cells is not None and (status is None or status < 400) else None
         if cell is None:
-            cell = self._new_cell(event, key, cells, record, place)
+            cell = self._new_cell(event, key, bucket, record, place)
             if cell is None:
                 return
         cell[0] += 1
@@ -134,7 +133,7 @@ class Buckets:
         self.max_ts = max(self.max_ts, ts)
 
     def _new_cell(
-        self, event: Event, key: Key, cells: Cells | None, record: InputRecord, place: int | None
+        self, event: Event, key: Key, bucket: int, record: InputRecord, place: int | None
     ) -> Cell | None:
         """The cell of an event that is the first of its kind in its bucket; None if it does not count."""
         try:
@@ -142,7 +141,7 @@ class Buckets:
         except BadEvent as error:
             self._refuse(record, place, error)
             return None
-        if cells is None:
+        if self.next is not None and bucket < self.next:
             self.late += 1
             for group in groups_of(key):
                 self.late_groups[group] = self.late_groups.get(group, 0) + 1
@@ -150,14 +149,9 @@ class Buckets:
         if (event.status or 0) >= 400:
             self.failed += 1
             return None
-        cell = cells[key] = [0, 0, 0, 0]
+        # Only what counts opens a bucket: one without cells would not outlive a restart.
+        cell = self.recent.setdefault(bucket, {})[key] = [0, 0, 0, 0]
         return cell
-
-    def _open(self, bucket: int) -> Cells | None:
-        """The counts of a bucket; None when it is closed."""
-        if self.next is not None and bucket < self.next:
-            return None
-        return self.recent.setdefault(bucket, {})
 
     def _admit(self, event: Event, limit: int, record: InputRecord, place: int | None) -> int | None:
         """Epoch milliseconds of an event that may move the watermark; None when it is refused."""

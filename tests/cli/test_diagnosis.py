@@ -50,7 +50,7 @@ def test_unreadable_events(bad: int, status: str) -> None:
     [check] = found(record(), record(), *unreadable, name="events")
     assert check.status == status
     assert check.message == f"2 of the last {2 + bad} events can be read"
-    assert f"most often ({bad}): model: expected text" in check.next_step
+    assert f"most often ({bad}): model: expected `str`" in check.next_step
 
 
 def test_nothing_readable_says_only_that() -> None:
