@@ -114,6 +114,32 @@ def test_restored_at_any_moment_it_sends_the_same_bytes(cuts, restored_after, sh
     assert outputs == UNDISTURBED
 
 
+messy = st.builds(
+    lambda account, minute, more: event(f"a{account}", START + minute * 60_000, **more),
+    st.integers(0, 4),
+    st.one_of(st.integers(0, 300), st.integers(60 * 24 * 88, 60 * 24 * 96)),
+    st.dictionaries(
+        st.sampled_from(["model", "network", "links", "status", "requested_model", "account_created", "id"]),
+        st.sampled_from(["m-2", "m-latest", "AS2", 500, 1, None, {}, {"k": "v"}, {"account": "x"}, START]),
+        max_size=2,
+    ),
+)
+
+
+@settings(max_examples=80)
+@given(st.lists(st.lists(messy, max_size=5), max_size=12), st.sets(st.integers(0, 12)), st.integers(1, 4))
+def test_of_messy_input_too_a_restart_leaves_no_trace(chunks, restored_after, shards):
+    """Late, failed and bad ones among them, and jumps over 90 days."""
+    straight, step, store = accounts_step(shards=shards), accounts_step(shards=shards), Store()
+    for i, chunk in enumerate(chunks):
+        lines = [line(each, offset=i) for each in chunk]
+        assert step.process(lines) == straight.process(lines)
+        store.take(step)
+        if i in restored_after:
+            step = store.into(accounts_step(shards=shards))
+    assert step.final() == straight.final()
+
+
 @settings(max_examples=10)
 @given(cuts, st.integers(0, 8))
 def test_incremental_snapshots_hold_what_a_full_one_holds(cuts, full_after):
@@ -180,6 +206,14 @@ def test_counters_since_the_last_close_survive():
     body = bodies(outputs)[HOUR]
     assert (body["late"], body["invalid"], body["failed"]) == (1, 1, 1)
     assert body["late_groups"] == [["network", "AS1", 1]]
+
+
+@pytest.mark.parametrize("more", [{"status": 500}, {"links": {"account": "x"}}])
+def test_a_bucket_in_which_nothing_counts_is_the_same_after_a_restart(more):
+    step, store = accounts_step(), Store()
+    step.process([line(event()), line(event(ts=START + HOUR_MS + 1, **more))])
+    store.take(step)
+    assert store.into(accounts_step()).final() == step.final()
 
 
 def test_a_state_of_a_newer_version_is_refused():

@@ -116,6 +116,30 @@ def test_how_partitions_are_interleaved_leaves_no_trace(random, partitions):
     assert networks_step(partitions, releases).process(mixed) == expected
 
 
+def test_long_records_in_parts_give_the_same_alerts():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("streams.steps.record.MAX_BYTES", 300)
+        parts = [Line(o.value) for o in run_accounts(launch()[0]) if o.topic == "buckets"]
+    assert len(parts) > 3 * len(BUCKETS)
+    step, store, out = networks_step(1, RELEASES), Store(), []
+    for i, part in enumerate(parts):
+        out += step.process([part])
+        if i % 50 == 0:  # in the middle of a record, mostly
+            store.take(step)
+            step = store.into(NetworksStep(SETTINGS, 1))
+    assert out == UNDISTURBED
+
+
+def test_a_partition_that_had_run_dry_is_told_as_lag():
+    other = accounts_step()
+    idle = [Line(o.value.replace(b'"p":0', b'"p":1', 1)) for h in range(40) for o in other.idle(HOUR - 1 + h)]
+    step = networks_step(2, RELEASES)
+    data = [a["data"] for a in alerts(step.process([*idle, *BUCKETS]))]
+    assert data
+    assert all(d["evidence"]["data_lag"] for d in data)
+    assert not any(a["data"]["evidence"]["data_lag"] for a in alerts(UNDISTURBED))
+
+
 # Restored
 
 
