@@ -1,6 +1,6 @@
-"""Event files: plain, gzip or Zstandard, or ``-`` for standard input.
+"""Event files: plain, gzip, Zstandard or Parquet, or ``-`` for standard input.
 
-The form is told from the first bytes, not from the name, so that a renamed file and
+But for Parquet the form is told from the first bytes, not from the name, so that a renamed file and
 compressed standard input work as well.
 """
 
@@ -67,6 +67,9 @@ class Lines:
             yield from self._lines_of(path)
 
     def _lines_of(self, path: str) -> Iterator[bytes]:
+        if path.endswith(".parquet"):
+            yield from self._rows_of(path)
+            return
         rest = b""
         for chunk in self._plain_chunks(path):
             lines = (rest + chunk).split(b"\n")
@@ -78,6 +81,14 @@ class Lines:
         if rest.strip():
             self.count += 1
             yield rest
+
+    def _rows_of(self, path: str) -> Iterator[bytes]:
+        from streams.sources.parquet import rows
+
+        for row in rows(path):
+            self.count += 1
+            yield row
+        self.read += Path(path).stat().st_size
 
     def _plain_chunks(self, path: str) -> Iterator[bytes]:
         """The content without compression."""

@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 import orjson
@@ -22,6 +22,9 @@ from streams.errors import OutOfReach
 from streams.files import Lines, read_json_array
 from streams.steps.contract import Output
 
+if TYPE_CHECKING:
+    from streams.sources.convert import NativeLines
+
 REASON_HEADER = "pivotwatch.errors.class"
 
 
@@ -32,6 +35,7 @@ REASON_HEADER = "pivotwatch.errors.class"
 )
 @click.option("--decisions", metavar="FILE", help="Decisions on alerts and entities (JSON array).")
 @click.option("--alerts", "out", metavar="OUT.jsonl", help="Write the alerts here, one CloudEvent a line.")
+@click.option("--source", metavar="NAME", help="What wrote EVENTS (litellm, otlp_json, …): `mapping list`.")
 @click.option("--partitions", type=click.IntRange(min=1), help="Mirror a topic of so many partitions.")
 @json_option
 @with_config
@@ -42,10 +46,11 @@ def replay(
     releases: str | None,
     decisions: str | None,
     out: str | None,
+    source: str | None,
     partitions: int | None,
     as_json: bool,
 ) -> None:
-    """Run the detection over EVENTS: files plain, .gz or .zst, or - for standard input.
+    """Run the detection over EVENTS: files plain, .gz, .zst or .parquet, or - for standard input.
 
     The result is the same to the byte as that of the workers on the same events. Without
     --alerts the alerts are printed for a person (with --json: one CloudEvent a line).
@@ -57,9 +62,10 @@ def replay(
     judged = read_json_array(decisions) if decisions else []
     summary = Summary()
     with _writer(out, as_json) as write, progress(lines) as counted:
+        native = _natively(config, source, counted)
         outputs = engine.replay(
             config.settings,
-            counted,
+            native if native is not None else counted,
             partitions=partitions or config.partitions,
             releases=calendar,
             decisions=judged,
@@ -67,10 +73,23 @@ def replay(
         for alert in summary.watch(outputs):
             write(alert)
     summary.events = lines.count
+    if native is not None:
+        summary.events, summary.skipped = native.events, native.skipped
+        summary.dead_letters += native.misread
     if as_json and out:
         print_json(summary.as_dict())
     else:
         note(summary.as_text(out))
+
+
+def _natively(config: Config, source: str | None, lines: Iterable[bytes]) -> NativeLines | None:
+    """The lines of a source as native events; None when they are so already."""
+    if source is None:
+        return None
+    from streams.sources.convert import NativeLines
+    from streams.sources.settings import Decoders, read_settings
+
+    return NativeLines(lines, Decoders(read_settings(config.ingest)).of(source))
 
 
 class Summary:
@@ -78,7 +97,7 @@ class Summary:
 
     def __init__(self) -> None:
         self.started = time.monotonic()
-        self.events = 0
+        self.events = self.skipped = 0
         self.alerts: dict[str, str] = {}
         self.dead_letters: Counter[str] = Counter()
 
@@ -100,6 +119,7 @@ class Summary:
             "events_per_second": round(self.events / seconds),
             "alerts": len(self.alerts),
             "alerts_by_severity": dict(sorted(Counter(self.alerts.values()).items())),
+            **({"skipped": self.skipped} if self.skipped else {}),
             "dead_letters": dict(sorted(self.dead_letters.items())),
         }
 
@@ -110,6 +130,8 @@ class Summary:
             f"{self.events:,} events in {figures['seconds']:.1f} s ({figures['events_per_second']:,}/s); "
             f"alerts: {by_severity or 'none'}" + (f", in {out}" if out else "")
         )
+        if self.skipped:
+            text += f"\nno requests, and left out: {self.skipped:,}"
         if self.dead_letters:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in figures["dead_letters"].items())
             text += f"\nnot readable and left out: {reasons}"

@@ -1,0 +1,129 @@
+"""``mapping`` and ``replay --source``: a request log as it is, on the command line."""
+
+from __future__ import annotations
+
+import gzip
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+import zstandard
+from click.testing import CliRunner, Result
+
+from streams.cli import main
+from tests.sources.samples import EMAIL, KONG, LITELLM, OTLP, SAMPLES, SECRETS
+
+
+def run(*arguments: object, **how: Any) -> Result:
+    return CliRunner().invoke(main, [str(argument) for argument in arguments], **how)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A log of LiteLLM: two calls and a broken line."""
+    path = tmp_path / "litellm.jsonl"
+    path.write_bytes(orjson.dumps(LITELLM) + b"\n" + orjson.dumps({**LITELLM, "id": "2"}) + b"\n{broken\n")
+    return path
+
+
+@pytest.mark.parametrize("source", SAMPLES)
+def test_the_source_is_guessed_and_nothing_private_is_shown(source: str, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(orjson.dumps(SAMPLES[source][0]))
+    told = run("mapping", "check", path, "--samples", 9)
+    assert told.exit_code == 0, told.output
+    assert f"taken for {source}" in told.output
+    assert "dropped" in told.stdout
+    assert not any(secret in told.output for secret in SECRETS)
+
+
+def test_check_says_where_each_field_stood_and_what_was_dropped(log: Path) -> None:
+    told = run("mapping", "check", log, "--source", "litellm", "--json")
+    assert told.exit_code == 1
+    first, _, broken = orjson.loads(told.stdout)["samples"]
+    assert first["places"]["account"] == "/metadata/user_api_key_hash"
+    assert first["places"]["network"] == "/metadata/requester_ip_address (ip)"
+    assert first["dropped"]["/messages/0/content"] == "<text of 25>"
+    assert broken["problem"] == "not JSON"
+    assert "sample 3: bad: not JSON" in run("mapping", "check", log).stdout
+
+
+def test_a_mapping_of_ones_own_is_tried(tmp_path: Path, log: Path) -> None:
+    own = tmp_path / "ours.toml"
+    own.write_text('like = "litellm"\n[links]\nteam = ["/metadata/user_api_key_team_id"]\n')
+    told = run("mapping", "check", log, "--own", own, "--samples", 1, "--json")
+    assert orjson.loads(told.stdout)["samples"][0]["event"]["links"] == {"team": "team-3"}
+
+
+def test_a_log_that_nothing_reads(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text('{"a":1}')
+    told = run("mapping", "check", path)
+    assert told.exit_code == 2
+    assert "no source reads it" in told.output
+    assert run("mapping", "check", tmp_path / "none").exit_code == 3
+    assert "no source kongg; did you mean kong?" in run("mapping", "check", path, "--source", "kongg").output
+
+
+def test_sources_are_listed() -> None:
+    assert "otlp_proto" in run("mapping", "list").stdout
+    assert orjson.loads(run("mapping", "list", "--json").stdout)["kong"] == {"form": "json", "own": False}
+
+
+def test_pseudonyms_of_a_value_under_every_key(tmp_path: Path) -> None:
+    config = tmp_path / "pivotwatch.toml"
+    config.write_text(
+        "[[ingest.pseudonyms.keys]]\nid = 'k1'\nsecret_env = 'FIRST'\n"
+        "[[ingest.pseudonyms.keys]]\nid = 'k2'\nsecret_env = 'SECOND'\nsince = '2026-01-01T00:00:00Z'\n"
+    )
+    env = {"FIRST": "a secret of the tests", "SECOND": "another secret of them"}
+    told = run("mapping", "pseudonym", EMAIL, "--config", config, env=env)
+    value, first, second = told.stdout.split()
+    assert (value, first[:3], second[:3]) == (EMAIL, "k1:", "k2:")
+    assert run("mapping", "pseudonym", EMAIL).exit_code == 2
+
+
+@pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
+def test_a_backtest_over_an_exported_log_is_one_command(log: Path, packed: str) -> None:
+    content = log.read_bytes()
+    pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}[packed]
+    path = log.with_name(log.name + packed)
+    path.write_bytes(pack(content))
+    told = run("replay", path, "--source", "litellm", "--alerts", log.with_name("out.jsonl"), "--json")
+    assert told.exit_code == 0, told.output
+    figures = orjson.loads(told.stdout)
+    assert (figures["events"], figures["dead_letters"]) == (2, {"not JSON": 1})
+
+
+def test_spans_that_are_no_requests_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "spans.jsonl"
+    path.write_bytes(orjson.dumps(OTLP))
+    told = run("replay", path, "--source", "otlp_json", "--alerts", tmp_path / "out")
+    assert "1 events" in told.output
+    assert "no requests, and left out: 3" in told.output
+    assert "is binary" in run("replay", path, "--source", "otlp_proto").output
+
+
+def test_parquet_without_pyarrow_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    path = tmp_path / "log.parquet"
+    path.write_bytes(b"PAR1")
+    told = run("replay", path, "--source", "kong")
+    assert told.exit_code == 2
+    assert "install pivotwatch[parquet]" in told.output
+
+
+def test_parquet_with_pyarrow(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="an extra that the environment of the tests leaves out")
+    from pyarrow import parquet
+
+    path = tmp_path / "log.parquet"
+    parquet.write_table(pyarrow.Table.from_pylist([KONG, {**KONG, "request": {"id": "2"}}]), path)
+    told = run("replay", path, "--source", "kong", "--alerts", tmp_path / "out", "--json")
+    assert orjson.loads(told.stdout)["events"] == 2
+    path.write_bytes(b"PAR1 but broken")
+    assert "not a Parquet file" in run("replay", path, "--source", "kong").output
