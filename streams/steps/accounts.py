@@ -18,7 +18,8 @@ from models.columns import pack, unpack
 from models.settings import DAY_MS, Settings
 from streams.events import BadEvent
 from streams.steps.activity import Activity, Interner
-from streams.steps.buckets import Buckets, Cells
+from streams.steps.buckets import Buckets
+from streams.steps.cells import Cells
 from streams.steps.contract import InputRecord, Output
 from streams.steps.letters import dead_letter
 from streams.steps.record import encode
@@ -212,7 +213,9 @@ class AccountsStep:
             shards |= {self.roster.shards + i: b"" for i in range(1, self._segments)}
             self._segments, taken, self._rewrite = 0, self.buckets.open, False
         if any(taken.values()) or self._segments == 0:
-            shards[self.roster.shards + self._segments] = _pack_cells(taken)
+            shards[self.roster.shards + self._segments] = orjson.dumps(
+                [[b, cells.snapshot()] for b, cells in taken.items()]
+            )
             self._segments += 1
         return shards
 
@@ -239,7 +242,7 @@ class AccountsStep:
             if number < self.roster.shards:
                 self._unpack_shard(content)
             elif content:
-                self.buckets.add_open(_unpack_cells(content))
+                self.buckets.add_open({b: Cells.restored(state) for b, state in orjson.loads(content)})
 
     def _unpack_shard(self, content: bytes) -> None:
         arrays, fields = unpack(content)
@@ -247,15 +250,3 @@ class AccountsStep:
         for i, model in enumerate(fields["models"], start=1):
             if model in self.candidates:
                 self.candidates[model].restore(rows, arrays[str(i)].tobytes())
-
-
-def _pack_cells(buckets: Mapping[int, Cells]) -> bytes:
-    return orjson.dumps([[b, *key, *cell] for b, cells in buckets.items() for key, cell in cells.items()])
-
-
-def _unpack_cells(content: bytes) -> dict[int, Cells]:
-    buckets: dict[int, Cells] = {}
-    for b, account, model, network, requested, created, links, *cell in orjson.loads(content):
-        key = account, model, network, requested, created, tuple((k, v) for k, v in links) if links else None
-        buckets.setdefault(b, {})[key] = cell
-    return buckets

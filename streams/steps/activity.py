@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from models.cohort import BANDS, volume_band
 from models.settings import DAY_MS, Settings
 from streams.events import parse_time
-from streams.steps.buckets import Cells, Key, groups_of
+from streams.steps.cells import Cells, groups_of
 from streams.steps.roster import Roster
 
 Ints = NDArray[np.int64]
@@ -38,13 +38,12 @@ class Interner:
         """Number of a model."""
         return self.models.setdefault(name, len(self.models))
 
-    def place(self, key: Key) -> int:
+    def place(self, network: str | None, links: Any) -> int:
         """Number of the network and links that an event came with."""
-        place = (key[2], key[5])
-        number = self.places.get(place)
+        number = self.places.get((network, links))
         if number is None:
-            number = self.places[place] = len(self.place_sets)
-            groups = sorted({self.roster.group_id(group) for group in groups_of(key)})
+            number = self.places[network, links] = len(self.place_sets)
+            groups = sorted({self.roster.group_id(group) for group in groups_of(network, links)})
             self.place_sets.append(self.roster.set_id(tuple(groups)))
         return number
 
@@ -74,7 +73,7 @@ class Activity:
         self.interner, self.roster = interner, interner.roster
         self._bucket, self._settings = bucket, settings
         account, self._model, self._place, self._by_choice = self._columns(bucket, cells)
-        self._counts = np.array(list(cells.values()), dtype=np.int64)
+        self._counts = cells.counts()
         self.rows, self._inverse = np.unique(account, return_inverse=True)
         self.n = self._per_account(np.ones(len(account), dtype=bool))
         self.sets = self._sets()
@@ -151,19 +150,21 @@ class Activity:
 
     def _columns(self, bucket: int, cells: Cells) -> tuple[Ints, Ints, Ints, Mask]:
         """Row, model, place and whether by choice, of each cell."""
-        row, model, place = self.roster.row, self.interner.model, self.interner.place
-        is_alias = self.interner.is_alias
-        created_rows, created_at, columns = [], [], []
-        for key in cells:
-            number = row(key[0], bucket)
-            columns.append((number, model(key[1]), place(key), not is_alias(key[3])))
-            if key[4] is not None:
-                created_rows.append(number)
-                created_at.append(key[4] if type(key[4]) is int else parse_time(key[4]))
-        if created_rows:
-            self._note_created(np.array(created_rows), np.array(created_at, dtype=np.int64))
-        table = np.array(columns, dtype=np.int64)
-        return table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(bool)
+        accounts, models, networks, requested, created, links = zip(*cells.index, strict=True)
+        interner, rows = self.interner, list(map(self.roster.rows.get, accounts))
+        if None in rows:
+            rows = [self.roster.row(account, bucket) for account in accounts]
+        places = list(map(interner.places.get, zip(networks, links, strict=True)))
+        if None in places:
+            places = list(map(interner.place, networks, links))
+        row = np.array(rows, dtype=np.int64)
+        known = [i for i, moment in enumerate(created) if moment is not None]
+        if known:
+            moments = [parse_time(created[i]) for i in known]
+            self._note_created(row[known], np.array(moments, dtype=np.int64))
+        by_choice = np.array([not interner.is_alias(name) for name in requested])
+        model = np.array(list(map(interner.model, models)), dtype=np.int64)
+        return row, model, np.array(places, dtype=np.int64), by_choice
 
     def _note_created(self, rows: Ints, created: Ints) -> None:
         """Keep the earliest date of creation that was told."""

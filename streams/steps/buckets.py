@@ -11,7 +11,7 @@ event in offset order, so how the records were cut into chunks leaves no trace.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -29,17 +29,12 @@ from streams.events import (
     parse_time,
     read_leniently,
 )
+from streams.steps.cells import Cells, groups_of
 from streams.steps.contract import InputRecord
 
 FUTURE_MS = 600_000
 """A ts further than this after the Kafka record's own timestamp is invalid."""
 MAX_KNOWN_ADDRESSES = 100_000
-
-Key = tuple[str, str, str | None, str | None, int | str | None, tuple[tuple[str, str | None], ...] | None]
-"""account, model, network, requested model, account created, links"""
-Cell = list[int]
-"""requests, input tokens, output tokens, requests with tools"""
-Cells = dict[Key, Cell]
 
 
 class Buckets:
@@ -109,49 +104,59 @@ class Buckets:
             if moment is None:
                 return
             ts = moment
-        bucket = ts // self.width
-        cells = self.recent.get(bucket)
-        status, links, network = event.status, event.links, event.network
+        cells = self.recent.get(ts // self.width)
+        status = event.status
+        if cells is None or (status is not None and status >= 400):
+            cells = self._set_apart(event, ts // self.width, record, place)
+            if cells is None:
+                return
+        links = event.links
         key = (
             event.account,
             event.model,
-            network or self._network(event.ip),
+            event.network or self._network(event.ip),
             event.requested_model,
             event.account_created,
             tuple(links.items()) if links else None,
         )
-        cell = cells.get(key) if cells is not None and (status is None or status < 400) else None
-        if cell is None:
-            cell = self._new_cell(event, key, bucket, record, place)
-            if cell is None:
-                return
-        cell[0] += 1
-        cell[1] += event.input_tokens or 0
-        cell[2] += event.output_tokens or 0
-        if event.tools:
-            cell[3] += 1
+        tokens_in, tokens_out = event.input_tokens or 0, event.output_tokens or 0
+        i = cells.index.get(key)
+        if i is not None:
+            cells.requests[i] += 1
+            cells.tokens_in[i] += tokens_in
+            cells.tokens_out[i] += tokens_out
+            if event.tools:
+                cells.with_tools[i] += 1
+        elif self._is_sound(event, record, place):
+            cells.add(key, 1, tokens_in, tokens_out, 1 if event.tools else 0)
+        else:
+            return
         self.max_ts = max(self.max_ts, ts)
 
-    def _new_cell(
-        self, event: Event, key: Key, bucket: int, record: InputRecord, place: int | None
-    ) -> Cell | None:
-        """The cell of an event that is the first of its kind in its bucket; None if it does not count."""
-        try:
-            check_rest(event)
-        except BadEvent as error:
-            self._refuse(record, place, error)
+    def _is_sound(self, event: Event, record: InputRecord, place: int | None) -> bool:
+        """Check what decoding did not; once per cell, as its key holds all that is checked."""
+        if event.links or type(event.account_created) is str:
+            try:
+                check_rest(event)
+            except BadEvent as error:
+                self._refuse(record, place, error)
+                return False
+        return True
+
+    def _set_apart(self, event: Event, bucket: int, record: InputRecord, place: int | None) -> Cells | None:
+        """Count a late event or a failed request apart; the cells of a bucket that has none yet."""
+        if not self._is_sound(event, record, place):
             return None
         if self.next is not None and bucket < self.next:
             self.late += 1
-            for group in groups_of(key):
+            links = event.links.items() if event.links else ()
+            for group in groups_of(event.network or self._network(event.ip), links):
                 self.late_groups[group] = self.late_groups.get(group, 0) + 1
             return None
         if (event.status or 0) >= 400:
             self.failed += 1
             return None
-        # Only what counts opens a bucket: one without cells would not outlive a restart.
-        cell = self.recent.setdefault(bucket, {})[key] = [0, 0, 0, 0]
-        return cell
+        return self.recent.setdefault(bucket, Cells())
 
     def _admit(self, event: Event, limit: int, record: InputRecord, place: int | None) -> int | None:
         """Epoch milliseconds of an event that may move the watermark; None when it is refused."""
@@ -206,12 +211,13 @@ class Buckets:
         since = self.next
         for ready in sorted(b for b in {*self.open, *self.recent} if b < bucket):
             self.next = ready + 1
-            cells = merge(self.open.pop(ready, {}), self.recent.pop(ready, {}))
+            cells = self.open.pop(ready, None) or Cells()
+            cells.merge(self.recent.pop(ready, Cells()))
             self.on_close(ready, since, cells)
             since = ready + 1
         if since < bucket:
             self.next = bucket
-            self.on_close(bucket - 1, since, {})
+            self.on_close(bucket - 1, since, Cells())
         self._close_at = (bucket + 1) * self.width + self.lateness
 
     def last_open(self) -> int | None:
@@ -221,14 +227,13 @@ class Buckets:
     def take_recent(self) -> dict[int, Cells]:
         """The counts since the last call, which become part of ``open``."""
         taken, self.recent = self.recent, {}
-        for bucket, cells in taken.items():
-            self.open[bucket] = merge(self.open.get(bucket, {}), cells)
+        self.add_open(taken)
         return taken
 
     def add_open(self, buckets: dict[int, Cells]) -> None:
         """Put counts back that `take_recent` gave."""
         for bucket, cells in buckets.items():
-            self.open[bucket] = merge(self.open.get(bucket, {}), cells)
+            self.open.setdefault(bucket, Cells()).merge(cells)
 
     def reset_counters(self) -> None:
         """Forget what the record of the closed bucket has told."""
@@ -244,32 +249,3 @@ class Buckets:
         """Continue exactly where `snapshot` was taken."""
         self.next, self.max_ts, self._close_at, self.late, self.invalid, self.failed, late = state
         self.late_groups = {(kind, name): count for kind, name, count in late}
-
-
-def groups_of(key: Key) -> Iterable[Group]:
-    """The groups that an event's account is active in by this event: its network and its links.
-
-    Examples
-    --------
-    >>> list(groups_of(("a", "m", "AS1", None, None, (("payment", "p7"), ("device", "")))))
-    [('network', 'AS1'), ('payment', 'p7')]
-    """
-    if key[2]:
-        yield ("network", key[2])
-    for kind, name in key[5] or ():
-        if name:
-            yield (kind, name)
-
-
-def merge(into: Cells, cells: Cells) -> Cells:
-    """Add counts to counts."""
-    if not into:
-        return cells
-    for key, cell in cells.items():
-        present = into.get(key)
-        if present is None:
-            into[key] = cell
-        else:
-            for i, value in enumerate(cell):
-                present[i] += value
-    return into
