@@ -26,18 +26,10 @@ class _Table(BaseModel):
 
 
 class SourceTopic(_Table):
-    """A topic of others.
-
-    Attributes
-    ----------
-    epoch
-        Raise it when the topic was deleted and made anew: its offsets begin at 0 again, and
-        would be taken for those of before.
-    """
+    """A topic of others, and what writes it."""
 
     name: TopicName
     source: str
-    epoch: Annotated[int, Field(ge=0)] = 0
 
 
 class PseudonymSettings(_Table):

@@ -31,6 +31,7 @@ from streams.events import (
 )
 from streams.steps.cells import Cells, groups_of
 from streams.steps.contract import InputRecord
+from streams.steps.origins import Origins
 
 FUTURE_MS = 600_000
 """A ts further than this after the Kafka record's own timestamp is invalid."""
@@ -58,6 +59,8 @@ class Buckets:
         Numbers of events since the last close.
     late_groups
         Groups of the late events since the last close.
+    origins
+        What was applied of each source of `ingest`.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Buckets:
         self.late = self.invalid = self.failed = 0
         self.late_groups: dict[Group, int] = {}
         self._networks: dict[str, str | None] = {}
+        self.origins = Origins()
 
     def process(self, records: Sequence[InputRecord]) -> None:
         """Take records in offset order."""
@@ -91,7 +95,8 @@ class Buckets:
                 self._read_leniently(record, limit)
                 continue
             if type(message) is list:
-                for place, event in enumerate(message):
+                first = self.origins.first_new(record, len(message)) if record.headers else 0
+                for place, event in enumerate(message[first:] if first else message, first):
                     count(event, limit, record, place)
             else:
                 count(message, limit, record, None)  # type: ignore[arg-type]  # not a list
@@ -173,7 +178,11 @@ class Buckets:
 
     def _read_leniently(self, record: InputRecord, limit: int) -> None:
         """Take what is good of a message, and refuse the rest element by element."""
-        for place, event in read_leniently(record.value).items():
+        found = read_leniently(record.value)
+        first = self.origins.first_new(record, len(found)) if record.headers else 0
+        for place, event in found.items():
+            if place is not None and place < first:
+                continue
             if isinstance(event, BadEvent):
                 self._refuse(record, place, event)
             else:
@@ -243,9 +252,12 @@ class Buckets:
     def snapshot(self) -> list[object]:
         """State but for the counts, JSON-able."""
         late = [[*group, count] for group, count in sorted(self.late_groups.items())]
-        return [self.next, self.max_ts, self._close_at, self.late, self.invalid, self.failed, late]
+        counters = [self.late, self.invalid, self.failed]
+        return [self.next, self.max_ts, self._close_at, *counters, late, self.origins.snapshot()]
 
     def restore(self, state: Sequence[Any]) -> None:
         """Continue exactly where `snapshot` was taken."""
-        self.next, self.max_ts, self._close_at, self.late, self.invalid, self.failed, late = state
+        self.next, self.max_ts, self._close_at, *counters, late, origins = state
+        self.late, self.invalid, self.failed = counters
+        self.origins.restore(origins)
         self.late_groups = {(kind, name): count for kind, name, count in late}

@@ -1,0 +1,69 @@
+"""Dead letters of traffic of others: they hold prompts and keys, so by default only their shape goes on."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import orjson
+
+from streams.sources.decoder import Misread
+from streams.sources.private import shape_of
+from streams.steps.contract import InputRecord, Output
+from streams.steps.letters import MAX_BYTES, PREFIX
+
+Redaction = Literal["redacted", "full", "empty"]
+
+
+def letter(
+    misread: Misread, redaction: Redaction, told: dict[str, object], record: InputRecord | None = None
+) -> Output:
+    """A dead letter.
+
+    Parameters
+    ----------
+    misread
+        What could not be read.
+    redaction
+        ``redacted``: the shape of the document, without any value; ``empty``: nothing of it;
+        ``full``: all of it, with key and headers of its record.
+    told
+        Where it came from, for the headers: source, topic, partition, offset.
+    record
+        The Kafka record that it came in.
+
+    Examples
+    --------
+    >>> from streams.events import BadEvent
+    >>> bad = Misread(3, BadEvent("ts: expected a time"), {"prompt": "hello"})
+    >>> output = letter(bad, "redacted", {"source": "litellm"})
+    >>> output.value, output.headers[-1]
+    (b'{"prompt":"<text of 5>"}', ('pivotwatch.errors.position', b'3'))
+    """
+    headers = {
+        **told,
+        "stage": "ingest",
+        "class": type(misread.error).__name__,
+        "message": misread.error,
+        "position": misread.position,
+    }
+    if redaction == "redacted":
+        body = b"" if misread.document is None else _dumps(shape_of(misread.document))
+    elif redaction == "full":
+        whole = record.value if record is not None else None
+        body = whole or b"" if misread.document is None else _dumps(misread.document)
+    else:
+        body = b""
+    if len(body) > MAX_BYTES:
+        headers["length"] = len(body)
+        body = body[:MAX_BYTES]
+    told_headers = tuple((PREFIX + name, str(value).encode()) for name, value in headers.items())
+    if redaction == "full" and record is not None:
+        return Output("dlq", record.key, body, (*record.headers, *told_headers))
+    return Output("dlq", None, body, told_headers)
+
+
+def _dumps(document: Any) -> bytes:
+    try:
+        return orjson.dumps(document)
+    except (orjson.JSONEncodeError, RecursionError):
+        return b""
