@@ -71,6 +71,9 @@ class Incident:
         Account to (first bucket it moved in, young).
     evidence, traffic, before
         Figures per group, traffic since the onset and before it during the watch.
+    started, alerted
+        Events seen and expected per group: of the watch before the present excursion, and in the
+        excursions that are over. They do not teach θ₀.
     told_log_r, told_members
         What the last alert said, so that the next is sent when there is news.
     """
@@ -87,6 +90,8 @@ class Incident:
     traffic: dict[Group, Traffic] = dataclasses.field(default_factory=dict)
     before: dict[Group, Traffic] = dataclasses.field(default_factory=dict)
     findings: dict[str, Finding] = dataclasses.field(default_factory=dict)
+    started: dict[Group, tuple[int, float]] = dataclasses.field(default_factory=dict)
+    alerted: dict[Group, tuple[int, float]] = dataclasses.field(default_factory=dict)
     state: State = "open"
     revision: int = 0
     severity: str = "info"
@@ -167,6 +172,8 @@ class Incident:
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         for name in ("evidence", "traffic", "before"):
             fields[name] = [[group, dataclasses.astuple(value)] for group, value in fields[name].items()]
+        for name in ("started", "alerted"):
+            fields[name] = [[group, list(value)] for group, value in fields[name].items()]
         fields["findings"] = [dataclasses.astuple(finding) for finding in self.findings.values()]
         fields["told_log_r"] = None if self.told_log_r == float("-inf") else self.told_log_r
         return fields
@@ -186,6 +193,8 @@ class Incident:
         }
         for name in ("traffic", "before"):
             fields[name] = {tuple(group): Traffic(*values) for group, values in fields[name]}
+        for name in ("started", "alerted"):
+            fields[name] = {tuple(group): (seen, expected) for group, (seen, expected) in fields[name]}
         fields["findings"] = {
             row[0]: Finding(row[0], tuple(tuple(g) for g in row[1]), *row[2:]) for row in fields["findings"]
         }

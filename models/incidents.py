@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from models.counts import Group, ModelCounts, Traffic
-from models.incident import ACCOUNT, Evidence, Finding, Incident
+from models.incident import ACCOUNT, Evidence, Finding, Incident, State
 from models.settings import DAY_MS, HOUR_MS, Settings
 from models.watch import GroupWatch, ReleaseWatch
 
@@ -122,42 +122,60 @@ class Incidents:
         going = (i for i in self.by_entity.values() if i.is_open)
         return sorted(going, key=lambda i: (i.opened, i.entity))
 
-    def decide(self, entity: Group, verdict: str) -> list[Transition]:
-        """Apply a person's decision on a group, an account, or the incident that holds it.
+    def decide(self, entity: Group, verdict: str | None, alert_id: str | None = None) -> list[Transition]:
+        """Apply a person's decision on a group, an account or (by ``alert_id``) one incident; None lifts it.
 
         A resolved incident takes it without a word: what it is called decides what its group is taught.
         """
         news: dict[Group, Reason] = {}
         for incident in self.by_entity.values():
-            if entity == incident.entity or (verdict == "verified" and entity in incident.groups):
-                incident.verdict = verdict
-                if not incident.is_open:
-                    continue
-                if verdict in SUPPRESSING:
-                    incident.state = "suppressed"
-                    news[incident.entity] = "benign" if verdict == "benign" else "verified"
-                else:
-                    news[incident.entity] = "confirmed"
+            meant = entity == incident.entity or (verdict == "verified" and entity in incident.groups)
+            if not meant or alert_id not in (None, incident.alert_id):
+                continue
+            incident.verdict = verdict
+            if not incident.is_open or verdict is None:
+                continue
+            if verdict in SUPPRESSING:
+                self._close(incident, "suppressed")
+                news[incident.entity] = "benign" if verdict == "benign" else "verified"
+            else:
+                news[incident.entity] = "confirmed"
         return self._told(news)
 
     def end(self) -> list[Transition]:
         """The watch is over: everything that goes on is resolved."""
         news: dict[Group, Reason] = {}
         for incident in self.open():
-            incident.state = "resolved"
+            self._close(incident, "resolved")
             news[incident.entity] = "watch-ended"
         return self._told(news)
 
     def excursions(self, group: Group) -> tuple[int, float]:
-        """Events seen and expected in the group's alerted excursions that were not judged benign."""
+        """Events seen and expected in the group's alerted excursions, but for those judged benign."""
         seen, expected = 0, 0.0
         for incident in self.by_entity.values():
-            if incident.merged_into is not None:
-                continue  # its host holds the same evidence
-            if incident.verdict != "benign" and (e := incident.evidence.get(group)):
-                seen += e.first_uses[0] + e.switches[0]
-                expected += e.first_uses[1] + e.switches[1]
+            # What was merged away lives on in its host.
+            if incident.verdict != "benign" and incident.merged_into is None:
+                past = incident.alerted.get(group, (0, 0.0))
+                present = self._present(incident, group)
+                seen += past[0] + present[0]
+                expected += past[1] + present[1]
         return seen, expected
+
+    def _present(self, incident: Incident, group: Group) -> tuple[int, float]:
+        """Events seen and expected in the excursion that goes on."""
+        state, start = self.watch.groups.get(group), incident.started.get(group)
+        if state is None or start is None:
+            return 0, 0.0
+        return state.seen - start[0], state.expected - start[1]
+
+    def _close(self, incident: Incident, into: State) -> None:
+        """End an incident, and what is counted of it."""
+        for group in list(incident.started):
+            past, present = incident.alerted.get(group, (0, 0.0)), self._present(incident, group)
+            incident.alerted[group] = past[0] + present[0], past[1] + present[1]
+        incident.started = {}
+        incident.state = into
 
     def _absorb(self, bucket: int, counts: ModelCounts) -> None:
         """Take the bucket's movers and traffic into the open incidents of their groups."""
@@ -198,6 +216,11 @@ class Incidents:
             incident.members.setdefault(account, moved)
         incident.traffic[group] = incident.traffic.get(group, Traffic()) + state.excursion
         incident.before[group] = state.before
+        first_seen, first_expected, switch_seen, switch_expected = state.counted()
+        incident.started[group] = (
+            state.seen - first_seen - switch_seen,
+            state.expected - first_expected - switch_expected,
+        )
         self.by_entity[group] = incident
 
     def _merge(self, bucket: int, news: dict[Group, Reason]) -> None:
@@ -288,7 +311,7 @@ class Incidents:
         silent = all(s.detector.quiet for s in states) and bucket - incident.last_news >= self.quiet
         if not silent or incident.entity in news:
             return
-        incident.state = "resolved"
+        self._close(incident, "resolved")
         news[incident.entity] = "quiet"
         for group in incident.groups:
             if group in self.watch.groups:
@@ -324,6 +347,8 @@ def _fold(host: Incident, other: Incident) -> None:
     host.evidence = other.evidence | host.evidence
     host.traffic = other.traffic | host.traffic
     host.before = other.before | host.before
+    host.started = other.started | host.started
+    host.alerted = other.alerted | host.alerted
     host.findings.update(other.findings)
     host.onset = min(host.onset, other.onset)
     host.last_news = max(host.last_news, other.last_news)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,6 @@ class ReleaseWatch:
             self._travel(group, counts.traffic[i])
         self._note_moves(bucket, counts.movers)
         self.history.append((bucket, counts.total, int(counts.events[0].sum())))
-        self.e_bh_threshold = self._e_bh(bucket)
 
     def crossed(self, group: Group) -> tuple[bool, bool]:
         """Has the group crossed, by its own threshold and by e-BH over all groups?"""
@@ -180,17 +179,14 @@ class ReleaseWatch:
             for group in mover.groups:
                 self.groups[group].moves.append((bucket, mover.account, mover.young))
 
-    def _e_bh(self, bucket: int) -> float:
-        log_horizon = math.log(self.horizon)
-        least = smallest_nameable()
-        shown = [r for s in self.groups.values() if (r := s.detector.log_r) - log_horizon >= least]
-        if not shown:
-            return math.inf
-        recent = bucket - self.horizon
-        hypotheses = sum(1 for state in self.groups.values() if state.last_risk > recent)
-        threshold = e_bh([r - log_horizon for r in shown], max(1, hypotheses))
-        # The least ln R that is named, not a sum: rounding could lift that over the group on the edge.
-        return min((r for r in shown if r - log_horizon >= threshold), default=math.inf)
+    def nameable(self) -> list[float]:
+        """Ln R of the groups that e-BH might name."""
+        least = smallest_nameable() + math.log(self.horizon)
+        return [r for state in self.groups.values() if (r := state.detector.log_r) >= least]
+
+    def hypotheses(self, bucket: int) -> int:
+        """Number of groups that had an account at risk within the horizon."""
+        return sum(1 for state in self.groups.values() if state.last_risk > bucket - self.horizon)
 
     def snapshot(self) -> dict[str, Any]:
         """State without the groups, JSON-able."""
@@ -231,6 +227,20 @@ class ReleaseWatch:
             expected,
             last_risk,
         )
+
+
+def name_jointly(watches: Sequence[ReleaseWatch], bucket: int) -> None:
+    """Set the e-BH threshold over all groups of all watched releases: e = R/H, G = groups × releases."""
+    shown = [log_r for watch in watches for log_r in watch.nameable()]
+    threshold = math.inf
+    if shown:
+        log_horizon = math.log(watches[0].horizon)
+        hypotheses = sum(watch.hypotheses(bucket) for watch in watches)
+        log_e = e_bh([log_r - log_horizon for log_r in shown], max(1, hypotheses))
+        # The least ln R that is named, not a sum: rounding could lift that over the group on the edge.
+        threshold = min((r for r in shown if r - log_horizon >= log_e), default=math.inf)
+    for watch in watches:
+        watch.e_bh_threshold = threshold
 
 
 def _expect(

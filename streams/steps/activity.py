@@ -23,6 +23,9 @@ AGES = 3
 """Young by the date of creation or not; or, for want of one, seen first within 7 days."""
 
 
+MAX_REMEMBERED = 100_000
+
+
 class Interner:
     """Small integers for the models and the groups of a cell, remembered between buckets."""
 
@@ -33,6 +36,15 @@ class Interner:
         self.places: dict[tuple[Any, Any], int] = {}
         self.place_sets: list[int] = []
         self._alias: dict[str | None, bool] = {None: False}
+
+    def trim(self) -> None:
+        """Forget, between two buckets, what has grown out of bounds; it is found out again."""
+        if len(self.places) > MAX_REMEMBERED:
+            self.places, self.place_sets = {}, []
+        if len(self._alias) > MAX_REMEMBERED:
+            self._alias = {None: False}
+        if len(self.models) > MAX_REMEMBERED:
+            self.models = {}
 
     def model(self, name: str) -> int:
         """Number of a model."""
@@ -72,6 +84,7 @@ class Activity:
     def __init__(self, settings: Settings, interner: Interner, bucket: int, cells: Cells) -> None:
         self.interner, self.roster = interner, interner.roster
         self._bucket, self._settings = bucket, settings
+        interner.trim()
         account, self._model, self._place, self._by_choice = self._columns(bucket, cells)
         self._counts = cells.counts()
         self.rows, self._inverse = np.unique(account, return_inverse=True)

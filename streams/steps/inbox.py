@@ -40,26 +40,26 @@ class Inbox:
 
     def put(self, header: Header, piece: bytes) -> None:
         """Take one Kafka record."""
-        p = header.partition
+        p = header.p
         if not 0 <= p < self.partitions:
             raise ValueError(f"a bucket record of partition {p}, but there are {self.partitions}")
         if header.final:
             self._through[p] = math.inf
             return
-        if header.bucket <= self._through.get(p, -1):
+        if header.b <= self._through.get(p, -1):
             return
-        parts = self._parts.setdefault((p, header.bucket), {})
+        parts = self._parts.setdefault((p, header.b), {})
         parts[header.part] = piece
         if len(parts) < header.parts:
             return
-        del self._parts[p, header.bucket]
-        self._through[p] = header.bucket
+        del self._parts[p, header.b]
+        self._through[p] = header.b
         self._since.setdefault(p, header.since)
-        if self.next is not None and header.bucket < self.next:
+        if self.next is not None and header.b < self.next:
             self.stale += 1
             return
         content = b"".join(parts[i] for i in range(header.parts))
-        self._bodies.setdefault(header.bucket, {})[p] = (header.idle, content)
+        self._bodies.setdefault(header.b, {})[p] = (header.idle, content)
 
     def ready(self) -> int | None:
         """The next bucket, if it is there from every partition."""

@@ -10,14 +10,15 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import orjson
 
-from models.counts import Group
+from models.counts import Group, ModelCounts
 from models.incidents import Incidents, Surroundings, Transition
 from models.registry import GroupRecord, GroupRegistry
 from models.releases import Release, ReleaseCalendar
 from models.settings import Settings
-from models.watch import ReleaseWatch
+from models.watch import ReleaseWatch, name_jointly
 from streams.events import BadEvent
 from streams.steps.alerting import Alerting
 from streams.steps.contract import InputRecord, Output
@@ -68,7 +69,7 @@ class NetworksStep:
         for record in records:
             try:
                 header, piece = decode(record.value)
-            except (KeyError, TypeError, orjson.JSONDecodeError) as error:
+            except msgspec.DecodeError as error:
                 outputs.append(
                     dead_letter(
                         record, record.value, None, BadEvent(f"not a bucket: {error}"), ("buckets", 0)
@@ -113,8 +114,9 @@ class NetworksStep:
         outputs = self._control(bucket)
         self._note_groups(view)
         outputs += self._end_watches(bucket)
-        for release in self.calendar.watched(bucket * width, (bucket + 1) * width, self.settings.watch_ms):
-            outputs += self._alerts(bucket, release, self._watch(bucket, release, view))
+        counts = self._score_watches(bucket, view)
+        for release in counts:
+            outputs += self._alerts(bucket, release, self._judge(bucket, release, view, counts[release]))
         self._sight(view)
         self._forget_ended(bucket)
         outputs.append(status(self.settings, view, self.watches, self.incidents, self.inbox.stale))
@@ -141,11 +143,11 @@ class NetworksStep:
         self.verdicts.pop(entity, None)
         if decision.verdict == "verified":
             self.verdicts[entity] = decision.verdict
-        if decision.verdict is None:
-            return []
         outputs: list[Output] = []
         for release, incidents in sorted(self.incidents.items(), key=_by_release):
-            outputs += self._alerts(bucket, release, incidents.decide(entity, decision.verdict))
+            outputs += self._alerts(
+                bucket, release, incidents.decide(entity, decision.verdict, decision.alert_id)
+            )
         return outputs
 
     def _entity_of(self, alert_id: str | None) -> Group | None:
@@ -169,18 +171,27 @@ class NetworksStep:
             self.registry.get(group).rate.update(requests)
         self._dirty |= set(view.groups)
 
-    def _watch(self, bucket: int, release: Release, view: View) -> list[Transition]:
-        """Score one release."""
-        if release.model not in view.models and not self.calendar.sighted(release.model):
-            return []
-        watch = self.watches.get(release)
-        if watch is None:
-            watch = self.watches[release] = ReleaseWatch(release, self.settings, self._theta)
-            self.incidents[release] = Incidents(watch, self.settings)
-        counts = None
+    def _score_watches(self, bucket: int, view: View) -> dict[Release, ModelCounts | None]:
+        """Score every release that is watched; its counts, None when nobody was active."""
+        counts: dict[Release, ModelCounts | None] = {}
+        for release in sorted(self._current(bucket), key=lambda r: (r.model, r.released_at)):
+            if release.model not in view.models and not self.calendar.sighted(release.model):
+                continue
+            if release not in self.watches:
+                watch = self.watches[release] = ReleaseWatch(release, self.settings, self._theta)
+                self.incidents[release] = Incidents(watch, self.settings)
+            counts[release] = None
+            if not view.empty:
+                scored = counts[release] = view.counts(release, self.calendar.stream_start or 0)
+                self.watches[release].score(bucket, scored)
         if not view.empty:
-            counts = view.counts(release, self.calendar.stream_start or 0)
-            watch.score(bucket, counts)
+            name_jointly([self.watches[release] for release in counts], bucket)
+        return counts
+
+    def _judge(
+        self, bucket: int, release: Release, view: View, counts: ModelCounts | None
+    ) -> list[Transition]:
+        """What the bucket does to the incidents of a release."""
         transitions = self.incidents[release].step(
             bucket,
             counts,
@@ -205,6 +216,8 @@ class NetworksStep:
             self.watches.keys() - self._current(bucket), key=lambda r: (r.model, r.released_at)
         ):
             outputs += self._alerts(bucket, release, self.incidents[release].end())
+            if bucket * self.settings.bucket_ms < release.released_at + self.settings.watch_ms:
+                continue  # struck out or moved in the calendar: a watch cut short teaches nothing
             for group, state in sorted(self.watches[release].groups.items()):
                 seen, expected = self.incidents[release].excursions(group)
                 self.registry.get(group).theta.close_watch(

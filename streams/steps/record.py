@@ -7,9 +7,9 @@ sorted: the same counts give the same bytes, whatever happened on the way. A rec
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
+import msgspec
 import orjson
 
 from streams.steps.contract import Output
@@ -18,21 +18,25 @@ VERSION = 1
 MAX_BYTES = 900_000
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Header:
-    """Identity of a part of a record.
+class Header(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Identity of a part of a record: version, partition, bucket, part of parts.
 
-    The record of bucket ``bucket`` also says that the buckets from ``since`` on had no events. A
-    ``final`` record says that the partition is finished; an ``idle`` one that it had run dry.
+    The record of bucket ``b`` also says that the buckets from ``since`` on had no events. A ``final``
+    record says that the partition is finished; an ``idle`` one that it had run dry.
     """
 
-    partition: int
+    v: int
+    p: int
     since: int
-    bucket: int
+    b: int
     part: int
     parts: int
-    final: bool
-    idle: bool
+    final: bool = False
+    idle: bool = False
+
+
+class _Versioned(msgspec.Struct):
+    v: int
 
 
 def encode(
@@ -50,17 +54,9 @@ def encode(
     slices = [content[i : i + MAX_BYTES] for i in range(0, len(content), MAX_BYTES)] or [b""]
     outputs = []
     for part, piece in enumerate(slices):
-        head: dict[str, Any] = {
-            "v": VERSION,
-            "p": partition,
-            "since": since,
-            "b": bucket,
-            "part": part,
-            "parts": len(slices),
-        }
-        head |= {"final": True} if final else {}
-        head |= {"idle": True} if idle else {}
-        outputs.append(Output("buckets", str(partition).encode(), orjson.dumps(head) + b"\n" + piece))
+        head = Header(VERSION, partition, since, bucket, part, len(slices), final, idle)
+        value = msgspec.json.encode(head) + b"\n" + piece
+        outputs.append(Output("buckets", str(partition).encode(), value))
     return outputs
 
 
@@ -69,20 +65,13 @@ def decode(value: bytes | None) -> tuple[Header, bytes]:
 
     Raises
     ------
+    msgspec.DecodeError
+        When it is not such a record.
     ValueError
-        When it is not such a record, or one of a newer version.
+        When a newer version wrote it.
     """
     head, _, piece = (value or b"").partition(b"\n")
-    fields = orjson.loads(head)
-    if fields["v"] > VERSION:
-        raise ValueError(f"bucket record of version {fields['v']}; this program knows {VERSION}: upgrade it")
-    header = Header(
-        fields["p"],
-        fields["since"],
-        fields["b"],
-        fields["part"],
-        fields["parts"],
-        fields.get("final", False),
-        fields.get("idle", False),
-    )
-    return header, piece
+    version = msgspec.json.decode(head, type=_Versioned).v
+    if version > VERSION:
+        raise ValueError(f"bucket record of version {version}; this program knows {VERSION}: upgrade it")
+    return msgspec.json.decode(head, type=Header), piece

@@ -165,9 +165,11 @@ class View:
         for body, sets in self._active:
             for row in body["models"]:
                 if row["model"] == model:
+                    all_n, all_k = body["requests"], row["total"][0]
                     for account, own_set, since, n, k, usual in row["findings"]:
                         groups = tuple(self.groups[g] for g in self.sets[sets[own_set]])
-                        found.append(Finding(account, groups, since, n, k, k / n, usual / 1000))
+                        x = k / n - (all_k - k) / max(1, all_n - n)
+                        found.append(Finding(account, groups, since, n, k, x, usual / 1000))
         return sorted(found, key=lambda finding: finding.account)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from models.counts import Traffic
 from models.incident import Evidence, Finding, Incident, largest_share
 from models.settings import DAY_MS, HOUR_MS, Settings
+from models.watch import name_jointly
 from tests.models.world import MODEL, PAY, World
 from tests.models.world import A as NET_A
 from tests.models.world import B as NET_B
@@ -421,7 +422,7 @@ def test_the_least_of_those_named_by_e_bh_is_named(log_r):
     world.step()
     state = world.watch.groups[NET_A]
     state.detector.log_r = log_r
-    world.watch.e_bh_threshold = world.watch._e_bh(world.bucket - 1)
+    name_jointly([world.watch], world.bucket - 1)
     if log_r - math.log(world.watch.horizon) >= math.log(len(world.watch.groups) / 0.05):
         assert world.watch.crossed(NET_A)[1]
         assert world.watch.candidates() == [NET_A]

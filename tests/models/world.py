@@ -9,7 +9,7 @@ from models.counts import ModelCounts, Mover, Traffic
 from models.incidents import Incidents, Surroundings
 from models.releases import Release
 from models.settings import HOUR_MS, Settings
-from models.watch import ReleaseWatch
+from models.watch import ReleaseWatch, name_jointly
 
 MODEL = "m-2"
 A, B, C, PAY = ("network", "A"), ("network", "B"), ("network", "C"), ("payment", "P")
@@ -83,6 +83,7 @@ class World:
         if not empty:
             counts = self.counts([m if len(m) == 3 else (*m, False) for m in moves], requests)
             self.watch.score(self.bucket, counts)
+            name_jointly([self.watch], self.bucket)
         around = Surroundings(
             lambda g: self.members.get(g, 1000),
             self.verdicts.get,

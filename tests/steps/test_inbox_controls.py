@@ -153,7 +153,7 @@ def test_however_they_arrive_every_body_is_given_out_once_in_order(sent, restart
         for pieces in own:
             header = pieces[0][0]
             if not header.final:
-                expected.setdefault(header.bucket, {})[p] = (False, {"p": p, "b": header.bucket})
+                expected.setdefault(header.b, {})[p] = (False, {"p": p, "b": header.b})
     assert [b for b, _ in out] == list(range(out[0][0], out[-1][0] + 1)) if out else not expected
     assert {b: bodies for b, bodies in out if bodies} == expected
     assert inbox.finished
