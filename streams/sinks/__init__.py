@@ -1,1 +1,1 @@
-"""Where alerts go: a pure renderer per target, and shells that send what it makes."""
+"""What leaves pivotwatch: one pure renderer per target, an alert in, a message out. See README.md."""
