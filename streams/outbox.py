@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from streams.steps.contract import Output
@@ -20,14 +20,21 @@ class Outbox:
         From logical name to topic.
     fail
         Called at once when a record could not be sent; the process must end then.
+    count
+        Called with what is about to be sent.
     """
 
     def __init__(
-        self, producer: Any, topic: Callable[[str], str], fail: Callable[[BaseException], None]
+        self,
+        producer: Any,
+        topic: Callable[[str], str],
+        fail: Callable[[BaseException], None],
+        count: Callable[[Sequence[Output]], None] = lambda outputs: None,
     ) -> None:
         self._producer = producer
         self._topic = topic
         self._fail = fail
+        self._count = count
         self._pending: set[asyncio.Future[object]] = set()
 
     @property
@@ -35,8 +42,9 @@ class Outbox:
         """Futures of the records that the broker has not confirmed."""
         return frozenset(self._pending)
 
-    async def send(self, outputs: Iterable[Output]) -> None:
+    async def send(self, outputs: Sequence[Output]) -> None:
         """Send in order; waits only when the producer's buffer is full."""
+        self._count(outputs)
         for output in outputs:
             future = await self._producer.send(
                 self._topic(output.topic),

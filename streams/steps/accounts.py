@@ -7,6 +7,7 @@ one record of sums (`streams.steps.record`). Thereby millions of events become o
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -58,6 +59,7 @@ class AccountsStep:
         self.candidates: dict[str, AccountModels] = {}
         self.first_seen: dict[str, int] = {}
         self.finished = False
+        self._counted: Counter[str] = Counter()
         self._idle = False
         self._outputs: list[Output] = []
         self._dirty: set[int] = set()
@@ -130,6 +132,7 @@ class AccountsStep:
             "joined": sorted([*self.roster.groups[g], count] for g, count in joined.items()),
             "left": sorted([*self.roster.groups[g], count] for g, count in left.items()),
         }
+        self._counted.update(events=sum(cells.requests), late=b.late, failed=b.failed)
         b.reset_counters()
         self._rewrite = True
         self._outputs += encode(self.partition, since, bucket, body, final=False, idle=self._idle)
@@ -184,6 +187,17 @@ class AccountsStep:
                 found.tolist(), rows.tolist(), since.tolist(), usual.tolist(), strict=True
             )
         )
+
+    def counters(self) -> dict[str, int]:
+        """What this object has counted, and the watermark, in epoch milliseconds."""
+        b = self.buckets
+        cells = (*b.open.values(), *b.recent.values())
+        numbers = {
+            "events": self._counted["events"] + sum(sum(c.requests) for c in cells),
+            "late": self._counted["late"] + b.late,
+            "failed": self._counted["failed"] + b.failed,
+        }
+        return numbers | ({"watermark_ms": b.max_ts - b.lateness} if b.max_ts else {})
 
     def meta(self) -> bytes:
         """The part of the state that belongs into the marker."""
@@ -243,6 +257,8 @@ class AccountsStep:
                 self._unpack_shard(content)
             elif content:
                 self.buckets.add_open({b: Cells.restored(state) for b, state in orjson.loads(content)})
+        restored = self.counters()
+        self._counted.subtract({name: restored[name] for name in ("events", "late", "failed")})
 
     def _unpack_shard(self, content: bytes) -> None:
         arrays, fields = unpack(content)

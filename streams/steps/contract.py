@@ -117,3 +117,15 @@ class ControlledStep(Step, Protocol):
     @property
     def finished(self) -> bool:
         """True once ``final`` has come from every partition."""
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A step that can say what it has counted, for metrics only."""
+
+    def counters(self) -> Mapping[str, int]:
+        """Numbers of the present moment, changing nothing.
+
+        ``events``, ``late`` and ``failed`` count since this object was made (what `restore` brought is
+        not among them); ``watermark_ms`` is an event time; ``open_incidents`` a number of incidents.
+        """

@@ -242,6 +242,10 @@ class NetworksStep:
             accounts, networks = view.first_uses(model)
             self.calendar.first_uses(model, view.bucket * self.settings.bucket_ms, accounts, networks)
 
+    def counters(self) -> dict[str, int]:
+        """Numbers of the present moment."""
+        return {"open_incidents": sum(len(incidents.open()) for incidents in self.incidents.values())}
+
     def meta(self) -> bytes:
         """The part of the state that belongs into the marker."""
         return orjson.dumps({"version": STATE_VERSION, "next": self.inbox.next, "finished": self.finished})

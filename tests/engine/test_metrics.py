@@ -1,0 +1,141 @@
+"""Metrics: what a worker has counted, from its steps and from what they return."""
+
+from __future__ import annotations
+
+import re
+
+import orjson
+
+from models.settings import HOUR_MS
+from streams.metrics import Metrics, counters
+from streams.steps.accounts import AccountsStep
+from streams.steps.contract import Output
+from tests.steps.stream import SETTINGS, START, alerts, event, launch_buckets, line, networks_step
+
+
+class Live:
+    def __init__(self, step, offset=0):
+        self.step, self.offset, self.saved_at = step, offset, 0.0
+
+
+class Worker:
+    def __init__(self, ends=None, **live):
+        self.live = {int(name[1:]): partition for name, partition in live.items()}
+        self.ends = ends or {}
+
+    def end_of(self, partition):
+        return self.ends.get(partition)
+
+
+def step(partition=0):
+    return AccountsStep(SETTINGS, partition, 2)
+
+
+def value(metrics, sample):
+    """The value of a sample, None when it is not served."""
+    found = re.search(rf"^{re.escape(sample)} (\S+)$", metrics.text().decode(), re.MULTILINE)
+    return float(found[1]) if found else None
+
+
+def test_events_late_and_failed_are_read_from_the_steps():
+    one, two = step(), step(1)
+    metrics = Metrics("accounts", Worker(p0=Live(one), p1=Live(two)))
+    assert value(metrics, "pivotwatch_events_total") == 0
+    one.process([line(event("a"), event("b"), event("b")), line(event("a", START + 2 * HOUR_MS))])
+    two.process([line(event("c"), event("d", status=500))])
+    one.process([line(event("late", START)), line(event("a", START + 2 * HOUR_MS))])
+    assert value(metrics, "pivotwatch_events_total") == 3 + 1 + 1 + 1
+    assert value(metrics, "pivotwatch_late_events_total") == 1
+    assert value(metrics, "pivotwatch_failed_requests_total") == 1
+
+
+def test_counting_changes_no_state_and_a_restored_step_counts_from_zero():
+    one = step()
+    one.process([line(event("a"), event("b", status=500)), line(event("a", START + 2 * HOUR_MS))])
+    assert counters(one) == counters(one)
+    meta, shards = one.meta(), one.snapshot(full=True)
+    again = step()
+    again.restore(meta, shards)
+    assert [counters(again)[name] for name in ("events", "late", "failed")] == [0, 0, 0]
+    again.process([line(event("a", START + 2 * HOUR_MS), event("a", START + 9 * HOUR_MS))])
+    assert counters(again)["events"] == 2
+    assert counters(again)["watermark_ms"] == START + 9 * HOUR_MS - SETTINGS.allowed_lateness_ms
+
+
+def test_counters_never_go_back_when_a_partition_is_taken_away():
+    one = step()
+    worker = Worker(p0=Live(one))
+    metrics = Metrics("accounts", worker)
+    one.process([line(event("a"), event("b"))])
+    metrics.dropped(worker.live.values())
+    worker.live = {}
+    assert value(metrics, "pivotwatch_events_total") == 2
+    assert value(metrics, "pivotwatch_assigned_partitions") == 0
+    worker.live = {0: Live(step())}
+    assert value(metrics, "pivotwatch_events_total") == 2
+
+
+def test_lag_and_watermark_by_partition():
+    one, two = step(), step(1)
+    one.process([line(event("a", START))])
+    worker = Worker({0: 150}, p0=Live(one, offset=100), p1=Live(two))
+    metrics = Metrics("accounts", worker, clock=lambda: START / 1000 + 60)
+    assert value(metrics, 'pivotwatch_lag_records{partition="0"}') == 50
+    assert value(metrics, 'pivotwatch_lag_records{partition="1"}') is None
+    assert value(metrics, 'pivotwatch_processed_offset{partition="0"}') == 100
+    assert value(metrics, 'pivotwatch_watermark_lag_seconds{partition="0"}') == 60 + 300
+    assert value(metrics, 'pivotwatch_watermark_lag_seconds{partition="1"}') is None
+
+
+def test_dead_letters_and_alerts_are_counted_as_they_are_sent():
+    one = step()
+    metrics = Metrics("accounts", Worker(p0=Live(one)))
+    metrics.sent(one.process([line(event("a")), line({"id": "no account"})]))
+    alert = orjson.dumps({"data": {"severity": "high", "state": "open"}})
+    metrics.sent([Output("alerts", b"k", alert), Output("status", b"0", b"{}")])
+    assert value(metrics, 'pivotwatch_dead_letters_total{reason="BadEvent"}') == 1
+    assert value(metrics, 'pivotwatch_alerts_total{severity="high",state="open"}') == 1
+
+
+def test_open_incidents_come_from_the_step_that_knows_them():
+    buckets, releases = launch_buckets()
+    networks = networks_step(releases=releases)
+    metrics = Metrics("networks", Worker(p0=Live(networks)))
+    assert value(metrics, "pivotwatch_open_incidents") == 0
+    outputs = networks.process(buckets)
+    metrics.sent(outputs)
+    latest = {alert["data"]["alert_id"]: alert["data"]["state"] for alert in alerts(outputs)}
+    still_open = sum(state in ("open", "updated") for state in latest.values())
+    assert still_open > 0
+    assert value(metrics, "pivotwatch_open_incidents") == still_open
+    opened = re.findall(r'alerts_total{severity="\w+",state="open"} (\S+)', metrics.text().decode())
+    assert sum(map(float, opened)) == len(latest)
+    assert value(Metrics("accounts", Worker(p0=Live(step()))), "pivotwatch_open_incidents") is None
+
+
+def test_no_label_can_hold_an_account_or_a_network():
+    one = step()
+    metrics = Metrics("accounts", Worker(p0=Live(one)))
+    metrics.sent(one.process([line(event("acct-1", network="AS9")), line({"account": "acct-2"})]))
+    text = metrics.text().decode()
+    assert "acct-" not in text
+    assert "AS9" not in text
+    labels = set(re.findall(r'[{,](\w+)="', text))
+    assert labels <= {
+        "partition",
+        "reason",
+        "severity",
+        "state",
+        "target",
+        "outcome",
+        "le",
+        "role",
+        "version",
+    }
+
+
+def test_memory_of_the_process_is_told():
+    metrics = Metrics("accounts", Worker())
+    assert value(metrics, "process_resident_memory_bytes") > 1e6
+    assert metrics.names()["pivotwatch_checkpoint_seconds"] == "histogram"
+    assert metrics.names()["pivotwatch_events_total"] == "counter"
