@@ -118,6 +118,8 @@ def build_app(
     topic = app.topic(source, key_serializer="raw", value_serializer="raw", maxsize=BUFFERED_CHUNKS)
     app.agent(topic, name=role, concurrency=1)(shell.run)
     app.task(shell.tend)
+    if config.web_port is not None:
+        app.page("/metrics")(shell.metrics.page)
     return app
 
 

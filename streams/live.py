@@ -53,6 +53,8 @@ class LivePartition(Generic[S]):
         Processed since the last checkpoint.
     begun
         Has it been said where to read on? What comes before was fetched from elsewhere.
+    timed
+        Called with the seconds that a checkpoint took.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class LivePartition(Generic[S]):
         self.is_new = snapshot is None
         self.pending = snapshot is not None and snapshot.pending
         self.begun = False
+        self.timed: Callable[[float], None] = lambda seconds: None
         self.controls: dict[str, int] = dict(snapshot.controls) if snapshot else {}
         self.fence = snapshot.fence if snapshot else 0
         self._checkpoints = checkpoints
@@ -178,6 +181,7 @@ class LivePartition(Generic[S]):
         """Write a checkpoint. The caller holds the lock."""
         if self.ended:
             return
+        begun = time.monotonic()
         snapshot = Snapshot(
             offset=self.offset,
             meta=self.step.meta(),
@@ -191,6 +195,7 @@ class LivePartition(Generic[S]):
         self.events = 0
         await self._checkpoints.save(snapshot, self._outbox.pending)
         self.saved_at = time.monotonic()
+        self.timed(self.saved_at - begun)
 
     def pins(self) -> bytes:
         """Decisions of the step that the snapshot does not include."""

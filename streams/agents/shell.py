@@ -24,6 +24,7 @@ from streams.errors import Fault
 from streams.fetch import FetchConsumer, Position
 from streams.live import LivePartition
 from streams.marker import Epoch, Identity, latest
+from streams.metrics import Metrics
 from streams.outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,8 @@ class Shell(ABC, Generic[L]):
         The partitions of this worker.
     over
         Has a finite run ended for this worker?
+    metrics
+        What Prometheus is told.
     stop
         Ends the process with exit status 0; set by who runs it.
     """
@@ -88,6 +91,7 @@ class Shell(ABC, Generic[L]):
         self.until_end = until_end
         self.live: dict[int, L] = {}
         self.over = False
+        self.metrics = Metrics(self.role, self)
         self._unassigned_since = time.monotonic()
         self._reset = set(range(partitions)) if reset_state else set[int]()
 
@@ -133,6 +137,7 @@ class Shell(ABC, Generic[L]):
 
     def drop(self) -> None:
         """Forget every live partition, without a checkpoint: the assignment has ended."""
+        self.metrics.dropped(self.live.values())
         for live in self.live.values():
             live.end()
         self.live.clear()
@@ -155,12 +160,13 @@ class Shell(ABC, Generic[L]):
                 leftovers=set(stored),
                 acknowledge=self._acknowledge(partition),
             )
-            outbox = Outbox(self.app.producer, self.config.topic, self.fail)  # type: ignore[arg-type]
+            outbox = Outbox(self.app.producer, self.config.topic, self.fail, self.metrics.sent)  # type: ignore[arg-type]
             live = self.new(
                 partition, generation=generation, checkpoints=checkpoints, outbox=outbox, snapshot=snapshot
             )
             if generation != self.app.consumer_generation_id:
                 return  # Assigned anew meanwhile; the next call loads.
+            live.timed = self.metrics.checkpoint.observe
             self.live[partition] = live
             await self.started(live)
             logger.info(
@@ -213,6 +219,11 @@ class Shell(ABC, Generic[L]):
         """How far the partition is fetched, once everything fetched is processed."""
         position = self.consumer.positions.get(TP(self.source, live.partition))
         return position if position and live.offset > position.last else None
+
+    def end_of(self, partition: int) -> int | None:
+        """The end of a partition of the input, once something was fetched from it."""
+        position = self.consumer.positions.get(TP(self.source, partition))
+        return position.end if position else None
 
     async def _finish(self) -> bool:
         """Save, commit and end this worker when the finite run is over for it."""
