@@ -30,7 +30,7 @@ from streams.config import Config, Logical
 from streams.errors import Fault
 from streams.fetch import FetchTransport
 
-Role = Literal["accounts", "networks"]
+Role = Literal["accounts", "networks", "ingest"]
 
 SHELLS: Mapping[Role, type[Shell[Any]]] = {"accounts": AccountsShell, "networks": NetworksShell}
 SOURCES: Mapping[Role, Logical] = {"accounts": "requests", "networks": "buckets"}
@@ -42,7 +42,7 @@ STOP_SECONDS = 9.0
 class RoleApp(faust.App):
     """A Faust app that saves its live partitions when it ends in an orderly way."""
 
-    shell: Shell[Any]
+    shell: Any
 
     async def on_stop(self) -> None:
         """Save, then let Faust commit and leave."""
@@ -100,7 +100,7 @@ def build_app(
         As `Shell` takes them.
     """
     source = config.topic(SOURCES[role])
-    app = RoleApp(config.app_id(role), **_settings(config, instance))
+    app = RoleApp(config.app_id(role), **app_settings(config, instance))
     shell = SHELLS[role](
         app,
         config,
@@ -123,7 +123,8 @@ def build_app(
     return app
 
 
-def _settings(config: Config, instance: str | None) -> dict[str, Any]:
+def app_settings(config: Config, instance: str | None) -> dict[str, Any]:
+    """Settings of Faust that every role shares."""
     name = instance or f"{socket.gethostname()}-{os.getpid()}"
     web: dict[str, Any] = {"web_enabled": False}
     if config.web_port is not None:
@@ -179,6 +180,10 @@ def run_worker(
     Fault
         With a message for the operator: no broker, no topic, a state that must not be continued.
     """
+    if role == "ingest":
+        from streams.ingest import run_ingest
+
+        return run_ingest(config, instance=instance, until_end=until_end)
     partitions, source_partitions, ends = _look(config, role, until_end)
     app = build_app(
         config,
@@ -190,6 +195,11 @@ def run_worker(
         until_end=ends,
         reset_state=reset_state,
     )
+    return run_app(config, role, app, instance)
+
+
+def run_app(config: Config, role: str, app: RoleApp, instance: str | None) -> int:
+    """Run an app to its end; exit status 0 for a clean one, 1 for a crash."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = RoleWorker(
@@ -207,7 +217,7 @@ def run_worker(
         return int(ended.code or 0)
 
 
-def _leave(config: Config, role: Role, instance: str) -> None:
+def _leave(config: Config, role: str, instance: str) -> None:
     """Leave the group for good; a member with a name stays in it until its session ends."""
     with brokers.admin(config) as client:
         client.remove_group_members(config.app_id(role), [MemberToRemove(group_instance_id=instance)])
