@@ -117,6 +117,9 @@ def build_app(
     app.tables.add(CheckpointTable(app, owner=shell, name="state", partitions=source_partitions))
     topic = app.topic(source, key_serializer="raw", value_serializer="raw", maxsize=BUFFERED_CHUNKS)
     app.agent(topic, name=role, concurrency=1)(shell.run)
+    if config.web_port is not None:
+        shell.health.add_pages(app)
+    app.task(shell.watch)
     app.task(shell.tend)
     if config.web_port is not None:
         app.page("/metrics")(shell.metrics.page)

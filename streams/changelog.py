@@ -36,7 +36,13 @@ class Owner(Protocol):
 
 
 class CheckpointTable(faust.Table[bytes, bytes]):
-    """A table that hands its changelog, read whole, to the owner of the live partitions."""
+    """A table that hands its changelog, read whole, to the owner of the live partitions.
+
+    Attributes
+    ----------
+    records_read
+        How many records of changelogs this process has read: it grows during a recovery.
+    """
 
     app: Any
     owner: Owner
@@ -46,6 +52,7 @@ class CheckpointTable(faust.Table[bytes, bytes]):
             app, key_type=bytes, value_type=bytes, extra_topic_configs=dict(TOPIC_SETTINGS), **options
         )
         self.owner = owner
+        self.records_read = 0
         self._read: dict[int, dict[bytes, bytes]] = defaultdict(dict)
 
     def _serializer_from_type(self, typ: Any) -> Any:
@@ -54,6 +61,7 @@ class CheckpointTable(faust.Table[bytes, bytes]):
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
         """Take records of the changelog as they are, before Faust decodes anything."""
         for event in batch:
+            self.records_read += 1
             message = event.message
             partition = self._read[message.partition]
             if message.value is None:

@@ -122,6 +122,9 @@ class Config(BaseSettings):
     checkpoint_interval: PositiveDuration = parse_duration("10s")
     checkpoint_events: Count = 1_000_000
     shards: Annotated[int, Field(ge=1, le=4096)] = 64
+    # For how long the group waits for a silent worker; when a worker that gets nowhere calls itself stalled.
+    session_timeout: PositiveDuration = parse_duration("45s")
+    stalled_after: PositiveDuration = parse_duration("90s")
 
     # Kafka.
     brokers: Brokers = "127.0.0.1:9092"

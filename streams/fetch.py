@@ -24,6 +24,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, NamedTuple, cast
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -31,6 +32,8 @@ from streams.chunks import Chunk, ChunkScheduler
 
 FETCH_WAIT_MS = 250
 """How long the broker holds a fetch that finds nothing."""
+
+ASK_SECONDS = 10.0
 
 Resume = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
 """Given what the group has committed: where to read on, for the partitions that have a state."""
@@ -80,6 +83,18 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
+    async def is_member(self) -> bool:
+        """Ask the group's coordinator now, past the queue in which fetches wait."""
+        asked = asyncio.run_coroutine_threadsafe(self._ask_coordinator(), self.thread_loop)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(asked), ASK_SECONDS)
+        except (TimeoutError, KafkaError):
+            return False
+
+    async def _ask_coordinator(self) -> bool:
+        member: bool = await self._ensure_consumer()._coordinator._do_heartbeat()
+        return member
+
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> _Fetched:
         records = await super()._fetch_records(consumer, *args, **kwargs)
         now, now_ms = time.monotonic(), time.time() * 1000
@@ -116,6 +131,14 @@ class FetchConsumer(driver.Consumer):
     def done(self, tp: TP, offset: int) -> None:
         """Everything before ``offset`` is in a checkpoint: the next commit may say so."""
         self._done[tp] = offset
+
+    async def is_member(self) -> bool:
+        """Is our assignment still in force? The coordinator answers for this very moment.
+
+        A worker that was stopped for longer than its session learns here that its partitions
+        may be another's, before the group tells it. False also when nobody answers.
+        """
+        return await cast(FetchThread, self._thread).is_member()
 
     async def commit_done(self) -> None:
         """Return when the group has committed all that is done, or the assignment has ended."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from aiokafka import ConsumerRecord
@@ -16,6 +16,8 @@ from streams.outbox import Outbox
 from streams.steps.contract import Output, Step
 
 S = TypeVar("S", bound=Step)
+
+RETRY_SECONDS = 0.1
 
 
 class Hole(Exception):
@@ -38,6 +40,8 @@ class LivePartition(Generic[S]):
         Where its state and its outputs go.
     snapshot
         The state to continue, or None to begin.
+    is_ours
+        Asks whether the assignment is still in force; False when that is not known.
     limit
         The end of a finite run: records at and after this offset are left alone.
 
@@ -66,6 +70,7 @@ class LivePartition(Generic[S]):
         checkpoints: Checkpoints,
         outbox: Outbox,
         snapshot: Snapshot | None,
+        is_ours: Callable[[], Awaitable[bool]],
         limit: int | None = None,
     ) -> None:
         self.partition = partition
@@ -87,34 +92,47 @@ class LivePartition(Generic[S]):
         self.fence = snapshot.fence if snapshot else 0
         self._checkpoints = checkpoints
         self._outbox = outbox
+        self._is_ours = is_ours
         if snapshot:
             step.restore(snapshot.meta, snapshot.shards)
 
-    def begin(self, earliest: int, committed: int | None) -> int:
+    def begin(self, earliest: int, end: int, committed: int | None) -> int:
         """Where to read on; refuses to begin with a hole.
 
         Parameters
         ----------
-        earliest
-            The first offset that the topic still holds.
+        earliest, end
+            The first offset that the topic still holds, and the one behind its last.
         committed
             What the group has committed, None when the state is to be forgotten.
         """
-        again = "start with --reset-state to count anew from what the topic holds"
         if self.is_new:
             if committed:
-                raise StateRefused(
-                    f"partition {self.partition}: the group has committed offset {committed}, but there "
-                    f"is no state: the changelog was lost; {again}"
+                raise self._refused(
+                    f"the group has committed offset {committed}, but there is no state: "
+                    "the changelog was lost"
                 )
             self.offset = earliest
-        elif earliest > self.offset:
-            raise StateRefused(
-                f"partition {self.partition}: the state ends before offset {self.offset}, but the topic "
-                f"only holds offsets from {earliest} on: nobody read them within its retention; {again}"
-            )
+        self.check_topic(self.offset, earliest, end)
         self.begun = True
         return self.offset
+
+    def check_topic(self, offset: int, earliest: int, end: int) -> None:
+        """Refuse to read on at an offset that the topic holds no more, or not yet."""
+        if earliest > offset:
+            raise self._refused(
+                f"the state ends before offset {offset}, but the topic only holds offsets from {earliest} "
+                "on: nobody read them within its retention"
+            )
+        if end < offset:
+            raise self._refused(
+                f"the state ends before offset {offset}, but the topic before {end}: "
+                "it is not the topic that was read"
+            )
+
+    def _refused(self, why: str) -> StateRefused:
+        again = "start with --reset-state to count anew from what the topic holds"
+        return StateRefused(f"partition {self.partition}: {why}; {again}")
 
     async def take(self, chunk: Chunk) -> None:
         """Process a chunk; afterwards the chunk is empty, so that nobody keeps its values."""
@@ -122,7 +140,8 @@ class LivePartition(Generic[S]):
             if chunk and self.begun and not self.ended and not self.finished:
                 records = self._unseen(chunk)
                 if records:
-                    await self.before(records[-1].offset + 1)
+                    if not await self.before(records[-1].offset + 1):
+                        return
                     await self.apply(lambda: self.step.process(records))
                     self.events += len(records)
                 if self.limit is not None and chunk[-1].offset >= self.limit:
@@ -131,8 +150,9 @@ class LivePartition(Generic[S]):
                     self.offset = max(self.offset, chunk[-1].offset + 1)
             chunk.clear()
 
-    async def before(self, until: int) -> None:
-        """Called before records up to an offset are processed. The lock is held."""
+    async def before(self, until: int) -> bool:
+        """May records up to an offset be processed? The lock is held."""
+        return True
 
     @property
     def finished(self) -> bool:
@@ -170,8 +190,23 @@ class LivePartition(Generic[S]):
                 return
             await self._save_changes()
             await self._checkpoints.decide(decision=decision, pending=True)
-            self.decision = decision
-            await self.apply(lambda: act(decision))
+            if await self.confirmed():
+                self.decision = decision
+                await self.apply(lambda: act(decision))
+
+    async def confirmed(self) -> bool:
+        """May what the marker now says take effect?
+
+        Only if the partition was still ours *after* the marker was on the broker: whoever owns
+        it next then reads that marker, and repeats what we do now. A worker that comes back
+        after its session has ended writes a marker that nobody reads, and gets no further. False
+        when the assignment has ended; while nobody answers, it waits.
+        """
+        while not self.ended:
+            if await self._is_ours():
+                return True
+            await asyncio.sleep(RETRY_SECONDS)
+        return False
 
     async def _save_changes(self) -> None:
         if self.changed or not self._checkpoints.begun:

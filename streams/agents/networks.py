@@ -55,7 +55,7 @@ class NetworksPartition(LivePartition[ControlledStep]):
                 self.controls[topic] = record.offset + 1
                 self.decision = sum(self.controls.values())
 
-    async def before(self, until: int) -> None:
+    async def before(self, until: int) -> bool:
         """Write down with which control records the next buckets are scored."""
         self.fence = max(self.fence, until)
         if self._checkpoints.begun:
@@ -64,6 +64,7 @@ class NetworksPartition(LivePartition[ControlledStep]):
             )
         else:
             await self.save()
+        return await self.confirmed()
 
     def end(self) -> None:
         """Take and save nothing more."""

@@ -22,6 +22,7 @@ from streams.chunks import Chunk
 from streams.config import Config
 from streams.errors import Fault
 from streams.fetch import FetchConsumer, Position
+from streams.health import JOINING, Health
 from streams.live import LivePartition
 from streams.marker import Epoch, Identity, latest
 from streams.metrics import Metrics
@@ -92,6 +93,7 @@ class Shell(ABC, Generic[L]):
         self.live: dict[int, L] = {}
         self.over = False
         self.metrics = Metrics(self.role, self)
+        self.health = Health(self, config.stalled_after.total_seconds())
         self._unassigned_since = time.monotonic()
         self._reset = set(range(partitions)) if reset_state else set[int]()
 
@@ -127,9 +129,17 @@ class Shell(ABC, Generic[L]):
             live = self.live.get(event.message.partition)
             # A chunk that was queued before the last seek is read again after it.
             if live is not None and event.value.seek == self.consumer.scheduler.seeks:
+                await self._check_gap(live, event.value)
                 await self.feed(live, event.value)
                 if live.events >= self.config.checkpoint_events:
                     await live.checkpoint()
+
+    async def _check_gap(self, live: L, chunk: Chunk) -> None:
+        """Offsets that a chunk leaves out were transaction markers, or records that are gone."""
+        if chunk and live.begun and chunk[0].offset != chunk.after + 1:
+            tp = TP(self.source, live.partition)
+            earliest = (await self.consumer.earliest_offsets(tp))[tp]
+            live.check_topic(chunk.after + 1, earliest, end=chunk[0].offset)
 
     async def feed(self, live: L, chunk: Chunk) -> None:
         """Give a chunk to its partition."""
@@ -162,7 +172,12 @@ class Shell(ABC, Generic[L]):
             )
             outbox = Outbox(self.app.producer, self.config.topic, self.fail, self.metrics.sent)  # type: ignore[arg-type]
             live = self.new(
-                partition, generation=generation, checkpoints=checkpoints, outbox=outbox, snapshot=snapshot
+                partition,
+                generation=generation,
+                checkpoints=checkpoints,
+                outbox=outbox,
+                snapshot=snapshot,
+                is_ours=self.consumer.is_member,
             )
             if generation != self.app.consumer_generation_id:
                 return  # Assigned anew meanwhile; the next call loads.
@@ -180,10 +195,11 @@ class Shell(ABC, Generic[L]):
         """Where to read on; called after `load`, and again whenever Faust seeks."""
         tps = {tp: self.live[tp.partition] for tp in committed if tp.partition in self.live}
         earliest = await self.consumer.earliest_offsets(*tps) if tps else {}
+        ends = await self.consumer.highwaters(*tps) if tps else {}
         offsets = {}
         for tp, live in tps.items():
             known = None if live.partition in self._reset else committed[tp]
-            offsets[tp] = live.begin(earliest[tp], known) if not live.begun else live.offset
+            offsets[tp] = live.begin(earliest[tp], ends[tp], known) if not live.begun else live.offset
         return offsets
 
     async def tend(self) -> None:
@@ -197,6 +213,26 @@ class Shell(ABC, Generic[L]):
                         await live.checkpoint()
         except Exception as error:
             self.fail(error)
+
+    def progress(self) -> dict[int, int]:
+        """How far each partition is, for `Health`; while there is none, how much of their state is read."""
+        if not self.live:
+            return {} if self.app.unassigned else {JOINING: self.app.tables["state"].records_read}
+        positions = {number: self.position(live) for number, live in self.live.items()}
+        return {
+            number: max(live.offset, position.next if (position := positions[number]) else 0)
+            for number, live in self.live.items()
+        }
+
+    def is_ready(self) -> bool:
+        """Has every partition of this worker its state, and is it being fed?"""
+        if self.app.rebalancing:
+            return False
+        return all(live.begun for live in self.live.values()) if self.live else bool(self.app.unassigned)
+
+    async def watch(self) -> None:
+        """Judge the own progress until the process ends."""
+        await self.health.watch(self.config, self.source)
 
     async def close(self) -> None:
         """Take nothing more; save and commit what there is, unless that takes long."""
@@ -248,4 +284,8 @@ class Shell(ABC, Generic[L]):
         return time.monotonic() - self._unassigned_since > UNASSIGNED_SECONDS
 
     def _acknowledge(self, partition: int) -> Callable[[int], None]:
-        return lambda offset: self.consumer.done(TP(self.source, partition), offset)
+        def acknowledge(offset: int) -> None:
+            self._reset.discard(partition)  # From here on there is a state of our own.
+            self.consumer.done(TP(self.source, partition), offset)
+
+        return acknowledge

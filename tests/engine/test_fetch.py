@@ -84,6 +84,10 @@ class NoLog:
         raise AssertionError(key)
 
 
+async def always() -> bool:
+    return True
+
+
 def live(limit: int | None = None, snapshot: Snapshot | None = None) -> LivePartition[Recording]:
     checkpoints = Checkpoints(NoLog(), Identity("accounts", 1, ""), Epoch(1, "me"), (), lambda offset: None)
     outbox = Outbox(None, str, lambda error: None)
@@ -94,6 +98,7 @@ def live(limit: int | None = None, snapshot: Snapshot | None = None) -> LivePart
         checkpoints=checkpoints,
         outbox=outbox,
         snapshot=snapshot,
+        is_ours=always,
         limit=limit,
     )
 
@@ -118,7 +123,7 @@ def test_every_record_is_taken_once_and_in_order(
     """Holes of the topic, cuts of fetches and chunks, and what the state includes make no difference."""
     plan, left = scheduler(size, begin=0), sorted(offsets)
     partition = live(snapshot=Snapshot(begin, b"", {}))
-    partition.begin(earliest=0, committed=None)
+    partition.begin(earliest=0, end=99, committed=None)
     while left:
         for count in fetches:
             fetched, left = left[:count], left[count:]
@@ -131,7 +136,7 @@ def test_a_chunk_that_was_lost_on_the_way_is_noticed() -> None:
     plan = scheduler(size=2)
     chunks = [chunk for _, chunk in plan.iterate({REQUESTS: [record(n) for n in range(6)]})]
     partition = live()
-    partition.begin(earliest=0, committed=None)
+    partition.begin(earliest=0, end=99, committed=None)
     feed(partition, chunks[:1])
     with pytest.raises(Hole, match="stands at offset 2"):
         feed(partition, chunks[2:])
@@ -141,7 +146,7 @@ def test_nothing_is_taken_before_it_is_said_where_to_begin_nor_after_the_end() -
     partition = live(limit=4)
     feed(partition, [Chunk([record(0)], -1, 1)])
     assert partition.step.seen == []
-    partition.begin(earliest=0, committed=None)
+    partition.begin(earliest=0, end=99, committed=None)
     feed(
         partition,
         [Chunk([record(n) for n in range(3)], -1, 1), Chunk([record(n) for n in range(3, 9)], 2, 1)],
@@ -154,7 +159,7 @@ def test_nothing_is_taken_before_it_is_said_where_to_begin_nor_after_the_end() -
 
 def test_a_chunk_is_empty_afterwards() -> None:
     partition = live()
-    partition.begin(earliest=0, committed=None)
+    partition.begin(earliest=0, end=99, committed=None)
     chunk = Chunk([record(0)], -1, 1)
     feed(partition, [chunk])
     assert chunk == []
@@ -162,7 +167,7 @@ def test_a_chunk_is_empty_afterwards() -> None:
 
 def test_a_step_that_raised_is_neither_fed_nor_saved() -> None:
     partition = live()
-    partition.begin(earliest=666, committed=None)
+    partition.begin(earliest=666, end=668, committed=None)
     with pytest.raises(RuntimeError, match="broken"):
         feed(partition, [Chunk([record(666)], 665, 1)])
     feed(partition, [Chunk([record(667)], 666, 1)])
@@ -172,23 +177,24 @@ def test_a_step_that_raised_is_neither_fed_nor_saved() -> None:
 
 
 @pytest.mark.parametrize(
-    ("snapshot", "earliest", "committed", "says"),
+    ("snapshot", "earliest", "end", "committed", "says"),
     [
-        (None, 0, 10, "the changelog was lost"),
-        (Snapshot(5, b"", {}), 9, 5, "only holds offsets from 9 on"),
+        (None, 0, 99, 10, "the changelog was lost"),
+        (Snapshot(5, b"", {}), 9, 99, 5, "only holds offsets from 9 on"),
+        (Snapshot(5, b"", {}), 0, 4, 5, "not the topic that was read"),
     ],
 )
 def test_it_never_begins_with_a_hole(
-    snapshot: Snapshot | None, earliest: int, committed: int, says: str
+    snapshot: Snapshot | None, earliest: int, end: int, committed: int, says: str
 ) -> None:
     with pytest.raises(StateRefused, match=says):
-        live(snapshot=snapshot).begin(earliest, committed)
+        live(snapshot=snapshot).begin(earliest, end, committed)
 
 
 def test_it_begins_behind_the_state_whatever_the_group_has_committed() -> None:
-    assert live(snapshot=Snapshot(5, b"", {})).begin(earliest=0, committed=3) == 5
-    assert live(snapshot=Snapshot(5, b"", {})).begin(earliest=0, committed=9) == 5
-    assert live().begin(earliest=7, committed=None) == 7
+    assert live(snapshot=Snapshot(5, b"", {})).begin(earliest=0, end=99, committed=3) == 5
+    assert live(snapshot=Snapshot(5, b"", {})).begin(earliest=0, end=99, committed=9) == 5
+    assert live().begin(earliest=7, end=7, committed=None) == 7
 
 
 def test_a_chunk_splits_at_an_offset() -> None:

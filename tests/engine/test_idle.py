@@ -6,6 +6,7 @@ import asyncio
 import time
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from faust.types import TP
@@ -65,8 +66,9 @@ class Bench:
             checkpoints=Checkpoints(self.log, IDENTITY, Epoch(1, "me"), (), lambda offset: None),
             outbox=Outbox(None, str, pytest.fail),
             snapshot=Snapshot(5, b"", {}),
+            is_ours=AsyncMock(return_value=True),
         )
-        self.live.begin(0, 5)
+        self.live.begin(0, 9, 5)
 
     @property
     def step(self) -> Any:

@@ -1,0 +1,1 @@
+"""Faults against a real broker and real worker processes: nothing may change."""

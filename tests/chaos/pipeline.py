@@ -1,0 +1,276 @@
+"""A pipeline of real workers over topics of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from kafka import KafkaConsumer, TopicPartition
+
+from infra.kafka.supervisor import free_port
+from streams import brokers, topics
+from streams.config import Config, Logical, load
+from tests.chaos.traffic import Record
+
+ROOT = Path(__file__).parents[2]
+DEADLINE = 120.0
+
+
+def wait_for(what: str, condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
+    """Poll until the condition holds, and return its value."""
+    end = time.monotonic() + deadline
+    while not (value := condition()):
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {deadline:.0f} s in vain for {what}")
+        time.sleep(0.05)
+    return value
+
+
+class Worker:
+    """One worker process.
+
+    Attributes
+    ----------
+    role, instance
+        As on the command line.
+    port
+        Of its web server.
+    started
+        When the process was started (`time.monotonic`).
+    """
+
+    def __init__(
+        self, role: str, instance: str, port: int, process: subprocess.Popen[bytes], log: Path
+    ) -> None:
+        self.role = role
+        self.instance = instance
+        self.port = port
+        self.process = process
+        self.log = log
+        self.started = time.monotonic()
+
+    @property
+    def running(self) -> bool:
+        """Has it not ended yet?"""
+        return self.process.poll() is None
+
+    def get(self, path: str) -> tuple[int, dict[str, Any]]:
+        """Status and body of a page of its web server; 0 when it does not answer."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as answer:
+            return answer.code, json.load(answer)
+        except OSError:
+            return 0, {}
+
+    def wait_ready(self) -> float:
+        """Wait until it says that it is ready; seconds since it was started."""
+        wait_for(f"{self.role} {self.instance} to be ready", self._is_ready)
+        return time.monotonic() - self.started
+
+    def _is_ready(self) -> bool:
+        assert self.running, f"{self.role} {self.instance} ended\n{self.tail()}"
+        return self.get("/ready")[0] == 200
+
+    def kill(self) -> None:
+        """End it as kill -9 does."""
+        self.process.kill()
+        self.process.wait()
+
+    def terminate(self, deadline: float = 10.0) -> float:
+        """End it by SIGTERM, in an orderly way and in time; how long that took."""
+        begun = time.monotonic()
+        self.process.terminate()
+        status = self.process.wait(deadline)
+        assert status == 0, f"{self.role} {self.instance}: exit status {status}\n{self.tail()}"
+        return time.monotonic() - begun
+
+    def tail(self) -> str:
+        """The end of what it has written."""
+        return self.log.read_text(errors="replace")[-4000:]
+
+
+class Pipeline:
+    """Topics with workers on them.
+
+    Parameters
+    ----------
+    broker
+        Address for this process.
+    prefix, folder
+        Of names, and for logs.
+    partitions
+        Of ``requests``.
+    settings
+        Of the configuration; ``brokers`` may lead the workers another way.
+    """
+
+    def __init__(
+        self, broker: str, prefix: str, folder: Path, *, partitions: int = 4, **settings: Any
+    ) -> None:
+        common: dict[str, Any] = {
+            "topic_prefix": prefix,
+            "app_prefix": f"{prefix}pw",
+            "requests_partitions": partitions,
+            # The events are of the past: neither Kafka nor an idle partition may end them by the clock.
+            "retention": {"requests": 0},
+            "idle_after": "1d",
+            "checkpoint_interval": "500ms",
+        }
+        self.config: Config = load(**{**common, "brokers": broker})
+        self.for_workers: Config = load(**{**common, "brokers": broker, **settings})
+        self.folder = folder
+        self.partitions = partitions
+        self.workers: list[Worker] = []
+        self.feeder: Feeder | None = None
+        with brokers.admin(self.config) as client:
+            topics.create(client, topics.specs(self.config), broker)
+
+    def close(self) -> None:
+        """End everything that still runs."""
+        if self.feeder is not None:
+            self.feeder.stop()
+        for worker in self.workers:
+            if worker.running:
+                worker.kill()
+
+    def worker(self, role: str, instance: str = "w1", *flags: str, hook: str = "", **env: str) -> Worker:
+        """Start a worker: ``pivotwatch worker``, or the same behind a hook of `tests.chaos.hooks`."""
+        port = free_port()
+        log = self.folder / f"{role}-{instance}-{len(self.workers)}.log"
+        module = ["tests.chaos.hooks", hook] if hook else ["streams.cli"]
+        command = [sys.executable, "-m", *module, "worker", "--role", role, "--instance", instance, *flags]
+        environment = {**self.for_workers.environment(), "PIVOTWATCH_WEB_PORT": str(port), **env}
+        with log.open("wb") as stream:
+            process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=stream, stderr=stream)
+        worker = Worker(role, instance, port, process, log)
+        self.workers.append(worker)
+        return worker
+
+    def again(self, worker: Worker) -> Worker:
+        """Start a worker that has ended anew."""
+        return self.worker(worker.role, worker.instance)
+
+    def release(self, releases: Iterable[dict[str, str]], topic: Logical = "releases") -> None:
+        """Send control records."""
+        items = [
+            Record(0, entry.get("model", "x").encode(), json.dumps(entry).encode(), int(time.time() * 1000))
+            for entry in releases
+        ]
+        Feeder(self.config, topic, items).run()
+
+    def feed(self, records: Iterable[Record], rate: float | None = None) -> Feeder:
+        """Send records in the background, so many a second."""
+        self.feeder = Feeder(self.config, "requests", records, rate)
+        self.feeder.start()
+        return self.feeder
+
+    def finish(self) -> None:
+        """Bring everything to its end: every bucket closed, scored, and all of it committed."""
+        for role in ("accounts", "networks"):
+            worker = self.worker(role, "w1", "--until-end")
+            status = worker.process.wait(DEADLINE)
+            assert status == 0, f"{role}: exit status {status}\n{worker.tail()}"
+
+    def committed(self, role: str, topic: Logical) -> tuple[list[int], list[int]]:
+        """What a group has committed, and where its topic ends."""
+        client = KafkaConsumer(
+            bootstrap_servers=self.config.brokers, group_id=self.config.app_id(role), enable_auto_commit=False
+        )
+        try:
+            name = self.config.topic(topic)
+            tps = [TopicPartition(name, p) for p in sorted(client.partitions_for_topic(name) or ())]
+            ends = client.end_offsets(tps)
+            return [client.committed(tp) or 0 for tp in tps], [ends[tp] for tp in tps]
+        finally:
+            client.close()
+
+    def lag(self, role: str = "accounts", topic: Logical = "requests") -> int:
+        """Records that are not in a committed checkpoint."""
+        committed, ends = self.committed(role, topic)
+        return sum(ends) - sum(committed)
+
+
+class Feeder(threading.Thread):
+    """Sends records to explicit partitions, and does not give up while the broker is away.
+
+    Parameters
+    ----------
+    config, topic, records
+        What goes where.
+    rate
+        Records a second; as fast as possible when None.
+    """
+
+    def __init__(
+        self, config: Config, topic: Logical, records: Iterable[Record], rate: float | None = None
+    ) -> None:
+        super().__init__(daemon=True)
+        self.sent = 0
+        self.error: BaseException | None = None
+        self._config = config
+        self._topic = config.topic(topic)
+        self._records = records
+        self._rate = rate
+        self._stopped = threading.Event()
+
+    def stop(self) -> None:
+        """Send no more."""
+        self._stopped.set()
+        self.join(60)
+
+    def done(self) -> bool:
+        """Has everything been sent?"""
+        if self.error is not None:
+            raise self.error
+        return not self.is_alive()
+
+    def run(self) -> None:
+        """Send."""
+        try:
+            asyncio.run(self._send())
+        except BaseException as error:
+            self.error = error
+
+    async def _send(self) -> None:
+        producer = AIOKafkaProducer(
+            bootstrap_servers=self._config.bootstrap,
+            linger_ms=5,
+            acks="all",
+            enable_idempotence=True,
+            # Until then it tries again: longer than any broker is away here.
+            request_timeout_ms=300_000,
+            max_request_size=1_500_000,
+        )
+        async with producer:
+            begun, pending = time.monotonic(), []
+            for record in self._records:
+                if self._stopped.is_set():
+                    break
+                future = await producer.send(
+                    self._topic,
+                    record.value,
+                    key=record.key,
+                    partition=record.partition,
+                    timestamp_ms=record.timestamp,
+                    headers=list(record.headers),
+                )
+                pending.append(future)
+                self.sent += 1
+                if self._rate and (due := begun + self.sent / self._rate) > time.monotonic():
+                    await asyncio.sleep(due - time.monotonic())
+                if len(pending) >= 2_000:
+                    await asyncio.gather(*pending)
+                    pending.clear()
+            await asyncio.gather(*pending)
