@@ -122,7 +122,10 @@ class HttpIngest:
         try:
             if not self._guard.signs:
                 self._guard.check(request.headers, b"")
-            busy = self._busy(request.content_length or 0)
+            size = request.content_length or 0
+            if size > self._http.max_body:
+                raise web.HTTPRequestEntityTooLarge(self._http.max_body, size)
+            busy = self._busy(size)
             if busy is not None:
                 return busy
             body = await request.read()
