@@ -122,7 +122,7 @@ def build_app(
     app.task(shell.watch)
     app.task(shell.tend)
     if config.web_port is not None:
-        app.page("/metrics")(shell.metrics.page)
+        shell.metrics.add_page(app)
     return app
 
 
@@ -132,14 +132,15 @@ def app_settings(config: Config, instance: str | None) -> dict[str, Any]:
     web: dict[str, Any] = {"web_enabled": False}
     if config.web_port is not None:
         web = {"web_enabled": True, "web_bind": config.web_host, "web_port": config.web_port}
+    session = config.session_timeout.total_seconds()
     return {
         "broker": [URL(f"kafka://{address}") for address in config.bootstrap],
         "broker_credentials": faust_credentials(config),
         "broker_client_id": f"pivotwatch-{name}",
         # Static membership: back after a restart without waiting for the dead member's session.
         "consumer_group_instance_id": instance,
-        "broker_session_timeout": 45.0,
-        "broker_heartbeat_interval": 3.0,
+        "broker_session_timeout": session,
+        "broker_heartbeat_interval": min(3.0, session / 5),
         # Many records a fetch: with 5,000 a worker mostly waits.
         "broker_max_poll_records": 20_000,
         "consumer_max_fetch_size": 8_000_000,
