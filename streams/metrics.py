@@ -146,11 +146,13 @@ class Metrics:
         """All metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
-    async def page(self, view: Any, request: Any) -> Any:
-        """Answer a scrape (a Faust view)."""
-        response = view.bytes(self.text(), content_type="text/plain")
-        response.headers["Content-Type"] = CONTENT_TYPE_LATEST
-        return response
+    def add_page(self, app: Any) -> None:
+        """Serve them at ``/metrics`` of a Faust app's web server."""
+
+        async def metrics(view: Any, request: Any) -> Any:
+            return view.bytes(self.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+        app.page("/metrics")(metrics)
 
     def names(self) -> dict[str, str]:
         """Every metric as it is served, and its type; a histogram's without its endings."""
@@ -177,7 +179,8 @@ class _Partitions(Collector):
         offset = _by_partition("pivotwatch_processed_offset", "The next offset to process.")
         records = _by_partition("pivotwatch_lag_records", "Records of the partition not processed yet.")
         age = _by_partition(
-            "pivotwatch_checkpoint_age_seconds", "Time since the last checkpoint or look at it."
+            "pivotwatch_checkpoint_age_seconds",
+            "Time since the last checkpoint; there is none while nothing changes.",
         )
         lag = _by_partition(
             "pivotwatch_watermark_lag_seconds", "How far event time is behind the clock, lateness included."
