@@ -23,6 +23,7 @@ from models.releases import Release
 from models.settings import DAY_MS, Settings
 
 HORIZON_MS = 7 * DAY_MS
+MASKED_RATIO, MASKED_EXCESS = 2.0, 4.0
 LEARNT_AFTER = 100
 """First uses seen outside flagged groups, after which a release is no longer `learning`."""
 
@@ -54,6 +55,19 @@ class GroupWatch:
     seen: int = 0
     expected: float = 0.0
     last_risk: int = -1
+
+    @property
+    def flagged(self) -> bool:
+        """Is the group kept out of the population's hazard?
+
+        Because its CUSUM copy says so, or because over the watch it moved more than twice as fast as
+        expected and by four standard deviations. The second is for campaigns that are a good part of the
+        population: while they are in its hazard, no group of them is much over it (masking).
+        """
+        excess = (self.seen - self.expected) / math.sqrt(self.expected + 0.5)
+        return self.detector.flagged or (
+            self.seen >= MASKED_RATIO * self.expected and excess >= MASKED_EXCESS
+        )
 
     @property
     def began(self) -> int:
@@ -145,9 +159,7 @@ class ReleaseWatch:
         return sum((t for _, t, _ in rows), Traffic()), [(b, moved) for b, _, moved in rows]
 
     def _flagged_sets(self, counts: ModelCounts) -> Ints:
-        flagged = np.array(
-            [(s := self.groups.get(g)) is not None and s.detector.flagged for g in counts.groups]
-        )
+        flagged = np.array([(s := self.groups.get(g)) is not None and s.flagged for g in counts.groups])
         sets = np.zeros(len(counts.risk[0]), dtype=bool)
         if flagged.any():
             sets[counts.pair_set[flagged[counts.pair_group]]] = True
