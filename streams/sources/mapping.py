@@ -105,7 +105,7 @@ class Reader:
         """Value, where it stood, and why nothing was taken (empty when there was nothing)."""
         trouble = ""
         for path in self.paths:
-            value = find(document, path)
+            value = document.get(path[0]) if len(path) == 1 else find(document, path)
             if value is None or value == "" or (type(value) is str and value in self._absent):
                 continue
             try:

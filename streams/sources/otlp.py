@@ -13,8 +13,8 @@ from typing import Any
 from streams.errors import WrongUse
 
 Document = dict[str, Any]
-_PLAIN = ("stringValue", "intValue", "boolValue", "doubleValue")
-_PROTO_PLAIN = ("string_value", "int_value", "bool_value", "double_value")
+_PLAIN = frozenset({"stringValue", "intValue", "boolValue", "doubleValue"})
+_PROTO_PLAIN = frozenset({"string_value", "int_value", "bool_value", "double_value"})
 
 
 def json_spans(message: Any, wanted: frozenset[str] | None) -> Iterator[Document]:
@@ -86,7 +86,7 @@ def _items(holder: Any, name: str) -> Iterator[dict[str, Any]]:
     if not isinstance(listed, list):
         raise ValueError(f"{name}: expected a list")
     for item in listed:
-        if not isinstance(item, dict):
+        if type(item) is not dict:
             raise ValueError(f"{name}: expected objects")
         yield item
 
@@ -96,19 +96,17 @@ def _object(value: Any) -> dict[str, Any]:
 
 
 def _attributes(holder: dict[str, Any], wanted: frozenset[str] | None) -> dict[str, Any]:
-    found = {}
+    found: dict[str, Any] = {}
     for pair in _items(holder, "attributes"):
-        key = pair.get("key")
-        if isinstance(key, str) and (wanted is None or key in wanted):
-            value = _object(pair.get("value"))
-            found[key] = next((value[form] for form in _PLAIN if form in value), _nested(value))
+        key, value = pair.get("key"), pair.get("value")
+        if type(key) is str and type(value) is dict and (wanted is None or key in wanted):
+            for form, plain in value.items():
+                if form in _PLAIN:
+                    found[key] = plain
+                elif form == "arrayValue":  # A list keeps its length only, a list of pairs nothing.
+                    values = _object(plain).get("values")
+                    found[key] = [None] * len(values) if isinstance(values, list) else None
     return found
-
-
-def _nested(value: dict[str, Any]) -> Any:
-    """A list keeps its length only, a list of pairs nothing."""
-    array = _object(value.get("arrayValue")).get("values")
-    return [None] * len(array) if isinstance(array, list) else None
 
 
 def _proto_attributes(pairs: Iterable[Any], wanted: frozenset[str] | None) -> dict[str, Any]:
