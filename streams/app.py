@@ -30,7 +30,7 @@ from streams.config import Config, Logical
 from streams.errors import Fault
 from streams.fetch import FetchTransport
 
-Role = Literal["accounts", "networks", "ingest"]
+Role = Literal["accounts", "networks", "ingest", "delivery"]
 
 SHELLS: Mapping[Role, type[Shell[Any]]] = {"accounts": AccountsShell, "networks": NetworksShell}
 SOURCES: Mapping[Role, Logical] = {"accounts": "requests", "networks": "buckets"}
@@ -188,6 +188,10 @@ def run_worker(
         from streams.ingest import run_ingest
 
         return run_ingest(config, instance=instance, until_end=until_end)
+    if role == "delivery":
+        from streams.delivery.role import run_delivery
+
+        return run_delivery(config, instance=instance, until_end=until_end, reset_state=reset_state)
     partitions, source_partitions, ends = _look(config, role, until_end)
     app = build_app(
         config,

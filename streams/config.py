@@ -35,7 +35,7 @@ from streams.durations import Duration, PositiveDuration, millis, parse_duration
 from streams.errors import WrongUse
 
 # What the code calls the topics; TopicNames says what they are called in Kafka.
-Logical = Literal["requests", "dlq", "buckets", "status", "alerts", "releases", "decisions"]
+Logical = Literal["requests", "dlq", "buckets", "status", "alerts", "deliveries_dlq", "releases", "decisions"]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -76,6 +76,7 @@ class TopicNames(BaseModel):
     buckets: TopicName = "buckets"
     status: TopicName = "status"
     alerts: TopicName = "alerts"
+    deliveries_dlq: TopicName = "deliveries.dlq"
     releases: TopicName = "releases"
     decisions: TopicName = "decisions"
 
@@ -90,6 +91,7 @@ class Retention(BaseModel):
     dlq: Duration = parse_duration("30d")
     buckets: Duration = parse_duration("30d")
     alerts: Duration = parse_duration("90d")
+    deliveries_dlq: Duration = parse_duration("90d")
 
 
 class Config(BaseSettings):

@@ -87,6 +87,7 @@ def specs(config: Config) -> list[TopicSpec]:
         spec("buckets", 1, DELETE),
         spec("status", 1, COMPACT),
         spec("alerts", 1, DELETE, exact=False),
+        spec("deliveries_dlq", 1, DELETE, exact=False),
         spec("releases", 1, COMPACT),
         spec("decisions", 1, COMPACT),
     ]

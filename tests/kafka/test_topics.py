@@ -36,6 +36,7 @@ def test_created_topics_are_as_they_should_be(admin: KafkaAdminClient, config: C
         "buckets",
         "status",
         "alerts",
+        "deliveries.dlq",
         "releases",
         "decisions",
     }

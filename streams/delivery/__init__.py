@@ -1,0 +1,1 @@
+"""Delivery: brings alerts to the targets that people configured. See README.md in streams/sinks."""

@@ -1,0 +1,251 @@
+"""How an alert reaches each kind of target: its renderer, and the way there."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from streams.alerts import parse_alert
+from streams.delivery.http import Http
+from streams.delivery.lifecycle import Decision, Told
+from streams.delivery.outcomes import TryLater
+from streams.delivery.settings import (
+    AlertmanagerSettings,
+    AppriseSettings,
+    HttpTarget,
+    PagerDutySettings,
+    SlackSettings,
+    WebhookSettings,
+)
+from streams.errors import WrongUse
+from streams.sinks import alertmanager, chat, cloudevents, ocsf, pagerduty, slack, text, webhook
+from streams.sinks.message import JsonAlert, Message, is_closed, json_message
+
+Publish = Callable[[str, Message], Awaitable[None]]
+"""Send a record to a topic; returns when the broker has it."""
+
+
+class Delivery(NamedTuple):
+    """An alert for a target: read and as bytes, why it is sent, and what the target was told before."""
+
+    alert: JsonAlert
+    raw: bytes
+    decision: Decision
+    told: Told | None
+
+
+class Endpoint(ABC):
+    """The way to one target.
+
+    Attributes
+    ----------
+    at_once
+        How many deliveries may be under way.
+    interval
+        Seconds between two.
+    by_severity
+        Is an incident of another severity another one there?
+    resend
+        Seconds after which what is open must be told again, if it must.
+    """
+
+    at_once: int = 4
+    interval: float = 0.0
+    by_severity: ClassVar[bool] = False
+    resend: float | None = None
+
+    @abstractmethod
+    async def send(self, delivery: Delivery) -> str:
+        """Deliver once; returns what came back, raises `Undelivered` when it was not taken."""
+
+    async def remind(self, alerts: Iterable[JsonAlert]) -> None:
+        """Tell again what is open."""
+        raise NotImplementedError
+
+    async def close(self) -> None:  # noqa: B027 - most have nothing to close
+        """Let go of connections."""
+
+
+class HttpEndpoint(Endpoint):
+    """A target that takes one request a delivery."""
+
+    def __init__(self, settings: HttpTarget, base_url: str | None) -> None:
+        self.base_url = base_url
+        self.http = Http(settings.timeout)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self.http.close()
+
+
+class Alertmanager(HttpEndpoint):
+    """Alertmanager. One request at a time: what is told again must not overtake its own end."""
+
+    at_once = 1
+    by_severity = True
+
+    def __init__(self, settings: AlertmanagerSettings, base_url: str | None) -> None:
+        super().__init__(settings, base_url)
+        self.url = settings.url + alertmanager.PATH
+        self.resend = settings.resend.total_seconds()
+
+    async def send(self, delivery: Delivery) -> str:
+        """Fire, end, or both at once."""
+        ends = is_closed(delivery.alert)
+        alerts = []
+        if (ends or delivery.decision.action == "replace") and delivery.told and delivery.told.alert:
+            alerts.append(alertmanager.resolved(delivery.told.alert, datetime.now(UTC)))
+        if not ends:
+            alerts.append(alertmanager.firing(delivery.alert, self.base_url))
+        return await self.http.post(self.url, json_message(delivery.alert["id"], alerts))
+
+    async def remind(self, alerts: Iterable[JsonAlert]) -> None:
+        """Fire again."""
+        body = [alertmanager.firing(alert, self.base_url) for alert in alerts]
+        await self.http.post(self.url, json_message("", body))
+
+
+class Webhook(HttpEndpoint):
+    """A signed webhook."""
+
+    def __init__(self, settings: WebhookSettings, base_url: str | None) -> None:
+        super().__init__(settings, base_url)
+        self.url = settings.url
+        self.secrets = settings.secret().split()
+
+    async def send(self, delivery: Delivery) -> str:
+        """Sign for this attempt, and post."""
+        message = webhook.render(delivery.alert, delivery.raw, self.secrets, int(time.time()))
+        return await self.http.post(self.url, message)
+
+
+class PagerDuty(HttpEndpoint):
+    """PagerDuty."""
+
+    def __init__(self, settings: PagerDutySettings, base_url: str | None) -> None:
+        super().__init__(settings, base_url)
+        self.url, self.routing_key = settings.url, settings.secret()
+
+    async def send(self, delivery: Delivery) -> str:
+        """Trigger or resolve."""
+        event = pagerduty.render(delivery.alert, self.routing_key, self.base_url)
+        return await self.http.post(self.url, json_message(delivery.alert["id"], event))
+
+
+class Slack(HttpEndpoint):
+    """Slack takes about a message a second."""
+
+    at_once = 1
+
+    def __init__(self, settings: SlackSettings, base_url: str | None) -> None:
+        super().__init__(settings, base_url)
+        self.url = settings.secret()
+        self.interval = settings.interval.total_seconds()
+
+    async def send(self, delivery: Delivery) -> str:
+        """Post a message."""
+        message = slack.render(delivery.alert, self.base_url)
+        return await self.http.post(self.url, json_message(delivery.alert["id"], message))
+
+
+class Apprise(Endpoint):
+    """A chat service by way of the library apprise."""
+
+    def __init__(self, settings: AppriseSettings, base_url: str | None) -> None:
+        try:
+            import apprise
+        except ImportError:
+            raise WrongUse("apprise is not installed: pip install 'pivotwatch[apprise]'") from None
+        self.base_url = base_url
+        self.service = apprise.Apprise()
+        if not self.service.add(settings.secret().split()):
+            raise WrongUse(f"delivery target {settings.name}: apprise does not know an address in its secret")
+        self.timeout = settings.timeout.total_seconds()
+
+    async def send(self, delivery: Delivery) -> str:
+        """Notify."""
+        note = chat.render(delivery.alert, self.base_url)
+        try:
+            async with asyncio.timeout(self.timeout):
+                taken = await self.service.async_notify(**note._asdict())
+        except TimeoutError:
+            raise TryLater("no answer in time") from None
+        if not taken:
+            raise TryLater("apprise could not deliver it")
+        return "delivered"
+
+
+class Records(Endpoint):
+    """A topic or a file that gets one JSON document an alert."""
+
+    def __init__(self, kind: str, base_url: str | None, put: Callable[[Message], Awaitable[None]]) -> None:
+        self.kind = kind
+        self.base_url = base_url
+        self.put = put
+        self.at_once = 1
+
+    async def send(self, delivery: Delivery) -> str:
+        """Write the document."""
+        if self.kind == "ocsf":
+            document = ocsf.render(delivery.alert, self.base_url)
+            message = json_message(delivery.alert["data"]["alert_id"], document)
+        else:
+            message = cloudevents.render(delivery.alert, delivery.raw)
+        try:
+            await self.put(message)
+        except OSError as error:
+            raise TryLater(error.strerror or type(error).__name__) from None
+        return "written"
+
+
+class Stdout(Endpoint):
+    """Standard output."""
+
+    at_once = 1
+
+    async def send(self, delivery: Delivery) -> str:
+        """Print the alert for a person."""
+        print(text.plain(parse_alert(delivery.raw)), end="\n\n", flush=True)
+        return "printed"
+
+
+def append_to(path: Path) -> Callable[[Message], Awaitable[None]]:
+    """A function that appends a line to a file, made if it is not there."""
+
+    def append(body: bytes) -> None:
+        with path.open("ab") as file:
+            file.write(body + b"\n")
+
+    async def put(message: Message) -> None:
+        await asyncio.to_thread(append, message.body)
+
+    return put
+
+
+def make(settings: Any, base_url: str | None, publish: Publish) -> Endpoint:
+    """The endpoint of a target.
+
+    Raises
+    ------
+    WrongUse
+        When its secret is not there, or the library that it needs.
+    """
+    if settings.kind == "stdout":
+        return Stdout()
+    if settings.kind in ("cloudevents", "ocsf"):
+        topic = settings.topic
+        put = append_to(settings.file) if settings.file else lambda message: publish(topic, message)
+        return Records(settings.kind, base_url, put)
+    kinds: Mapping[str, Callable[[Any, str | None], Endpoint]] = {
+        "alertmanager": Alertmanager,
+        "webhook": Webhook,
+        "pagerduty": PagerDuty,
+        "slack": Slack,
+        "apprise": Apprise,
+    }
+    return kinds[settings.kind](settings, base_url)

@@ -1,0 +1,114 @@
+"""A desk without Kafka: a log in memory, endpoints of the test, dead letters in a list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Iterable
+from typing import Any
+
+from streams.delivery.courier import Courier
+from streams.delivery.desk import Desk, Origin
+from streams.delivery.endpoints import Delivery, Endpoint
+from streams.delivery.ledger import Ledger
+from streams.delivery.settings import read_settings
+from streams.sinks.message import JsonAlert, Message
+
+DEADLINE = 10.0
+QUICK = {"retry_first": "1ms", "retry_most": "5ms"}
+
+
+class Log:
+    """A compacted topic."""
+
+    def __init__(self) -> None:
+        self.stored: dict[bytes, bytes] = {}
+
+    async def send(self, key: bytes, value: bytes | None) -> Awaitable[object]:
+        done = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        if value is None:
+            self.stored.pop(key, None)
+        else:
+            self.stored[key] = value
+        return done
+
+
+class Recorder(Endpoint):
+    """An endpoint that notes what it gets, and fails as asked.
+
+    Attributes
+    ----------
+    faults
+        Raised one by one, None for none; when they are used up all goes well.
+    """
+
+    def __init__(
+        self, *faults: Exception | None, by_severity: bool = False, resend: float | None = None
+    ) -> None:
+        self.faults = list(faults)
+        self.by_severity = by_severity  # type: ignore[misc]
+        self.resend = resend
+        self.tried: list[str] = []
+        self.got: list[tuple[str, str]] = []
+        self.reminded: list[list[str]] = []
+        self.held = asyncio.Event()
+        self.held.set()
+
+    async def send(self, delivery: Delivery) -> str:
+        self.tried.append(delivery.alert["id"])
+        await self.held.wait()
+        fault = self.faults.pop(0) if self.faults else None
+        if fault is not None:
+            raise fault
+        self.got.append((delivery.alert["id"], delivery.decision.reason))
+        return "taken"
+
+    async def remind(self, alerts: Iterable[JsonAlert]) -> None:
+        self.reminded.append([alert["id"] for alert in alerts])
+
+
+class Rig:
+    """A desk with its surroundings; ``restart`` is what a new process would do."""
+
+    def __init__(self, **endpoints: Recorder) -> None:
+        self.endpoints = endpoints
+        self.settings: dict[str, dict[str, Any]] = {}
+        self.log = Log()
+        self.dead: list[Message] = []
+        self.failures: list[BaseException] = []
+        self.offset = 0
+
+    def start(self) -> None:
+        """Begin where the group left off."""
+        table = {
+            "targets": [
+                {"name": name, "kind": "stdout", **QUICK, **self.settings.get(name, {})}
+                for name in self.endpoints
+            ]
+        }
+        targets = read_settings(table).targets
+        self.couriers = [Courier(target, self.endpoints[target.name]) for target in targets]
+        self.desk = Desk(
+            self.couriers, Ledger(self.log, self.log.stored), 0, self._bury, self.failures.append
+        )
+
+    def take(self, *raws: bytes | None) -> None:
+        """Read records."""
+        for raw in raws:
+            self.desk.take(Origin("alerts", 0, self.offset), raw)
+            self.offset += 1
+
+    async def finished(self) -> None:
+        """Wait until everything is done."""
+        await wait_for(lambda: self.desk.progress.done == self.offset)
+        assert self.failures == []
+
+    async def _bury(self, letter: Message) -> None:
+        self.dead.append(letter)
+
+
+async def wait_for(condition: Any) -> None:
+    """Poll until the condition holds."""
+    async with asyncio.timeout(DEADLINE):
+        while not condition():
+            await asyncio.sleep(0.001)

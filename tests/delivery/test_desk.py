@@ -1,0 +1,263 @@
+"""The desk: order, independence of targets, retries, dead letters, the delivery log."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streams.delivery import desk as desks
+from streams.delivery.outcomes import Gone, Refused, TryLater
+from tests.delivery.rig import Recorder, Rig, wait_for
+from tests.sinks.examples import raw
+
+A, B = "0123456789abcdef", "fedcba9876543210"
+LIFE = ("open", "updated", "updated", "resolved")
+
+
+def life(alert_id: str, *states: str) -> list[bytes]:
+    return [raw(state, alert_id=alert_id, revision=number) for number, state in enumerate(states, start=1)]
+
+
+def run(test: Coroutine[Any, Any, None]) -> None:
+    asyncio.run(test)
+
+
+def test_a_whole_life_in_order_with_its_reasons() -> None:
+    async def test() -> None:
+        rig = Rig(one=Recorder())
+        rig.start()
+        rig.take(*life(A, *LIFE))
+        await rig.finished()
+        reasons = ["opened", "news", "news", "resolved"]
+        assert rig.endpoints["one"].got == [(f"{A}.{n}", reason) for n, reason in enumerate(reasons, start=1)]
+
+    run(test())
+
+
+def test_a_target_that_hangs_holds_up_no_other() -> None:
+    async def test() -> None:
+        rig = Rig(stuck=Recorder(), well=Recorder())
+        rig.endpoints["stuck"].held.clear()
+        rig.start()
+        rig.take(*life(A, *LIFE), *life(B, *LIFE))
+        await wait_for(lambda: len(rig.endpoints["well"].got) == 8)
+        assert rig.desk.progress.done == 0
+        rig.endpoints["stuck"].held.set()
+        await rig.finished()
+        assert len(rig.endpoints["stuck"].got) == 8
+
+    run(test())
+
+
+def test_an_incident_that_is_not_taken_holds_up_no_other_incident() -> None:
+    class Picky(Recorder):
+        async def send(self, delivery: Any) -> str:
+            if delivery.alert["data"]["alert_id"] == A and self.faults:
+                raise TryLater("not this one")
+            return await super().send(delivery)
+
+    async def test() -> None:
+        picky = Picky(TryLater("always"))
+        rig = Rig(picky=picky)
+        rig.start()
+        rig.take(*life(A, *LIFE), *life(B, *LIFE))
+        await wait_for(lambda: len(picky.got) >= 0 and B in "".join(picky.tried))
+        picky.faults.clear()
+        await rig.finished()
+        for alert_id in (A, B):
+            got = [one for one, _ in picky.got if one.startswith(alert_id)]
+            assert got == [f"{alert_id}.{n}" for n in range(1, 5)]
+
+    run(test())
+
+
+@settings(max_examples=30)
+@given(st.lists(st.booleans(), max_size=30), st.integers(1, 4))
+def test_any_failures_within_the_budget_lose_and_double_nothing(faults: list[bool], incidents: int) -> None:
+    async def test() -> None:
+        rig = Rig(one=Recorder(*[TryLater("down") if fault else None for fault in faults]))
+        rig.start()
+        ids = [f"{number:016x}" for number in range(incidents)]
+        rig.take(
+            *[record for four in zip(*[life(one, *LIFE) for one in ids], strict=True) for record in four]
+        )
+        await rig.finished()
+        got = [one for one, _ in rig.endpoints["one"].got]
+        assert sorted(got) == sorted(f"{one}.{n}" for one in ids for n in range(1, 5))
+        for one in ids:
+            assert [g for g in got if g.startswith(one)] == [f"{one}.{n}" for n in range(1, 5)]
+        assert rig.dead == []
+
+    run(test())
+
+
+def test_after_the_budget_a_dead_letter_and_the_incident_goes_on() -> None:
+    async def test() -> None:
+        rig = Rig(one=Recorder())
+        rig.settings["one"] = {"retry_budget": "20ms"}
+        rig.endpoints["one"].faults = [TryLater("status 500")] * 1000
+        rig.start()
+        rig.take(*life(A, "open"))
+        await rig.finished()
+        [letter] = rig.dead
+        assert letter.body == life(A, "open")[0]
+        assert letter.headers["pivotwatch.errors.class"] == "budget"
+        assert letter.headers["pivotwatch.delivery.target"] == "one"
+        assert rig.couriers[0].counts["dead-budget"] == 1
+        # It may have arrived: so its end is told.
+        rig.endpoints["one"].faults.clear()
+        rig.take(raw("resolved", alert_id=A, revision=2))
+        await rig.finished()
+        assert rig.endpoints["one"].got == [(f"{A}.2", "resolved")]
+
+    run(test())
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"), [(Refused("status 400"), "refused"), (Gone("status 410"), "gone")]
+)
+def test_what_is_refused_is_not_tried_again(fault: Exception, reason: str) -> None:
+    async def test() -> None:
+        rig = Rig(one=Recorder(fault))
+        rig.start()
+        rig.take(*life(A, "open"))
+        await rig.finished()
+        assert [letter.headers["pivotwatch.errors.class"] for letter in rig.dead] == [reason]
+        assert len(rig.endpoints["one"].tried) == 1
+        rig.take(*life(B, "open"))
+        await rig.finished()
+        # 410 disables the target; a refused message does not.
+        assert len(rig.endpoints["one"].got) == (0 if reason == "gone" else 1)
+
+    run(test())
+
+
+def test_a_restart_repeats_nothing_that_is_in_the_log() -> None:
+    async def test() -> None:
+        rig = Rig(one=Recorder(), two=Recorder())
+        rig.start()
+        rig.take(*life(A, "open", "updated"))
+        await rig.finished()
+        rig.offset = 0
+        rig.start()
+        rig.take(*life(A, *LIFE))
+        await rig.finished()
+        assert [one for one, _ in rig.endpoints["one"].got] == [f"{A}.{n}" for n in range(1, 5)]
+        assert rig.couriers[0].counts == {"repeat": 2, "delivered": 2}
+
+    run(test())
+
+
+def test_the_filter_and_an_incident_that_falls_below_it() -> None:
+    async def test() -> None:
+        rig = Rig(pager=Recorder(), networks=Recorder())
+        rig.settings["pager"] = {"min_severity": "high"}
+        rig.settings["networks"] = {"entities": ["network"], "models": ["m-*"]}
+        rig.start()
+        rig.take(
+            raw("open", alert_id=A, revision=1, severity="high"),
+            raw("updated", alert_id=A, revision=2, severity="low"),
+            raw("resolved", alert_id=A, revision=3, severity="low"),
+            raw("open", alert_id=B, revision=1, severity="low", entity={"kind": "account", "id": "a"}),
+            raw("resolved", alert_id=B, revision=2, severity="low", entity={"kind": "account", "id": "a"}),
+        )
+        await rig.finished()
+        assert [one for one, _ in rig.endpoints["pager"].got] == [f"{A}.{n}" for n in (1, 2, 3)]
+        assert rig.couriers[0].counts == {"delivered": 3, "filtered": 1, "never-told": 1}
+        assert rig.couriers[1].counts == {"delivered": 3, "filtered": 1, "never-told": 1}
+
+    run(test())
+
+
+def test_the_same_incident_fires_again_after_its_end() -> None:
+    async def test() -> None:
+        rig = Rig(one=Recorder())
+        rig.start()
+        rig.take(*life(A, "open", "resolved", "updated", "suppressed"))
+        await rig.finished()
+        assert [reason for _, reason in rig.endpoints["one"].got] == [
+            "opened",
+            "resolved",
+            "reopened",
+            "suppressed",
+        ]
+
+    run(test())
+
+
+def test_what_is_no_alert_is_buried_once_and_a_tombstone_is_nothing() -> None:
+    async def test() -> None:
+        rig = Rig(one=Recorder(), two=Recorder())
+        rig.start()
+        rig.take(b"{}", None, *life(A, "open"))
+        await rig.finished()
+        [letter] = rig.dead
+        assert (letter.body, letter.headers["pivotwatch.errors.class"]) == (b"{}", "unreadable")
+
+    run(test())
+
+
+def test_open_incidents_are_told_again_also_after_a_restart_and_never_after_their_end() -> None:
+    async def test() -> None:
+        manager = Recorder(by_severity=True, resend=0.01)
+        rig = Rig(manager=manager)
+        rig.start()
+        rig.take(*life(A, "open"), *life(B, "open", "resolved"))
+        await rig.finished()
+        await wait_for(lambda: [f"{A}.1"] in manager.reminded)
+        rig.desk.end()
+        manager.reminded.clear()
+        rig.start()
+        await wait_for(lambda: manager.reminded == [[f"{A}.1"]] * len(manager.reminded) and manager.reminded)
+        rig.take(raw("updated", alert_id=A, revision=2, severity="low"))
+        await rig.finished()
+        assert manager.got[-1] == (f"{A}.2", "severity-changed")
+        rig.desk.end()
+
+    run(test())
+
+
+def test_too_many_that_wait_become_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desks, "MOST_WAITING", 2)
+
+    async def test() -> None:
+        rig = Rig(one=Recorder())
+        rig.endpoints["one"].held.clear()
+        rig.start()
+        rig.take(*life(A, "open", "updated", "updated"))
+        rig.endpoints["one"].held.set()
+        await rig.finished()
+        assert [letter.headers["pivotwatch.errors.class"] for letter in rig.dead] == ["overflow"]
+
+    run(test())
+
+
+def test_old_incidents_leave_the_log() -> None:
+    async def test() -> None:
+        rig = Rig(one=Recorder())
+        rig.start()
+        rig.take(*life(A, "open", "resolved"), *life(B, "open"))
+        await rig.finished()
+        assert len(rig.log.stored) == 2
+        await rig.desk.ledger.forget_before(2**53)
+        assert [orjson.loads(value)["open"] for value in rig.log.stored.values()] == [True]
+
+    run(test())
+
+
+def test_what_nobody_foresaw_ends_the_worker_with_nothing_done() -> None:
+    async def test() -> None:
+        rig = Rig(one=Recorder(ZeroDivisionError()))
+        rig.start()
+        rig.take(*life(A, "open"))
+        await wait_for(lambda: rig.failures)
+        assert rig.desk.progress.done == 0
+        assert rig.log.stored == {}
+
+    run(test())
