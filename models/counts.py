@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,24 +27,43 @@ class Mover:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Traffic:
-    """Requests of a group (or of all) in a bucket, and those to one model.
+    """Requests of a group (or of all) in a bucket, and those to one model: exact sums.
 
-    ``chosen`` counts the requests to the model by active choice, ``to_model`` all of them.
+    Attributes
+    ----------
+    requests, tokens_in, tokens_out, with_tools
+        All requests, their input and output tokens, and how many of them used tools.
+    chosen, to_model
+        Requests to the model: by active choice, and all.
+    model_in, model_out, model_tools
+        Tokens of the requests to the model, and how many of them used tools.
+
+    Examples
+    --------
+    >>> hour = Traffic(10, 4, 5, tokens_in=900, tokens_out=100)
+    >>> (hour + hour).share, (hour - hour) == NO_TRAFFIC
+    (0.4, True)
     """
 
     requests: int = 0
     chosen: int = 0
     to_model: int = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    with_tools: int = 0
+    model_in: int = 0
+    model_out: int = 0
+    model_tools: int = 0
+
+    def row(self) -> tuple[int, ...]:
+        """The numbers, in the order of the fields."""
+        return _numbers(self)
 
     def __add__(self, other: Traffic) -> Traffic:
-        return Traffic(
-            self.requests + other.requests, self.chosen + other.chosen, self.to_model + other.to_model
-        )
+        return Traffic(*map(operator.add, _numbers(self), _numbers(other)))
 
     def __sub__(self, other: Traffic) -> Traffic:
-        return Traffic(
-            self.requests - other.requests, self.chosen - other.chosen, self.to_model - other.to_model
-        )
+        return Traffic(*map(operator.sub, _numbers(self), _numbers(other)))
 
     @property
     def share(self) -> float | None:
@@ -50,6 +71,9 @@ class Traffic:
         return self.chosen / self.requests if self.requests else None
 
 
+_numbers: Callable[[Traffic], tuple[int, ...]] = operator.attrgetter(
+    *(field.name for field in dataclasses.fields(Traffic))
+)
 NO_TRAFFIC = Traffic()
 
 

@@ -10,10 +10,11 @@ import dataclasses
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
-from models.counts import Group, ModelCounts, Traffic
+from models.counts import NO_TRAFFIC, Group, ModelCounts, Traffic
+from models.group_watch import GroupWatch
 from models.incident import ACCOUNT, Evidence, Finding, Incident, State
 from models.settings import DAY_MS, HOUR_MS, Settings
-from models.watch import GroupWatch, ReleaseWatch
+from models.watch import ReleaseWatch
 
 Reason = Literal[
     "opened",
@@ -191,7 +192,7 @@ class Incidents:
                 incident.last_news = bucket
         for group, traffic in zip(counts.groups, counts.traffic, strict=True):
             for incident in holders.get(group, ()):
-                incident.traffic[group] = incident.traffic.get(group, Traffic()) + traffic
+                incident.traffic[group] = incident.traffic.get(group, NO_TRAFFIC) + traffic
 
     def _cross(self, bucket: int, group: Group, news: dict[Group, Reason]) -> None:
         if any(group in incident.groups for incident in self.open()):
@@ -214,8 +215,9 @@ class Incidents:
             incident.groups.append(group)
         for account, moved in state.members().items():
             incident.members.setdefault(account, moved)
-        incident.traffic[group] = incident.traffic.get(group, Traffic()) + state.excursion
+        incident.traffic[group] = incident.traffic.get(group, NO_TRAFFIC) + state.excursion
         incident.before[group] = state.before
+        state.series.held = True
         first_seen, first_expected, switch_seen, switch_expected = state.counted()
         incident.started[group] = (
             state.seen - first_seen - switch_seen,
@@ -268,7 +270,7 @@ class Incidents:
         incident.findings[finding.account] = finding
         incident.members.setdefault(finding.account, (finding.since, False))
         traffic = Traffic(finding.requests, finding.chosen, finding.chosen)
-        incident.traffic[entity] = incident.traffic.get(entity, Traffic()) + traffic
+        incident.traffic[entity] = incident.traffic.get(entity, NO_TRAFFIC) + traffic
         incident.last_news = bucket
         self.by_entity[entity] = incident
         news[entity] = "reopened" if known else "opened"

@@ -6,10 +6,12 @@ the business of the incidents.
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
 import math
+import operator
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,74 +20,25 @@ from models.corroboration import Corroboration, residual
 from models.counts import NO_TRAFFIC, Group, Ints, ModelCounts, Mover, Traffic
 from models.fdr import e_bh, smallest_nameable
 from models.group import GroupEDetector
+from models.group_watch import GroupWatch
 from models.population import DECAY_PER_HOUR, Expectation, PopulationClock
 from models.releases import Release
+from models.series import LEAD, Row
 from models.settings import DAY_MS, Settings
 
 HORIZON_MS = 7 * DAY_MS
-MASKED_RATIO, MASKED_EXCESS = 2.0, 4.0
+_bucket = operator.attrgetter("bucket")
 LEARNT_AFTER = 100
 """First uses seen outside flagged groups, after which a release is no longer `learning`."""
 
 
-@dataclasses.dataclass(slots=True)
-class GroupWatch:
-    """One group during one watch.
+class Past(NamedTuple):
+    """Everyone in one bucket: traffic, first uses, and accounts that had none before."""
 
-    Attributes
-    ----------
-    onset
-        Per type of event, the bucket in which the present excursion of W began.
-    moves
-        (bucket, account, young) of the present excursion: kept only while W is above 0.
-    excursion, before
-        Traffic since the onset, and before it during this watch.
-    seen, expected
-        Events of both types over the whole watch, for θ₀.
-    last_risk
-        The last bucket with an account at risk.
-    """
-
-    detector: GroupEDetector
-    second: Corroboration
-    onset: list[int]
-    moves: list[tuple[int, str, bool]] = dataclasses.field(default_factory=list)
-    excursion: Traffic = NO_TRAFFIC
-    before: Traffic = NO_TRAFFIC
-    seen: int = 0
-    expected: float = 0.0
-    last_risk: int = -1
-
-    @property
-    def flagged(self) -> bool:
-        """Is the group kept out of the population's hazard?
-
-        Because its CUSUM copy says so, or because over the watch it moved more than twice as fast as
-        expected and by four standard deviations. The second is for campaigns that are a good part of the
-        population: while they are in its hazard, no group of them is much over it (masking).
-        """
-        excess = (self.seen - self.expected) / math.sqrt(self.expected + 0.5)
-        return self.detector.flagged or (
-            self.seen >= MASKED_RATIO * self.expected and excess >= MASKED_EXCESS
-        )
-
-    @property
-    def began(self) -> int:
-        """Onset of the excursion, by the type of event with the larger W."""
-        return self.onset[self.detector.leading]
-
-    def members(self) -> dict[str, tuple[int, bool]]:
-        """Accounts with an event since the onset: first such bucket, and whether young."""
-        members: dict[str, tuple[int, bool]] = {}
-        for bucket, account, young in self.moves:
-            if bucket >= self.began:
-                members.setdefault(account, (bucket, young))
-        return members
-
-    def counted(self) -> tuple[int, float, int, float]:
-        """Events seen and expected since the onset: first use, then switch."""
-        d = self.detector
-        return d.seen[0], d.expected[0], d.seen[1], d.expected[1]
+    bucket: int
+    traffic: Traffic
+    first_uses: int
+    at_risk: int
 
 
 class ReleaseWatch:
@@ -110,7 +63,7 @@ class ReleaseWatch:
         decay = settings.decay(DECAY_PER_HOUR)
         self.clocks = tuple(PopulationClock(decay) for _ in EVENT_TYPES)
         self.groups: dict[Group, GroupWatch] = {}
-        self.history: list[tuple[int, Traffic, int]] = []
+        self.history: list[Past] = []
         self.surge = Corroboration()
         self.e_bh_threshold = math.inf
 
@@ -131,11 +84,13 @@ class ReleaseWatch:
             if kind == FIRST_USE:
                 self.surge.update(bucket, result.hazard)
         for i, group in enumerate(counts.groups):
+            x = seen[0][i], expected[0][i], seen[1][i], expected[1][i]
             if at_risk[i]:
-                self._update(bucket, group, (seen[0][i], expected[0][i], seen[1][i], expected[1][i]))
-            self._travel(group, counts.traffic[i])
+                self._update(bucket, group, x)
+            self._travel(bucket, group, counts.traffic[i], x)
         self._note_moves(bucket, counts.movers)
-        self.history.append((bucket, counts.total, int(counts.events[0].sum())))
+        first_uses, first_risk = int(counts.events[0].sum()), int(counts.risk[0].sum())
+        self.history.append(Past(bucket, counts.total, first_uses, first_risk))
 
     def crossed(self, group: Group) -> tuple[bool, bool]:
         """Has the group crossed, by its own threshold and by e-BH over all groups?"""
@@ -151,12 +106,24 @@ class ReleaseWatch:
         """Start the evidence of a group anew, when its incident is resolved."""
         state = self.groups[group]
         state.detector = GroupEDetector(self.threshold, state.detector.theta)
-        state.moves, state.excursion = [], Traffic()
+        state.moves, state.excursion, state.series.held = [], NO_TRAFFIC, False
 
     def population(self, since: int) -> tuple[Traffic, list[tuple[int, int]]]:
         """Traffic of everyone since a bucket, and first uses per bucket."""
-        rows = [row for row in self.history if row[0] >= since]
-        return sum((t for _, t, _ in rows), Traffic()), [(b, moved) for b, _, moved in rows]
+        rows = [row for row in self.history if row.bucket >= since]
+        return sum((row.traffic for row in rows), NO_TRAFFIC), [(row.bucket, row.first_uses) for row in rows]
+
+    def rows(self, group: Group, since: int) -> list[tuple[Row, Traffic]]:
+        """The series of a group from up to 48 buckets before ``since``, and everyone's traffic meanwhile."""
+        if (state := self.groups.get(group)) is None:
+            return []
+        rows = [row for row in state.series.rows() if row.end > since - LEAD]
+        return [(row, self._everyone(row.start, row.end)) for row in rows]
+
+    def _everyone(self, start: int, end: int) -> Traffic:
+        first = bisect.bisect_left(self.history, start, key=_bucket)
+        last = bisect.bisect_left(self.history, end, lo=first, key=_bucket)
+        return sum((row.traffic for row in self.history[first:last]), NO_TRAFFIC)
 
     def _flagged_sets(self, counts: ModelCounts) -> Ints:
         flagged = np.array([(s := self.groups.get(g)) is not None and s.flagged for g in counts.groups])
@@ -171,7 +138,7 @@ class ReleaseWatch:
             detector = GroupEDetector(self.threshold, self.theta(group))
             state = self.groups[group] = GroupWatch(detector, Corroboration(), [bucket, bucket])
         if state.detector.quiet:
-            state.before, state.excursion, state.moves = state.before + state.excursion, Traffic(), []
+            state.before, state.excursion, state.moves = state.before + state.excursion, NO_TRAFFIC, []
         state.detector.update(x)
         for kind, updates in enumerate(state.detector.since):
             if updates == 1:
@@ -182,9 +149,12 @@ class ReleaseWatch:
         state.expected += x[1] + x[3]
         state.last_risk = bucket
 
-    def _travel(self, group: Group, traffic: Traffic) -> None:
+    def _travel(self, bucket: int, group: Group, traffic: Traffic, x: tuple[int, float, int, float]) -> None:
+        """Take the requests of a group that has once been at risk."""
         if (state := self.groups.get(group)) is not None:
             state.excursion = state.excursion + traffic
+            row = Row(bucket, bucket + 1, traffic.requests, traffic.chosen, x[0] + x[2], x[1] + x[3])
+            state.series.add(row, moving=not state.detector.quiet)
 
     def _note_moves(self, bucket: int, movers: list[Mover]) -> None:
         for mover in movers:
@@ -206,7 +176,7 @@ class ReleaseWatch:
             "release": dataclasses.astuple(self.release),
             "clocks": [clock.snapshot() for clock in self.clocks],
             "surge": self.surge.snapshot(),
-            "history": [[b, *dataclasses.astuple(t), moved] for b, t, moved in self.history],
+            "history": [[b, *traffic.row(), *rest] for b, traffic, *rest in self.history],
             "e_bh": None if self.e_bh_threshold == math.inf else self.e_bh_threshold,
         }
 
@@ -215,30 +185,16 @@ class ReleaseWatch:
         for clock, values in zip(self.clocks, state["clocks"], strict=True):
             clock.restore(values)
         self.surge = Corroboration.restored(state["surge"])
-        self.history = [(b, Traffic(*t), moved) for b, *t, moved in state["history"]]
+        self.history = [Past(b, Traffic(*t), uses, risk) for b, *t, uses, risk in state["history"]]
         self.e_bh_threshold = math.inf if state["e_bh"] is None else state["e_bh"]
 
     def snapshot_group(self, group: Group) -> list[Any]:
         """State of one group, JSON-able."""
-        s = self.groups[group]
-        traffic = [dataclasses.astuple(s.excursion), dataclasses.astuple(s.before)]
-        totals = [s.seen, s.expected, s.last_risk]
-        return [s.detector.snapshot(), s.second.snapshot(), s.onset, s.moves, traffic, totals]
+        return self.groups[group].snapshot()
 
     def restore_group(self, group: Group, state: list[Any]) -> None:
         """Put one group back."""
-        detector, second, onset, moves, (excursion, before), (seen, expected, last_risk) = state
-        self.groups[group] = GroupWatch(
-            GroupEDetector.restored(self.threshold, detector),
-            Corroboration.restored(second),
-            list(onset),
-            [(b, account, young) for b, account, young in moves],
-            Traffic(*excursion),
-            Traffic(*before),
-            seen,
-            expected,
-            last_risk,
-        )
+        self.groups[group] = GroupWatch.restored(self.threshold, state)
 
 
 def name_jointly(watches: Sequence[ReleaseWatch], bucket: int) -> None:

@@ -14,6 +14,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from streams.errors import WrongUse
 
 MEMBERS_SHOWN = 100
+POINTS_SHOWN = 96
 
 State = Literal["open", "updated", "resolved", "suppressed"]
 Severity = Literal["info", "low", "medium", "high", "critical"]
@@ -57,6 +58,47 @@ class Corroboration(_Part):
     network_class: NetworkClass | None = None
 
 
+class Usage(_Part):
+    """Means per exchange."""
+
+    exchanges: Count
+    tools_share: Annotated[Share, Field(description="share of the exchanges that used tools")]
+    input_tokens: Amount
+    output_tokens: Amount
+
+
+class Profile(_Part):
+    """What was asked of the model: tool use and sizes, beside what is usual."""
+
+    to_model: Annotated[Usage | None, Field(description="the group to the model, since onset")] = None
+    to_other_models: Annotated[Usage | None, Field(description="the group to others, since onset")] = None
+    before: Annotated[Usage | None, Field(description="the group to any model, before onset")] = None
+    population: Annotated[Usage | None, Field(description="everyone else to the model, since onset")] = None
+
+
+class Series(_Part):
+    """The course over time, from up to 48 buckets before the onset: arrays of one length."""
+
+    group: Annotated[Entity, Field(description="the group with the most evidence")]
+    start: AwareDatetime
+    bucket_ms: Annotated[int, Field(gt=0)]
+    at: Annotated[list[Count], Field(max_length=POINTS_SHOWN, description="buckets from start")]
+    until: list[Count]
+    share: Annotated[list[Share | None], Field(description="share of the model in the group's requests")]
+    others_share: list[Share | None]
+    seen: Annotated[list[Count], Field(description="first uses and switches")]
+    expected: Annotated[list[Amount], Field(description="by the pace of everyone else")]
+    low: Annotated[list[Count], Field(description="with high: where 95 of 100 ordinary counts lie")]
+    high: list[Count]
+
+    @model_validator(mode="after")
+    def _aligned(self) -> Series:
+        columns = (self.until, self.share, self.others_share, self.seen, self.expected, self.low, self.high)
+        if any(len(column) != len(self.at) for column in columns):
+            raise ValueError("expected arrays of one length")
+        return self
+
+
 class Evidence(_Part):
     """What was seen, what the population did meanwhile, how improbable the difference is."""
 
@@ -90,6 +132,8 @@ class Evidence(_Part):
     learning: Annotated[
         bool, Field(description="too few moves of the population seen yet to know its pace well")
     ] = False
+    profile: Profile | None = None
+    series: Series | None = None
 
 
 class Urls(_Part):

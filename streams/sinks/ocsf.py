@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from streams.sinks.message import JsonAlert, is_closed
-from streams.sinks.summary import links, summary, title
+from streams.sinks.summary import figures, links, summary, title
 
 VERSION = "1.5.0"
 CATEGORY = 2
@@ -73,7 +73,7 @@ def render(alert: JsonAlert, base_url: str | None = None) -> dict[str, Any]:
         "observables": _observables(data),
         "anomaly_analyses": [analysis] if (analysis := _analysis(data)) else [],
         "unmapped": {
-            "evidence": data["evidence"],
+            "evidence": figures(alert),
             "groups": data["groups"],
             "members_total": data["members_total"],
         },

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from streams.sinks.message import JsonAlert, is_closed
-from streams.sinks.summary import cut, links, summary
+from streams.sinks.summary import cut, figures, links, summary
 
 URL = "https://events.pagerduty.com/v2/enqueue"
 LONGEST_KEY = 255
@@ -62,6 +62,6 @@ def _payload(alert: JsonAlert) -> dict[str, Any]:
             "members_total": data["members_total"],
             "exchanges_to_model": data["exchanges_to_model"],
             "reasons": [cut(reason, LONGEST_REASON) for reason in data["reasons"][:REASONS_SHOWN]],
-            "evidence": data["evidence"],
+            "evidence": figures(alert),
         },
     }

@@ -50,6 +50,17 @@ def summary(alert: JsonAlert) -> str:
     )
 
 
+def figures(alert: JsonAlert) -> dict[str, Any]:
+    """The evidence without its course over time, which is for charts.
+
+    Examples
+    --------
+    >>> figures({"data": {"evidence": {"theta": 3.0, "series": {"at": [0]}}}})
+    {'theta': 3.0}
+    """
+    return {name: value for name, value in alert["data"]["evidence"].items() if name != "series"}
+
+
 def _beside_expected(evidence: dict[str, Any]) -> str:
     for kind, noun in (("switches", "moves"), ("first_uses", "first uses")):
         seen, expected = evidence.get(f"{kind}_seen"), evidence.get(f"{kind}_expected")

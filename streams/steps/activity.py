@@ -111,12 +111,14 @@ class Activity:
         self._code = ((self._set_of * BANDS + band) * AGES + young) * self._span + since
 
     def body(self) -> dict[str, Any]:
-        """The part of the record that is not about one model."""
+        """The part of the record that is not about one model (spent: tokens in, out, requests with tools)."""
         everyone = np.ones(len(self.rows), dtype=bool)
+        _, *spent = self._counts.sum(axis=0).tolist()
         return {
             "groups": [self.roster.groups[g] for g in self._groups],
             "sets": self._named_sets,
             "requests": int(self.n.sum()),
+            "spent": spent,
             "active": self.cohorts(everyone),
             "traffic": self._per_group(np.ones(len(self._model), dtype=bool)).tolist(),
         }
@@ -126,10 +128,10 @@ class Activity:
         return self._per_account((self._model == self.interner.model(model)) & self._by_choice)
 
     def total(self, model: str) -> list[int]:
-        """Requests of everyone to a model: by choice, and all."""
+        """Requests of everyone to a model: by choice, all, tokens in, out, with tools."""
         to_model = self._model == self.interner.model(model)
-        n = self._counts[:, 0]
-        return [int(n[to_model & self._by_choice].sum()), int(n[to_model].sum())]
+        chosen = self._counts[to_model & self._by_choice, 0].sum()
+        return [int(chosen), *self._counts[to_model].sum(axis=0).tolist()]
 
     def traffic(self, model: str) -> list[list[int]]:
         """Per group that used the model: index, requests by choice, all, tokens in, out, with tools."""

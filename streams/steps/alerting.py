@@ -17,6 +17,7 @@ from models.settings import Settings
 from models.watch import ReleaseWatch
 from streams.events import format_time
 from streams.steps.contract import Output
+from streams.steps.course import profile, series
 from streams.steps.reasons import reasons
 
 MAX_MEMBERS = 100
@@ -111,6 +112,8 @@ class Alerting:
             "verdict": incident.verdict,
             "data_lag": incident.data_lag,
             "learning": watch.learning,
+            "profile": profile(incident, entity, everyone),
+            "series": series(incident, entity, watch),
         }
 
     def _corroboration(self, incident: Incident, leading: Evidence) -> dict[str, Any]:

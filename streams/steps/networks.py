@@ -167,7 +167,7 @@ class NetworksStep:
         for group in view.named("late_groups"):
             self.registry.get(group).late_at = view.bucket
             self._dirty.add(group)
-        for group, requests in zip(view.groups, view.traffic(), strict=True):
+        for group, (requests, *_) in zip(view.groups, view.traffic(), strict=True):
             self.registry.get(group).rate.update(requests)
         self._dirty |= set(view.groups)
 

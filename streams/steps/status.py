@@ -32,11 +32,14 @@ def status(
         _release(release, watch, incidents[release])
         for release, watch in sorted(watches.items(), key=lambda item: (item[0].model, item[0].released_at))
     ]
+    accounts, unseen = view.accounts()
     fields = {
         "bucket": format_time(view.bucket * settings.bucket_ms),
         "bucket_ms": settings.bucket_ms,
         "watermark": view.watermark(),
         "requests": view.requests,
+        "accounts": accounts,
+        "new_accounts": unseen,
         "groups": len(view.groups),
         "late": view.number("late"),
         "invalid": view.number("invalid"),
@@ -54,8 +57,9 @@ def _release(release: Release, watch: ReleaseWatch, incidents: Incidents) -> dic
         "released_at": format_time(release.released_at),
         "inferred": release.inferred,
         "learning": watch.learning,
-        "share": rounded(last[1].share) if last else None,
-        "first_uses": last[2] if last else 0,
+        "share": rounded(last.traffic.share) if last else None,
+        "first_uses": last.first_uses if last else 0,
+        "at_risk": last.at_risk if last else 0,
         "surge": watch.surge.last_rise,
         "groups": len(watch.groups),
         "incidents": [[i.alert_id, i.severity] for i in incidents.open()],

@@ -5,6 +5,7 @@ Sums of integers by name, sorted: in how many partitions the accounts live leave
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -74,13 +75,22 @@ class View:
         """Was nobody active?"""
         return not self._active
 
-    def traffic(self) -> list[int]:
-        """Requests of each group."""
-        out = [0] * len(self.groups)
+    def accounts(self) -> tuple[int, int]:
+        """Accounts active in the bucket, and those of them never active before (within 90 days)."""
+        rows = [row for body, _ in self._active for row in body["active"]]
+        return sum(row[4] for row in rows), sum(row[4] for row in rows if row[3] < 0)
+
+    def traffic(self) -> list[list[int]]:
+        """Requests of each group, their tokens in and out, and how many used tools."""
+        out = [[0, 0, 0, 0] for _ in self.groups]
         for body, _ in self._active:
             for g, row in zip(self._local(body), body["traffic"], strict=True):
-                out[g] += row[0]
+                out[g] = list(map(operator.add, out[g], row))
         return out
+
+    def _everyone(self) -> list[int]:
+        """The same of everyone."""
+        return [self.requests, *(sum(body["spent"][i] for body, _ in self._active) for i in range(3))]
 
     def named(self, field: str) -> dict[Group, int]:
         """Sums of a list of [kind, name, number]: joined, left, late_groups."""
@@ -110,8 +120,8 @@ class View:
         shape = len(self.sets), COHORTS
         risk = [np.zeros(shape, dtype=np.int64) for _ in EVENT_TYPES]
         events = [np.zeros(shape, dtype=np.int64) for _ in EVENT_TYPES]
-        traffic = [[requests, 0, 0] for requests in self.traffic()]
-        total, movers = [self.requests, 0, 0], []
+        to_model = [[0] * 5 for _ in self.groups]
+        total, movers = [0] * 5, []
         for body, sets in self._active:
             place = _Placing(self, release, stream_start, prevalent, sets)
             row = next((m for m in body["models"] if m["model"] == release.model), None)
@@ -123,11 +133,9 @@ class View:
             if row is None:
                 continue
             local = self._local(body)
-            for g, chosen, to_model, *_ in row["traffic"]:
-                traffic[local[g]][1] += chosen
-                traffic[local[g]][2] += to_model
-            total[1] += row["total"][0]
-            total[2] += row["total"][1]
+            for g, *numbers in row["traffic"]:
+                to_model[local[g]] = list(map(operator.add, to_model[local[g]], numbers))
+            total = list(map(operator.add, total, row["total"]))
             movers += [self._mover(m, sets, place) for m in row["movers"] if not (prevalent and m[5] < 0)]
         movers.sort(key=lambda mover: mover.account)
         return ModelCounts(
@@ -137,8 +145,8 @@ class View:
             (risk[0], risk[1]),
             (events[0], events[1]),
             movers,
-            [Traffic(*row) for row in traffic],
-            Traffic(*total),
+            list(map(_traffic, self.traffic(), to_model)),
+            _traffic(self._everyone(), total),
         )
 
     def _mover(self, row: list[Any], sets: list[int], place: _Placing) -> Mover:
@@ -171,6 +179,12 @@ class View:
                         x = k / n - (all_k - k) / max(1, all_n - n)
                         found.append(Finding(account, groups, since, n, k, x, usual / 1000))
         return sorted(found, key=lambda finding: finding.account)
+
+
+def _traffic(everything: list[int], to_model: list[int]) -> Traffic:
+    requests, *spent = everything
+    chosen, model_requests, *model_spent = to_model
+    return Traffic(requests, chosen, model_requests, *spent, *model_spent)
 
 
 class _Placing:

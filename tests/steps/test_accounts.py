@@ -365,7 +365,7 @@ def test_an_alias_is_no_choice():
     ]
     body = bodies(run(accounts_step(), [records(made)]))[HOUR]
     row = models_of(body)[MODEL]
-    assert row["total"] == [2, 3]
+    assert row["total"][:2] == [2, 3]
     assert [mover[0] for mover in row["movers"]] == ["b", "c"]
     assert row["traffic"][0][1:3] == [2, 3]
 
@@ -376,7 +376,7 @@ def test_aliases_are_patterns_of_the_configuration(aliases, chosen):
     made = [
         event(account=f"a{i}", model=MODEL, requested_model=r) for i, r in enumerate(["m-1", "m-2", None])
     ]
-    assert models_of(bodies(run(step, [records(made)]))[HOUR])[MODEL]["total"] == [chosen, 3]
+    assert models_of(bodies(run(step, [records(made)]))[HOUR])[MODEL]["total"][:2] == [chosen, 3]
 
 
 def test_an_account_in_several_groups_is_one_account_in_one_set():

@@ -1,0 +1,101 @@
+"""What one group does during the watch of one release."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any, Self
+
+from models.corroboration import Corroboration
+from models.counts import NO_TRAFFIC, Traffic
+from models.group import GroupEDetector
+from models.series import Series
+
+MASKED_RATIO, MASKED_EXCESS = 2.0, 4.0
+
+
+@dataclasses.dataclass(slots=True)
+class GroupWatch:
+    """One group during one watch.
+
+    Attributes
+    ----------
+    onset
+        Per type of event, the bucket in which the present excursion of W began.
+    moves
+        (bucket, account, young) of the present excursion: kept only while W is above 0.
+    excursion, before
+        Traffic since the onset, and before it during this watch.
+    seen, expected
+        Events of both types over the whole watch, for θ₀.
+    last_risk
+        The last bucket with an account at risk.
+    series
+        What a person needs to see of it over time.
+    """
+
+    detector: GroupEDetector
+    second: Corroboration
+    onset: list[int]
+    moves: list[tuple[int, str, bool]] = dataclasses.field(default_factory=list)
+    excursion: Traffic = NO_TRAFFIC
+    before: Traffic = NO_TRAFFIC
+    seen: int = 0
+    expected: float = 0.0
+    last_risk: int = -1
+    series: Series = dataclasses.field(default_factory=Series)
+
+    @property
+    def flagged(self) -> bool:
+        """Is the group kept out of the population's hazard?
+
+        Because its CUSUM copy says so, or because over the watch it moved more than twice as fast as
+        expected and by four standard deviations. The second is for campaigns that are a good part of the
+        population: while they are in its hazard, no group of them is much over it (masking).
+        """
+        excess = (self.seen - self.expected) / math.sqrt(self.expected + 0.5)
+        return self.detector.flagged or (
+            self.seen >= MASKED_RATIO * self.expected and excess >= MASKED_EXCESS
+        )
+
+    @property
+    def began(self) -> int:
+        """Onset of the excursion, by the type of event with the larger W."""
+        return self.onset[self.detector.leading]
+
+    def members(self) -> dict[str, tuple[int, bool]]:
+        """Accounts with an event since the onset: first such bucket, and whether young."""
+        members: dict[str, tuple[int, bool]] = {}
+        for bucket, account, young in self.moves:
+            if bucket >= self.began:
+                members.setdefault(account, (bucket, young))
+        return members
+
+    def counted(self) -> tuple[int, float, int, float]:
+        """Events seen and expected since the onset: first use, then switch."""
+        d = self.detector
+        return d.seen[0], d.expected[0], d.seen[1], d.expected[1]
+
+    def snapshot(self) -> list[Any]:
+        """State, JSON-able."""
+        traffic = [self.excursion.row(), self.before.row()]
+        totals = [self.seen, self.expected, self.last_risk]
+        models = [self.detector.snapshot(), self.second.snapshot(), self.series.snapshot()]
+        return [models, self.onset, self.moves, traffic, totals]
+
+    @classmethod
+    def restored(cls, threshold: float, state: list[Any]) -> Self:
+        """A group that continues exactly where `snapshot` was taken."""
+        (detector, second, series), onset, moves, (excursion, before), (seen, expected, last_risk) = state
+        return cls(
+            GroupEDetector.restored(threshold, detector),
+            Corroboration.restored(second),
+            list(onset),
+            [(b, account, young) for b, account, young in moves],
+            Traffic(*excursion),
+            Traffic(*before),
+            seen,
+            expected,
+            last_risk,
+            Series.restored(series),
+        )

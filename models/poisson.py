@@ -1,0 +1,40 @@
+"""Quantiles of the Poisson distribution: between which numbers do ordinary counts lie?"""
+
+from __future__ import annotations
+
+import math
+
+LARGE = 400.0
+CENTRAL = 0.95
+_Z = 1.96
+
+
+def band(expected: float, theta: float) -> tuple[int, int]:
+    """Where 95 of 100 counts lie of a group whose pace is between the population's and ``theta`` times it.
+
+    Examples
+    --------
+    >>> band(0.0, 3.0), band(2.0, 3.0), band(500.0, 1.0)
+    ((0, 0), (0, 11), (456, 544))
+    """
+    return quantile((1 - CENTRAL) / 2, expected), quantile((1 + CENTRAL) / 2, theta * expected)
+
+
+def quantile(p: float, mean: float) -> int:
+    """The least count that is not exceeded with probability ``p``.
+
+    Examples
+    --------
+    >>> [quantile(p, 2.0) for p in (0.025, 0.5, 0.975)]
+    [0, 2, 5]
+    """
+    if mean > LARGE:
+        side = math.copysign(_Z, p - 0.5)
+        return round(mean + side * math.sqrt(mean))
+    count, term = 0, math.exp(-mean)
+    total = term
+    while total < p:
+        count += 1
+        term *= mean / count
+        total += term
+    return count

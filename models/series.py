@@ -1,0 +1,110 @@
+"""What a person needs to see of a group: its requests and moves over time, in bounded space.
+
+While nothing happens the last 48 buckets are kept, in steps of eight. From the onset of an excursion on
+every bucket is kept, and when there are too many, neighbours are joined, ever two, on a grid of powers of
+two that starts at bucket 0: what is kept follows from the buckets alone, not from when it was saved.
+
+At most 96 rows of six numbers: 0.4 KB of a quiet group, 4.6 KB in a long excursion.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from array import array
+from typing import Any, Self
+
+LEAD = 48
+LEAD_STEP = 8
+MOST = 96
+WIDTH = 6
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """Buckets ``start`` to before ``end``: requests, those by choice to the model, events and expectation."""
+
+    start: int
+    end: int
+    requests: int
+    chosen: int
+    seen: int
+    expected: float
+
+
+class Series:
+    """The rows of one group.
+
+    Attributes
+    ----------
+    held
+        Keep every bucket though the excursion is over: an incident is open.
+
+    Examples
+    --------
+    >>> series = Series()
+    >>> for bucket in range(98, 120):
+    ...     series.add(Row(bucket, bucket + 1, 10, 0, 0, 0.1), moving=bucket >= 117)
+    >>> [(row.start, row.end) for row in series.rows()]
+    [(98, 104), (104, 112), (112, 117), (117, 118), (118, 119), (119, 120)]
+    """
+
+    __slots__ = ("_numbers", "_step", "held")
+
+    def __init__(self) -> None:
+        self._numbers = array("d")
+        self._step = 0  # of the excursion's rows; 0 while it is quiet
+        self.held = False
+
+    def add(self, row: Row, *, moving: bool) -> None:
+        """Take one bucket; ``moving`` while the excursion goes on."""
+        if moving or self.held:
+            self._append(row, self._step)
+            self._step = self._step or 1
+            while len(self._numbers) > MOST * WIDTH:
+                self._step *= 2
+                self._fold(self._step)
+            return
+        if self._step:
+            self._step = 0
+            self._fold(LEAD_STEP)
+        self._append(row, LEAD_STEP)
+        while self._numbers[1] <= row.end - LEAD:
+            del self._numbers[:WIDTH]
+
+    def rows(self) -> list[Row]:
+        """What is kept, in the order of time."""
+        n = self._numbers
+        return [
+            Row(int(n[i]), int(n[i + 1]), int(n[i + 2]), int(n[i + 3]), int(n[i + 4]), n[i + 5])
+            for i in range(0, len(n), WIDTH)
+        ]
+
+    def _fold(self, step: int) -> None:
+        rows = self.rows()
+        self._numbers = array("d")
+        for row in rows:
+            self._append(row, step)
+
+    def _append(self, row: Row, step: int) -> None:
+        """Join the row to the last one if both start in the same cell of the grid, else put it behind."""
+        n = self._numbers
+        if step and n and int(n[-WIDTH]) // step == row.start // step:
+            n[1 - WIDTH] = row.end
+            n[2 - WIDTH] += row.requests
+            n[3 - WIDTH] += row.chosen
+            n[4 - WIDTH] += row.seen
+            n[5 - WIDTH] += row.expected
+        else:
+            n.extend((row.start, row.end, row.requests, row.chosen, row.seen, row.expected))
+
+    def snapshot(self) -> list[Any]:
+        """State, JSON-able."""
+        return [self.held, self._step, self._numbers.tolist()]
+
+    @classmethod
+    def restored(cls, state: list[Any]) -> Self:
+        """A series that continues exactly where `snapshot` was taken."""
+        series = cls()
+        series.held, series._step, numbers = state
+        series._numbers = array("d", numbers)
+        return series
