@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from pathlib import Path
 from typing import ClassVar
 
+import pytest
 import yaml
 
 from streams.metrics import Metrics
@@ -43,3 +46,9 @@ def used(expression: str) -> set[str]:
     """
     plain = re.sub(r'"[^"]*"', '""', expression)
     return set(re.findall(r"\b(?:pivotwatch|process)[_:][\w:]+", plain))
+
+
+def needs(program: str) -> None:
+    """Skip where a program is not installed; never in CI, which installs it (.ci/run)."""
+    if shutil.which(program) is None and not os.environ.get("CI"):
+        pytest.skip(f"{program} is not installed")

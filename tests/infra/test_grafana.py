@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from tests.infra.files import INFRA, ROOT, recorded, served, used
+from tests.infra.files import INFRA, ROOT, needs, recorded, served, used
 
 GRAFANA = INFRA / "grafana"
 
@@ -73,6 +73,7 @@ def test_the_dashboard_uses_the_source_that_is_provisioned():
 
 
 def test_alertmanager_takes_its_configuration():
+    needs("amtool")
     done = subprocess.run(
         ["amtool", "check-config", "infra/alertmanager/alertmanager.yml"],
         cwd=ROOT,

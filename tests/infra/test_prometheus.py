@@ -25,12 +25,13 @@ from infra.kafka.supervisor import free_port
 from streams import brokers
 from streams.config import load
 from streams.topics import create, specs
-from tests.infra.files import INFRA, ROOT, RULES, recorded, served, used
+from tests.infra.files import INFRA, ROOT, RULES, needs, recorded, served, used
 
 PROMETHEUS = INFRA / "prometheus"
 
 
 def tool(*arguments: str) -> None:
+    needs("promtool")
     done = subprocess.run(["promtool", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -84,6 +85,7 @@ async def produce(address: str, topic: str, values: list[bytes]) -> None:
 def test_a_real_prometheus_scrapes_a_real_worker(broker: str, topic_prefix: str, tmp_path: Path) -> None:
     import asyncio
 
+    needs("prometheus")
     config = load(
         brokers=broker,
         topic_prefix=topic_prefix,

@@ -1,0 +1,239 @@
+"""Compose, image, Kubernetes and systemd: what can be said of them without a daemon or a cluster."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.kafka.java import kafka_version
+from streams.cli.worker import ROLES
+from streams.config import Config, load
+from tests.infra.files import INFRA, ROOT
+
+KUBERNETES = INFRA / "kubernetes"
+WORKLOADS = ("accounts", "networks", "delivery", "ingest")
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [one for one in yaml.safe_load_all(path.read_text()) if one]
+
+
+def compose() -> dict[str, Any]:
+    return yaml.safe_load((INFRA / "compose" / "compose.yaml").read_text())
+
+
+def workers() -> dict[str, dict[str, Any]]:
+    return {name: one for name, one in compose()["services"].items() if "worker" in one.get("command", ())}
+
+
+def check_environment(names: set[str]) -> None:
+    """Every variable of ours is a key of the configuration."""
+    ours = {name.removeprefix("PIVOTWATCH_").lower() for name in names if name.startswith("PIVOTWATCH_")}
+    assert ours - {"config"} <= set(Config.model_fields)
+
+
+def run(*command: str, cwd: Path = ROOT) -> str:
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+# Compose.
+
+
+def test_every_service_is_watched_and_has_no_rights_that_it_does_not_need():
+    for name, service in compose()["services"].items():
+        assert "healthcheck" in service, name
+        for port in service.get("ports", ()):
+            assert port.startswith("127.0.0.1:"), f"{name} is open to the network"
+        if name != "kafka":
+            assert service["read_only"], name
+            assert service["cap_drop"] == ["ALL"], name
+            assert not service["user"].startswith(("0", "root")), name
+            assert service["security_opt"] == ["no-new-privileges:true"]
+
+
+def test_files_that_are_mounted_are_there():
+    for service in compose()["services"].values():
+        for volume in service.get("volumes", ()):
+            source = volume.split(":")[0]
+            if source.startswith("."):
+                assert (INFRA / "compose" / source).exists(), source
+            else:
+                assert source in compose()["volumes"]
+
+
+def test_workers_have_roles_names_and_a_configuration_that_is_read():
+    for name, service in workers().items():
+        _, _, role, _, instance = service["command"]
+        assert role in ROLES
+        assert name in (role, instance)
+        check_environment(set(service["environment"]))
+    load(INFRA / "compose" / "pivotwatch.toml")
+
+
+def test_prometheus_looks_for_the_workers_that_run():
+    targets = yaml.safe_load((INFRA / "prometheus" / "targets" / "workers.yml").read_text())
+    watched = {(t, group["labels"]["role"]) for group in targets for t in group["targets"]}
+    always = {name: one for name, one in workers().items() if "profiles" not in one}
+    assert watched == {
+        (f"{name}:{one['environment']['PIVOTWATCH_WEB_PORT']}", one["command"][2])
+        for name, one in always.items()
+    }
+
+
+def test_kafka_is_the_version_of_the_tests():
+    assert compose()["services"]["kafka"]["image"] == f"apache/kafka:{kafka_version()}"
+
+
+def test_compose_reads_it_where_there_is_compose():
+    if shutil.which("docker") and run_quietly("docker", "compose", "version"):
+        variable = "PIVOTWATCH_GRAFANA_PASSWORD_FILE=LICENSE"
+        run("env", variable, "docker", "compose", "-f", "infra/compose/compose.yaml", "config", "--quiet")
+
+
+def run_quietly(*command: str) -> bool:
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+# The image.
+
+
+def test_the_image_is_made_in_two_stages_of_files_that_are_there_and_runs_without_rights():
+    lines = (INFRA / "docker" / "Dockerfile").read_text().splitlines()
+    assert sum(line.startswith("FROM ") for line in lines) == 2
+    let_in = (INFRA / "docker" / "Dockerfile.dockerignore").read_text().splitlines()
+    for line in lines:
+        if line.startswith("COPY ") and "--from" not in line:
+            for source in line.split()[1:-1]:
+                assert (ROOT / source).exists()
+                assert f"!{source}" in let_in
+    last = lines[max(i for i, line in enumerate(lines) if line.startswith("FROM ")) :]
+    assert "USER 10001:10001" in last
+    assert not any(line.startswith("COPY") and "--from=build" not in line for line in last)
+
+
+@pytest.mark.slow
+def test_the_package_brings_every_file_that_it_reads(tmp_path: Path):
+    """As the image is built: from the files that the Dockerfile copies."""
+    for name in ("models", "streams"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tmp_path)
+    build = (
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "--no-index",
+        "-w",
+        "out",
+        ".",
+    )
+    run(sys.executable, *build, cwd=tmp_path)
+    (wheel,) = (tmp_path / "out").glob("*.whl")
+    packed = set(zipfile.ZipFile(wheel).namelist())
+    needed = {
+        str(path.relative_to(tmp_path))
+        for name in ("models", "streams")
+        for path in (tmp_path / name).rglob("*")
+        if path.is_file() and path.suffix != ".md"
+    }
+    assert needed <= packed, sorted(needed - packed)
+
+
+# Kubernetes.
+
+
+def workload(name: str) -> dict[str, dict[str, Any]]:
+    return {one["kind"]: one for one in documents(KUBERNETES / "base" / f"{name}.yaml")}
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_a_workload_keeps_its_members_is_probed_and_has_no_rights(name: str):
+    parts = workload(name)
+    stateful, budget = parts["StatefulSet"]["spec"], parts["PodDisruptionBudget"]["spec"]
+    assert stateful["selector"] == budget["selector"]
+    assert stateful["selector"]["matchLabels"] == parts["Service"]["spec"]["selector"]
+    assert stateful["selector"]["matchLabels"] == stateful["template"]["metadata"]["labels"]
+    assert stateful["serviceName"] == parts["Service"]["metadata"]["name"]
+    assert budget["maxUnavailable"] == 1
+    pod = stateful["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["args"] == ["worker", "--role", name, "--instance", "$(POD_NAME)"]
+    assert name in ROLES
+    environment = {one["name"]: one for one in container["env"]}
+    check_environment(set(environment))
+    assert environment["POD_NAME"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
+    assert environment["PIVOTWATCH_WEB_PORT"]["value"] == str(container["ports"][0]["containerPort"])
+    for probe, path in (("startup", "/health"), ("liveness", "/health"), ("readiness", "/ready")):
+        assert container[f"{probe}Probe"]["httpGet"] == {"path": path, "port": "http"}
+    assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    mounted = {mount["name"] for mount in container["volumeMounts"]}
+    assert mounted == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_kustomizations_name_files_that_are_there_and_configurations_that_are_read():
+    for path in KUBERNETES.rglob("kustomization.yaml"):
+        for content in documents(path):
+            for key in ("resources", "components"):
+                assert all((path.parent / name).exists() for name in content.get(key, ()))
+            for made in content.get("configMapGenerator", ()):
+                for name in made["files"]:
+                    assert load(path.parent / name, sasl_username="u").security_protocol == "SASL_SSL"
+
+
+def test_only_what_holds_no_state_is_scaled():
+    found = documents(KUBERNETES / "components" / "autoscaling" / "scalers.yaml")
+    scaled = [one["spec"] for one in found if one["kind"] == "ScaledObject"]
+    assert {one["scaleTargetRef"]["name"] for one in scaled} == {"ingest", "delivery"}
+    for one in scaled:
+        (trigger,) = one["triggers"]
+        role = one["scaleTargetRef"]["name"]
+        assert trigger["metadata"]["consumerGroup"] == load().app_id(role)
+
+
+def test_nothing_holds_a_secret():
+    for path in KUBERNETES.rglob("*.yaml"):
+        assert all(one["kind"] != "Secret" for one in documents(path))
+
+
+def test_kustomize_builds_it_where_there_is_kustomize():
+    if shutil.which("kustomize"):
+        for folder in ("base", "overlays/example"):
+            assert run("kustomize", "build", str(KUBERNETES / folder)).count("kind: StatefulSet") == 4
+
+
+# systemd.
+
+
+def test_systemd_finds_nothing_wrong_where_there_is_systemd(tmp_path: Path):
+    unit = tmp_path / "pivotwatch@accounts-0.service"
+    shutil.copy(INFRA / "systemd" / "pivotwatch@.service", unit)
+    if shutil.which("systemd-analyze"):
+        assert "pivotwatch" not in run("systemd-analyze", "verify", str(unit))
+
+
+def test_the_unit_takes_the_role_from_its_name(tmp_path: Path):
+    text = (INFRA / "systemd" / "pivotwatch@.service").read_text()
+    line = re.search(r"^ExecStart=/bin/sh -c '(.*)' %i$", text, re.MULTILINE)
+    assert line is not None
+    # As systemd does: %% is a percent sign, $$ a dollar sign.
+    script = line[1].replace("%%", "%").replace("$$", "$").replace("/opt/pivotwatch/bin/pivotwatch", "echo")
+    assert run("sh", "-c", script, "accounts-0") == "worker --role accounts --instance accounts-0\n"
