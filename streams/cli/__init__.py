@@ -20,6 +20,8 @@ COMMANDS = {
     "topics": ("streams.cli.topics", "topics", "Create the topics or check them."),
     "alerts": ("streams.cli.alerts", "alerts", "Follow alerts or compare two files of them."),
     "mapping": ("streams.cli.mapping", "mapping", "See how traffic of others is read."),
+    "deliver": ("streams.cli.deliver", "deliver", "Test the targets that alerts are delivered to."),
+    "export": ("streams.cli.export", "export", "Export an alert for sharing with others."),
     "doctor": ("streams.cli.doctor", "doctor", "Check configuration, broker and data; say what to do."),
     "schema": ("streams.cli.schema", "schema", "Print the JSON Schema of alert, event or release."),
     "demo": ("streams.cli.demo", "demo", "Play a launch with a hidden campaign through Kafka."),

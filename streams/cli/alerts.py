@@ -16,18 +16,21 @@ if TYPE_CHECKING:
     from streams.alert_streams import Difference
 
 
+FORMS = ("text", "cloudevents", "ocsf", "json")
+
+
 @click.group(short_help="Follow alerts or compare two files of them.")
 def alerts() -> None:
     """What the pipeline has found."""
 
 
 @alerts.command()
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--format", "form", type=click.Choice(FORMS), default="text", show_default=True)
 @click.option("--from-beginning", is_flag=True, help="Also the alerts that are there already.")
 @click.option("--until-end", is_flag=True, help="Stop at the last alert that is there now.")
 @with_brokers
 def tail(config: Config, form: str, from_beginning: bool, until_end: bool) -> None:
-    """Print alerts as they come, until Ctrl-C."""
+    """Print alerts as they come, until Ctrl-C; ``json`` is another name for ``cloudevents``."""
     from streams import brokers
 
     show = _shower(form)
@@ -67,16 +70,13 @@ def compare(first: str, second: str, in_order: bool, as_json: bool) -> None:
 
 
 def _shower(form: str) -> Callable[[bytes], None]:
-    if form == "json":
+    if form in ("json", "cloudevents"):
         return _print_line
-    from streams.alerts import parse_alert
-    from streams.cli.printing import alert_printer
-
-    show_alert = alert_printer()
+    show_alert = _print_ocsf if form == "ocsf" else _text_printer()
 
     def show(value: bytes) -> None:
         try:
-            show_alert(parse_alert(value))
+            show_alert(value)
         except WrongUse as fault:
             # One foreign record must not end the watch.
             note(f"skipped a record: {fault}")
@@ -84,10 +84,28 @@ def _shower(form: str) -> Callable[[bytes], None]:
     return show
 
 
+def _text_printer() -> Callable[[bytes], None]:
+    from streams.alerts import parse_alert
+    from streams.cli.printing import alert_printer
+
+    print_alert = alert_printer()
+    return lambda value: print_alert(parse_alert(value))
+
+
 def _print_line(value: bytes) -> None:
     sys.stdout.buffer.write(value + b"\n")
     # A reader behind a pipe wants each alert when it comes.
     sys.stdout.buffer.flush()
+
+
+def _print_ocsf(value: bytes) -> None:
+    import orjson
+
+    from streams.alerts import parse_alert
+    from streams.sinks import ocsf
+
+    parse_alert(value)
+    _print_line(orjson.dumps(ocsf.render(orjson.loads(value))))
 
 
 def _difference_lines(found: list[Difference], first: str, second: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import orjson
 import pytest
 from click.testing import CliRunner, Result
 from kafka import KafkaProducer
@@ -14,6 +15,7 @@ from kafka import KafkaProducer
 from streams.cli import main
 from tests.cli.examples import alert_bytes
 from tests.kafka.conftest import MakeTopic
+from tests.sinks.ocsf_check import faults
 
 Send = Callable[..., None]
 
@@ -45,6 +47,22 @@ def test_json_is_what_lies_in_kafka(send: Send, options: list[str]) -> None:
     result = tail("--format", "json", "--from-beginning", "--until-end", *options)
     assert result.exit_code == 0
     assert sorted(result.stdout_bytes.splitlines()) == sorted(values)
+
+
+def test_ocsf_is_one_finding_a_line(send: Send, options: list[str]) -> None:
+    send(alert_bytes(revision=1, state="open"), b"{}", alert_bytes(revision=2))
+    result = tail("--format", "ocsf", "--from-beginning", "--until-end", *options)
+    assert result.exit_code == 0
+    findings = [orjson.loads(line) for line in result.stdout_bytes.splitlines()]
+    assert sorted(finding["type_uid"] for finding in findings) == [200401, 200402]
+    assert all(faults(finding) == [] for finding in findings)
+    assert result.stderr.count("skipped a record: not an alert") == 1
+
+
+def test_cloudevents_is_another_name(send: Send, options: list[str]) -> None:
+    send(alert_bytes())
+    result = tail("--format", "cloudevents", "--from-beginning", "--until-end", *options)
+    assert result.stdout_bytes == alert_bytes() + b"\n"
 
 
 def test_text_is_for_a_person_and_a_foreign_record_ends_nothing(send: Send, options: list[str]) -> None:

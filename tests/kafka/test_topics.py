@@ -125,9 +125,9 @@ def run(config: Config, *arguments: str) -> Result:
 
 def test_the_command(config: Config) -> None:
     before = run(config, "topics", "check")
-    assert (before.exit_code, before.stdout.count("→ pivotwatch topics create")) == (1, 7)
+    assert (before.exit_code, before.stdout.count("→ pivotwatch topics create")) == (1, 8)
     created = run(config, "topics", "create")
-    assert (created.exit_code, created.stdout.count(": created")) == (0, 7)
+    assert (created.exit_code, created.stdout.count(": created")) == (0, 8)
     after = run(config, "topics", "check", "--json")
     assert after.exit_code == 0
     assert all(entry["ok"] for entry in orjson.loads(after.stdout))

@@ -1,0 +1,67 @@
+"""``pivotwatch deliver``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from streams.cli.options import json_option, print_json, with_brokers
+from streams.config import Config
+
+if TYPE_CHECKING:
+    from streams.delivery.trial import Answer
+    from streams.sinks.message import Message
+
+
+@click.group(short_help="Test the targets that alerts are delivered to.")
+def deliver() -> None:
+    """The targets of ``[[delivery.targets]]``; `pivotwatch worker --role delivery` serves them."""
+
+
+@deliver.command()
+@click.argument("target")
+@json_option
+@with_brokers
+def test(config: Config, target: str, as_json: bool) -> None:
+    """Send a marked test alert to TARGET, resolve it, and print what came back.
+
+    Exit status: 0 when both were taken, 1 when not.
+    """
+    from streams.delivery.endpoints import make
+    from streams.delivery.settings import read_settings
+    from streams.delivery.trial import run
+
+    settings = read_settings(config.delivery)
+    chosen = settings.target(target)
+
+    async def tried() -> list[Answer]:
+        endpoint = make(chosen, settings.base_url, lambda topic, message: _publish(config, topic, message))
+        try:
+            return [answer async for answer in run(endpoint)]
+        finally:
+            await endpoint.close()
+
+    answers = asyncio.run(tried())
+    if as_json:
+        print_json([answer._asdict() for answer in answers])
+    else:
+        for answer in answers:
+            click.echo(f"{answer.state}: {'taken' if answer.taken else 'NOT taken'}: {answer.text}")
+    click.get_current_context().exit(0 if len(answers) == 2 and answers[-1].taken else 1)
+
+
+async def _publish(config: Config, topic: str, message: Message) -> None:
+    from aiokafka import AIOKafkaProducer
+    from aiokafka.errors import KafkaError
+
+    from streams.aiobroker import client_settings
+    from streams.errors import OutOfReach
+
+    headers = [(name, value.encode()) for name, value in message.headers.items()]
+    try:
+        async with AIOKafkaProducer(**client_settings(config), acks="all") as producer:
+            await producer.send_and_wait(topic, message.body, key=message.key.encode(), headers=headers)
+    except KafkaError as error:
+        raise OutOfReach(f"Kafka at {config.brokers}: {error}") from None
