@@ -113,7 +113,8 @@ class Poster:
             self._oldest = loop.time()
             try:
                 await self._send(batch)
-            except (KafkaError, OSError) as error:
+            except Exception as error:
+                # Whatever it is: who waits must be told, and what comes next must go out.
                 logger.error("not sent: %s", type(error).__name__)
                 for *_, sent in batch:
                     if not sent.done():
