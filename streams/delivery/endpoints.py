@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -161,6 +162,8 @@ class Apprise(Endpoint):
             import apprise
         except ImportError:
             raise WrongUse("apprise is not installed: pip install 'pivotwatch[apprise]'") from None
+        # It writes addresses into its log, and those hold secrets.
+        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
         self.base_url = base_url
         self.service = apprise.Apprise()
         if not self.service.add(settings.secret().split()):
