@@ -1,0 +1,78 @@
+"""Dead letters on a real broker: listed with their reason, sent again as they were."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+import orjson
+from click.testing import CliRunner
+
+from streams import brokers
+from streams.cli import main
+from streams.config import Config
+from streams.steps.accounts import AccountsStep
+from streams.steps.contract import Line
+from tests.kafka.engine_rig import rig
+
+BAD = [
+    Line(b"{", offset=3, key=b"acct-1", headers=(("trace", b"\x00\x01"),)),
+    Line(b'[{"id":"x"},7]', offset=4),
+    Line(b"x" * 950_000, offset=5, key=b"acct-2"),
+]
+
+
+def raw(config: Config, topic: str) -> list[tuple[int, bytes | None, bytes | None, list[tuple[str, bytes]]]]:
+    """Partition, key, value and headers of every record of a topic."""
+    with brokers.consumer(config) as client:
+        return [
+            (one.partition, one.key, one.value, [tuple(header) for header in one.headers])
+            for one in brokers.records(client, [topic], from_beginning=True, until_end=True)
+        ]
+
+
+def send(config: Config) -> None:
+    """What the accounts step says of bad records."""
+    from kafka import KafkaProducer
+
+    step = AccountsStep(config.settings, 1, 2)
+    producer = KafkaProducer(bootstrap_servers=config.bootstrap)
+    for output in step.process(BAD):
+        producer.send(
+            config.topic("dlq"), value=output.value, key=output.key, headers=list(output.headers), partition=0
+        )
+    producer.close()
+
+
+def test_dead_letters_are_listed_and_sent_again(broker: str, topic_prefix: str, tmp_path: Path) -> None:
+    with rig(broker, topic_prefix, tmp_path) as made:
+        send(made.config)
+        run = CliRunner()
+        flags = ["--brokers", broker, "--set", f"topic_prefix={topic_prefix}"]
+
+        listed = run.invoke(main, ["dlq", "list", *flags])
+        assert listed.exit_code == 0, listed.output
+        assert "0:0  requests/1@3" in listed.output
+        assert "requests/1@4[1]" in listed.output
+        assert "4 dead letters" in listed.output
+
+        lines = run.invoke(main, ["dlq", "list", "--json", *flags]).stdout.splitlines()
+        first = orjson.loads(lines[0])
+        assert base64.b64decode(first["value"]) == b"{"
+        assert first["headers"] == [["trace", base64.b64encode(b"\x00\x01").decode()]]
+
+        assert run.invoke(main, ["dlq", "redrive", *flags]).exit_code == 2
+        assert "no dead letter 0:9" in run.invoke(main, ["dlq", "redrive", "0:9", *flags]).output
+        assert raw(made.config, made.config.topic("requests")) == []
+
+        sent = run.invoke(main, ["dlq", "redrive", "0:0", *flags])
+        assert "1 sent again" in sent.output
+        ((_, key, value, headers),) = raw(made.config, made.config.topic("requests"))
+        assert (key, value, headers) == (b"acct-1", b"{", [("trace", b"\x00\x01")])
+
+        everything = run.invoke(main, ["dlq", "redrive", "--all", *flags])
+        assert "only the beginning of 950000 bytes is kept" in everything.output
+        assert "3 sent again" in everything.output
+        again = raw(made.config, made.config.topic("requests"))
+        assert [one for one in again if one[1] is None] == [(1, None, b'{"id":"x"}', []), (1, None, b"7", [])]
+        assert len(raw(made.config, made.config.topic("dlq"))) == 4, "they stay where they are"
