@@ -7,6 +7,7 @@ rebalance another.
 from __future__ import annotations
 
 import asyncio
+import functools
 import os
 import signal
 import socket
@@ -199,7 +200,7 @@ def run_worker(
         instance,
         partitions=partitions,
         source_partitions=source_partitions,
-        make_step=make_step or _step_of(role),
+        make_step=make_step or _step_of(config, role),
         until_end=ends,
         reset_state=reset_state,
     )
@@ -241,11 +242,12 @@ def _look(config: Config, role: Role, until_end: bool) -> tuple[int, int, dict[i
     return len(requests), len(source), finite
 
 
-def _step_of(role: Role) -> Callable[..., Any]:
+def _step_of(config: Config, role: Role) -> Callable[..., Any]:
     if role == "accounts":
         from streams.steps.accounts import AccountsStep
 
         return AccountsStep
+    from streams.network_classes import class_of
     from streams.steps.networks import NetworksStep
 
-    return NetworksStep
+    return functools.partial(NetworksStep, network_class=class_of(config.network_classes))

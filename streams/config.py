@@ -150,6 +150,9 @@ class Config(BaseSettings):
     web_host: str = "127.0.0.1"
     web_port: Port | None = None
 
+    # A list of networks and their classes (hosting, proxy, …): shown beside an alert.
+    network_classes: Path | None = None
+
     # Tables that the role of the same name reads and checks.
     delivery: dict[str, Any] = {}
     ingest: dict[str, Any] = {}

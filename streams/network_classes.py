@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from streams.errors import OutOfReach, WrongUse
 
+NetworkClass = Callable[[str], str | None]
+"""Given a network: its class, or None when that is not known."""
 CLASSES = ("access", "business", "hosting", "proxy")
 SUSPECT = frozenset({"hosting", "proxy"})
 """Classes that second an alert: people at home or at work do not send from there."""
@@ -96,3 +98,8 @@ class NetworkClasses:
         except UnicodeDecodeError:
             raise WrongUse(f"network_classes: {path}: not a text file") from None
         return cls(lines, str(path))
+
+
+def class_of(path: Path | None) -> NetworkClass:
+    """The look-up of a list; without one no class is known."""
+    return NetworkClasses.load(path).of if path else lambda _: None

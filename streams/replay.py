@@ -15,6 +15,7 @@ import orjson
 from kafka.partitioner.default import murmur2
 
 from models.settings import Settings
+from streams.network_classes import NetworkClass
 from streams.steps.accounts import AccountsStep
 from streams.steps.contract import Line, Output
 from streams.steps.networks import NetworksStep
@@ -29,6 +30,7 @@ def replay(
     partitions: int = 1,
     releases: Sequence[dict[str, Any]] = (),
     decisions: Sequence[dict[str, Any]] = (),
+    network_class: NetworkClass = lambda _: None,
 ) -> Iterator[Output]:
     """Outputs (alerts, status, dead letters) of the events in ``lines``, in the order of event time.
 
@@ -42,13 +44,15 @@ def replay(
         As many as the topic has that a run through Kafka would use.
     releases, decisions
         Control records, in effect from the first bucket.
+    network_class
+        Knows the class of a network.
 
     Examples
     --------
     >>> list(replay(Settings(), [b"{}"]))[0].topic
     'dlq'
     """
-    networks = NetworksStep(settings, partitions)
+    networks = NetworksStep(settings, partitions, network_class)
     yield from _control(networks, releases, decisions)
     accounts = [AccountsStep(settings, p, partitions) for p in range(partitions)]
     dealer = Dealer(partitions)

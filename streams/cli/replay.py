@@ -56,6 +56,7 @@ def replay(
     --alerts the alerts are printed for a person (with --json: one CloudEvent a line).
     """
     from streams import replay as engine
+    from streams.network_classes import class_of
 
     lines = Lines(events)
     calendar = read_json_array(releases) if releases else []
@@ -69,6 +70,7 @@ def replay(
             partitions=partitions or config.partitions,
             releases=calendar,
             decisions=judged,
+            network_class=class_of(config.network_classes),
         )
         for alert in summary.watch(outputs):
             write(alert)

@@ -16,6 +16,7 @@ from models.incidents import Transition
 from models.settings import Settings
 from models.watch import ReleaseWatch
 from streams.events import format_time
+from streams.network_classes import SUSPECT, NetworkClass
 from streams.steps.contract import Output
 from streams.steps.course import profile, series
 from streams.steps.reasons import reasons
@@ -32,10 +33,13 @@ class Alerting:
     ----------
     settings
         Parameters of the method.
+    network_class
+        Knows the class of a network.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, network_class: NetworkClass = lambda _: None) -> None:
         self.settings = settings
+        self._network_class = network_class
 
     def output(self, bucket: int, transition: Transition, watch: ReleaseWatch) -> Output:
         """The alert of a transition that the scoring of ``bucket`` raised."""
@@ -121,8 +125,14 @@ class Alerting:
             "adwin": any(e.adwin for e in incident.evidence.values()),
             "shared_members": len(incident.kinds) > 1,
             "young_share": rounded(incident.young_share),
-            "network_class": None,
+            "network_class": self._class_of(incident),
         }
+
+    def _class_of(self, incident: Incident) -> str | None:
+        """The class of its networks; one that is suspect before others."""
+        found = [self._network_class(name) for kind, name in incident.groups if kind == "network"]
+        known = sorted({one for one in found if one}, key=lambda one: (one not in SUSPECT, one))
+        return known[0] if known else None
 
 
 def rounded(value: float | None) -> float | None:

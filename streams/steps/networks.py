@@ -20,6 +20,7 @@ from models.releases import Release, ReleaseCalendar
 from models.settings import Settings
 from models.watch import ReleaseWatch, name_jointly
 from streams.events import BadEvent
+from streams.network_classes import NetworkClass
 from streams.steps.alerting import Alerting
 from streams.steps.contract import InputRecord, Output
 from streams.steps.controls import Controls, Decision, Entry
@@ -42,11 +43,15 @@ class NetworksStep:
         Parameters of the method.
     partitions
         Number of partitions of ``requests``.
+    network_class
+        Knows the class of a network; it is told in alerts and decides nothing.
     """
 
     version = STATE_VERSION
 
-    def __init__(self, settings: Settings, partitions: int) -> None:
+    def __init__(
+        self, settings: Settings, partitions: int, network_class: NetworkClass = lambda _: None
+    ) -> None:
         self.settings = settings
         self.inbox = Inbox(partitions)
         self.controls = Controls()
@@ -55,7 +60,7 @@ class NetworksStep:
         self.watches: dict[Release, ReleaseWatch] = {}
         self.incidents: dict[Release, Incidents] = {}
         self.verdicts: dict[Group, str] = {}
-        self.alerting = Alerting(settings)
+        self.alerting = Alerting(settings, network_class)
         self._dirty: set[Group] = set()
 
     @property

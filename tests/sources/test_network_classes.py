@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from streams.errors import OutOfReach, WrongUse
-from streams.network_classes import NetworkClasses
+from streams.network_classes import NetworkClasses, class_of
+from streams.replay import replay
+from tests.steps.stream import SETTINGS, launch
 
 LINES = """
 # who rents out machines
@@ -56,3 +59,20 @@ def test_a_list_that_cannot_be_read(tmp_path: Path) -> None:
     path = tmp_path / "list"
     path.write_text("AS1 hosting\n")
     assert NetworkClasses.load(path).of("AS1") == "hosting"
+    assert class_of(path)("AS1") == "hosting"
+    assert class_of(None)("AS1") is None
+
+
+def test_an_alert_tells_the_class() -> None:
+    events, releases = launch()
+    classes = NetworkClasses(["AS8 proxy"]).of
+    outputs = replay(
+        SETTINGS, [orjson.dumps(event) for event in events], releases=releases, network_class=classes
+    )
+    told = {
+        orjson.loads(output.value)["data"]["evidence"]["corroboration"]["network_class"]
+        for output in outputs
+        if output.topic == "alerts"
+    }
+    assert "proxy" in told
+    assert told <= {"proxy", None}
