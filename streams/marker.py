@@ -7,22 +7,33 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
-from streams.errors import WrongUse
+from streams.versions import Migration, StateRefused, migrated
+
+__all__ = [
+    "FINAL",
+    "MARKER",
+    "UNDECIDED",
+    "Epoch",
+    "Identity",
+    "Marker",
+    "Slot",
+    "Snapshot",
+    "StateRefused",
+    "latest",
+]
 
 STATE_VERSION = 1
+MIGRATIONS: dict[int, Migration] = {}
+"""From a version of the marker's head to what makes the next one of it."""
 UNDECIDED = -1
 FINAL = 2**62
 """The decision that the input has ended; above every bucket."""
 
 MARKER = b"marker"
-
-
-class StateRefused(WrongUse):
-    """There is a state, but this worker must not continue it."""
 
 
 class Epoch(NamedTuple):
@@ -145,15 +156,10 @@ class Marker:
         Raises
         ------
         StateRefused
-            When a newer version wrote it.
+            When a newer version wrote it, or one that is too old.
         """
         line, _, rest = raw.partition(b"\n")
-        head: dict[str, Any] = orjson.loads(line)
-        if head["version"] > STATE_VERSION:
-            raise StateRefused(
-                f"the state was written in version {head['version']}, this program reads up to "
-                f"{STATE_VERSION}: install the newer program, or start with --reset-state"
-            )
+        head = migrated(orjson.loads(line), "the state", version=STATE_VERSION, migrations=MIGRATIONS)
         snapshot = Snapshot(
             offset=head["offset"],
             meta=rest[head["pins"] :],

@@ -25,6 +25,7 @@ from streams.steps.contract import InputRecord, Output
 from streams.steps.letters import dead_letter
 from streams.steps.record import encode
 from streams.steps.roster import KEEP_MS, Roster
+from streams.versions import migrated
 
 STATE_VERSION = 1
 MAX_CANDIDATES = 64
@@ -242,11 +243,7 @@ class AccountsStep:
 
     def restore(self, meta: bytes, shards: Mapping[int, bytes]) -> None:
         """Continue exactly where ``meta`` and ``shards`` were taken."""
-        state = orjson.loads(meta)
-        if state["version"] > STATE_VERSION:
-            raise ValueError(
-                f"state of version {state['version']}; this program knows {STATE_VERSION}: upgrade it"
-            )
+        state = migrated(orjson.loads(meta), "the state of accounts", version=STATE_VERSION, migrations={})
         self.buckets.restore(state["buckets"])
         self.first_seen, self.finished = state["first_seen"], state["finished"]
         self._segments = state["segments"]

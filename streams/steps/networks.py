@@ -29,6 +29,7 @@ from streams.steps.letters import dead_letter
 from streams.steps.record import decode
 from streams.steps.status import status
 from streams.steps.view import View
+from streams.versions import migrated
 
 STATE_VERSION = 1
 SHARDS = 64
@@ -291,9 +292,7 @@ class NetworksStep:
 
     def restore(self, meta: bytes, shards: Mapping[int, bytes]) -> None:
         """Continue exactly where ``meta`` and ``shards`` were taken."""
-        version = orjson.loads(meta)["version"]
-        if version > STATE_VERSION:
-            raise ValueError(f"state of version {version}; this program knows {STATE_VERSION}: upgrade it")
+        migrated(orjson.loads(meta), "the state of networks", version=STATE_VERSION, migrations={})
         state = orjson.loads(shards[SHARDS])
         self.inbox.restore(state["inbox"])
         self.controls.restore(state["controls"])

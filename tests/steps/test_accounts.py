@@ -16,6 +16,7 @@ import streams.steps.record
 from models.settings import DAY_MS, HOUR_MS, Settings
 from streams.steps.accounts import AccountsStep
 from streams.steps.contract import IdleStep
+from streams.versions import StateRefused
 from tests.steps.stream import (
     MODEL,
     SETTINGS,
@@ -220,7 +221,7 @@ def test_a_state_of_a_newer_version_is_refused():
     step, store = accounts_step(), Store()
     store.take(step)
     store.meta = orjson.dumps(orjson.loads(store.meta) | {"version": 99})
-    with pytest.raises(ValueError, match="upgrade"):
+    with pytest.raises(StateRefused, match="install the newer program"):
         store.into(accounts_step())
 
 

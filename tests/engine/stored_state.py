@@ -1,0 +1,78 @@
+"""A stored state of both steps, as it lies in the changelogs: ``python -m tests.engine.stored_state``.
+
+Write it anew only with a new STATE_VERSION, and keep the old file: workers must go on reading it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import gzip
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from models.settings import Settings
+from streams.checkpoint import Checkpoints
+from streams.marker import STATE_VERSION, Epoch, Identity, Snapshot
+from streams.simulate import generate
+from streams.steps.accounts import AccountsStep
+from streams.steps.contract import Line
+from streams.steps.networks import NetworksStep
+from tests.engine.test_checkpoint import Log
+
+FOLDER = Path(__file__).with_name("fixtures")
+OFFSET = 4_000
+Stored = dict[bytes, bytes]
+
+
+def steps() -> dict[str, Any]:
+    """Both steps in the middle of a campaign."""
+    simulation = generate("c1", seed=1, accounts=60, scale=0.05, warmup_days=1.0, days=1.0)
+    lines = [Line(line, offset) for part in simulation.slices() for offset, line in enumerate(part.lines)]
+    accounts, networks = AccountsStep(Settings(), 0, 1, shards=4), NetworksStep(Settings(), 1)
+    for release in simulation.releases:
+        networks.control("releases", Line(orjson.dumps(release)))
+    for output in accounts.process(lines[: len(lines) * 2 // 3]):
+        if output.topic == "buckets":
+            networks.process([Line(output.value)])
+    return {"accounts": accounts, "networks": networks}
+
+
+def identity(role: str) -> Identity:
+    """What the stored state was made with."""
+    return Identity(role, 1, Settings().fingerprint())
+
+
+def store(role: str, step: Any) -> Stored:
+    """Write a checkpoint."""
+    log = Log()
+    checkpoints = Checkpoints(log, identity(role), Epoch(1, "fixture"), (), lambda offset: None)
+    snapshot = Snapshot(OFFSET, step.meta(), step.snapshot(full=True))
+    asyncio.run(checkpoints.save(snapshot, []))
+    return log.stored
+
+
+def path(role: str, version: int) -> Path:
+    """Where the state of a version lies."""
+    return FOLDER / f"state_v{version}_{role}.json.gz"
+
+
+def read(role: str, version: int) -> Stored:
+    """A stored state."""
+    pairs = orjson.loads(gzip.decompress(path(role, version).read_bytes()))
+    return {base64.b64decode(key): base64.b64decode(value) for key, value in pairs}
+
+
+def main() -> None:
+    """Write the files of today's version."""
+    for role, step in steps().items():
+        step.snapshot(full=True)  # The meta counts the segments of the snapshot before it.
+        stored = store(role, step)
+        pairs = [[base64.b64encode(part).decode() for part in pair] for pair in sorted(stored.items())]
+        path(role, STATE_VERSION).write_bytes(gzip.compress(orjson.dumps(pairs), mtime=0))
+
+
+if __name__ == "__main__":
+    main()

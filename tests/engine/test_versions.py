@@ -1,0 +1,77 @@
+"""State that was stored once is read for good, and that of a newer program refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from models.settings import HOUR_MS, Settings
+from streams import marker
+from streams.marker import Marker, StateRefused, latest
+from streams.steps.accounts import AccountsStep
+from streams.steps.contract import Line
+from streams.steps.networks import NetworksStep
+from tests.engine import stored_state
+from tests.engine.stored_state import OFFSET, identity
+
+VERSIONS = (1,)
+
+
+def new(role: str) -> Any:
+    return AccountsStep(Settings(), 0, 1, shards=4) if role == "accounts" else NetworksStep(Settings(), 1)
+
+
+def loaded(role: str, version: int) -> Any:
+    snapshot = latest(stored_state.read(role, version), identity(role))
+    assert snapshot
+    assert snapshot.offset == OFFSET
+    step = new(role)
+    step.restore(snapshot.meta, snapshot.shards)
+    return step
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_stored_state_is_continued(version: int) -> None:
+    accounts, networks = loaded("accounts", version), loaded("networks", version)
+    assert len(accounts.roster.rows) > 50
+    assert networks.calendar
+    ts = accounts.buckets.max_ts + HOUR_MS
+    event = {"id": "r", "ts": ts, "account": "acct-new", "network": "AS1", "model": "m-2"}
+    outputs = accounts.process([Line(orjson.dumps(event))]) + accounts.final()
+    scored = networks.process([Line(output.value) for output in outputs])
+    assert {output.topic for output in scored} >= {"status"}
+    assert networks.finished
+
+
+def test_what_is_stored_today_is_what_was_stored() -> None:
+    """A change of the form without a new version would be found here."""
+    for role in ("accounts", "networks"):
+        step = loaded(role, marker.STATE_VERSION)
+        again = stored_state.store(role, step)
+        before = stored_state.read(role, marker.STATE_VERSION)
+        assert again.keys() == before.keys()
+        assert [key for key in before if again[key] != before[key]] == []
+
+
+@pytest.mark.parametrize("role", ["accounts", "networks"])
+def test_a_step_refuses_the_state_of_a_newer_program(role: str) -> None:
+    snapshot = latest(stored_state.read(role, 1), identity(role))
+    assert snapshot
+    meta = orjson.dumps({**orjson.loads(snapshot.meta), "version": 99})
+    with pytest.raises(StateRefused, match=f"the state of {role} was written in version 99.*newer program"):
+        new(role).restore(meta, snapshot.shards)
+
+
+def test_an_older_marker_is_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = stored_state.read("accounts", 1)
+    raw = stored[next(key for key in stored if key.endswith(b"/marker"))]
+    line, _, rest = raw.partition(b"\n")
+    head = orjson.loads(line)
+    fence = head.pop("fence")
+    older = orjson.dumps({**head, "version": 0}) + b"\n" + rest
+    with pytest.raises(StateRefused, match="reads no more"):
+        Marker.decode(older)
+    monkeypatch.setitem(marker.MIGRATIONS, 0, lambda old: {**old, "fence": fence})
+    assert Marker.decode(older) == Marker.decode(raw)
