@@ -11,6 +11,8 @@ import orjson
 import pytest
 from kafka.partitioner.default import murmur2
 
+from streams.errors import Fault
+from streams.ingest import run_ingest
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.engine_rig import Rig, rig, wait_for
 from tests.kafka.ingest_rig import committed, counts, end_of, everything, fill, ingest, ingest_all, records
@@ -196,12 +198,13 @@ def test_dead_letters_as_asked(
     assert (letter.value, letter.key) == (value, key)
 
 
-def test_what_cannot_work_is_told(made: Rig, broker: str, topic_prefix: str, tmp_path: Path) -> None:
+def test_what_cannot_work_is_told(made: Rig) -> None:
     def refused(**table: Any) -> str:
-        with rig(broker, f"{topic_prefix}x{len(table)}-", tmp_path, ingest=table) as other:
-            worker = ingest(other)
-            assert worker.wait() in (2, 3)
-            return worker.text()
+        with pytest.raises(Fault) as caught:
+            run_ingest(made.config.model_copy(update={"ingest": table}), instance=None, until_end=True)
+        return str(caught.value)
 
     assert "[ingest] names neither topics nor http" in refused()
     assert "there is no topic nowhere" in refused(topics=[{"name": "nowhere", "source": "kong"}])
+    assert "no source kongg" in refused(topics=[{"name": names(made)[0], "source": "kongg"}])
+    assert "posts have no end" in refused(http={"port": 0})
