@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
@@ -49,6 +49,7 @@ class Courier:
         # One that tries again later leaves its place to others meanwhile.
         self._places = asyncio.Semaphore(endpoint.at_once)
         self._next_at = 0.0
+        self._last_fault = ""
 
     @property
     def name(self) -> str:
@@ -69,13 +70,14 @@ class Courier:
         """Until when a delivery that comes in now is tried."""
         return time.monotonic() + self.settings.retry_budget.total_seconds()
 
-    async def deliver(self, delivery: Delivery, deadline: float, sent: Callable[[], None]) -> str:
+    async def deliver(self, delivery: Delivery, deadline: float, sent: Callable[[], Awaitable[None]]) -> str:
         """Deliver, and try again until the deadline; returns what came back.
 
         Parameters
         ----------
         sent
-            Called when the target has taken it, before anything else is sent there.
+            Writes it down when the target has taken it. Until that is done it keeps its place: so no
+            more deliveries than there are places can be repeated after a crash.
 
         Raises
         ------
@@ -111,7 +113,7 @@ class Courier:
                 self.counts["reminded"] += len(told)
                 self._circuit.succeeded()
 
-    async def _attempt(self, delivery: Delivery, deadline: float, sent: Callable[[], None]) -> str:
+    async def _attempt(self, delivery: Delivery, deadline: float, sent: Callable[[], Awaitable[None]]) -> str:
         async with self._places:
             await self._admitted(deadline)
             try:
@@ -126,7 +128,7 @@ class Courier:
             except Refused:
                 self._succeeded()  # It is there; it is the message that it does not want.
                 raise
-            sent()
+            await sent()
         self._succeeded()
         return answer
 
@@ -136,12 +138,12 @@ class Courier:
             raise Gone("disabled by an earlier 410")
         while (wait := max(self._circuit.wait(now := time.monotonic()), self._next_at - now)) > 0:
             if now >= deadline:
-                raise TryLater("the target is down")
+                raise TryLater(f"the target is down: {self._last_fault}")
             await asyncio.sleep(min(wait, deadline - now))
         self._next_at = time.monotonic() + self.endpoint.interval
 
     def _failed(self, error: TryLater) -> None:
-        before = self.state
+        before, self._last_fault = self.state, str(error)
         self.count("failed-attempt")
         self._circuit.failed(time.monotonic(), error.after)
         if before != self.state:

@@ -138,18 +138,20 @@ class Desk:
         if decision.action == "skip":
             return decision.reason
         after = _told(alert, keep_alert=endpoint.resend is not None)
-        outcome = "delivered"
+
+        async def note() -> None:
+            self.ledger.remember(key, after)
+            await self.ledger.keep(key, round(time.time() * 1000))
+
         try:
             if job.too_many:
                 raise Overflow(f"{MOST_WAITING} deliveries wait already")
-            delivery = Delivery(alert, job.raw, decision, told)
-            await courier.deliver(delivery, job.deadline, lambda: self.ledger.remember(key, after))
+            await courier.deliver(Delivery(alert, job.raw, decision, told), job.deadline, note)
         except Undelivered as error:
-            outcome = f"dead-{error.reason}"
             await self._bury(dead_letter(key[1], job, error.reason, str(error), courier.name))
-            self.ledger.remember(key, after)  # A request that failed may have arrived all the same.
-        await self.ledger.keep(key, round(time.time() * 1000))
-        return outcome
+            await note()  # A request that failed may have arrived all the same.
+            return f"dead-{error.reason}"
+        return "delivered"
 
     async def _bury_unreadable(self, origin: Origin, raw: bytes) -> None:
         await self._bury(dead_letter("", Job(origin, raw, 0.0, False), "unreadable", "not an alert"))

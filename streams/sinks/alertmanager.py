@@ -14,7 +14,7 @@ from streams.sinks.message import JsonAlert
 from streams.sinks.summary import cut, links, summary
 
 PATH = "/api/v2/alerts"
-ALERTNAME = "PivotwatchModelAdoption"
+ALERTNAME = "ModelAdoptionAnomaly"
 LONGEST_ANNOTATION = 4000
 
 

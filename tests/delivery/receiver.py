@@ -84,10 +84,18 @@ def receiver() -> Iterator[Receiver]:
         started.set()
         return runner
 
+    async def end(runner: web.AppRunner) -> None:
+        # Who hangs would hang on.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        await runner.cleanup()
+
     def run() -> None:
         runner = loop.run_until_complete(serve())
         loop.run_forever()
-        loop.run_until_complete(runner.cleanup())
+        loop.run_until_complete(end(runner))
         loop.close()
 
     thread = threading.Thread(target=run)
