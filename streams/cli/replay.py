@@ -35,6 +35,7 @@ REASON_HEADER = "pivotwatch.errors.class"
 )
 @click.option("--decisions", metavar="FILE", help="Decisions on alerts and entities (JSON array).")
 @click.option("--alerts", "out", metavar="OUT.jsonl", help="Write the alerts here, one CloudEvent a line.")
+@click.option("--report", metavar="OUT.html", help="Write a page of what was found and how sure it is.")
 @click.option("--source", metavar="NAME", help="What wrote EVENTS (litellm, otlp_json, …): `mapping list`.")
 @click.option("--partitions", type=click.IntRange(min=1), help="Mirror a topic of so many partitions.")
 @json_option
@@ -46,6 +47,7 @@ def replay(
     releases: str | None,
     decisions: str | None,
     out: str | None,
+    report: str | None,
     source: str | None,
     partitions: int | None,
     as_json: bool,
@@ -62,7 +64,7 @@ def replay(
     calendar = read_json_array(releases) if releases else []
     judged = read_json_array(decisions) if decisions else []
     summary = Summary()
-    with _writer(out, as_json) as write, progress(lines) as counted:
+    with _report(report, config) as gather, _writer(out, as_json) as write, progress(lines) as counted:
         native = _natively(config, source, counted)
         outputs = engine.replay(
             config.settings,
@@ -72,7 +74,7 @@ def replay(
             decisions=judged,
             network_class=class_of(config.network_classes),
         )
-        for alert in summary.watch(outputs):
+        for alert in summary.watch(gather(outputs)):
             write(alert)
     summary.events = lines.count
     if native is not None:
@@ -152,6 +154,21 @@ def _writer(out: str | None, as_json: bool) -> Iterator[Callable[[bytes], None]]
 
         show = alert_printer()
         yield lambda alert: show(parse_alert(alert))
+
+
+@contextlib.contextmanager
+def _report(path: str | None, config: Config) -> Iterator[Callable[[Iterable[Output]], Iterable[Output]]]:
+    """Gather the outputs that pass, and write the page at the end, if one is wanted."""
+    if path is None:
+        yield lambda outputs: outputs
+        return
+    from streams.report.collect import Collected
+    from streams.report.page import render
+
+    collected = Collected()
+    yield collected.watch
+    with _whole_file(Path(path)) as file:
+        file.write(render(collected, config.settings).encode(errors="replace"))
 
 
 @contextlib.contextmanager

@@ -18,6 +18,13 @@ WHY = {
     "verified": "The organisation is verified.",
 }
 
+AGAINST = {
+    "intent": "This shows abnormal coordination, not intent: a company that moves its staff looks the same.",
+    "lag": "Data of this group came late: part of the jump may be delivery, not behaviour.",
+    "learning": "The release is young: few accounts have moved yet, so the expectation is rough.",
+}
+"""What speaks against it."""
+
 
 def reasons(incident: Incident, evidence: dict[str, Any], reason: str, settings: Settings) -> list[str]:
     """Short sentences for a person."""
@@ -80,13 +87,11 @@ def _how_sure(evidence: dict[str, Any]) -> str:
 def _against(incident: Incident, evidence: dict[str, Any]) -> list[str]:
     sentences = []
     if not incident.lone_account:
-        sentences.append(
-            "This shows abnormal coordination, not intent: a company that moves its staff looks the same."
-        )
+        sentences.append(AGAINST["intent"])
     if evidence["data_lag"]:
-        sentences.append("Data of this group came late: part of the jump may be delivery, not behaviour.")
+        sentences.append(AGAINST["lag"])
     if evidence["learning"]:
-        sentences.append("The release is young: few accounts have moved yet, so the expectation is rough.")
+        sentences.append(AGAINST["learning"])
     return sentences
 
 

@@ -1,0 +1,1 @@
+"""The backtest report: one page that works offline, from what a replay sends."""

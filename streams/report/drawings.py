@@ -1,0 +1,119 @@
+"""The report's charts: the course of an incident, the adoption of a release, incidents on a time line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from markupsafe import Markup
+
+from streams.alerts import AlertData, Series
+from streams.charts import FOOT, LEFT, Chart, nice_top
+from streams.report.collect import Course
+
+ROWS_DRAWN = 40
+ROW = 20
+NAME = 36
+NAMED = 6
+
+
+def course(data: AlertData, series: Series) -> Markup:
+    """Shares above, events below: observed, expected, ordinary; the release and the time of the alert."""
+    start, width = millis(series.start), series.bucket_ms
+    spans = [(start + a * width, start + b * width) for a, b in zip(series.at, series.until, strict=True)]
+    what = f"{data.entity.kind} {data.entity.id} and {data.model}"
+    chart = Chart(data.alert_id, f"Course of {what}", _told(series), (spans[0][0], spans[-1][1]), 330)
+    shares = [v for v in (*series.share, *series.others_share) if v is not None]
+    top = nice_top(max(shares, default=0.0), least=0.02)
+    until = millis(data.detected_at)
+    for y, height in ((22, 122), (178, 122)):
+        chart.shade(millis(data.onset), until, y, height)
+    upper = chart.panel(22, 122, top=min(1.0, top), label="share of requests that chose the model")
+    middles = [(a + b) / 2 for a, b in spans]
+    upper.area(list(zip(middles, series.others_share, strict=True)), "everyone")
+    upper.line(list(zip(middles, series.share, strict=True)), "observed")
+    _events(chart, series, spans)
+    if data.released_at is not None:
+        chart.mark(millis(data.released_at), 22, 122, "release")
+        chart.mark(millis(data.released_at), 178, 122)
+    chart.time_axis()
+    return Markup(chart.svg())  # noqa: S704  # the element tree has escaped every text
+
+
+def _events(chart: Chart, series: Series, spans: Sequence[tuple[float, float]]) -> None:
+    """Events per bucket, so that joined steps are as high as single ones."""
+    per = [b - a for a, b in zip(series.at, series.until, strict=True)]
+    seen = [n / w for n, w in zip(series.seen, per, strict=True)]
+    high = [n / w for n, w in zip(series.high, per, strict=True)]
+    low = [n / w for n, w in zip(series.low, per, strict=True)]
+    expected = [n / w for n, w in zip(series.expected, per, strict=True)]
+    top = nice_top(max(*seen, *high, 0.0), least=4)
+    lower = chart.panel(
+        178, 122, top=top, label="accounts' first uses and switches per bucket", percent=False
+    )
+    lower.band([(*span, a, b) for span, a, b in zip(spans, low, high, strict=True)], "ordinary")
+    lower.line([(t, e) for span, e in zip(spans, expected, strict=True) for t in span], "expected")
+    middles = [(a + b) / 2 for a, b in spans]
+    lower.line(list(zip(middles, seen, strict=True)), "observed")
+
+
+def _told(series: Series) -> str:
+    most = max(series.seen, default=0)
+    shares = [s for s in series.share if s is not None]
+    others = [s for s in series.others_share if s is not None]
+    return (
+        f"The group's share of the model rose to {max(shares, default=0):.0%}, everyone else's to "
+        f"{max(others, default=0):.0%}. At most {most} events in one step; the table below has the numbers."
+    )
+
+
+def adoption(name: str, release: Course) -> Markup:
+    """How everyone takes up a model: the share of all requests, and first uses per bucket."""
+    end = release.points[-1].at + release.bucket_ms
+    span = (release.points[0].at, end)
+    told = f"{release.first_uses:,} first uses; its last share {release.last_share:.1%}."
+    chart = Chart(name, f"Adoption of {release.model}", told, span, 190)
+    shares = [p.share for p in release.points if p.share is not None]
+    panel = chart.panel(22, 60, top=min(1.0, nice_top(max(shares, default=0.0), least=0.02)), label="share")
+    panel.area([(p.at, p.share) for p in release.points], "everyone")
+    firsts = chart.panel(
+        108,
+        56,
+        top=nice_top(max(p.first_uses for p in release.points), least=4),
+        label="first uses per bucket",
+        percent=False,
+    )
+    firsts.line([(p.at, p.first_uses) for p in release.points], "expected")
+    chart.mark(release.released_at, 22, 60, "release")
+    chart.mark(release.released_at, 108, 56)
+    chart.time_axis()
+    return Markup(chart.svg())  # noqa: S704  # the element tree has escaped every text
+
+
+def timeline(alerts: Sequence[AlertData], span: tuple[float, float], releases: Sequence[Course]) -> Markup:
+    """A bar an incident, from its onset to the last word on it."""
+    drawn = alerts[:ROWS_DRAWN]
+    head = 12 * min(len(releases), NAMED)
+    height = head + 10 + ROW * len(drawn) + FOOT
+    chart = Chart("timeline", "Incidents on a time line", "The same as in the table below.", span, height)
+    for number, release in enumerate(releases):
+        y = 2 + 12 * (number % NAMED)  # one below the other: releases are often near
+        chart.mark(release.released_at, y, height - FOOT - y, release.model)
+    for row, data in enumerate(drawn):
+        y = head + 8 + ROW * row
+        left, right = chart.x(millis(data.onset)), chart.x(millis(data.detected_at))
+        name = f"{data.entity.kind} {data.entity.id}"
+        tip = f"{name}: {data.severity}, {data.members_total} accounts"
+        chart.rect(left, y, max(4.0, right - left), ROW - 6, f"bar {data.severity}", tip=tip)
+        shown = name if len(name) <= NAME else name[: NAME - 1] + "…"
+        inside = right < LEFT + 480
+        chart.text(
+            right + 5 if inside else left - 5, y + 11, shown, "tick", anchor="start" if inside else "end"
+        )
+    chart.time_axis()
+    return Markup(chart.svg())  # noqa: S704  # the element tree has escaped every text
+
+
+def millis(when: datetime) -> float:
+    """Epoch milliseconds."""
+    return when.timestamp() * 1000
