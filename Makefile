@@ -8,7 +8,7 @@ KAFKA := $(BIN)/python -m infra.kafka.local
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format bench lock clean
+.PHONY: help setup demo test check format chaos soak fuzz bench lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,16 @@ check: $(STAMP) ## Format, lint, types and the fast tests, under a minute
 format: $(STAMP) ## Put the code in the form that check wants
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix-only .
+
+chaos: $(STAMP) ## Every fault against real workers, 24 kills and more; about ten minutes (SEED=1)
+	$(BIN)/python -m tests.chaos siege --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.chaos timing --seed $(or $(SEED),1) --accounts 150000 --kills 7
+
+soak: $(STAMP) ## Steady load, resident memory once a minute (MINUTES=30)
+	$(BIN)/python -m tests.chaos soak --minutes $(or $(MINUTES),30)
+
+fuzz: $(STAMP) ## Look for input that stops a step (SECONDS=60)
+	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
 bench: $(STAMP) ## Measure throughput and latency against a real broker
 	$(KAFKA) run -- $(BIN)/python -m tests.bench

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError
 
 from infra.kafka.supervisor import free_port
 from streams import brokers, topics
@@ -134,6 +135,7 @@ class Pipeline:
         self.partitions = partitions
         self.workers: list[Worker] = []
         self.feeder: Feeder | None = None
+        self._clients: dict[str, KafkaConsumer] = {}
         with brokers.admin(self.config) as client:
             topics.create(client, topics.specs(self.config), broker)
 
@@ -144,6 +146,8 @@ class Pipeline:
         for worker in self.workers:
             if worker.running:
                 worker.kill()
+        for client in self._clients.values():
+            client.close()
 
     def worker(self, role: str, instance: str = "w1", *flags: str, hook: str = "", **env: str) -> Worker:
         """Start a worker: ``pivotwatch worker``, or the same behind a hook of `tests.chaos.hooks`."""
@@ -178,23 +182,33 @@ class Pipeline:
 
     def finish(self) -> None:
         """Bring everything to its end: every bucket closed, scored, and all of it committed."""
-        for role in ("accounts", "networks"):
-            worker = self.worker(role, "w1", "--until-end")
+        for worker in [self.worker(role, "w1", "--until-end") for role in ("accounts", "networks")]:
             status = worker.process.wait(DEADLINE)
-            assert status == 0, f"{role}: exit status {status}\n{worker.tail()}"
+            assert status == 0, f"{worker.role}: exit status {status}\n{worker.tail()}"
 
     def committed(self, role: str, topic: Logical) -> tuple[list[int], list[int]]:
-        """What a group has committed, and where its topic ends."""
-        client = KafkaConsumer(
-            bootstrap_servers=self.config.brokers, group_id=self.config.app_id(role), enable_auto_commit=False
-        )
+        """What a group has committed, and where its topic ends; waits for a broker that is away."""
+        return wait_for("the broker", lambda: self._committed(role, topic))  # type: ignore[no-any-return]
+
+    def _committed(self, role: str, topic: Logical) -> tuple[list[int], list[int]] | None:
         try:
+            client = self._clients.get(role) or self._clients.setdefault(role, self._client(role))
             name = self.config.topic(topic)
             tps = [TopicPartition(name, p) for p in sorted(client.partitions_for_topic(name) or ())]
             ends = client.end_offsets(tps)
             return [client.committed(tp) or 0 for tp in tps], [ends[tp] for tp in tps]
-        finally:
-            client.close()
+        except KafkaError:
+            if role in self._clients:
+                self._clients.pop(role).close()
+            return None
+
+    def _client(self, role: str) -> KafkaConsumer:
+        return KafkaConsumer(
+            bootstrap_servers=self.config.brokers,
+            group_id=self.config.app_id(role),
+            enable_auto_commit=False,
+            metrics_enabled=False,
+        )
 
     def lag(self, role: str = "accounts", topic: Logical = "requests") -> int:
         """Records that are not in a committed checkpoint."""
@@ -229,6 +243,10 @@ class Feeder(threading.Thread):
         """Send no more."""
         self._stopped.set()
         self.join(60)
+
+    def hurry(self) -> None:
+        """Send the rest as fast as possible."""
+        self._rate = None
 
     def done(self) -> bool:
         """Has everything been sent?"""
@@ -268,8 +286,8 @@ class Feeder(threading.Thread):
                 )
                 pending.append(future)
                 self.sent += 1
-                if self._rate and (due := begun + self.sent / self._rate) > time.monotonic():
-                    await asyncio.sleep(due - time.monotonic())
+                if self._rate and (ahead := begun + self.sent / self._rate - time.monotonic()) > 0:
+                    await asyncio.sleep(ahead)
                 if len(pending) >= 2_000:
                     await asyncio.gather(*pending)
                     pending.clear()

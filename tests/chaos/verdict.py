@@ -149,13 +149,7 @@ def read(config: Config, topic: str, partition: int = 0) -> list[Line]:
         while client.position(tp) < end:
             for records in client.poll(timeout_ms=200, max_records=20_000).values():
                 found += [
-                    Line(
-                        one.value,
-                        one.offset,
-                        one.timestamp,
-                        one.key,
-                        tuple((name, value) for name, value in one.headers),
-                    )
+                    Line(one.value, one.offset, one.timestamp, one.key, tuple(map(tuple, one.headers)))
                     for one in records
                 ]
         return found

@@ -1,0 +1,1 @@
+"""Looking for input that stops a step."""

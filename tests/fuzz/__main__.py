@@ -1,0 +1,63 @@
+"""``python -m tests.fuzz``: every decoder for a while under atheris; status 1 when one raised.
+
+Each target has a process of its own, because the fuzzer ends it. What stopped a target is left
+in the folder named at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+
+def fuzz(name: str, corpus: Path, seconds: int) -> None:
+    """Run one target in this process; does not return."""
+    import atheris
+
+    with atheris.instrument_imports(include=["streams", "models"]):
+        from tests.fuzz.targets import targets
+    target = targets()[name]
+    for number, seed in enumerate(target.seeds):
+        (corpus / f"seed{number}").write_bytes(seed)
+    options = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=10", "-verbosity=0"]
+    atheris.Setup([sys.argv[0], *options, f"-artifact_prefix={corpus}/found-", str(corpus)], target.run)
+    atheris.Fuzz()
+
+
+def main() -> int:
+    """Run all targets, one after the other."""
+    parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=60, help="for all targets together")
+    parser.add_argument("--target", help="only this one")
+    parser.add_argument("--corpus", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.corpus:
+        fuzz(given.target, given.corpus, given.seconds)
+    try:
+        import atheris  # noqa: F401
+    except ImportError:
+        print("atheris is not installed: it comes with the dev extra, for Linux", file=sys.stderr)
+        return 3
+    from tests.fuzz.targets import targets
+
+    names = [given.target] if given.target else list(targets())
+    each = max(2, given.seconds // len(names))
+    broken = []
+    for name in names:
+        corpus = Path(tempfile.mkdtemp(prefix="pivotwatch-fuzz-"))
+        command = [sys.executable, "-m", "tests.fuzz", "--target", name, "--seconds", str(each)]
+        done = subprocess.run(
+            [*command, "--corpus", str(corpus)], capture_output=True, text=True, check=False
+        )
+        print(f"{name}: {'nothing found' if done.returncode == 0 else f'stopped, see {corpus}'}")
+        if done.returncode:
+            broken.append(name)
+            print(done.stderr[-3000:], file=sys.stderr)
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
