@@ -255,7 +255,10 @@ class Incidents:
     def _find(self, bucket: int, finding: Finding, news: dict[Group, Reason]) -> None:
         """An account finding goes to the incident that has the account, else it is one of its own."""
         for incident in self.open():
-            if finding.account in incident.members and not incident.lone_account:
+            inside = finding.account in incident.members or not set(incident.groups).isdisjoint(
+                finding.groups
+            )
+            if inside and not incident.lone_account:
                 incident.findings[finding.account] = finding
                 return
         entity = (ACCOUNT, finding.account)

@@ -161,10 +161,11 @@ class ReleaseWatch:
             for group in mover.groups:
                 self.groups[group].moves.append((bucket, mover.account, mover.young))
 
-    def nameable(self) -> list[float]:
-        """Ln R of the groups that e-BH might name."""
-        least = smallest_nameable() + math.log(self.horizon)
-        return [r for state in self.groups.values() if (r := state.detector.log_r) >= least]
+    def nameable(self, bucket: int) -> list[float]:
+        """Ln R of the groups that e-BH might name: with an account at risk within the horizon."""
+        least, recent = smallest_nameable() + math.log(self.horizon), bucket - self.horizon
+        states = (state for state in self.groups.values() if state.last_risk > recent)
+        return [r for state in states if (r := state.detector.log_r) >= least]
 
     def hypotheses(self, bucket: int) -> int:
         """Number of groups that had an account at risk within the horizon."""
@@ -199,7 +200,7 @@ class ReleaseWatch:
 
 def name_jointly(watches: Sequence[ReleaseWatch], bucket: int) -> None:
     """Set the e-BH threshold over all groups of all watched releases: e = R/H, G = groups × releases."""
-    shown = [log_r for watch in watches for log_r in watch.nameable()]
+    shown = [log_r for watch in watches for log_r in watch.nameable(bucket)]
     threshold = math.inf
     if shown:
         log_horizon = math.log(watches[0].horizon)

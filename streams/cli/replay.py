@@ -18,14 +18,17 @@ from streams.alerts import parse_alert
 from streams.cli.options import json_option, note, print_json, with_config
 from streams.cli.progress import progress
 from streams.config import Config
-from streams.errors import OutOfReach
+from streams.errors import OutOfReach, WrongUse
 from streams.files import Lines, read_json_array
 from streams.steps.contract import Output
 
 if TYPE_CHECKING:
     from streams.sources.convert import NativeLines
 
-REASON_HEADER = "pivotwatch.errors.class"
+REASON_HEADER = "pivotwatch.errors.message"
+APART = ("late", "failed")
+MANY_LATE = 0.01
+SHOWN_REASONS = 5
 
 
 @click.command(short_help="Find campaigns in event files, without Kafka.")
@@ -61,8 +64,8 @@ def replay(
     from streams.network_classes import class_of
 
     lines = Lines(events)
-    calendar = read_json_array(releases) if releases else []
-    judged = read_json_array(decisions) if decisions else []
+    calendar = _controls("releases", releases)
+    judged = _controls("decisions", decisions)
     summary = Summary()
     with _report(report, config) as gather, _writer(out, as_json) as write, progress(lines) as counted:
         native = _natively(config, source, counted)
@@ -86,6 +89,21 @@ def replay(
         note(summary.as_text(out))
 
 
+def _controls(topic: str, path: str | None) -> list[Any]:
+    """Releases or decisions of a file, every one of which must be sound."""
+    from streams.events import BadEvent
+    from streams.steps import controls
+    from streams.steps.contract import Line
+
+    entries = read_json_array(path) if path else []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            controls.read(topic, Line(orjson.dumps(entry)))
+        except BadEvent as error:
+            raise WrongUse(f"{path}: entry {number}: {error}") from None
+    return entries
+
+
 def _natively(config: Config, source: str | None, lines: Iterable[bytes]) -> NativeLines | None:
     """The lines of a source as native events; None when they are so already."""
     if source is None:
@@ -104,12 +122,17 @@ class Summary:
         self.events = self.skipped = 0
         self.alerts: dict[str, str] = {}
         self.dead_letters: Counter[str] = Counter()
+        self.apart: Counter[str] = Counter()
 
     def watch(self, outputs: Iterable[Output]) -> Iterator[bytes]:
         """Hand through the alerts, count everything."""
         for output in outputs:
             if output.topic == "dlq":
-                self.dead_letters[dict(output.headers).get(REASON_HEADER, b"unreadable").decode()] += 1
+                reason = dict(output.headers).get(REASON_HEADER, b"unreadable").decode()
+                self.dead_letters[reason[:80]] += 1
+            elif output.topic == "status":
+                told = orjson.loads(output.value)
+                self.apart.update({name: told[name] for name in APART if told[name]})
             elif output.topic == "alerts":
                 data = orjson.loads(output.value)["data"]
                 self.alerts[data["alert_id"]] = data["severity"]
@@ -124,6 +147,7 @@ class Summary:
             "alerts": len(self.alerts),
             "alerts_by_severity": dict(sorted(Counter(self.alerts.values()).items())),
             **({"skipped": self.skipped} if self.skipped else {}),
+            **{name: self.apart[name] for name in APART},
             "dead_letters": dict(sorted(self.dead_letters.items())),
         }
 
@@ -136,9 +160,20 @@ class Summary:
         )
         if self.skipped:
             text += f"\nno requests, and left out: {self.skipped:,}"
+        if self.apart["failed"]:
+            text += f"\nfailed requests, not counted: {self.apart['failed']:,}"
+        if self.apart["late"]:
+            text += f"\nlate, and left out: {self.apart['late']:,}"
+        if self.apart["late"] > MANY_LATE * self.events:
+            text += (
+                "\nWARNING: so many late events make the result worthless. Sort the events by ts (is one "
+                "of them far in the future?), or raise allowed_lateness."
+            )
         if self.dead_letters:
-            reasons = ", ".join(f"{count:,} {reason}" for reason, count in figures["dead_letters"].items())
-            text += f"\nnot readable and left out: {reasons}"
+            reasons = self.dead_letters.most_common(SHOWN_REASONS)
+            more = len(self.dead_letters) - len(reasons)
+            told = "; ".join(f"{count:,} × {reason}" for reason, count in reasons)
+            text += f"\nnot readable and left out: {told}" + (f"; and {more} other reasons" if more else "")
         return text
 
 

@@ -31,8 +31,8 @@ from streams.topics import create, specs
 ROLES = ("accounts", "networks")
 PARTITIONS = 4
 LOOK_SECONDS = 0.25
-# After the last event the pipeline has this long to fall silent.
-QUIET_SECONDS = 10.0
+# After the last event the workers have this long without scoring anything before they count as stuck.
+STUCK_SECONDS = 120.0
 
 
 class WorkerDied(Fault):
@@ -133,11 +133,14 @@ def _follow(
                 raise error
             case None:
                 pass
-        if played is not None and (
-            _complete(config, scored, last) or time.monotonic() - news > QUIET_SECONDS
-        ):
+        if played is not None and _complete(config, scored, last):
             stages["catching up"] = time.monotonic() - played
             return alerts
+        if played is not None and time.monotonic() - news > STUCK_SECONDS:
+            raise WorkerDied(
+                f"the workers have scored nothing for {STUCK_SECONDS:.0f} s after the last event: "
+                "no verdict; is the machine busy? Their logs say more (--keep keeps the topics)"
+            )
 
 
 def _complete(config: Config, scored: int, last: int) -> bool:

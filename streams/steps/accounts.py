@@ -29,7 +29,7 @@ from streams.versions import migrated
 
 STATE_VERSION = 1
 MAX_CANDIDATES = 64
-"""Models that one partition follows at a time; further ones wait until one is 90 days old."""
+"""Models that one partition follows at a time; beyond them the least used is dropped for good."""
 MAX_SEGMENTS = 64
 SUDDEN_MS = 7 * DAY_MS
 """A move that took longer to be seen is a drift, not a shift."""
@@ -59,6 +59,8 @@ class AccountsStep:
         self.interner = Interner(self.roster, settings.aliases)
         self.candidates: dict[str, AccountModels] = {}
         self.first_seen: dict[str, int] = {}
+        self.used: dict[str, int] = {}
+        self.dropped = 0
         self.finished = False
         self._counted: Counter[str] = Counter()
         self._idle = False
@@ -111,8 +113,7 @@ class AccountsStep:
         body: dict[str, Any] = {}
         if cells:
             activity = Activity(self.settings, self.interner, bucket, cells)
-            for model in activity.models:
-                self._sight(model, bucket)
+            self._follow(bucket, activity)
             body = activity.body()
             body["models"] = [self._model(bucket, activity, m) for m in sorted(self.candidates)]
             self._dirty |= set(np.unique(self.roster.columns["shard"][activity.rows]).tolist())
@@ -127,6 +128,7 @@ class AccountsStep:
         body |= {
             "watermark": b.max_ts - b.lateness,
             "late": b.late,
+            "dropped_models": self.dropped,
             "invalid": b.invalid,
             "failed": b.failed,
             "late_groups": sorted([*group, count] for group, count in b.late_groups.items()),
@@ -138,12 +140,17 @@ class AccountsStep:
         self._rewrite = True
         self._outputs += encode(self.partition, since, bucket, body, final=False, idle=self._idle)
 
-    def _sight(self, model: str, bucket: int) -> None:
-        if model not in self.first_seen:
-            self.first_seen[model] = bucket
-        recent = bucket - self.first_seen[model] < self.settings.buckets(KEEP_MS)
-        if recent and model not in self.candidates and len(self.candidates) < MAX_CANDIDATES:
-            self.candidates[model] = AccountModels(PageHinkley.calibrated(self.settings.bucket_ms))
+    def _follow(self, bucket: int, activity: Activity) -> None:
+        """Follow the models that are new. When there are too many, the least used is followed no longer."""
+        for model in activity.models:
+            self.used[model] = self.used.get(model, 0) + activity.total(model)[1]
+            if model not in self.first_seen:
+                self.first_seen[model] = bucket
+                self.candidates[model] = AccountModels(PageHinkley.calibrated(self.settings.bucket_ms))
+        while len(self.candidates) > MAX_CANDIDATES:
+            least = min(self.candidates, key=lambda m: (self.used.get(m, 0), self.first_seen[m], m))
+            del self.candidates[least]
+            self.dropped += 1
 
     def _expire(self, bucket: int) -> None:
         oldest = bucket - self.settings.buckets(KEEP_MS)
@@ -208,6 +215,8 @@ class AccountsStep:
                 "buckets": self.buckets.snapshot(),
                 "first_seen": dict(sorted(self.first_seen.items())),
                 "candidates": sorted(self.candidates),
+                "used": dict(sorted(self.used.items())),
+                "dropped": self.dropped,
                 "segments": self._segments,
                 "finished": self.finished,
             }
@@ -246,6 +255,7 @@ class AccountsStep:
         state = migrated(orjson.loads(meta), "the state of accounts", version=STATE_VERSION, migrations={})
         self.buckets.restore(state["buckets"])
         self.first_seen, self.finished = state["first_seen"], state["finished"]
+        self.used, self.dropped = state.get("used", {}), state.get("dropped", 0)
         self._segments = state["segments"]
         for model in state["candidates"]:
             self.candidates[model] = AccountModels(PageHinkley.calibrated(self.settings.bucket_ms))

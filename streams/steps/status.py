@@ -45,6 +45,7 @@ def status(
         "invalid": view.number("invalid"),
         "failed": view.number("failed"),
         "stale_records": stale,
+        "dropped_models": view.number("dropped_models"),
         "releases": releases,
     }
     return Output("status", str(view.bucket % KEPT).encode(), orjson.dumps(fields))

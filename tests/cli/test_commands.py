@@ -132,7 +132,7 @@ def test_replay_prints_the_alerts_for_a_person(engine: list[dict[str, Any]], tmp
     assert result.stdout.startswith("CRITICAL  network AS64500 moved to m-2  [new · 0123456789abcdef.1]\n")
     assert "2 events in" in result.stderr
     assert "alerts: 1 critical" in result.stderr
-    assert "not readable and left out: 1 BadEvent" in result.stderr
+    assert "not readable and left out: 1 × unreadable" in result.stderr
     [call] = engine
     assert call["lines"] == [b'{"id":"1"}', b'{"id":"2"}']
     assert call["partitions"] == 3
