@@ -65,6 +65,8 @@ class LocalKafka:
         (always Java with ``data_dir``).
     heap
         Upper bound of the Java heap.
+    scram
+        Users of SCRAM-SHA-512 and their passwords, made with the data. Java only.
 
     Attributes
     ----------
@@ -93,17 +95,21 @@ class LocalKafka:
         settings: Mapping[str, str] | None = None,
         provider: Provider = "auto",
         heap: str = "512m",
+        scram: Mapping[str, str] | None = None,
     ) -> None:
         self._wish: dict[str, Any] = {
             "port": port,
             "data": None if data_dir is None else os.path.abspath(data_dir),
             "settings": dict(settings or {}),
             "heap": heap,
+            "scram": dict(scram or {}),
             "compose": str(COMPOSE),
         }
         if provider == "docker" and data_dir is not None:
             raise ValueError("data_dir is for Java; in a container the data live with the container")
-        self._provider: Provider = "java" if data_dir is not None else provider
+        if provider == "docker" and scram:
+            raise ValueError("scram is for Java")
+        self._provider: Provider = "java" if data_dir is not None or scram else provider
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._keep: tuple[int, ...] = ()  # file descriptors for the supervisor to inherit
         self._up: dict[str, Any] = {}

@@ -149,7 +149,7 @@ class JavaBroker:
     ----------
     wish
         ``java``, ``jars``, ``heap``, ``port`` (None: a free one), ``data`` (None: a temporary
-        folder, removed at the end) and ``settings``.
+        folder, removed at the end), ``settings`` and ``scram`` (users and passwords).
     """
 
     def __init__(self, wish: dict[str, Any]) -> None:
@@ -210,6 +210,8 @@ class JavaBroker:
 
     def _format(self, config: Path, output: Any) -> None:
         command = ["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER, "--config", str(config)]
+        for user, password in self.wish.get("scram", {}).items():
+            command += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
         done = subprocess.run(
             [*self._java("128m"), *command, "--ignore-formatted"],
             stdin=subprocess.DEVNULL,
