@@ -8,13 +8,14 @@ from datetime import datetime
 from markupsafe import Markup
 
 from streams.alerts import AlertData, Series
-from streams.charts import FOOT, LEFT, Chart, nice_top
+from streams.charts import FOOT, WIDTH, Chart, nice_top
 from streams.report.collect import Course
 
 ROWS_DRAWN = 40
 ROW = 20
 NAME = 36
 NAMED = 6
+ROOM = 240
 
 
 def course(data: AlertData, series: Series) -> Markup:
@@ -106,10 +107,12 @@ def timeline(alerts: Sequence[AlertData], span: tuple[float, float], releases: S
         tip = f"{name}: {data.severity}, {data.members_total} accounts"
         chart.rect(left, y, max(4.0, right - left), ROW - 6, f"bar {data.severity}", tip=tip)
         shown = name if len(name) <= NAME else name[: NAME - 1] + "…"
-        inside = right < LEFT + 480
-        chart.text(
-            right + 5 if inside else left - 5, y + 11, shown, "tick", anchor="start" if inside else "end"
-        )
+        if right < WIDTH - ROOM:
+            chart.text(right + 5, y + 11, shown, "tick")
+        elif left > ROOM:
+            chart.text(left - 5, y + 11, shown, "tick", anchor="end")
+        else:
+            chart.text(left + 6, y + 11, shown, "inside")
     chart.time_axis()
     return Markup(chart.svg())  # noqa: S704  # the element tree has escaped every text
 

@@ -48,13 +48,14 @@ def _thin(collected: Collected, settings: Settings) -> Iterator[str]:
             f"active accounts, each with about {collected.pace:.1f} requests. Expectations are rough and "
             f'slow moves are missed. Try bucket = "{_width(better)}".'
         )
-    for course in collected.releases.values():
-        thin = sum(1 for point in course.points if point.at_risk < ENOUGH)
-        if thin:
-            yield (
-                f"{course.model}: {thin:,} of {len(course.points):,} watched buckets had fewer than {ENOUGH} "
-                "accounts that had not used it yet; there the pace of everyone else is uncertain."
-            )
+    thin = {c.model: sum(p.at_risk < ENOUGH for p in c.points) for c in collected.releases.values()}
+    if any(thin.values()):
+        total = {c.model: len(c.points) for c in collected.releases.values()}
+        told = ", ".join(f"{model} {n:,} of {total[model]:,}" for model, n in thin.items() if n)
+        yield (
+            f"Buckets with fewer than {ENOUGH} accounts that had not used the model yet, where the pace of "
+            f"everyone else is uncertain: {told}."
+        )
 
 
 def _learning(collected: Collected) -> Iterator[str]:

@@ -41,7 +41,7 @@ def render(collected: Collected, settings: Settings) -> str:
     """
     environment = _environment()
     incidents = _incidents(collected)
-    full = list(_in_full(environment, incidents, collected))
+    full = dict(_in_full(environment, incidents, collected))
     courses = [course.coarse() for _, course in sorted(collected.releases.items())]
     span = collected.span or (0, 1)
     drawn = sorted(incidents[: drawings.ROWS_DRAWN], key=lambda d: (d.onset, d.alert_id))
@@ -62,7 +62,8 @@ def render(collected: Collected, settings: Settings) -> str:
         incidents=incidents[:LISTED],
         incidents_total=len(incidents),
         shown=len(full),
-        sections=full,
+        linked=full.keys(),
+        sections=full.values(),
         settings=tables.settings(settings),
     )
 
@@ -91,7 +92,9 @@ def _by_severity(incidents: list[AlertData]) -> list[tuple[str, int]]:
     return [(name, counts[name]) for name in reversed(SEVERITIES) if counts[name]]
 
 
-def _in_full(environment: Environment, incidents: list[AlertData], collected: Collected) -> Iterator[Markup]:
+def _in_full(
+    environment: Environment, incidents: list[AlertData], collected: Collected
+) -> Iterator[tuple[str, Markup]]:
     """Sections of the gravest incidents, as many as fit; a lone account has only its line in the table."""
     template, size = environment.get_template("incident.html"), 0
     for data in [d for d in incidents if d.entity.kind != "account"][:IN_FULL]:
@@ -99,7 +102,7 @@ def _in_full(environment: Environment, incidents: list[AlertData], collected: Co
         size += len(section.encode())
         if size > BYTES_IN_FULL:
             return
-        yield Markup(section)  # noqa: S704  # rendered with autoescape
+        yield data.alert_id, Markup(section)  # noqa: S704  # rendered with autoescape
 
 
 def _section(data: AlertData, collected: Collected) -> dict[str, Any]:
