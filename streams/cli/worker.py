@@ -41,13 +41,24 @@ def _run_one(
 ) -> int:
     form = f"%(asctime)s %(levelname)s {role}: %(message)s"
     logging.basicConfig(level=log_level.upper(), format=form, stream=sys.stderr)
-    # Faust and river take a second to import.
-    from streams.app import run_worker
+    from streams.processes import Stopped, sigterm_raises
 
-    # The option admits the names of roles only.
-    return run_worker(
-        config, role=cast("Any", role), instance=instance, until_end=until_end, reset_state=reset_state
-    )
+    try:
+        with sigterm_raises():  # Until the event loop of the worker takes signals over.
+            # Faust and river take a second to import.
+            from streams.app import run_worker
+
+            # The option admits the names of roles only.
+            return run_worker(
+                config,
+                role=cast("Any", role),
+                instance=instance,
+                until_end=until_end,
+                reset_state=reset_state,
+            )
+    except Stopped:
+        note(f"pivotwatch: {role} stopped before it had begun")
+        return 0
 
 
 def _run_several(

@@ -11,40 +11,45 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 FILE = "CHAOS_FILE"
 """Names a file in the environment that says when the hook is on: it acts once, and removes it."""
 
 
-def _raising(step: Any, records: Sequence[Any]) -> None:
-    """Raise in the middle of a chunk."""
-    step.__class__.__mro__[1].process(step, records[: len(records) // 2])
-    raise RuntimeError("raised in mid-stream")
+Process = Callable[[Sequence[Any]], Any]
 
 
-def _slow(step: Any, records: Sequence[Any]) -> None:
+def raising(process: Process, records: Sequence[Any]) -> None:
+    """Raise in the middle of a chunk, once."""
+    if _taken():
+        process(records[: len(records) // 2])
+        raise RuntimeError("raised in mid-stream")
+
+
+def slow(process: Process, records: Sequence[Any]) -> None:
     """Take long for every chunk."""
-    time.sleep(float(os.environ.get("CHAOS_SLOW", "0.2")))
+    time.sleep(float(os.environ["CHAOS_SLOW"]))
 
 
-ONCE: dict[str, Callable[[Any, Sequence[Any]], None]] = {"raise": _raising}
-ALWAYS: dict[str, Callable[[Any, Sequence[Any]], None]] = {"slow": _slow}
+HOOKS: dict[str, Callable[[Process, Sequence[Any]], None]] = {"raise": raising, "slow": slow}
 
 
-def wrap(base: type[Any], hook: str) -> type[Any]:
-    """A step whose ``process`` meets the hook first."""
+def wrap(make_step: Callable[..., Any], hook: str) -> Callable[..., Any]:
+    """Make steps whose ``process`` meets the hook first."""
 
-    class Wrapped(base):  # type: ignore[misc]
-        def process(self, records: Sequence[Any]) -> Any:
-            if hook in ALWAYS:
-                ALWAYS[hook](self, records)
-            elif _taken():
-                ONCE[hook](self, records)
-            return super().process(records)
+    def make(*given: Any) -> Any:
+        step = make_step(*given)
+        process: Process = step.process
 
-    Wrapped.__name__ = base.__name__
-    return Wrapped
+        def hooked(records: Sequence[Any]) -> Any:
+            HOOKS[hook](process, records)
+            return process(records)
+
+        step.process = hooked
+        return step
+
+    return make
 
 
 def _taken() -> bool:
@@ -81,8 +86,8 @@ def main() -> None:
     if hook == "stall":
         hang_agents()
     else:
-        make = app._step_of
-        app._step_of = lambda role: wrap(cast("type[Any]", make(role)), hook)
+        step_of = app._step_of
+        app._step_of = lambda *given: wrap(step_of(*given), hook)
     command()
 
 
