@@ -98,6 +98,7 @@ class Incident:
     verdict: str | None = None
     merged_into: Group | None = None
     data_lag: bool = False
+    suspect_network: bool = False
     last_news: int = 0
     told_log_r: float = float("-inf")
     told_members: int = 0
@@ -165,7 +166,7 @@ class Incident:
     def _is_high(self) -> bool:
         strong = self.leading.hazard_ratio >= HIGH_RATIO and len(self.members) >= HIGH_MEMBERS
         seconded = len(self.kinds - {ACCOUNT}) > 1 or any(e.adwin for e in self.evidence.values())
-        return strong and (seconded or self.young_share >= HIGH_YOUNG)
+        return strong and (seconded or self.young_share >= HIGH_YOUNG or self.suspect_network)
 
     def snapshot(self) -> dict[str, Any]:
         """State, JSON-able (mappings by group as lists of pairs, -inf as None)."""

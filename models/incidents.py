@@ -57,11 +57,14 @@ class Surroundings:
         The standing decision on a group or account, or None.
     late
         Whether a group's data were late between a bucket and now.
+    suspect
+        Whether a group is a network that rents out machines or addresses (hosting, proxy).
     """
 
     members_of: Callable[[Group], int]
     verdict_of: Callable[[Group], str | None]
     late: Callable[[Group, int], bool]
+    suspect: Callable[[Group], bool] = lambda _: False
 
 
 class Incidents:
@@ -114,6 +117,7 @@ class Incidents:
             incident.data_lag = incident.data_lag or any(
                 around.late(g, incident.onset) for g in incident.groups
             )
+            incident.suspect_network = any(around.suspect(g) for g in incident.groups)
             self._update(incident, news)
             self._resolve_quiet(bucket, incident, news)
         return self._told(news)

@@ -20,7 +20,7 @@ from models.releases import Release, ReleaseCalendar
 from models.settings import Settings
 from models.watch import ReleaseWatch, name_jointly
 from streams.events import BadEvent
-from streams.network_classes import NetworkClass
+from streams.network_classes import SUSPECT, NetworkClass
 from streams.steps.alerting import Alerting
 from streams.steps.contract import InputRecord, Output
 from streams.steps.controls import Controls, Decision, Entry
@@ -62,6 +62,7 @@ class NetworksStep:
         self.incidents: dict[Release, Incidents] = {}
         self.verdicts: dict[Group, str] = {}
         self.alerting = Alerting(settings, network_class)
+        self._network_class = network_class
         self._dirty: set[Group] = set()
 
     @property
@@ -206,6 +207,7 @@ class NetworksStep:
                 self.registry.members,
                 self.verdicts.get,
                 lambda group, since: view.idle or self.registry.late_since(group, since),
+                lambda group: group[0] == "network" and self._network_class(group[1]) in SUSPECT,
             ),
         )
         for transition in transitions:  # a resolution arms groups again that were not active
