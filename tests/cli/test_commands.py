@@ -168,3 +168,28 @@ def test_a_broker_out_of_reach_is_said(arguments: list[str], monkeypatch: pytest
     result = run(*arguments, "--brokers", NOWHERE)
     assert result.exit_code == (1 if arguments == ["doctor"] else 3)
     assert f"Kafka at {NOWHERE} does not answer: is it running" in result.output
+
+
+@pytest.mark.parametrize(
+    ("entry", "told"),
+    [
+        (b'{"model":"m-2"}', "entry 1: released_at: required, but missing"),
+        (b'{"model":"m-2","released_at":"soon"}', "entry 1: released_at: expected epoch milliseconds"),
+        (b'{"a":{}}', "entry 1: model: expected text"),
+    ],
+)
+def test_replay_refuses_a_release_that_it_cannot_use(tmp_path: Path, entry: bytes, told: str) -> None:
+    releases = write(tmp_path / "r.json", b"[" + entry + b"]")
+    result = run("replay", "-", "--releases", releases, given=b"")
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+def test_replay_says_that_a_file_in_reverse_order_gave_nothing(tmp_path: Path) -> None:
+    hours = [
+        b'{"id":"r","ts":%d,"account":"a","network":"n","model":"m"}' % (1_770_000_000_000 + h * 3_600_000)
+        for h in range(48)
+    ]
+    result = run("replay", "-", given=b"\n".join(reversed(hours)) + b"\n")
+    assert "late, and left out: 47" in result.stderr
+    assert "WARNING: so many late events make the result worthless" in result.stderr

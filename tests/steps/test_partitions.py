@@ -72,3 +72,13 @@ def test_a_partition_without_accounts_does_not_hold_up_the_others():
     made = [event(ts=START + h * HOUR_MS) for h in range(5)]
     out = list(replay(SETTINGS, [orjson.dumps(e) for e in made], partitions=7))
     assert [o.topic for o in out].count("status") >= 5
+
+
+@pytest.mark.parametrize("partitions", [1, 3])
+def test_a_release_is_watched_although_there_are_more_models_than_a_partition_follows(partitions):
+    """Forgotten names of the first hours must not keep the new model out."""
+    events, releases = launch()
+    crowd = tuple(event(f"acct-{i:03}", START + i, f"old-{i}") for i in range(90))
+    lines = [orjson.dumps(each) for each in (*crowd, *events)]
+    found = of_groups(replay(SETTINGS, lines, partitions=partitions, releases=releases))
+    assert any(alert["data"]["entity"]["id"] == "AS8" for alert in found)
