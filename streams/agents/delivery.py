@@ -172,7 +172,14 @@ class DeliveryShell:
                     logger.error(
                         "alerts %d to %d were deleted before they were delivered", known, live.offset - 1
                     )
-            live.desk = Desk(self.couriers, live.ledger, live.offset, self._bury, self.fail)
+            live.desk = Desk(
+                self.couriers,
+                live.ledger,
+                live.offset,
+                bury=self._bury,
+                fail=self.fail,
+                is_ours=self.consumer.is_member,
+            )
             logger.info("partition %d: delivering from offset %d", tp.partition, live.offset)
         return {tp: self.live[tp.partition].offset for tp in tps}
 

@@ -20,6 +20,8 @@ from streams.sinks.message import JsonAlert
 
 logger = logging.getLogger(__name__)
 
+Step = Callable[[], Awaitable[None]]
+
 
 class Courier:
     """Brings deliveries to one target; nothing it does holds up another's.
@@ -70,11 +72,13 @@ class Courier:
         """Until when a delivery that comes in now is tried."""
         return time.monotonic() + self.settings.retry_budget.total_seconds()
 
-    async def deliver(self, delivery: Delivery, deadline: float, sent: Callable[[], Awaitable[None]]) -> str:
+    async def deliver(self, delivery: Delivery, deadline: float, cleared: Step, sent: Step) -> str:
         """Deliver, and try again until the deadline; returns what came back.
 
         Parameters
         ----------
+        cleared
+            Returns when the delivery is ours to make; awaited before every attempt.
         sent
             Writes it down when the target has taken it. Until that is done it keeps its place: so no
             more deliveries than there are places can be repeated after a crash.
@@ -94,7 +98,7 @@ class Courier:
             stop=lambda _: time.monotonic() >= deadline,
             reraise=True,
         )
-        answer: str = await retrying(self._attempt, delivery, deadline, sent)
+        answer: str = await retrying(self._attempt, delivery, deadline, cleared, sent)
         return answer
 
     async def remind(self, alerts: Callable[[], Iterable[JsonAlert]]) -> None:
@@ -113,9 +117,10 @@ class Courier:
                 self.counts["reminded"] += len(told)
                 self._circuit.succeeded()
 
-    async def _attempt(self, delivery: Delivery, deadline: float, sent: Callable[[], Awaitable[None]]) -> str:
+    async def _attempt(self, delivery: Delivery, deadline: float, cleared: Step, sent: Step) -> str:
         async with self._places:
             await self._admitted(deadline)
+            await cleared()
             try:
                 answer = await self.endpoint.send(delivery)
             except TryLater as error:

@@ -28,6 +28,8 @@ from streams.sinks.message import Message, is_closed
 MOST_WAITING = 20_000
 """Deliveries that may wait for one target; it bounds the memory."""
 
+ASK_AGAIN_SECONDS = 0.5
+
 Bury = Callable[[Message], Awaitable[None]]
 """Send a dead letter; returns when the broker has it."""
 
@@ -64,6 +66,9 @@ class Desk:
         Takes dead letters.
     fail
         Called with what nobody foresaw; nothing counts as delivered then.
+    is_ours
+        Asks whether the partition is still this worker's; False when that is not known. One that was
+        stopped for long would otherwise say again what another has said, and write over its log.
     """
 
     def __init__(
@@ -71,14 +76,17 @@ class Desk:
         couriers: Sequence[Courier],
         ledger: Ledger,
         offset: int,
+        *,
         bury: Bury,
         fail: Callable[[BaseException], None],
+        is_ours: Callable[[], Awaitable[bool]],
     ) -> None:
         self.couriers = couriers
         self.ledger = ledger
         self.progress = Progress(offset)
         self._bury = bury
         self._fail = fail
+        self._is_ours = is_ours
         self._queues: dict[Key, deque[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._reminders = [
@@ -117,6 +125,11 @@ class Desk:
         """Stop; what is not done will be done by who reads its offset again."""
         for task in self._tasks:
             task.cancel()
+        for courier in self.couriers:
+            courier.waiting -= sum(
+                len(queue) for (name, _), queue in self._queues.items() if name == courier.name
+            )
+        self._queues.clear()
 
     async def _work(self, courier: Courier, key: Key) -> None:
         queue = self._queues[key]
@@ -140,13 +153,14 @@ class Desk:
         after = _told(alert, keep_alert=endpoint.resend is not None)
 
         async def note() -> None:
+            await self._cleared()
             self.ledger.remember(key, after)
             await self.ledger.keep(key, round(time.time() * 1000))
 
         try:
             if job.too_many:
                 raise Overflow(f"{MOST_WAITING} deliveries wait already")
-            await courier.deliver(Delivery(alert, job.raw, decision, told), job.deadline, note)
+            await courier.deliver(Delivery(alert, job.raw, decision, told), job.deadline, self._cleared, note)
         except Undelivered as error:
             await self._bury(dead_letter(key[1], job, error.reason, str(error), courier.name))
             await note()  # A request that failed may have arrived all the same.
@@ -157,8 +171,14 @@ class Desk:
         await self._bury(dead_letter("", Job(origin, raw, 0.0, False), "unreadable", "not an alert"))
         self.progress.finish(origin.offset)
 
+    async def _cleared(self) -> None:
+        """Wait until it is known that the partition is ours; who loses it cancels this."""
+        while not await self._is_ours():  # noqa: ASYNC110 - it is another machine that is asked
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+
     async def _keep_reminding(self, courier: Courier, every: float) -> None:
         while True:
+            await self._cleared()
             await courier.remind(
                 lambda: [told.alert for told in self.ledger.open_of(courier.name) if told.alert]
             )

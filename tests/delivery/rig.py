@@ -77,6 +77,7 @@ class Rig:
         self.dead: list[Message] = []
         self.failures: list[BaseException] = []
         self.offset = 0
+        self.ours = True
 
     def start(self) -> None:
         """Begin where the group left off."""
@@ -89,7 +90,12 @@ class Rig:
         targets = read_settings(table).targets
         self.couriers = [Courier(target, self.endpoints[target.name]) for target in targets]
         self.desk = Desk(
-            self.couriers, Ledger(self.log, self.log.stored), 0, self._bury, self.failures.append
+            self.couriers,
+            Ledger(self.log, self.log.stored),
+            0,
+            bury=self._bury,
+            fail=self.failures.append,
+            is_ours=self.is_ours,
         )
 
     def take(self, *raws: bytes | None) -> None:
@@ -103,8 +109,16 @@ class Rig:
         await wait_for(lambda: self.desk.progress.done == self.offset)
         assert self.failures == []
 
+    async def is_ours(self) -> bool:
+        return self.ours
+
     async def _bury(self, letter: Message) -> None:
         self.dead.append(letter)
+
+
+async def yes() -> bool:
+    """The partition is ours."""
+    return True
 
 
 async def wait_for(condition: Any) -> None:

@@ -19,7 +19,7 @@ from streams.delivery.courier import couriers
 from streams.delivery.desk import Desk, Origin
 from streams.delivery.ledger import Ledger
 from tests.delivery.receiver import Receiver, receiver
-from tests.delivery.rig import QUICK, Log
+from tests.delivery.rig import QUICK, Log, yes
 from tests.sinks.examples import raw
 
 PROGRAM = shutil.which("prometheus-alertmanager")
@@ -106,7 +106,9 @@ class Scene:
         self.dead: list[Any] = []
         self.failures: list[BaseException] = []
         self.couriers = couriers(Config(manager.url), None)  # type: ignore[arg-type]
-        self.desk = Desk(self.couriers, Ledger(log, log.stored), 0, self._bury, self.failures.append)
+        self.desk = Desk(
+            self.couriers, Ledger(log, log.stored), 0, bury=self._bury, fail=self.failures.append, is_ours=yes
+        )
         self.offset = 0
 
     async def take(self, *records: bytes) -> None:

@@ -238,6 +238,26 @@ def test_too_many_that_wait_become_dead_letters(monkeypatch: pytest.MonkeyPatch)
     run(test())
 
 
+def test_who_lost_the_partition_says_and_writes_nothing_more() -> None:
+    async def test() -> None:
+        rig = Rig(one=Recorder(resend=0.001))
+        rig.start()
+        rig.take(*life(A, "open"))
+        await rig.finished()
+        rig.ours, kept = False, dict(rig.log.stored)
+        told = len(rig.endpoints["one"].reminded)
+        rig.take(*life(A, "open", "resolved")[1:], *life(B, "open"))
+        await asyncio.sleep(0.02)
+        assert rig.endpoints["one"].got == [(f"{A}.1", "opened")]
+        assert len(rig.endpoints["one"].reminded) <= told + 1
+        assert rig.log.stored == kept
+        assert rig.couriers[0].waiting == 2
+        rig.desk.end()
+        assert rig.couriers[0].waiting == 0
+
+    run(test())
+
+
 def test_old_incidents_leave_the_log() -> None:
     async def test() -> None:
         rig = Rig(one=Recorder())

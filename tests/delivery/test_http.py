@@ -17,7 +17,7 @@ from streams.delivery.desk import Desk, Origin
 from streams.delivery.ledger import Ledger
 from streams.delivery.trial import run as trial
 from tests.delivery.receiver import SECRET, Receiver, receiver
-from tests.delivery.rig import QUICK, Log, wait_for
+from tests.delivery.rig import QUICK, Log, wait_for, yes
 from tests.sinks.examples import STATES, raw
 
 ROUTING_KEY = "routing-key-of-the-tests"
@@ -63,7 +63,7 @@ def deliver(records: list[bytes], *targets: dict[str, Any]) -> tuple[Desk, list[
 
         made = couriers(Config(*targets), None)  # type: ignore[arg-type]
         failures: list[BaseException] = []
-        desk = Desk(made, Ledger(Log(), {}), 0, bury, failures.append)
+        desk = Desk(made, Ledger(Log(), {}), 0, bury=bury, fail=failures.append, is_ours=yes)
         for offset, record in enumerate(records):
             desk.take(Origin("alerts", 0, offset), record)
         await wait_for(lambda: failures or desk.progress.done == len(records))

@@ -49,7 +49,7 @@ class Office:
             {"name": name, "kind": "webhook", "url": hook.url, "secret_env": "HOOK_SECRET", **quick, **more}
         )
 
-    def worker(self, *flags: str, **env: str) -> subprocess.Popen[bytes]:
+    def worker(self, *flags: str, instance: str = "d1", **env: str) -> subprocess.Popen[bytes]:
         """Start a worker."""
         environment = {**self.config().environment(), "HOOK_SECRET": SECRET, "NO_PROXY": "127.0.0.1", **env}
         command = [
@@ -60,7 +60,7 @@ class Office:
             "--role",
             "delivery",
             "--instance",
-            "d1",
+            instance,
             *flags,
         ]
         with self.log.open("ab") as log:
@@ -152,7 +152,9 @@ def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing_after_deduplicat
         worker.wait()
         repeats_allowed += 4  # So many are under way at once.
     assert office.worker("--until-end").wait(60) == 0
-    assert expect_all(hook, records) <= repeats_allowed
+    repeats = expect_all(hook, records)
+    print(f"{len(records)} delivered, {repeats} of them twice")
+    assert repeats <= repeats_allowed
     assert office.read("deliveries.dlq") == []
     # A further run has nothing to do, and says nothing again.
     taken = len(hook.taken)
@@ -185,6 +187,23 @@ def test_a_target_that_is_down_slows_no_other_and_gets_everything_after_a_restar
         # The delivery log knew what the other had: not one repeat, though the offsets were held back.
         assert expect_all(hook, records) == 0
     assert SECRET.encode() not in office.log.read_bytes()
+
+
+def test_workers_that_come_and_go_lose_nothing(office: Office, hook: Receiver) -> None:
+    first, second = lives(10)[:20], lives(10)[20:]
+    office.target("hook", hook)
+    short = ("--set", "session_timeout=3s")
+    one = office.worker(*short)
+    office.produce(*first)
+    wait_for("the first", lambda: len(hook.taken) >= 10)
+    two = office.worker(*short, instance="d2")
+    office.produce(*second)
+    wait_for("a partition for each", lambda: office.log.read_text().count(": delivering from") >= 4)
+    one.kill()
+    wait_for("everything", lambda: len(set(hook.webhook_ids())) == 40)
+    expect_all(hook, first + second)
+    two.send_signal(signal.SIGTERM)
+    assert two.wait(30) == 0
 
 
 def test_after_the_budget_dead_letters_that_are_counted(office: Office, hook: Receiver) -> None:
