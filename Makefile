@@ -43,6 +43,7 @@ format: $(STAMP) ## Put the code in the form that check wants
 
 chaos: $(STAMP) ## Every fault against real workers, 24 kills and more; about ten minutes (SEED=1)
 	$(BIN)/python -m tests.chaos siege --seed $(or $(SEED),1)
+	PIVOTWATCH_TEST_LONG=1 $(BIN)/python -m pytest tests/chaos/test_disk.py
 	$(BIN)/python -m tests.chaos timing --seed $(or $(SEED),1) --accounts 150000 --kills 7
 
 soak: $(STAMP) ## Steady load, resident memory once a minute (MINUTES=30)

@@ -20,7 +20,9 @@ from tests.chaos.verdict import Verdict, judge
 
 def siege(ground: Ground, given: argparse.Namespace) -> bool:
     """Every fault, with kills in between."""
-    with ground.siege(given.seed, through_proxy=True, session_timeout="6s") as struck:
+    with ground.siege(
+        given.seed, through_proxy=True, session_timeout="6s", checkpoint_interval="3s"
+    ) as struck:
         struck.outage, struck.stall, struck.longest_wait = given.outage, given.stall, 3.0
         simulation = simulate(given.accounts, seed=given.seed, days=2.0)
         struck.pipeline.release(simulation.releases)

@@ -6,6 +6,7 @@ through the environment. An event is ``{"a": account, "t": seconds}``.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import signal
@@ -14,6 +15,7 @@ import time
 import zlib
 from collections import defaultdict
 from collections.abc import Awaitable, Mapping, Sequence
+from typing import Any
 
 import orjson
 
@@ -29,6 +31,8 @@ POISON_FILE = "ENGINE_TEST_POISON"
 # Milliseconds that an event takes; the n-th write to the changelog after which the process kills itself.
 SLOW = float(os.environ.get("ENGINE_TEST_SLOW_MS", 0)) / 1000
 KILL_AT = int(os.environ.get("ENGINE_TEST_KILL_AT", 0))
+# Seconds until the worker learns that its partitions were taken away.
+LATE_NEWS = float(os.environ.get("ENGINE_TEST_LATE_NEWS", 0))
 
 
 class CountingStep:
@@ -201,6 +205,19 @@ def kill_at(number: int) -> None:
     PartitionLog.send = counting  # type: ignore[method-assign]
 
 
+def late_news() -> None:
+    """Let the worker learn only after a while that its partitions were taken away."""
+    from streams.fetch import FetchConsumer
+
+    revoked = FetchConsumer.on_partitions_revoked
+
+    async def late(self: FetchConsumer, tps: Any) -> None:
+        await asyncio.sleep(LATE_NEWS)
+        await revoked(self, tps)
+
+    FetchConsumer.on_partitions_revoked = late  # type: ignore[method-assign]
+
+
 def main() -> int:
     """Run one worker."""
     from streams.chunks import ChunkScheduler
@@ -208,6 +225,8 @@ def main() -> int:
     ChunkScheduler.size = int(os.environ.get("ENGINE_TEST_CHUNK", ChunkScheduler.size))
     if KILL_AT:
         kill_at(KILL_AT)
+    if LATE_NEWS:
+        late_news()
     from streams.app import run_worker
     from streams.config import load
     from streams.errors import Fault

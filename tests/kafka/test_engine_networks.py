@@ -102,5 +102,28 @@ def test_a_control_record_takes_effect_while_buckets_flow(made: Rig) -> None:
     assert [controls(alert) for alert in alerts(made)] == [[]] * 5 + [["late"]] * 5
 
 
+def test_a_worker_that_was_stopped_past_its_session_scores_nothing_more(made: Rig) -> None:
+    """What it has in its hands was scored by another meanwhile, with newer control records."""
+    release(made, "first")
+    send_buckets(made, 0, 40)
+    slow = {"ENGINE_TEST_SLOW_MS": "300", "ENGINE_TEST_CHUNK": "1", "ENGINE_TEST_LATE_NEWS": "2"}
+    short = {"PIVOTWATCH_SESSION_TIMEOUT": "2s"}
+    stale = made.worker("networks", instance="stale", **slow, **short)
+    wait_for("an alert", lambda: alerts(made))
+    stale.process.send_signal(signal.SIGSTOP)
+    release(made, "second")
+    other = made.worker("networks", instance="other", **short)
+    wait_for("all alerts", lambda: len(alerts(made)) == 40)
+    stale.process.send_signal(signal.SIGCONT)
+    wait_for("it to join again", lambda: stale.text().count("at offset") > 1)
+    for worker in (stale, other):
+        worker.process.terminate()
+        assert worker.wait() == 0
+    found = alerts(made)  # distinct: no bucket was scored in two ways
+    assert [alert["b"] for alert in found] == list(range(40))
+    assert controls(found[0]) == ["first"]
+    assert controls(found[-1]) == ["first", "second"]
+
+
 def state(made: Rig) -> list[tuple[bytes, bytes]]:
     return made.read_topic(made.changelog("networks"))
