@@ -29,18 +29,18 @@ def render(alert: JsonAlert, routing_key: str, base_url: str | None = None) -> d
     >>> render(resolved, "key")
     {'routing_key': 'key', 'event_action': 'resolve', 'dedup_key': 'pivotwatch/0123456789abcdef'}
     """
-    data = alert["data"]
-    key = {"routing_key": routing_key, "dedup_key": data["dedup_key"][:LONGEST_KEY]}
-    if is_closed(alert):
-        return {"routing_key": routing_key, "event_action": "resolve", "dedup_key": key["dedup_key"]}
-    shown = [{"href": url, "text": name} for name, url in sorted(links(alert, base_url).items())]
-    return {
-        **key,
-        "event_action": "trigger",
-        "client": "pivotwatch",
-        "payload": _payload(alert),
-        "links": shown,
+    closed = is_closed(alert)
+    event: dict[str, Any] = {
+        "routing_key": routing_key,
+        "event_action": "resolve" if closed else "trigger",
+        "dedup_key": alert["data"]["dedup_key"][:LONGEST_KEY],
     }
+    if not closed:
+        event["client"] = "pivotwatch"
+        event["payload"] = _payload(alert)
+        found = sorted(links(alert, base_url).items())
+        event["links"] = [{"href": url, "text": name} for name, url in found]
+    return event
 
 
 def _payload(alert: JsonAlert) -> dict[str, Any]:

@@ -246,6 +246,19 @@ def test_findings_and_events_go_to_topics(office: Office, make_topic: MakeTopic)
     assert bus[0].key == orjson.loads(bus[0].value)["data"]["alert_id"].encode()
 
 
+def test_the_command_tests_a_target_that_is_a_topic(office: Office, make_topic: MakeTopic) -> None:
+    office.targets = [{"name": "siem", "kind": "ocsf", "topic": make_topic("findings")}]
+    command = [sys.executable, "-m", "streams.cli", "deliver", "test", "siem"]
+    environment = office.config().environment()
+    done = subprocess.run(
+        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "open: taken: written\nresolved: taken: written\n"
+    found = [orjson.loads(record.value) for record in office.read("findings")]
+    assert [one["activity_id"] for one in found] == [1, 3]
+    assert all(faults(one) == [] for one in found)
+
+
 def test_a_role_without_targets_says_what_to_configure(office: Office) -> None:
     assert office.worker().wait(30) == 2
     assert "configure [[delivery.targets]]" in office.log.read_text()
