@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import orjson
 import pytest
+from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
 from tests.kafka.engine_rig import Rig, events, rig, wait_for
@@ -80,6 +82,25 @@ def test_only_committed_transactions_count(made: Rig) -> None:
     assert finals(made) == {"x": 7}
     committed, ends = made.committed()
     assert committed == ends, "the marker at the end of a transaction is behind us, too"
+
+
+def test_retention_that_overtakes_a_running_worker_ends_it_with_a_message(
+    broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    with rig(broker, topic_prefix, tmp_path, partitions=1) as made:
+        made.produce(events(100))
+        worker = made.worker("accounts")
+        wait_for("a checkpoint", lambda: made.committed()[0] == [100])
+        worker.process.send_signal(signal.SIGSTOP)
+        made.produce(events(100))
+        made.produce(events(1_000))
+        admin = KafkaAdminClient(bootstrap_servers=broker)
+        admin.delete_records({TopicPartition(made.config.topic("requests"), 0): 1_150})
+        admin.close()
+        worker.process.send_signal(signal.SIGCONT)
+        assert worker.wait() == 2, worker.text()[-2000:]
+        assert "only holds offsets from 1150 on: nobody read them within its retention" in worker.text()
+        assert sum(made.committed()[0]) < 1_150
 
 
 def test_a_state_that_does_not_fit_is_refused(made: Rig) -> None:
