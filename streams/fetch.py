@@ -29,6 +29,8 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
 from streams.chunks import Chunk, ChunkScheduler
+from streams.errors import WrongUse
+from streams.membership import Name
 
 FETCH_WAIT_MS = 250
 """How long the broker holds a fetch that finds nothing."""
@@ -82,6 +84,13 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
+
+    async def on_start(self) -> None:
+        """Connect, and watch what the group says of us."""
+        await super().on_start()
+        if self.app.conf.consumer_group_instance_id is not None:
+            coordinator = self._ensure_consumer()._coordinator
+            Name(coordinator, self.app.conf.broker_session_timeout, self.transport.lost_name)
 
     async def is_member(self) -> bool:
         """Ask the group's coordinator now, past the queue in which fetches wait."""
@@ -272,3 +281,14 @@ class FetchTransport(driver.Transport):
         self.chunked = frozenset(chunked)
         self.resume = resume
         self.revoked = revoked
+
+    def lost_name(self) -> None:
+        """End the process, from any thread: there is another worker of our name."""
+        name = self.app.conf.consumer_group_instance_id
+        error = WrongUse(f"another worker was started as --instance {name}; this one makes way")
+
+        def end() -> None:
+            self.revoked()
+            self._crash = asyncio.ensure_future(self.app.crash(error))
+
+        self.app.loop.call_soon_threadsafe(end)

@@ -125,3 +125,18 @@ def test_a_state_that_does_not_fit_is_refused(made: Rig) -> None:
     assert "the changelog was lost" in refused.text()
     made.run("accounts", "--reset-state", PIVOTWATCH_MIN_EVENTS="9")
     assert finals(made) == Counter(event["a"] for event in stream)
+
+
+def test_of_two_workers_of_one_name_the_later_stays(made: Rig) -> None:
+    stream = events(4_000)
+    made.produce(stream)
+    first = made.worker("accounts")
+    wait_for("the first worker", lambda: "at offset" in first.text())
+    second = made.worker("accounts")
+    assert first.wait() == 2, first.text()[-2000:]
+    assert "another worker was started as --instance w1" in first.text()
+    wait_for("all of it", lambda: made.committed()[0] == made.committed()[1])
+    second.process.terminate()
+    assert second.wait() == 0
+    made.run("accounts")
+    assert finals(made) == Counter(event["a"] for event in stream)

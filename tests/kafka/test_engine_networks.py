@@ -115,7 +115,7 @@ def test_a_worker_that_was_stopped_past_its_session_scores_nothing_more(made: Ri
     other = made.worker("networks", instance="other", **short)
     wait_for("all alerts", lambda: len(alerts(made)) == 40)
     stale.process.send_signal(signal.SIGCONT)
-    wait_for("it to join again", lambda: stale.text().count("at offset") > 1)
+    wait_for("it to join again", lambda: stale.text().count("Joined group") > 1)
     for worker in (stale, other):
         worker.process.terminate()
         assert worker.wait() == 0
