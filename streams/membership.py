@@ -35,12 +35,14 @@ class Name:
 
     async def _heartbeat(self) -> bool:
         self._asking += 1
+        # The session runs from when we were heard: an answer may lie unread for as long as we stood still.
+        asked_at = time.monotonic()
         try:
             member: bool = await self._ask()
         finally:
             self._asking -= 1
         if member:
-            self._heard_at = time.monotonic()
+            self._heard_at = max(self._heard_at, asked_at)
         return member
 
     def _forget(self) -> None:
