@@ -11,7 +11,7 @@ from streams.agents.ingest import IngestShell, look
 from streams.config import Config
 from streams.errors import Fault, WrongUse
 from streams.fetch import FetchTransport
-from streams.sources.settings import IngestSettings, read_settings
+from streams.sources.settings import IngestSettings, read_settings, refuse_own_topics
 
 
 def run_ingest(config: Config, *, instance: str | None, until_end: bool) -> int:
@@ -27,6 +27,7 @@ def run_ingest(config: Config, *, instance: str | None, until_end: bool) -> int:
         raise WrongUse("ingest has nothing to do: [ingest] names neither topics nor http")
     if until_end and not settings.topics:
         raise WrongUse("--until-end needs [[ingest.topics]]: posts have no end")
+    refuse_own_topics(config, settings)
     found = look(config, settings, until_end)
     if not settings.topics:
         return asyncio.run(_serve_alone(config, settings, found["partitions"]))

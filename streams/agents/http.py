@@ -2,10 +2,10 @@
 
 =====  ==============================================================================================
 200    all of it is counted (or was before: ``duplicates``)
-400    the body is no JSON
+400    the body is no JSON, or not packed as it says
 401    no token and no signature, or a wrong one
 404    no such source is served
-413    the body is too long, or has too many records
+413    the body is too long when unpacked, or has too many records
 422    a record cannot be read: its position and why; nothing of the body is counted
 429    too much waits for the broker: come again (``Retry-After``)
 503    the broker does not answer: come again; what is on its way counts once, by its ``id``
@@ -20,6 +20,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from aiohttp.http_exceptions import ContentEncodingError
 
 from streams.agents.poster import Poster
 from streams.config import Config
@@ -35,6 +36,14 @@ logger = logging.getLogger(__name__)
 RETRY_AFTER = "1"
 MAX_TOLD = 20
 PROTOBUF = "application/x-protobuf"
+
+
+class Declined(Exception):
+    """A body that is not taken, and the answer that says why."""
+
+    def __init__(self, answer: web.Response) -> None:
+        super().__init__()
+        self.answer = answer
 
 
 class HttpIngest:
@@ -65,7 +74,8 @@ class HttpIngest:
         self._dedup = Dedup(self._http.dedup_window.total_seconds())
         self._timeout = self._http.broker_timeout.total_seconds()
         self._poster = poster
-        app = web.Application(client_max_size=self._http.max_body)
+        self._reading = 0
+        app = web.Application()
         app.router.add_get("/healthz", self._health)
         app.router.add_post("/v1/events", self._events)
         app.router.add_post("/v1/events/{source}", self._events)
@@ -122,31 +132,44 @@ class HttpIngest:
         try:
             if not self._guard.signs:
                 self._guard.check(request.headers, b"")
-            size = request.content_length or 0
-            if size > self._http.max_body:
-                raise web.HTTPRequestEntityTooLarge(self._http.max_body, size)
-            busy = self._busy(size)
-            if busy is not None:
-                return busy
-            body = await request.read()
+            body = await self._read(request)
             self._guard.check(request.headers, body)
         except Refused as refused:
             return _answer(401, {"WWW-Authenticate": "Bearer"}, error=str(refused))
-        except web.HTTPRequestEntityTooLarge:
-            return _answer(413, error=f"longer than {self._http.max_body} bytes")
-        decoded = decoder.decode(body)
-        if len(decoded.events) > self._http.max_events:
+        except Declined as declined:
+            return declined.answer
+        decoded = decoder.decode(body, most=self._http.max_events)
+        if decoded.cut:
             return _answer(413, error=f"more than {self._http.max_events} records")
         if decoded.misread and self._http.on_bad == "refuse":
             return _refusal(decoded)
         return await self._send(decoder, decoded, len(body))
 
-    def _busy(self, size: int) -> web.Response | None:
+    async def _read(self, request: web.Request) -> bytes:
+        """The body, unpacked; what all bodies hold together stays within ``max_pending`` while they come."""
+        self._check_size(request.content_length or 0, at_first=True)
+        body = bytearray()
+        try:
+            async for part in request.content.iter_any():
+                body += part
+                self._reading += len(part)
+                self._check_size(len(body))
+        except (web.RequestPayloadError, ContentEncodingError):
+            request.content.feed_eof()  # There is nothing in it to wait for.
+            answer = _answer(400, error="the body is not what Content-Encoding says")
+            answer.force_close()
+            raise Declined(answer) from None
+        finally:
+            self._reading -= len(body)
+        return bytes(body)
+
+    def _check_size(self, size: int, *, at_first: bool = False) -> None:
+        if size > self._http.max_body:
+            raise Declined(_answer(413, error=f"longer than {self._http.max_body} bytes"))
         if self._poster.silent > self._timeout:
-            return _answer(503, {"Retry-After": RETRY_AFTER}, error="the broker does not answer")
-        if self._poster.pending + size > self._http.max_pending:
-            return _answer(429, {"Retry-After": RETRY_AFTER}, error="too much waits for the broker")
-        return None
+            raise Declined(_answer(503, {"Retry-After": RETRY_AFTER}, error="the broker does not answer"))
+        if self._poster.pending + self._reading + (size if at_first else 0) > self._http.max_pending:
+            raise Declined(_answer(429, {"Retry-After": RETRY_AFTER}, error="too much waits for the broker"))
 
     async def _send(self, decoder: Decoder, decoded: Decoded, size: int) -> web.Response:
         name = decoder.mapping.name
@@ -169,7 +192,7 @@ class HttpIngest:
             accepted=len(fresh),
             duplicates=len(events) - len(fresh),
             skipped=decoded.skipped,
-            dead_letters=len(letters),
+            dead_letters=decoded.bad,
         )
 
 
@@ -178,7 +201,7 @@ def _refusal(decoded: Decoded) -> web.Response:
     nothing = not decoded.events and all(one.document is None for one in decoded.misread)
     return _answer(
         400 if nothing else 422,
-        error=f"{len(bad)} of the records cannot be read; nothing was counted",
+        error=f"{decoded.bad} of the records cannot be read; nothing was counted",
         bad=bad[:MAX_TOLD],
     )
 

@@ -61,7 +61,7 @@ class Guard:
         given = headers.get("Authorization", "")
         if self._token is not None and given:
             scheme, _, token = given.partition(" ")
-            same = hmac.compare_digest(token.strip().encode(), self._token)
+            same = hmac.compare_digest(_bytes(token.strip()), self._token)
             if not (same and scheme.lower() == "bearer"):
                 raise Refused("the bearer token is not the right one")
             return
@@ -77,15 +77,20 @@ class Guard:
         if not (at.isascii() and at.isdigit()) or abs(self._clock() - int(at[:12])) > TOLERANCE_SECONDS:
             raise Refused("webhook-timestamp is not of these five minutes")
         expected = sign(secret, number, at, body).encode()
-        matches = [hmac.compare_digest(one.encode(), expected) for one in signatures.split(" ")]
+        matches = [hmac.compare_digest(_bytes(one), expected) for one in signatures.split(" ")]
         if not any(matches):  # All of them were compared.
             raise Refused("webhook-signature is not the right one")
 
 
 def sign(secret: bytes, number: str, at: str, body: bytes) -> str:
     """The signature of a body."""
-    digest = hmac.new(secret, f"{number}.{at}.".encode() + body, hashlib.sha256).digest()
+    digest = hmac.new(secret, _bytes(f"{number}.{at}.") + body, hashlib.sha256).digest()
     return "v1," + base64.b64encode(digest).decode()
+
+
+def _bytes(header: str) -> bytes:
+    """A header as it came: servers hand on bytes that are no UTF-8 as surrogates."""
+    return header.encode("utf-8", "surrogateescape")
 
 
 def _decoded(secret: bytes) -> bytes:

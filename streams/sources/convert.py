@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import orjson
 
 from streams.errors import WrongUse
-from streams.sources.decoder import Decoder
+from streams.sources.decoder import MAX_MISREAD, Decoder
 
 
 class NativeLines:
@@ -45,8 +45,10 @@ class NativeLines:
         for line in self._lines:
             decoded = self._decoder.decode(line)
             self.skipped += decoded.skipped
-            for bad in decoded.misread:
+            for bad in decoded.misread[:MAX_MISREAD]:
                 self.misread[str(bad.error).partition(":")[0]] += 1
+            if decoded.bad > MAX_MISREAD:
+                self.misread["and more of the same line"] += decoded.bad - MAX_MISREAD
             for _, event in decoded.events:
                 self.events += 1
                 yield orjson.dumps(event)

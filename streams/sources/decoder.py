@@ -15,9 +15,12 @@ from streams.events import BadEvent, check_event
 from streams.sources.documents import Unreadable, splitter
 from streams.sources.mapping import Place, SourceMapping, find, show_pointer
 from streams.sources.networks import NetworkFinder
+from streams.sources.private import NAME
 from streams.sources.pseudonyms import Pseudonyms
 
 Event = dict[str, Any]
+MAX_MISREAD = 1_000
+"""Of one message; a dead letter each."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,11 +33,14 @@ class Misread:
         Its place in the message, from 0.
     document
         As it was; None when there was none.
+    raw
+        What there was instead of a document.
     """
 
     position: int
     error: BadEvent
     document: Any
+    raw: bytes = b""
 
 
 @dataclasses.dataclass(slots=True)
@@ -46,13 +52,30 @@ class Decoded:
     events
         With the position of the document that each was read from. The same message gives the
         same events at the same positions, always.
+    misread, bad
+        Documents that could not be read, and how many they are: only the first `MAX_MISREAD` are
+        listed one by one.
     skipped
         Documents that are no requests, and repeats within the message.
+    cut
+        Is there more in the message than was asked for?
     """
 
     events: list[tuple[int, Event]] = dataclasses.field(default_factory=list)
     misread: list[Misread] = dataclasses.field(default_factory=list)
+    bad: int = 0
     skipped: int = 0
+    cut: bool = False
+
+    def add_misread(self, misread: Misread) -> None:
+        """Keep what could not be read; of very many in one message, say only how many they are."""
+        self.bad += 1
+        if self.bad <= MAX_MISREAD:
+            self.misread.append(misread)
+        else:
+            more = BadEvent(f"and {self.bad - MAX_MISREAD} more from here on in the same message")
+            first = self.misread[-1].position if self.bad > MAX_MISREAD + 1 else misread.position
+            self.misread[MAX_MISREAD:] = [Misread(first, more, None)]
 
 
 class Decoder:
@@ -91,16 +114,21 @@ class Decoder:
         self._required = {"ts", "account", "model"} | (set() if mapping.make_id else {"id"})
         self._split = splitter(mapping.form, mapping.wanted_attributes())
 
-    def decode(self, message: bytes | None) -> Decoded:
-        """Read a message."""
+    def decode(self, message: bytes | None, most: int | None = None) -> Decoded:
+        """Read a message, or of a long one the first ``most`` documents."""
         decoded = Decoded()
         ids: set[str] = set()
         for position, document in enumerate(self._split(message or b"")):
+            if position == most:
+                decoded.cut = True
+                break
             try:
                 event = self.read(document)
             except BadEvent as error:
-                unreadable = isinstance(document, Unreadable)
-                decoded.misread.append(Misread(position, error, None if unreadable else document))
+                if isinstance(document, Unreadable):
+                    decoded.add_misread(Misread(position, error, None, document.raw))
+                else:
+                    decoded.add_misread(Misread(position, error, document))
                 continue
             if event is None or (self._once and event["id"] in ids):
                 decoded.skipped += 1
@@ -144,6 +172,10 @@ class Decoder:
             for kind, value in found.items() if type(found) is dict else ():
                 if value is None:
                     continue
+                if not NAME.fullmatch(kind):  # Whoever wrote it may have put anything there.
+                    raise BadEvent(
+                        f"links: expected kinds made of letters, digits and _.:/-, at {show_pointer(path)}"
+                    )
                 try:
                     links[kind] = self.mapping.link_convert(kind, value)
                 except ValueError as error:

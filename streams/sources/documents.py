@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,8 +15,21 @@ FORMS = ("json", "otlp_json", "otlp_proto")
 Split = Callable[[bytes], Iterator[Any]]
 
 
+BOM = b"\xef\xbb\xbf"
+
+
 class Unreadable(ValueError):
-    """A message, or a line of one, that holds no document."""
+    """A message, or a line of one, that holds no document.
+
+    Attributes
+    ----------
+    raw
+        What it holds instead.
+    """
+
+    def __init__(self, message: str, raw: bytes) -> None:
+        super().__init__(message)
+        self.raw = raw
 
 
 def splitter(form: str, wanted: frozenset[str] | None) -> Split:
@@ -28,7 +43,7 @@ def splitter(form: str, wanted: frozenset[str] | None) -> Split:
     if form == "otlp_json":
         return lambda value: _spans_of_json(value, wanted)
     otlp.check_installed()
-    return lambda value: _guarded(otlp.proto_spans(value, wanted))
+    return lambda value: _guarded(otlp.proto_spans(value, wanted), lambda: value)
 
 
 def json_documents(value: bytes) -> Iterator[Any]:
@@ -36,37 +51,46 @@ def json_documents(value: bytes) -> Iterator[Any]:
 
     Examples
     --------
-    >>> list(json_documents(b'{"a":1}')), list(json_documents(b"[1,2]")), list(json_documents(b"1\n\n2"))
-    ([{'a': 1}], [1, 2], [1, 2])
-    >>> list(json_documents(b"1\n{"))[1]
+    >>> list(json_documents(b'{"a":1}')), list(json_documents(b"[1,2]")), list(json_documents(b"{}\n\n{}"))
+    ([{'a': 1}], [1, 2], [{}, {}])
+    >>> list(json_documents(b"{}\n{"))[1]
     Unreadable('not JSON')
     """
-    try:
-        decoded = orjson.loads(value)
-    except orjson.JSONDecodeError:
+    if value.startswith(BOM):  # As some programs begin a text.
+        value = value[len(BOM) :]
+    decoded = _loaded(value)
+    if type(decoded) is list:
+        yield from decoded
+    elif isinstance(decoded, Unreadable):
         yield from _lines(value)
     else:
-        if type(decoded) is list:
-            yield from decoded
-        else:
-            yield decoded
+        yield decoded
 
 
 def _lines(value: bytes) -> Iterator[Any]:
     if not value.strip():
-        yield Unreadable("empty")
-    lines = [line for line in value.splitlines() if line.strip()]
-    if len(lines) > 1 and not _starts_like_json(lines[1]):
-        lines = [value]  # One document over many lines, and broken.
-    for line in lines:
-        try:
-            yield orjson.loads(line)
-        except orjson.JSONDecodeError:
-            yield Unreadable("not JSON")
+        yield Unreadable("empty", value)
+    elif not any(isinstance(line, dict | list) for line in map(_loaded, io.BytesIO(value))):
+        yield Unreadable("not JSON", value)  # One document over many lines, and broken.
+    else:
+        for line in io.BytesIO(value):
+            if not line.isspace():
+                decoded = _loaded(line)
+                yield from decoded if type(decoded) is list else (decoded,)
 
 
-def _starts_like_json(line: bytes) -> bool:
-    return line.lstrip()[:1] in b"{[0123456789"
+def _written(document: Any) -> bytes:
+    try:
+        return orjson.dumps(document)
+    except orjson.JSONEncodeError:  # Nested more deeply than it can be written.
+        return b""
+
+
+def _loaded(text: bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return Unreadable("not JSON", text)
 
 
 def _spans_of_json(value: bytes, wanted: frozenset[str] | None) -> Iterator[Any]:
@@ -74,14 +98,14 @@ def _spans_of_json(value: bytes, wanted: frozenset[str] | None) -> Iterator[Any]
         if isinstance(message, Unreadable):
             yield message
         elif not isinstance(message, dict) or "resourceSpans" not in message:
-            yield Unreadable("not OTLP traces: no resourceSpans")
+            yield Unreadable("not OTLP traces: no resourceSpans", _written(message))
         else:
-            yield from _guarded(otlp.json_spans(message, wanted))
+            yield from _guarded(otlp.json_spans(message, wanted), functools.partial(_written, message))
 
 
-def _guarded(documents: Iterator[Any]) -> Iterator[Any]:
+def _guarded(documents: Iterator[Any], raw: Callable[[], bytes]) -> Iterator[Any]:
     """What breaks in the middle of a message ends it; what came before counts."""
     try:
         yield from documents
     except ValueError as error:
-        yield Unreadable(str(error))
+        yield Unreadable(str(error), raw())

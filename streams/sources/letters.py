@@ -25,7 +25,7 @@ def letter(
         What could not be read.
     redaction
         ``redacted``: the shape of the document, without any value; ``empty``: nothing of it;
-        ``full``: all of it, with key and headers of its record.
+        ``full``: all of it (of lines and arrays this one), with key and headers of its record.
     told
         Where it came from, for the headers: source, topic, partition, offset.
     record
@@ -49,8 +49,7 @@ def letter(
     if redaction == "redacted":
         body = b"" if misread.document is None else _dumps(shape_of(misread.document))
     elif redaction == "full":
-        whole = record.value if record is not None else None
-        body = whole or b"" if misread.document is None else _dumps(misread.document)
+        body = misread.raw if misread.document is None else _dumps(misread.document)
     else:
         body = b""
     if len(body) > MAX_BYTES:

@@ -173,7 +173,7 @@ class SourceMapping:
         """Is a document no request at all?"""
         if self.without and all(find(document, path) in (None, "") for path in self.without):
             return True
-        return any(find(document, path) in values for path, values in self.where)
+        return any(type(value := find(document, path)) is str and value in told for path, told in self.where)
 
 
 def parse_pointer(pointer: str) -> Place:

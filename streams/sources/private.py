@@ -28,7 +28,8 @@ _KEY_STARTS = (
     "ya29.",
 )
 _SHORTEST_KEY = 12
-_NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_.:/-]{0,63}")
+NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_.:/-]{0,63}")
+"""What a field, or a kind of link, may be called."""
 MAX_DEPTH = 12
 MAX_ITEMS = 50
 
@@ -73,7 +74,7 @@ def shape_of(value: Any, depth: int = 0) -> Any:
             if number == MAX_ITEMS:
                 shape["<more>"] = len(value) - MAX_ITEMS
                 break
-            plain = _NAME.fullmatch(name) and not looks_private(name)
+            plain = NAME.fullmatch(name) and not looks_private(name)
             shape[name if plain else f"<name {len(shape)}>"] = shape_of(item, depth + 1)
         return shape
     return f"<{type(value).__name__}>"

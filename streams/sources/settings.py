@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from streams.config import Port, TopicName
+from streams.config import Config, Logical, Port, TopicName
 from streams.config_problems import nearest
 from streams.durations import PositiveDuration, parse_duration
 from streams.errors import WrongUse
@@ -159,6 +159,23 @@ def read_settings(table: dict[str, Any]) -> IngestSettings:
     except ValidationError as error:
         lines = [_line(detail) for detail in error.errors(include_url=False)]
     raise WrongUse("\n".join(lines))
+
+
+def refuse_own_topics(config: Config, settings: IngestSettings) -> None:
+    """What pivotwatch writes itself is no traffic of others: it would come round for ever.
+
+    Raises
+    ------
+    WrongUse
+        When a topic is one of our own.
+    """
+    own = {config.topic(name): name for name in get_args(Logical)}
+    for topic in settings.topics:
+        if topic.name in own:
+            raise WrongUse(
+                f"[ingest] topics: {topic.name} is pivotwatch's own topic of {own[topic.name]}; "
+                "events go to a topic of another name first"
+            )
 
 
 def _line(detail: ErrorDetails) -> str:

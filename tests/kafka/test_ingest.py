@@ -207,4 +207,6 @@ def test_what_cannot_work_is_told(made: Rig) -> None:
     assert "[ingest] names neither topics nor http" in refused()
     assert "there is no topic nowhere" in refused(topics=[{"name": "nowhere", "source": "kong"}])
     assert "no source kongg" in refused(topics=[{"name": names(made)[0], "source": "kongg"}])
+    own = made.config.topic("requests")
+    assert "own topic of requests" in refused(topics=[{"name": own, "source": "native"}])
     assert "posts have no end" in refused(http={"port": 0})

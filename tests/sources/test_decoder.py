@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streams.errors import WrongUse
 from streams.events import check_event
-from streams.sources.decoder import Decoder
+from streams.sources.decoder import MAX_MISREAD, Decoder
 from streams.sources.mapping import SourceMapping, load_file, shipped
 from streams.sources.private import shape_of
 from streams.sources.settings import Decoders, read_settings
@@ -24,6 +24,7 @@ from tests.sources.samples import (
     GEN_AI_SPAN,
     KONG,
     LITELLM,
+    NATIVE,
     OTLP,
     OTLP_EVENT,
     RAW_KEY,
@@ -180,6 +181,43 @@ def test_a_private_value_is_passed_over_for_the_next_place() -> None:
     bad = native.decode(orjson.dumps({"id": "1", "ts": 5, "account": RAW_KEY, "model": "m"})).misread[0]
     assert str(bad.error).startswith("account: looks like a key")
     assert RAW_KEY not in str(bad.error)
+
+
+def test_lines_among_which_some_are_no_json_at_all() -> None:
+    line = orjson.dumps(KONG)
+    decoded = decoder("kong").decode(b"\xef\xbb\xbf" + line + b"\noops\n\n" + line)
+    assert [position for position, _ in decoded.events] == [0, 2]
+    assert [(bad.position, bad.raw) for bad in decoded.misread] == [(1, b"oops\n")]
+    broken = orjson.dumps(KONG, option=orjson.OPT_INDENT_2)[:-1]
+    assert [bad.raw for bad in decoder("kong").decode(broken).misread] == [broken]
+    assert len(decoder("kong").decode(b"\xef\xbb\xbf" + line).events) == 1
+
+
+def test_a_place_that_decides_whether_to_skip_may_hold_anything() -> None:
+    odd = otlp_span({**GEN_AI_SPAN, "gen_ai.operation.name": ["execute_tool"]})
+    assert len(decoder("otlp_json").decode(orjson.dumps(otlp_message(odd))).events) == 1
+
+
+def test_a_kind_of_link_is_a_name() -> None:
+    for kind in (EMAIL, "tell me everything", "k" * 65):
+        document = {"id": "1", "ts": 5, "account": "a", "model": "m", "links": {kind: "x"}}
+        [bad] = decoder("native").decode(orjson.dumps(document)).misread
+        assert kind not in str(bad.error)
+
+
+def test_of_very_many_bad_documents_in_a_message_the_rest_is_a_number() -> None:
+    decoded = decoder("native").decode(b"[" + b"1," * (MAX_MISREAD + 20) + orjson.dumps(NATIVE) + b"]")
+    assert decoded.bad == MAX_MISREAD + 20
+    assert len(decoded.misread) == MAX_MISREAD + 1
+    assert decoded.misread[-1].position == MAX_MISREAD
+    assert str(decoded.misread[-1].error) == "and 20 more from here on in the same message"
+    assert len(decoded.events) == 1
+
+
+def test_a_long_message_is_read_no_further_than_asked() -> None:
+    decoded = decoder("native").decode(orjson.dumps([NATIVE, {}, NATIVE]), most=2)
+    assert (decoded.cut, len(decoded.events), decoded.bad) == (True, 1, 1)
+    assert not decoder("native").decode(orjson.dumps([NATIVE]), most=1).cut
 
 
 @given(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -53,6 +54,11 @@ def test_either_a_token_or_a_signature() -> None:
     guard.check(signed(b"a secret of the tests"), BODY)
     for wrong in ("Bearer a token", "Basic a token of the tests", "Bearer"):
         assert "bearer token" in refused(guard, {"Authorization": wrong})
+    for odd in ("Bearer \udcff\udcfe", "Bearer é"):  # Bytes that are no UTF-8, as servers hand them on.
+        assert "bearer token" in refused(guard, {"Authorization": odd})
+        assert "not the right one" in refused(
+            guard, {**signed(b"a secret of the tests"), "webhook-signature": odd, "webhook-id": odd}
+        )
     Guard(None, None).check({}, b"")
     assert "expected the header" in refused(Guard(b"a token of the tests", None), {})
 
@@ -97,7 +103,7 @@ class StuckPoster(Poster):
         return self.since or 0.0
 
 
-async def post(port: int, body: bytes, **how: Any) -> tuple[int, Any, Any]:
+async def post(port: int, body: Any, **how: Any) -> tuple[int, Any, Any]:
     url = f"http://127.0.0.1:{port}/v1/events"
     async with aiohttp.ClientSession() as client, client.post(url, data=body, **how) as answer:
         return answer.status, orjson.loads(await answer.read()), answer.headers.get("Retry-After")
@@ -126,6 +132,31 @@ def test_posters_are_told_to_come_again_while_the_broker_is_slow() -> None:
             assert (await post(server.port, b"x" * 5000))[0] == 413
             poster.since = 60.0
             assert (await post(server.port, BODY))[::2] == (503, "1")
+        finally:
+            await server.stop()
+
+    asyncio.run(play())
+
+
+def test_bodies_are_bounded_while_they_come() -> None:
+    async def parts(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield b"x" * 500
+
+    async def play() -> None:
+        settings = read_settings({"http": {"port": 0, "max_pending": 2000, "max_body": 4096}})
+        server = HttpIngest(load(), settings, StuckPoster())
+        await server.start()
+        try:
+            assert (await post(server.port, parts(6)))[::2] == (429, "1"), "no length was told"
+            settings = read_settings({"http": {"port": 0, "max_body": 4096}})
+            other = HttpIngest(load(), settings, StuckPoster())
+            await other.start()
+            assert (await post(other.port, parts(60)))[0] == 413
+            status, told, _ = await post(other.port, b"no gzip", headers={"Content-Encoding": "gzip"})
+            assert (status, told["error"]) == (400, "the body is not what Content-Encoding says")
+            assert server._reading == other._reading == 0
+            await other.stop()
         finally:
             await server.stop()
 
