@@ -79,6 +79,8 @@ class Metrics:
     ----------
     dead_letters, alerts, deliveries
         Counters, for whoever does these things.
+    waiting
+        Of each target, how many deliveries wait.
     checkpoint
         How long checkpoints take.
 
@@ -114,6 +116,12 @@ class Metrics:
             "pivotwatch_deliveries",
             "Attempts to deliver an alert, by target and outcome (ok, retried, failed).",
             ["target", "outcome"],
+            registry=self.registry,
+        )
+        self.waiting = Gauge(
+            "pivotwatch_deliveries_waiting",
+            "Alerts that were read and are not yet delivered, by target.",
+            ["target"],
             registry=self.registry,
         )
         self.checkpoint = Histogram(

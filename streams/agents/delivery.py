@@ -29,12 +29,15 @@ from streams.fetch import FetchConsumer
 from streams.health import JOINING, Health
 from streams.metrics import Metrics
 from streams.sinks.message import Message
+from streams.steps.contract import InputRecord
 
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1
 SETTLE_SECONDS = 2.0
 CLOSE_SECONDS = 5.0
+MOST_AHEAD = 1_000
+"""Deliveries that may wait for the quickest target; then reading pauses: what is not read is safe."""
 COUNTED = {"delivered": "ok", "failed-attempt": "retried"}
 
 
@@ -47,14 +50,18 @@ class DeliveryPartition:
         The next input offset to take.
     desk
         Set when it is known where to begin.
+    pauses
+        Does reading wait for the targets?
     saved_at
         When an offset was last handed to the group.
     """
 
     step = None
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, partition: int, ledger: Ledger) -> None:
+        self.partition = partition
         self.ledger = ledger
+        self.pauses = False
         self.desk: Desk | None = None
         self.offset = 0
         self.acknowledged = -1
@@ -108,6 +115,7 @@ class DeliveryShell:
         self.couriers = make_couriers(config, self.publish)
         for courier in self.couriers:
             courier.observe = self._count
+            self.metrics.waiting.labels(courier.name).set_function(lambda one=courier: one.waiting)
         self._begin_at_end = read_settings(config.delivery).start == "latest"
         self._reset = reset_state
 
@@ -118,15 +126,33 @@ class DeliveryShell:
         return consumer
 
     async def run(self, stream: Any) -> None:
-        """The agent: hand records to the desks, which never hold it up."""
+        """The agent: hand records to the desks, as long as one target at least keeps up."""
         async for event in stream.noack().events():
             live = self.live.get(event.message.partition)
-            if live and live.desk and event.value.seek == self.consumer.scheduler.seeks:
+            if live and event.value.seek == self.consumer.scheduler.seeks:
                 for record in event.value:
-                    if record.offset >= live.offset:
-                        live.desk.take(Origin(record.topic, record.partition, record.offset), record.value)
-                        live.offset = record.offset + 1
+                    if not await self._has_room(live):
+                        break
+                    self._take(live, record)
             event.value.clear()
+
+    def _take(self, live: DeliveryPartition, record: InputRecord) -> None:
+        if live.desk and record.offset >= live.offset:
+            live.desk.take(Origin(self.source, live.partition, record.offset), record.value)
+            live.offset = record.offset + 1
+
+    async def _has_room(self, live: DeliveryPartition) -> bool:
+        """Wait until a target has little to do; False when the partition is not ours any more.
+
+        The quickest target sets the pace. So a slow one holds up no other, and all alone it does not
+        let the memory grow.
+        """
+        while self.live.get(live.partition) is live:
+            live.pauses = min(courier.waiting for courier in self.couriers) >= MOST_AHEAD
+            if not live.pauses:
+                return True
+            await asyncio.sleep(TICK_SECONDS)
+        return False
 
     def drop(self) -> None:
         """The assignment has ended: what is not delivered is the next owner's."""
@@ -150,7 +176,7 @@ class DeliveryShell:
                 await ledger.forget_before(round(time.time() * 1000) - retention)
             if generation != self.app.consumer_generation_id:
                 return  # Assigned anew meanwhile; the next call loads.
-            self.live[partition] = DeliveryPartition(ledger)
+            self.live[partition] = DeliveryPartition(partition, ledger)
         self._reset = False
 
     async def resume(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
@@ -226,7 +252,7 @@ class DeliveryShell:
         """How far each partition is taken, for `Health`: a target that is down is no fault of ours."""
         if not self.live:
             return {} if self.app.unassigned else {JOINING: self.app.tables["state"].records_read}
-        return {partition: live.offset for partition, live in self.live.items()}
+        return {partition: live.offset for partition, live in self.live.items() if not live.pauses}
 
     def is_ready(self) -> bool:
         """Is every partition being delivered?"""

@@ -1,4 +1,8 @@
-"""The circuit of one target: after failures in a row it opens, and lets one attempt through at a time."""
+"""The circuit of one target: after failures in a row it opens, and lets one attempt through at a time.
+
+What the target asks for by ``Retry-After`` holds for all that wait for it, also when an attempt that
+was under way meanwhile does well.
+"""
 
 from __future__ import annotations
 
@@ -29,6 +33,10 @@ class Circuit:
     >>> circuit.succeeded()
     >>> circuit.state, circuit.wait(32.0)
     ('closed', 0.0)
+    >>> circuit.failed(40.0, after=7.0)
+    >>> circuit.succeeded()
+    >>> circuit.wait(41.0)
+    6.0
     """
 
     def __init__(self, pause: float, failures: int = 5) -> None:
@@ -36,6 +44,7 @@ class Circuit:
         self.failures = failures
         self.failed_in_row = 0
         self._not_before = float("-inf")
+        self._asked_until = float("-inf")
         self._disabled = False
 
     @property
@@ -47,8 +56,8 @@ class Circuit:
 
     def wait(self, now: float) -> float:
         """Seconds until an attempt may be made; 0 admits one, and while open no other for a pause."""
-        if now < self._not_before:
-            return self._not_before - now
+        if (wait := max(self._not_before, self._asked_until) - now) > 0:
+            return wait
         if self.state == "open":
             self._not_before = now + self.pause
         return 0.0
@@ -56,8 +65,10 @@ class Circuit:
     def failed(self, now: float, after: float | None = None) -> None:
         """An attempt failed; ``after`` so many seconds the target wants to be asked again."""
         self.failed_in_row += 1
-        pause = self.pause if self.state == "open" else 0.0
-        self._not_before = max(self._not_before, now + max(pause, after or 0.0))
+        if self.state == "open":
+            self._not_before = max(self._not_before, now + self.pause)
+        if after is not None:
+            self._asked_until = max(self._asked_until, now + after)
 
     def succeeded(self) -> None:
         """An attempt did well."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+import traceback
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
 
 from streams.config import Config
 from streams.delivery.circuit import Circuit
 from streams.delivery.endpoints import Delivery, Endpoint, Publish, make
-from streams.delivery.outcomes import Gone, Refused, TryLater
+from streams.delivery.outcomes import Broken, Gone, Refused, TryLater, Undelivered
 from streams.delivery.settings import AnyTarget, DeliverySettings, read_settings
 from streams.errors import WrongUse
 from streams.sinks.message import JsonAlert
@@ -21,6 +23,7 @@ from streams.sinks.message import JsonAlert
 logger = logging.getLogger(__name__)
 
 Step = Callable[[], Awaitable[None]]
+Answer = TypeVar("Answer")
 
 
 class Courier:
@@ -102,50 +105,65 @@ class Courier:
         return answer
 
     async def remind(self, alerts: Callable[[], Iterable[JsonAlert]]) -> None:
-        """Tell again what is open, unless the target is down: then the next time will do."""
+        """Tell again what is open, when the target may be asked; else the next time will do."""
         async with self._places:
             told = list(alerts())
-            if not told or self.state != "closed":
+            if not told or self.state == "disabled" or self._wait(time.monotonic()) > 0:
                 return
             try:
-                await self.endpoint.remind(told)
-            except TryLater as error:
-                self._failed(error)
-            except Refused as error:
-                logger.error("target %s: refused to be told again: %s", self.name, error)
-            else:
-                self.counts["reminded"] += len(told)
-                self._circuit.succeeded()
+                await self._tried(self.endpoint.remind(told))
+            except TryLater:
+                return  # It is counted, and makes the circuit open.
+            except Undelivered as error:
+                logger.error("target %s: was not told again what is open: %s", self.name, error)
 
     async def _attempt(self, delivery: Delivery, deadline: float, cleared: Step, sent: Step) -> str:
         async with self._places:
             await self._admitted(deadline)
             await cleared()
-            try:
-                answer = await self.endpoint.send(delivery)
-            except TryLater as error:
-                self._failed(error)
-                raise
-            except Gone:
-                self._circuit.disable()
-                logger.error("target %s: wants nothing more (410): disabled until a restart", self.name)
-                raise
-            except Refused:
-                self._succeeded()  # It is there; it is the message that it does not want.
-                raise
+            answer = await self._tried(self.endpoint.send(delivery))
             await sent()
-        self._succeeded()
         return answer
 
     async def _admitted(self, deadline: float) -> None:
         """Wait until the target may be asked."""
-        if self.state == "disabled":
-            raise Gone("disabled by an earlier 410")
-        while (wait := max(self._circuit.wait(now := time.monotonic()), self._next_at - now)) > 0:
+        while True:
+            if self.state == "disabled":
+                raise Gone("disabled by an earlier 410")
+            if (wait := self._wait(now := time.monotonic())) <= 0:
+                return
             if now >= deadline:
                 raise TryLater(f"the target is down: {self._last_fault}")
             await asyncio.sleep(min(wait, deadline - now))
-        self._next_at = time.monotonic() + self.endpoint.interval
+
+    def _wait(self, now: float) -> float:
+        """Seconds until the target may be asked; 0 admits one attempt, which must be made."""
+        if (wait := self._next_at - now) > 0 or (wait := self._circuit.wait(now)) > 0:
+            return wait
+        self._next_at = now + self.endpoint.interval
+        return 0.0
+
+    async def _tried(self, attempt: Awaitable[Answer]) -> Answer:
+        """Make an attempt, and learn from it how the target is."""
+        try:
+            answer = await attempt
+        except TryLater as error:
+            self._failed(error)
+            raise
+        except Gone:
+            self._circuit.disable()
+            logger.error("target %s: wants nothing more (410): disabled until a restart", self.name)
+            raise
+        except Refused:
+            self._succeeded()  # It is there; it is the message that it does not want.
+            raise
+        except Exception as error:
+            # Other targets go on. The text of an error may hold a secret: only its kind and place are told.
+            kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
+            logger.error("target %s: %s in %s, line %s", self.name, kind, place.name, place.lineno)
+            raise Broken(type(error).__name__) from None
+        self._succeeded()
+        return answer
 
     def _failed(self, error: TryLater) -> None:
         before, self._last_fault = self.state, str(error)

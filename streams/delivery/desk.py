@@ -146,7 +146,11 @@ class Desk:
         """Deliver a job, or find out that there is nothing to do; returns what became of it."""
         alert, told, endpoint = orjson.loads(job.raw), self.ledger.get(key), courier.endpoint
         decision: Decision = decide(
-            alert, told, wanted=matches(alert, courier.settings), by_severity=endpoint.by_severity
+            alert,
+            told,
+            wanted=matches(alert, courier.settings),
+            by_severity=endpoint.by_severity,
+            updates=courier.settings.updates,
         )
         if decision.action == "skip":
             return decision.reason
@@ -209,7 +213,7 @@ def _told(alert: Mapping[str, Any], *, keep_alert: bool) -> Told:
     data = alert["data"]
     going_on = not is_closed(alert)
     kept = dict(alert) if keep_alert and going_on else None
-    return Told(data["revision"], data["severity"], going_on, kept)
+    return Told(data["revision"], data["severity"], going_on, kept, data["members_total"])
 
 
 def dead_letter(key: str, job: Job, reason: str, text: str, target: str = "") -> Message:

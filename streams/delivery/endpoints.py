@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -11,10 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from faust.exceptions import ProducerSendError
+
 from streams.alerts import parse_alert
 from streams.delivery.http import Http
 from streams.delivery.lifecycle import Decision, Told
-from streams.delivery.outcomes import TryLater
+from streams.delivery.outcomes import Refused, TryLater
 from streams.delivery.settings import (
     AlertmanagerSettings,
     AppriseSettings,
@@ -26,6 +30,9 @@ from streams.delivery.settings import (
 from streams.errors import WrongUse
 from streams.sinks import alertmanager, chat, cloudevents, ocsf, pagerduty, slack, text, webhook
 from streams.sinks.message import JsonAlert, Message, is_closed, json_message
+
+PUT_SECONDS = 30.0
+"""How long a topic or a file may take."""
 
 Publish = Callable[[str, Message], Awaitable[None]]
 """Send a record to a topic; returns when the broker has it."""
@@ -99,8 +106,9 @@ class Alertmanager(HttpEndpoint):
         """Fire, end, or both at once."""
         ends = is_closed(delivery.alert)
         alerts = []
-        if (ends or delivery.decision.action == "replace") and delivery.told and delivery.told.alert:
-            alerts.append(alertmanager.resolved(delivery.told.alert, datetime.now(UTC)))
+        if ends or delivery.decision.action == "replace":
+            fired = (delivery.told and delivery.told.alert) or delivery.alert
+            alerts.append(alertmanager.resolved(fired, datetime.now(UTC)))
         if not ends:
             alerts.append(alertmanager.firing(delivery.alert, self.base_url))
         return await self.http.post(self.url, json_message(delivery.alert["id"], alerts))
@@ -118,6 +126,8 @@ class Webhook(HttpEndpoint):
         super().__init__(settings, base_url)
         self.url = settings.url
         self.secrets = settings.secret().split()
+        if not all(webhook.is_secret(secret) for secret in self.secrets):
+            raise WrongUse(f"delivery target {settings.name}: expected secrets of the form whsec_ and base64")
 
     async def send(self, delivery: Delivery) -> str:
         """Sign for this attempt, and post."""
@@ -146,6 +156,10 @@ class Slack(HttpEndpoint):
     def __init__(self, settings: SlackSettings, base_url: str | None) -> None:
         super().__init__(settings, base_url)
         self.url = settings.secret()
+        if not self.url.startswith(("https://", "http://")):
+            raise WrongUse(
+                f"delivery target {settings.name}: expected the address of a webhook as its secret"
+            )
         self.interval = settings.interval.total_seconds()
 
     async def send(self, delivery: Delivery) -> str:
@@ -195,14 +209,22 @@ class Records(Endpoint):
     async def send(self, delivery: Delivery) -> str:
         """Write the document."""
         if self.kind == "ocsf":
-            document = ocsf.render(delivery.alert, self.base_url)
+            document = ocsf.render(delivery.alert, self.base_url, new=delivery.decision.reason == "opened")
             message = json_message(delivery.alert["data"]["alert_id"], document)
         else:
             message = cloudevents.render(delivery.alert, delivery.raw)
         try:
-            await self.put(message)
+            async with asyncio.timeout(PUT_SECONDS):
+                await self.put(message)
+        except TimeoutError:
+            raise TryLater("no answer in time; is there such a topic?") from None
         except OSError as error:
             raise TryLater(error.strerror or type(error).__name__) from None
+        except (KafkaError, ProducerSendError) as error:
+            cause = error.__cause__ or error  # Faust puts the error of the driver into one of its own.
+            if isinstance(cause, MessageSizeTooLargeError):
+                raise Refused("too large for a record") from None
+            raise TryLater(type(cause).__name__) from None
         return "written"
 
 
@@ -218,11 +240,18 @@ class Stdout(Endpoint):
 
 
 def append_to(path: Path) -> Callable[[Message], Awaitable[None]]:
-    """A function that appends a line to a file, made if it is not there."""
+    """A function that appends a whole line to a file, made if it is not there, or nothing."""
 
     def append(body: bytes) -> None:
         with path.open("ab") as file:
-            file.write(body + b"\n")
+            end = file.tell()
+            try:
+                file.write(body + b"\n")
+                file.flush()
+            except OSError:
+                # The disk is full. Half a line would spoil the next one, too.
+                os.ftruncate(file.fileno(), end)
+                raise
 
     async def put(message: Message) -> None:
         await asyncio.to_thread(append, message.body)

@@ -58,6 +58,7 @@ class Ledger:
             "severity": told.severity,
             "open": told.open,
             "alert": told.alert,
+            "members": told.members,
             "written": now,
         }
         self._written[key] = now

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
 from streams.alerts import Severity
-from streams.delivery.settings import TargetSettings
+from streams.delivery.settings import TargetSettings, Updates
 from streams.sinks.message import JsonAlert, is_closed
 
 SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
@@ -22,6 +23,7 @@ Reason = Literal[
     "suppressed",
     "repeat",
     "filtered",
+    "minor",
     "never-told",
 ]
 
@@ -32,7 +34,7 @@ class Told:
 
     Attributes
     ----------
-    revision, severity
+    revision, severity, members
         Of the alert it was told, or that was given up: it may have arrived all the same.
     open
         Does the target hold the incident as going on?
@@ -44,6 +46,7 @@ class Told:
     severity: Severity
     open: bool
     alert: dict[str, Any] | None = None
+    members: int = 0
 
 
 class Decision(NamedTuple):
@@ -53,11 +56,13 @@ class Decision(NamedTuple):
     reason: Reason
 
 
-def decide(alert: JsonAlert, told: Told | None, *, wanted: bool, by_severity: bool = False) -> Decision:
+def decide(
+    alert: JsonAlert, told: Told | None, *, wanted: bool, by_severity: bool = False, updates: Updates = "all"
+) -> Decision:
     """Decide what a target gets.
 
-    A target that was told of an incident gets all of it, also what its filter would not let pass:
-    otherwise it would hold it as open for ever.
+    A target that was told of an incident gets its end, and the updates that it wants, also when its
+    filter would not let them pass: otherwise it would hold the incident as open for ever.
 
     Parameters
     ----------
@@ -67,6 +72,8 @@ def decide(alert: JsonAlert, told: Told | None, *, wanted: bool, by_severity: bo
         Does the alert pass the target's filter?
     by_severity
         Is an incident of another severity another one for this target?
+    updates
+        Which news of an incident that goes on it wants.
 
     Examples
     --------
@@ -85,10 +92,21 @@ def decide(alert: JsonAlert, told: Told | None, *, wanted: bool, by_severity: bo
     if told is not None and holds:
         if by_severity and told.severity != data["severity"]:
             return Decision("replace", "severity-changed")
-        return Decision("send", "news")
+        return _news(data, told, updates)
     if not wanted:
         return Decision("skip", "filtered")
     return Decision("send", "opened" if told is None else "reopened")
+
+
+def _news(data: Mapping[str, Any], told: Told, updates: Updates) -> Decision:
+    """News of an incident that goes on, measured against what the target was told."""
+    if updates != "none" and told.severity != data["severity"]:
+        return Decision("send", "severity-changed")
+    doubled = 0 < 2 * told.members <= data["members_total"]
+    major = doubled or data.get("transition") == "confirmed"
+    if updates == "all" or (updates == "major" and major):
+        return Decision("send", "news")
+    return Decision("skip", "minor")
 
 
 def matches(alert: JsonAlert, target: TargetSettings) -> bool:

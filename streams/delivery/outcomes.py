@@ -37,6 +37,12 @@ class Gone(Undelivered):
     reason = "gone"
 
 
+class Broken(Undelivered):
+    """It could not be made or sent: a fault of this program, or a setting that nobody foresaw."""
+
+    reason = "broken"
+
+
 class Overflow(Undelivered):
     """Too much waits for the target already."""
 

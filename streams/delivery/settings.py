@@ -40,6 +40,7 @@ def _is_variable(value: str) -> str:
     return value
 
 
+Updates = Literal["all", "major", "severity", "none"]
 Name = Annotated[str, AfterValidator(_is_name)]
 Url = Annotated[str, AfterValidator(_is_url)]
 Variable = Annotated[str, AfterValidator(_is_variable)]
@@ -56,7 +57,11 @@ class TargetSettings(_Table):
     ----------
     min_severity, models, entities
         Which incidents it gets: at least so grave, of these models, of these kinds of entity
-        (patterns as of file names). Once it was told of an incident it gets all of it.
+        (patterns as of file names). Once it was told of an incident it gets its end, too.
+    updates
+        Which news of an incident that goes on it gets: all; ``major``, when the severity changed, the
+        members have doubled since it was told last, or a person confirmed it; ``severity``, when that
+        changed; or none. What opens, opens again and ends an incident is not an update.
     retry_first, retry_most, retry_budget
         Pause after the first failure, longest pause, and how long an alert is tried before it
         becomes a dead letter.
@@ -66,6 +71,7 @@ class TargetSettings(_Table):
     min_severity: Severity = "info"
     models: list[str] = ["*"]
     entities: list[str] = ["*"]
+    updates: Updates = "all"
     retry_first: PositiveDuration = parse_duration("1s")
     retry_most: PositiveDuration = parse_duration("1m")
     retry_budget: Duration = parse_duration("24h")
@@ -114,6 +120,7 @@ class PagerDutySettings(SecretTarget):
 
     kind: Literal["pagerduty"]
     url: Url = pagerduty.URL
+    updates: Updates = "major"
 
 
 class SlackSettings(SecretTarget):
@@ -121,12 +128,14 @@ class SlackSettings(SecretTarget):
 
     kind: Literal["slack"]
     interval: Duration = parse_duration("1s")
+    updates: Updates = "major"
 
 
 class AppriseSettings(SecretTarget):
     """What apprise knows; the secret is one or several of its addresses."""
 
     kind: Literal["apprise"]
+    updates: Updates = "major"
 
 
 class RecordSettings(TargetSettings):

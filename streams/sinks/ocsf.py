@@ -46,11 +46,21 @@ COMPARISONS = (
 )
 
 
-def render(alert: JsonAlert, base_url: str | None = None) -> dict[str, Any]:
-    """The finding; every revision of an incident has the same ``finding_info.uid``."""
+def render(alert: JsonAlert, base_url: str | None = None, *, new: bool = False) -> dict[str, Any]:
+    """The finding; every revision of an incident has the same ``finding_info.uid``.
+
+    An incident that opens again after its end is an update of its finding, which is in progress again.
+
+    Parameters
+    ----------
+    new
+        Is this the first that the receiver gets of the incident, whatever its revision? It is created
+        there, then, and not updated.
+    """
     data = alert["data"]
-    activity = ACTIVITIES[data["state"]]
-    status_id, status = STATUSES[data["state"]]
+    state = "open" if new else data["state"]
+    activity = ACTIVITIES[state]
+    status_id, status = STATUSES[state]
     severity_id, severity = SEVERITIES[data["severity"]]
     finding: dict[str, Any] = {
         "activity_id": activity,

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from streams.sinks.message import JsonAlert
-from streams.sinks.summary import STATE_WORDS, counted, cut, links, summary, tame, title
+from streams.sinks.summary import counted, cut, links, state_words, summary, tame, title
 
 MOST_BLOCKS = 50
 LONGEST_HEADER = 150
@@ -32,7 +32,7 @@ def render(alert: JsonAlert, base_url: str | None = None) -> dict[str, Any]:
 def _blocks(alert: JsonAlert, base_url: str | None) -> Iterator[dict[str, Any]]:
     data = alert["data"]
     sign = CLOSED_SIGNS.get(data["state"], SIGNS[data["severity"]])
-    headline = f"{sign} {data['severity'].upper()} {STATE_WORDS[data['state']]}{title(alert)}"
+    headline = f"{sign} {data['severity'].upper()} {state_words(data)}{title(alert)}"
     yield {"type": "header", "text": {"type": "plain_text", "text": cut(headline, LONGEST_HEADER)}}
     yield {
         "type": "section",
@@ -54,7 +54,7 @@ def _fields(data: dict[str, Any]) -> Iterator[str]:
             f"*Share of its requests*\n{evidence['observed_share']:.0%}; "
             f"everybody else {evidence['population_share']:.1%}"
         )
-    if evidence.get("switches_expected") is not None:
+    if evidence.get("switches_seen") is not None and evidence.get("switches_expected") is not None:
         yield f"*Moves*\n{evidence['switches_seen']:,}; expected {evidence['switches_expected']:,.1f}"
     if data.get("transition"):
         yield f"*Why now*\n{escape(tame(data['transition'])).replace('-', ' ')}"

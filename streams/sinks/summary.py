@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urljoin
 
 from streams.sinks.message import JsonAlert
 
 LONGEST_NAME = 120
 STATE_WORDS = {"open": "", "updated": "update: ", "resolved": "resolved: ", "suppressed": "suppressed: "}
+
+
+def state_words(data: Mapping[str, Any]) -> str:
+    """How an incident stands, before its title; nothing for a new one.
+
+    Examples
+    --------
+    >>> state_words({"state": "updated", "transition": "reopened"}), state_words({"state": "resolved"})
+    ('opened again: ', 'resolved: ')
+    """
+    return "opened again: " if data.get("transition") == "reopened" else STATE_WORDS[data["state"]]
 
 
 def title(alert: JsonAlert) -> str:
@@ -45,7 +56,7 @@ def summary(alert: JsonAlert) -> str:
     data = alert["data"]
     accounts = counted(data["members_total"], "account")
     return (
-        f"{STATE_WORDS[data['state']]}{title(alert)}: {accounts}, "
+        f"{state_words(data)}{title(alert)}: {accounts}, "
         f"{counted(data['exchanges_to_model'], 'exchange')}{_beside_expected(data['evidence'])}"
     )
 
@@ -105,6 +116,10 @@ def links(alert: JsonAlert, base_url: str | None = None) -> dict[str, str]:
     >>> alert = {"data": {"urls": {"runbook": "/runbook#opened", "page": None}}}
     >>> links(alert), links(alert, "https://watch.example")
     ({}, {'runbook': 'https://watch.example/runbook#opened'})
+    >>> links(alert, "https://intern.example/watch")
+    {'runbook': 'https://intern.example/watch/runbook#opened'}
     """
-    urls = {name: urljoin(base_url or "", url) for name, url in alert["data"].get("urls", {}).items() if url}
+    urls = {name: url for name, url in alert["data"].get("urls", {}).items() if url}
+    if base_url:
+        urls = {name: f"{base_url}{url}" if url.startswith("/") else url for name, url in urls.items()}
     return {name: url for name, url in urls.items() if url.startswith(("http://", "https://"))}

@@ -6,6 +6,8 @@ the alert's id and stays the same over all retries: a receiver that remembers id
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -14,6 +16,20 @@ from standardwebhooks import Webhook
 
 from streams.sinks import cloudevents
 from streams.sinks.message import JsonAlert, Message
+
+
+def is_secret(text: str) -> bool:
+    """Can this be a signing secret?
+
+    Examples
+    --------
+    >>> is_secret("whsec_c2VjcmV0LW9mLXRlc3Rz"), is_secret("whsec_my secret")
+    (True, False)
+    """
+    try:
+        return bool(base64.b64decode(text.removeprefix("whsec_"), validate=True))
+    except binascii.Error:
+        return False
 
 
 def render(alert: JsonAlert, raw: bytes, secrets: Sequence[str], sent_at: int) -> Message:

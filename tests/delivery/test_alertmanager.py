@@ -18,7 +18,7 @@ import pytest
 from streams.delivery.courier import couriers
 from streams.delivery.desk import Desk, Origin
 from streams.delivery.ledger import Ledger
-from tests.delivery.receiver import Receiver, receiver
+from tests.delivery.receiver import Receiver
 from tests.delivery.rig import QUICK, Log, yes
 from tests.sinks.examples import raw
 
@@ -70,12 +70,6 @@ receivers: [{{name: hook, webhook_configs: [{{url: '{hook}', send_resolved: true
         """Stop it in order: it keeps its silences, and forgets alerts."""
         self.process.terminate()
         self.process.wait(DEADLINE)
-
-
-@pytest.fixture
-def hook() -> Iterator[Receiver]:
-    with receiver() as made:
-        yield made
 
 
 @pytest.fixture
@@ -233,15 +227,38 @@ def test_the_life_of_incidents_in_a_real_alertmanager(manager: Alertmanager, hoo
         )
         await scene.holds()
         await until(lambda: (B, "low") in told(hook, "resolved"))
-        # What is over is not told again.
-        reminded = scene.couriers[0].counts["reminded"]
+        # A repeat of its beginning lets nothing fire that is over.
         await scene.take(raw("open", alert_id=B, revision=1))
-        assert scene.couriers[0].counts["reminded"] == reminded
         await scene.holds()
+
+    async def opens_again_and_ends_again(scene: Scene) -> None:
+        hook.taken.clear()
+        await scene.take(raw("updated", alert_id=B, revision=3, severity="low", transition="reopened"))
+        await scene.holds((B, "low"))
+        await until(lambda: told(hook, "firing") == [(B, "low")])
+        await scene.take(raw("resolved", alert_id=B, revision=4, severity="low"))
+        await scene.holds()
+        await until(lambda: told(hook, "resolved") == [(B, "low")])
 
     for act in (fires_and_goes_on, changes_severity, is_silenced_and_restarted, ends):
         play(manager, log, act)
     assert len(told(hook, "firing")) == len(set(told(hook, "firing")))
+    play(manager, log, opens_again_and_ends_again)
+
+
+def test_it_holds_everything_again_after_an_outage_in_which_no_other_alert_came(
+    manager: Alertmanager, hook: Receiver
+) -> None:
+    async def act(scene: Scene) -> None:
+        await scene.take(raw("open", alert_id=A, severity="high"), raw("open", alert_id=B, severity="low"))
+        await scene.holds((A, "high"), (B, "low"))
+        await asyncio.to_thread(manager.stop)
+        await until(lambda: scene.couriers[0].state == "open")
+        await asyncio.to_thread(manager.start)
+        await scene.holds((A, "high"), (B, "low"))
+        await until(lambda: scene.couriers[0].state == "closed")
+
+    play(manager, Log(), act)
 
 
 def test_what_fires_while_it_is_down_arrives_when_it_is_back(manager: Alertmanager, hook: Receiver) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any
 
 import orjson
@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from streams.delivery import desk as desks
 from streams.delivery.outcomes import Gone, Refused, TryLater
-from tests.delivery.rig import Recorder, Rig, wait_for
+from streams.sinks.message import JsonAlert
+from tests.delivery.rig import Log, Recorder, Rig, wait_for
 from tests.sinks.examples import raw
 
 A, B = "0123456789abcdef", "fedcba9876543210"
@@ -271,13 +272,160 @@ def test_old_incidents_leave_the_log() -> None:
     run(test())
 
 
-def test_what_nobody_foresaw_ends_the_worker_with_nothing_done() -> None:
+def test_what_one_target_cannot_take_becomes_a_dead_letter_and_stops_no_other() -> None:
     async def test() -> None:
-        rig = Rig(one=Recorder(ZeroDivisionError()))
+        rig = Rig(odd=Recorder(ZeroDivisionError("s3cret")), well=Recorder())
+        rig.start()
+        rig.take(*life(A, "open", "resolved"))
+        await rig.finished()
+        assert [reason for _, reason in rig.endpoints["well"].got] == ["opened", "resolved"]
+        assert [reason for _, reason in rig.endpoints["odd"].got] == ["resolved"]
+        [letter] = rig.dead
+        assert letter.headers["pivotwatch.errors.class"] == "broken"
+        assert letter.headers["pivotwatch.errors.message"] == "ZeroDivisionError"
+
+    run(test())
+
+
+def test_a_log_that_cannot_be_written_ends_the_worker_with_nothing_done() -> None:
+    class Full(Log):
+        async def send(self, key: bytes, value: bytes | None) -> Any:
+            raise OSError("disk full")
+
+    async def test() -> None:
+        rig = Rig(one=Recorder())
+        rig.log = Full()
         rig.start()
         rig.take(*life(A, "open"))
         await wait_for(lambda: rig.failures)
         assert rig.desk.progress.done == 0
-        assert rig.log.stored == {}
+
+    run(test())
+
+
+class Manager(Recorder):
+    """Fails to be told again as asked."""
+
+    def __init__(self) -> None:
+        super().__init__(by_severity=True, resend=0.002)
+        self.remind_faults: list[Exception] = []
+
+    async def remind(self, alerts: Iterable[JsonAlert]) -> None:
+        if self.remind_faults:
+            raise self.remind_faults.pop(0)
+        await super().remind(alerts)
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [[TryLater("connection refused")] * 7, [Refused("status 400")], [ZeroDivisionError()]],
+    ids=["down", "refused", "broken"],
+)
+def test_what_is_open_is_told_again_after_reminders_failed_with_no_other_alert(
+    faults: list[Exception],
+) -> None:
+    async def test() -> None:
+        rig = Rig(manager=(manager := Manager()))
+        rig.start()
+        rig.take(*life(A, "open"))
+        await rig.finished()
+        manager.remind_faults = list(faults)
+        await wait_for(lambda: not manager.remind_faults)
+        manager.reminded.clear()
+        await wait_for(lambda: [f"{A}.1"] in manager.reminded)
+        assert rig.failures == []
+        rig.desk.end()
+
+    run(test())
+
+
+def test_a_target_that_is_gone_at_a_reminder_is_left_alone_and_stops_no_other() -> None:
+    async def test() -> None:
+        rig = Rig(manager=(manager := Manager()), well=Recorder())
+        rig.start()
+        rig.take(*life(A, "open"))
+        await rig.finished()
+        manager.remind_faults = [Gone("status 410")]
+        await wait_for(lambda: rig.couriers[0].state == "disabled")
+        rig.take(raw("resolved", alert_id=A, revision=2))
+        await rig.finished()
+        assert [one for one, _ in rig.endpoints["well"].got] == [f"{A}.1", f"{A}.2"]
+        assert [letter.headers["pivotwatch.errors.class"] for letter in rig.dead] == ["gone"]
+        rig.desk.end()
+
+    run(test())
+
+
+GROWTH = [
+    ("open", {"members_total": 10, "severity": "medium"}),
+    ("updated", {"members_total": 12, "severity": "medium", "transition": "evidence-grew"}),
+    ("updated", {"members_total": 20, "severity": "medium", "transition": "evidence-grew"}),
+    ("updated", {"members_total": 30, "severity": "medium", "transition": "evidence-grew"}),
+    ("updated", {"members_total": 31, "severity": "high", "transition": "severity-rose"}),
+    ("updated", {"members_total": 31, "severity": "high", "transition": "confirmed"}),
+    ("updated", {"members_total": 32, "severity": "high", "transition": "merged"}),
+    ("resolved", {"members_total": 32, "severity": "high", "transition": "quiet"}),
+    ("updated", {"members_total": 33, "severity": "high", "transition": "reopened"}),
+    ("suppressed", {"members_total": 33, "severity": "high", "transition": "benign"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("updates", "told"),
+    [
+        ("all", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
+        # 20 members are twice what was told; 30 are not.
+        ("major", [1, 3, 5, 6, 8, 9, 10]),
+        ("severity", [1, 5, 8, 9, 10]),
+        ("none", [1, 8, 9, 10]),
+    ],
+)
+def test_each_target_gets_the_updates_that_it_wants(updates: str, told: list[int]) -> None:
+    async def test() -> None:
+        rig = Rig(one=Recorder())
+        rig.settings["one"] = {"updates": updates}
+        for _ in range(2):  # Read again after a restart, nothing changes.
+            rig.offset = 0
+            rig.start()
+            rig.take(
+                *[
+                    raw(state, alert_id=A, revision=n, **more)
+                    for n, (state, more) in enumerate(GROWTH, start=1)
+                ]
+            )
+            await rig.finished()
+        assert [one for one, _ in rig.endpoints["one"].got] == [f"{A}.{n}" for n in told]
+
+    run(test())
+
+
+def test_a_manager_of_severities_learns_of_each_whatever_updates_it_wants() -> None:
+    async def test() -> None:
+        rig = Rig(manager=(manager := Recorder(by_severity=True)))
+        rig.settings["manager"] = {"updates": "none"}
+        rig.start()
+        rig.take(*[raw(state, alert_id=A, revision=n, **more) for n, (state, more) in enumerate(GROWTH, 1)])
+        await rig.finished()
+        assert manager.got == [
+            (f"{A}.1", "opened"),
+            (f"{A}.5", "severity-changed"),
+            (f"{A}.8", "resolved"),
+            (f"{A}.9", "reopened"),
+            (f"{A}.10", "suppressed"),
+        ]
+
+    run(test())
+
+
+def test_a_log_from_before_members_were_kept_in_it_is_read() -> None:
+    async def test() -> None:
+        rig = Rig(one=Recorder())
+        rig.settings["one"] = {"updates": "major"}
+        old = {"revision": 1, "severity": "critical", "open": True, "alert": None, "written": 0}
+        rig.log.stored[f"one/{A}".encode()] = orjson.dumps(old)
+        rig.start()
+        rig.take(raw("updated", alert_id=A, revision=2), raw("resolved", alert_id=A, revision=3))
+        await rig.finished()
+        assert [one for one, _ in rig.endpoints["one"].got] == [f"{A}.3"]
 
     run(test())

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import io
 import logging
+import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,67 +15,14 @@ import orjson
 import pytest
 
 from streams.delivery.courier import couriers
-from streams.delivery.desk import Desk, Origin
-from streams.delivery.ledger import Ledger
 from streams.delivery.trial import run as trial
-from tests.delivery.receiver import SECRET, Receiver, receiver
-from tests.delivery.rig import QUICK, Log, wait_for, yes
+from streams.errors import WrongUse
+from tests.delivery.http_rig import ROUTING_KEY, Config, deliver, webhook
+from tests.delivery.receiver import SECRET, Receiver
 from tests.sinks.examples import STATES, raw
 
-ROUTING_KEY = "routing-key-of-the-tests"
 LIFE = [raw(state) for state in STATES[:3]]
 IDS = [orjson.loads(one)["id"] for one in LIFE]
-
-
-@pytest.fixture
-def hook() -> Iterator[Receiver]:
-    with receiver() as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOOK_SECRET", SECRET)
-    monkeypatch.setenv("PAGER_SECRET", ROUTING_KEY)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
-class Config:
-    """What couriers read of a configuration."""
-
-    def __init__(self, *targets: dict[str, Any]) -> None:
-        self.delivery = {
-            "base_url": "https://watch.example",
-            "targets": [{**QUICK, **target} for target in targets],
-        }
-
-
-def webhook(hook: Receiver, **more: Any) -> dict[str, Any]:
-    return {"name": "hook", "kind": "webhook", "url": hook.url, "secret_env": "HOOK_SECRET", **more}
-
-
-def deliver(records: list[bytes], *targets: dict[str, Any]) -> tuple[Desk, list[Any]]:
-    """Deliver records to their end."""
-
-    async def work() -> tuple[Desk, list[Any]]:
-        dead: list[Any] = []
-
-        async def bury(letter: Any) -> None:
-            dead.append(letter)
-
-        made = couriers(Config(*targets), None)  # type: ignore[arg-type]
-        failures: list[BaseException] = []
-        desk = Desk(made, Ledger(Log(), {}), 0, bury=bury, fail=failures.append, is_ours=yes)
-        for offset, record in enumerate(records):
-            desk.take(Origin("alerts", 0, offset), record)
-        await wait_for(lambda: failures or desk.progress.done == len(records))
-        desk.end()
-        for courier in made:
-            await courier.endpoint.close()
-        assert failures == []
-        return desk, dead
-
-    return asyncio.run(work())
 
 
 @pytest.mark.parametrize(
@@ -113,6 +62,17 @@ def test_retry_after_is_waited_for(hook: Receiver) -> None:
     assert hook.webhook_ids() == IDS[:1]
 
 
+def test_retry_after_holds_for_all_that_wait_also_when_others_under_way_do_well(hook: Receiver) -> None:
+    hook.script.extend([200, (429, {"Retry-After": "1"}), 200, 200])
+    begun = time.monotonic()
+    deliver([raw("open", alert_id=f"{number:016x}", revision=1) for number in range(12)], webhook(hook))
+    assert time.monotonic() - begun >= 1.0
+    # Of the four that may be under way at once three did well, and nobody asked again meanwhile.
+    early = [act for when, (_, act) in zip(hook.times, hook.tries, strict=True) if when < begun + 1.0]
+    assert len(early) <= 4
+    assert len(set(hook.webhook_ids())) == len(hook.taken) == 12
+
+
 def test_410_disables_the_target_and_nothing_is_lost_unseen(hook: Receiver) -> None:
     hook.script.extend([200, 410])
     _, dead = deliver(LIFE, webhook(hook))
@@ -135,27 +95,6 @@ def test_a_target_that_is_down_is_asked_rarely_and_gets_everything_when_it_is_ba
     assert dead == []
 
 
-def test_pagerduty_and_slack_get_their_lifecycle(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    with receiver() as chat:
-        monkeypatch.setenv("CHAT_SECRET", chat.url)
-        deliver(
-            LIFE,
-            {"name": "pager", "kind": "pagerduty", "url": hook.url, "secret_env": "PAGER_SECRET"},
-            {"name": "chat", "kind": "slack", "secret_env": "CHAT_SECRET", "interval": "50ms"},
-        )
-        assert [body["event_action"] for body in hook.bodies()] == ["trigger", "trigger", "resolve"]
-        assert {body["dedup_key"] for body in hook.bodies()} == {"pivotwatch/0123456789abcdef"}
-        assert {body["routing_key"] for body in hook.bodies()} == {ROUTING_KEY}
-        heads = [body["blocks"][0]["text"]["text"] for body in chat.bodies()]
-        assert [head.split()[0] for head in heads] == ["🚨", "🚨", "✅"]
-
-
-def test_apprise_notifies(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("APPRISE_SECRET", hook.url.replace("http://", "json://"))
-    deliver(LIFE, {"name": "chat", "kind": "apprise", "secret_env": "APPRISE_SECRET"})
-    assert [body["type"] for body in hook.bodies()] == ["failure", "failure", "success"]
-
-
 def test_files_hold_a_document_a_line(tmp_path: Path) -> None:
     events, findings = tmp_path / "events.jsonl", tmp_path / "findings.jsonl"
     deliver(
@@ -165,6 +104,55 @@ def test_files_hold_a_document_a_line(tmp_path: Path) -> None:
     )
     assert events.read_bytes().splitlines() == LIFE
     assert [orjson.loads(one)["activity_id"] for one in findings.read_bytes().splitlines()] == [1, 2, 3]
+
+
+def test_a_disk_that_is_full_spoils_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, faults = tmp_path / "events.jsonl", [1, 2]
+    ftruncate = os.ftruncate
+
+    class Full(io.FileIO):
+        def write(self, data: Any) -> int:
+            if faults:
+                faults.pop()
+                super().write(bytes(data)[:10])
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    monkeypatch.setattr(Path, "open", lambda self, mode: Full(self, mode))
+    monkeypatch.setattr(os, "ftruncate", ftruncate)
+    deliver(LIFE, {"name": "events", "kind": "cloudevents", "file": str(path)})
+    assert path.read_bytes().splitlines() == LIFE
+    assert faults == []
+
+
+def test_an_alert_that_cannot_be_rendered_stops_nobody(
+    hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise KeyError("no such figure")
+
+    monkeypatch.setattr("streams.sinks.slack.render", fail)
+    monkeypatch.setenv("CHAT_SECRET", hook.url)
+    _, dead = deliver(
+        LIFE,
+        webhook(hook),
+        {"name": "chat", "kind": "slack", "secret_env": "CHAT_SECRET", "interval": "1ms", "updates": "all"},
+    )
+    assert hook.webhook_ids() == IDS
+    assert [letter.headers["pivotwatch.errors.class"] for letter in dead] == ["broken"] * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "secret"), [("webhook", "whsec_not+base64!"), ("slack", "T0/B0/no-address")]
+)
+def test_a_secret_of_another_form_is_told_at_the_start_without_it(
+    kind: str, secret: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ODD_SECRET", secret)
+    target = {"name": "odd", "kind": kind, "secret_env": "ODD_SECRET"}
+    with pytest.raises(WrongUse, match="delivery target odd: expected") as caught:
+        couriers(Config(target | ({"url": "http://h"} if kind == "webhook" else {})), None)  # type: ignore[arg-type]
+    assert secret not in str(caught.value)
 
 
 def test_stdout_is_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 from stix2validator import ValidationOptions, validate_string  # type: ignore[import-untyped]
 
+from streams.alerts import parse_alert
 from streams.errors import WrongUse
-from streams.sinks import alertmanager, chat, cloudevents, ocsf, pagerduty, slack, stix, webhook
+from streams.sinks import alertmanager, chat, cloudevents, ocsf, pagerduty, slack, stix, text, webhook
 from tests.sinks.examples import BASE, STATES, alert, check_golden, raw
 from tests.sinks.ocsf_check import faults
 
@@ -48,6 +49,20 @@ def test_ocsf_lifecycle() -> None:
     assert [one["status"] for one in found] == ["New", "In Progress", "Resolved", "Suppressed"]
     assert {one["finding_info"]["uid"] for one in found} == {"0123456789abcdef"}
     assert len({one["metadata"]["uid"] for one in found}) == len(found)
+
+
+def test_ocsf_of_one_that_opens_again_and_of_one_that_is_new_to_the_receiver() -> None:
+    again = ocsf.render(alert("updated", revision=4, transition="reopened"))
+    assert faults(again) == []
+    assert (again["activity_name"], again["status"], again["status_detail"]) == (
+        "Update",
+        "In Progress",
+        "reopened",
+    )
+    assert "end_time" not in again
+    new = ocsf.render(alert("updated"), new=True)
+    assert faults(new) == []
+    assert (new["type_uid"], new["status"]) == (200401, "New")
 
 
 def test_ocsf_of_a_bare_alert() -> None:
@@ -131,6 +146,33 @@ def test_alertmanager_takes_names_of_any_kind(name: str) -> None:
 @pytest.mark.parametrize("state", STATES)
 def test_slack_examples(state: str) -> None:
     check_golden(f"slack-{state}", slack.render(alert(state), BASE))
+
+
+def test_chats_say_that_an_incident_opened_again() -> None:
+    again = alert("updated", transition="reopened")
+    assert "opened again: network AS64500" in slack.render(again)["blocks"][0]["text"]["text"]
+    assert chat.render(again).body.startswith("opened again: network AS64500")
+    assert pagerduty.render(again, "key")["event_action"] == "trigger"
+
+
+FIGURES = st.sampled_from(
+    (
+        *("switches_seen", "switches_expected", "first_uses_seen", "first_uses_expected"),
+        *("observed_share", "population_share", "synchrony", "population_synchrony"),
+        *("hazard_ratio", "log_e_value", "threshold", "theta"),
+    )
+)
+
+
+@given(st.dictionaries(FIGURES, st.none() | st.just(1)))
+def test_no_renderer_needs_a_figure_that_the_contract_does_not_promise(evidence: dict[str, Any]) -> None:
+    for state in STATES:
+        bytes_, bare = raw(state, evidence=evidence), alert(state, evidence=evidence)
+        text.plain(parse_alert(bytes_))
+        for render in (slack.render, chat.render, alertmanager.firing):
+            render(bare, BASE)
+        pagerduty.render(bare, "key", BASE)
+        assert faults(ocsf.render(bare, BASE)) == []
 
 
 @given(st.lists(STRANGE, max_size=120), STRANGE)
