@@ -11,6 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from faust.types import TP
@@ -115,7 +116,7 @@ class DeliveryShell:
         self.couriers = make_couriers(config, self.publish)
         for courier in self.couriers:
             courier.observe = self._count
-            self.metrics.waiting.labels(courier.name).set_function(lambda one=courier: one.waiting)
+            self.metrics.waiting.labels(courier.name).set_function(partial(getattr, courier, "waiting"))
         self._begin_at_end = read_settings(config.delivery).start == "latest"
         self._reset = reset_state
 
