@@ -36,8 +36,8 @@ class Chart:
         What a screen reader tells.
     span
         First and last moment, in epoch milliseconds.
-    height
-        In the units of the drawing, 760 of which are its width.
+    height, width
+        In the units of the drawing.
 
     Examples
     --------
@@ -50,12 +50,19 @@ class Chart:
     """
 
     def __init__(
-        self, name: str, title: str, description: str, span: tuple[float, float], height: int
+        self,
+        name: str,
+        title: str,
+        description: str,
+        span: tuple[float, float],
+        height: int,
+        *,
+        width: int = WIDTH,
     ) -> None:
         self.start, self.end = span[0], max(span[1], span[0] + 1)
-        self.height = height
+        self.height, self.width = height, width
         ids = f"{name}-title", f"{name}-desc"
-        attributes = {"viewBox": f"0 0 {WIDTH} {height}", "role": "img", "class": "chart"}
+        attributes = {"viewBox": f"0 0 {width} {height}", "role": "img", "class": "chart"}
         self.root = Element("svg", attributes | {"aria-labelledby": " ".join(ids)})
         SubElement(self.root, "title", id=ids[0]).text = title
         SubElement(self.root, "desc", id=ids[1]).text = description
@@ -63,7 +70,7 @@ class Chart:
     def x(self, moment: float) -> float:
         """Where a moment lies, kept within the drawing."""
         share = (moment - self.start) / (self.end - self.start)
-        return LEFT + (WIDTH - LEFT - RIGHT) * min(1.0, max(0.0, share))
+        return LEFT + (self.width - LEFT - RIGHT) * min(1.0, max(0.0, share))
 
     def panel(self, y: int, height: int, *, top: float, label: str, percent: bool = True) -> Panel:
         """A part with an axis of values from 0 to ``top``."""
@@ -82,16 +89,16 @@ class Chart:
         self.stroke((x, y), (x, y + height), "release")
         if not label:
             return
-        late = x > WIDTH - 120
+        late = x > self.width - 120
         self.text(x - 4 if late else x + 4, y + 10, label, "note", anchor="end" if late else "start")
 
     def time_axis(self) -> None:
         """Ticks and dates at the foot, in UTC."""
         y = self.height - FOOT
-        for moment, label in ticks(self.start, self.end):
+        for moment, label in ticks(self.start, self.end, most=max(3, MOST_TICKS * self.width // WIDTH)):
             x = self.x(moment)
             self.stroke((x, y), (x, y + 4), "axis")
-            anchor = "start" if x < LEFT + 20 else "end" if x > WIDTH - RIGHT - 24 else "middle"
+            anchor = "start" if x < LEFT + 20 else "end" if x > self.width - RIGHT - 24 else "middle"
             self.text(x, y + 17, label, "tick", anchor=anchor)
 
     def stroke(self, a: tuple[float, float], b: tuple[float, float], css: str) -> None:
@@ -129,7 +136,7 @@ class Panel:
         self.chart, self.y0, self.height, self.top = chart, y, height, top
         for value in (0.0, top / 2, top):
             y_of = self.y(value)
-            chart.stroke((LEFT, y_of), (WIDTH - RIGHT, y_of), "axis" if value == 0 else "grid")
+            chart.stroke((LEFT, y_of), (chart.width - RIGHT, y_of), "axis" if value == 0 else "grid")
             shown = f"{value:.1%}" if percent and top < 0.04 else f"{value:.0%}" if percent else f"{value:g}"
             chart.text(LEFT - 6, y_of + 4, shown, "tick", anchor="end")
         chart.text(LEFT, y - 5, label, "label")
@@ -192,7 +199,7 @@ def nice_top(value: float, *, least: float) -> float:
     return next(round(n * power, 9) for n in (1, 1.5, 2, 3, 4, 5, 6, 8, 10) if n * power >= value * 0.999)
 
 
-def ticks(start: float, end: float) -> list[tuple[float, str]]:
+def ticks(start: float, end: float, most: int = MOST_TICKS) -> list[tuple[float, str]]:
     """Round moments (UTC) and what to write at them.
 
     Examples
@@ -200,7 +207,7 @@ def ticks(start: float, end: float) -> list[tuple[float, str]]:
     >>> ticks(0, 2 * DAY)[:3]
     [(0, '1 Jan'), (21600000, '06:00'), (43200000, '12:00')]
     """
-    step = next((s for s in STEPS if (end - start) / s <= MOST_TICKS), STEPS[-1])
+    step = next((s for s in STEPS if (end - start) / s <= most), STEPS[-1])
     moments = range(math.ceil(start / step) * step, math.floor(end) + 1, step)
     return [(m, _tick(m)) for m in moments]
 
