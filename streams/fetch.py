@@ -36,6 +36,7 @@ FETCH_WAIT_MS = 250
 """How long the broker holds a fetch that finds nothing."""
 
 ASK_SECONDS = 10.0
+HELD_SECONDS = 0.05
 
 Resume = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
 """Given what the group has committed: where to read on, for the partitions that have a state."""
@@ -124,6 +125,8 @@ class FetchConsumer(driver.Consumer):
     ----------
     positions
         The latest `Position` of each chunked partition, none right after a seek.
+    held
+        Chunked partitions from which nothing is wanted for now; set by whoever takes chunks.
     """
 
     transport: FetchTransport
@@ -135,6 +138,7 @@ class FetchConsumer(driver.Consumer):
         self.positions: dict[TP, Position] = {}
         self._done: dict[TP, int] = {}
         self._confirmed: dict[TP, int] = {}
+        self.held: frozenset[TP] = frozenset()
         self._fetching = asyncio.Lock()
 
     def done(self, tp: TP, offset: int) -> None:
@@ -202,8 +206,12 @@ class FetchConsumer(driver.Consumer):
         async with self._fetching:
             # Partitions that are not placed yet would be read from anywhere.
             kwargs["active_partitions"] = {
-                tp for tp in kwargs["active_partitions"] if tp in last or not self._is_chunked(tp)
+                tp
+                for tp in kwargs["active_partitions"]
+                if not self._is_chunked(tp) or (tp in last and tp not in self.held)
             }
+            if self.held:  # They may be wanted again soon.
+                kwargs["timeout"] = min(kwargs["timeout"], HELD_SECONDS)
             if not kwargs["active_partitions"]:
                 await asyncio.sleep(0.05)
                 return {}

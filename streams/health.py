@@ -26,6 +26,8 @@ from streams.errors import OutOfReach
 logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 30.0
+Key = int | str
+"""A partition by its number, or by a name where there are several topics."""
 JOINING = -1
 """Stands for the time without partitions: joining the group, recovering the state."""
 
@@ -42,7 +44,7 @@ class Mark:
 class Worker(Protocol):
     """What is judged."""
 
-    def progress(self) -> Mapping[int, int]:
+    def progress(self) -> Mapping[Any, int]:
         """Partition to the next offset; `JOINING` to any number that grows while there are none."""
 
     def is_ready(self) -> bool:
@@ -74,10 +76,10 @@ class Health:
     def __init__(self, worker: Worker | None, stalled_after: float) -> None:
         self.worker = worker
         self.stalled_after = stalled_after
-        self.stalled: list[int] = []
-        self._marks: dict[int, Mark] = {}
+        self.stalled: list[Key] = []
+        self._marks: dict[Key, Mark] = {}
 
-    def look(self, now: float, progress: Mapping[int, int], ends: Mapping[int, int] | None) -> None:
+    def look(self, now: float, progress: Mapping[Any, int], ends: Mapping[Any, int] | None) -> None:
         """Compare progress with the last look.
 
         Parameters
@@ -97,9 +99,7 @@ class Health:
             stands = before is not None and (before.offset, before.waits) == (offset, waits)
             marks[partition] = before if before and stands else mark
         self._marks = marks
-        stalled = [
-            p for p, mark in sorted(marks.items()) if mark.waits and now - mark.since > self.stalled_after
-        ]
+        stalled = [p for p, mark in _sorted(marks) if mark.waits and now - mark.since > self.stalled_after]
         for partition in stalled:
             if partition not in self.stalled:
                 what = "joining the group" if partition == JOINING else f"partition {partition}"
@@ -113,16 +113,19 @@ class Health:
             try:
                 async with reader(config) as consumer:
                     while True:
-                        asked = [p for p in self.worker.progress() if p != JOINING] if self.worker else []
-                        tps = [TopicPartition(source, p) for p in asked or [0]]
-                        ends = await asyncio.wait_for(consumer.end_offsets(tps), ANSWER_SECONDS)
-                        self._look({tp.partition: end for tp, end in ends.items()})
+                        self._look(await asyncio.wait_for(self.ends(consumer, source), ANSWER_SECONDS))
                         await asyncio.sleep(every)
             except (KafkaError, OutOfReach, OSError, TimeoutError):
                 self._look(None)
                 await asyncio.sleep(every)
 
-    def _look(self, ends: Mapping[int, int] | None) -> None:
+    async def ends(self, consumer: Any, source: str) -> dict[Key, int]:
+        """Ask the broker where each partition ends."""
+        asked = [p for p in self.worker.progress() if p != JOINING] if self.worker else []
+        ends = await consumer.end_offsets([TopicPartition(source, p) for p in asked or [0]])
+        return {tp.partition: end for tp, end in ends.items()}
+
+    def _look(self, ends: Mapping[Key, int] | None) -> None:
         assert self.worker is not None
         self.look(time.monotonic(), self.worker.progress(), ends)
 
@@ -135,7 +138,7 @@ class Health:
             "ready": self.worker.is_ready(),
             "partitions": {
                 str(p): {"offset": mark.offset, "waits": mark.waits, "for_s": round(now - mark.since, 1)}
-                for p, mark in sorted(self._marks.items())
+                for p, mark in _sorted(self._marks)
                 if p != JOINING
             },
             "stalled": self.stalled,
@@ -154,3 +157,7 @@ class Health:
 
         app.page("/health", name="health")(health)
         app.page("/ready", name="ready")(ready)
+
+
+def _sorted(marks: Mapping[Key, Mark]) -> list[tuple[Key, Mark]]:
+    return sorted(marks.items(), key=lambda item: (isinstance(item[0], str), item[0]))

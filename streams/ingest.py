@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Awaitable, Callable
 from typing import Any
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from streams.agents.http import serve
 from streams.agents.ingest import IngestShell, look
+from streams.agents.ingest_health import IngestHealth, Posts
+from streams.agents.ingest_metrics import IngestMetrics
 from streams.config import Config
-from streams.errors import Fault, WrongUse
+from streams.errors import Fault, OutOfReach, WrongUse
 from streams.fetch import FetchTransport
 from streams.sources.settings import IngestSettings, read_settings, refuse_own_topics
 
@@ -51,15 +57,20 @@ def build_ingest(
     )
     topic = app.topic(*names, key_serializer="raw", value_serializer="raw", maxsize=BUFFERED_CHUNKS)
     app.agent(topic, name="ingest", concurrency=1)(shell.run)
+    if config.web_port is not None:
+        shell.health.add_pages(app)
+        shell.metrics.add_page(app)
+    app.task(shell.watch)
     app.task(shell.tend)
     if settings.http is not None and found["until_end"] is None:
 
         async def listen() -> None:
             try:
-                server, poster = await serve(config, settings, found["partitions"])
+                server, poster = await serve(config, settings, found["partitions"], shell.metrics)
             except Fault as fault:
                 shell.fail(fault)
                 return
+            shell.poster = poster
             try:
                 await asyncio.Event().wait()
             finally:
@@ -74,8 +85,44 @@ async def _serve_alone(config: Config, settings: IngestSettings, partitions: int
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    server, poster = await serve(config, settings, partitions)
-    await stopped.wait()
-    await server.stop()
-    await poster.stop()
+    posts = Posts()
+    metrics, health = IngestMetrics(posts), IngestHealth(posts, config.stalled_after.total_seconds())
+    server, posts.poster = await serve(config, settings, partitions, metrics)
+    watching = asyncio.create_task(health.watch(config, config.topic("requests")))
+    try:
+        pages = await _serve_pages(config, metrics, health)
+        await stopped.wait()
+        await pages.cleanup()
+    finally:
+        watching.cancel()
+        await server.stop()
+        await posts.poster.stop()
     return 0
+
+
+async def _serve_pages(config: Config, metrics: IngestMetrics, health: IngestHealth) -> web.AppRunner:
+    """``/metrics``, ``/health`` and ``/ready``, as Faust serves them for the other roles."""
+
+    def page(key: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+        async def answer(_: web.Request) -> web.Response:
+            report = health.report()
+            return web.json_response(report, status=200 if report[key] else 503)
+
+        return answer
+
+    async def text(_: web.Request) -> web.Response:
+        return web.Response(body=metrics.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application()
+    app.add_routes(
+        [web.get("/metrics", text), web.get("/health", page("alive")), web.get("/ready", page("ready"))]
+    )
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    if config.web_port is not None:
+        try:
+            await web.TCPSite(runner, config.web_host, config.web_port).start()
+        except OSError as error:
+            await runner.cleanup()
+            raise OutOfReach(f"web_port {config.web_port}: {error.strerror}") from None
+    return runner

@@ -56,10 +56,10 @@ class Worker(Protocol):
     """What is read of the shell of a role."""
 
     @property
-    def live(self) -> Mapping[int, Any]:
-        """Its partitions."""
+    def live(self) -> Mapping[Any, Any]:
+        """Its partitions, by number; by name where there are several topics."""
 
-    def end_of(self, partition: int) -> int | None:
+    def end_of(self, partition: Any, /) -> int | None:
         """The end of a partition of the input, if it is known."""
 
 

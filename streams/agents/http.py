@@ -22,6 +22,8 @@ import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 
+from streams.agents.ingest_health import Posts
+from streams.agents.ingest_metrics import IngestMetrics
 from streams.agents.poster import Poster
 from streams.config import Config
 from streams.errors import OutOfReach
@@ -55,6 +57,8 @@ class HttpIngest:
         The configuration, and its table ``[ingest]``.
     poster
         Sends to Kafka.
+    metrics
+        Where posts are counted.
 
     Attributes
     ----------
@@ -64,7 +68,13 @@ class HttpIngest:
 
     port: int
 
-    def __init__(self, config: Config, settings: IngestSettings, poster: Poster) -> None:
+    def __init__(
+        self,
+        config: Config,
+        settings: IngestSettings,
+        poster: Poster,
+        metrics: IngestMetrics | None = None,
+    ) -> None:
         assert settings.http is not None
         self._http: HttpSettings = settings.http
         self._redaction = settings.dead_letters
@@ -74,6 +84,8 @@ class HttpIngest:
         self._dedup = Dedup(self._http.dedup_window.total_seconds())
         self._timeout = self._http.broker_timeout.total_seconds()
         self._poster = poster
+        self._metrics = metrics or IngestMetrics(Posts())
+        self._metrics.waiting.set_function(lambda: poster.pending + self._reading)
         self._reading = 0
         app = web.Application()
         app.router.add_get("/healthz", self._health)
@@ -129,6 +141,12 @@ class HttpIngest:
         )
 
     async def _take(self, request: web.Request, decoder: Decoder) -> web.Response:
+        with self._metrics.answers.time():
+            answer = await self._judge(request, decoder)
+        self._metrics.posts.labels(answer.status).inc()
+        return answer
+
+    async def _judge(self, request: web.Request, decoder: Decoder) -> web.Response:
         try:
             if not self._guard.signs:
                 self._guard.check(request.headers, b"")
@@ -177,8 +195,10 @@ class HttpIngest:
         events = [event for _, event in decoded.events]
         new, waiting = self._dedup.claim([f"{name} {event['id']}" for event in events], sent)
         fresh = [event for event, is_new in zip(events, new, strict=True) if is_new]
+        self._metrics.read(name, decoded)
         letters = [letter(bad, self._redaction, {"source": name}) for bad in decoded.misread]
         if fresh or letters:
+            self._metrics.sent(letters)
             self._poster.post(fresh, letters, size, sent)
             waiting.add(sent)
         else:
@@ -212,10 +232,12 @@ def _answer(status: int, headers: dict[str, str] | None = None, **content: Any) 
     )
 
 
-async def serve(config: Config, settings: IngestSettings, partitions: int) -> tuple[HttpIngest, Poster]:
+async def serve(
+    config: Config, settings: IngestSettings, partitions: int, metrics: IngestMetrics | None = None
+) -> tuple[HttpIngest, Poster]:
     """Start server and sender."""
     poster = Poster(config, partitions)
-    server = HttpIngest(config, settings, poster)
+    server = HttpIngest(config, settings, poster, metrics)
     await poster.start()
     try:
         await server.start()

@@ -10,21 +10,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from faust.types import TP
 
+from streams.agents.backlog import Backlog
+from streams.agents.ingest_health import HTTP, IngestHealth, name_of
+from streams.agents.ingest_metrics import IngestMetrics, SourcePartition
+from streams.agents.poster import Poster
 from streams.checkpoint import settled
 from streams.chunks import Chunk
 from streams.config import Config
 from streams.errors import Fault, OutOfReach
 from streams.fetch import FetchConsumer
+from streams.health import JOINING, Key
 from streams.outbox import Outbox
 from streams.sources.arrays import Rekeyer
 from streams.sources.decoder import Decoder, Event
 from streams.sources.letters import letter
 from streams.sources.settings import Decoders, IngestSettings
+from streams.steps.buckets import FUTURE_MS
 from streams.steps.contract import InputRecord, Output
 from streams.steps.origins import Place
 
@@ -36,6 +44,8 @@ PAUSE_EVERY = 500
 TICK_SECONDS = 0.1
 CLOSE_SECONDS = 5.0
 TELL_SECONDS = 60.0
+PATIENCE_SECONDS = 10.0
+"""So long whoever is ahead waits for a partition from which nothing comes."""
 
 
 class IngestShell:
@@ -58,8 +68,10 @@ class IngestShell:
     ----------
     next
         Of each partition of this worker the next offset to take.
-    over, stop
+    over, metrics, health, stop
         As in `streams.agents.shell.Shell`.
+    poster
+        Of the HTTP side, when it listens.
     """
 
     role = "ingest"
@@ -82,13 +94,22 @@ class IngestShell:
         self.until_end = until_end
         self.next: dict[TP, int] = {}
         self.over = False
+        self.poster: Poster | None = None
+        self.metrics = IngestMetrics(self)
+        self.health = IngestHealth(self, config.stalled_after.total_seconds())
         self.counts = {"events": 0, "misread": 0, "skipped": 0}
         decoders = Decoders(settings)
         self._decoders: dict[str, Decoder] = {
             topic.name: decoders.of(topic.source) for topic in settings.topics
         }
         self._rekeyer = Rekeyer(partitions)
+        # Half of the lateness that is allowed is left to what is out of order within a partition.
+        self._backlog = Backlog(config.settings.allowed_lateness_ms // 2, self._has_more)
+        self._upto: dict[TP, int] = {}
+        self._done_at: dict[TP, float] = {}
+        self._stirred = time.monotonic()
         self._busy = asyncio.Lock()
+        self._closing = False
         self._unassigned = 0
 
     @property
@@ -102,13 +123,15 @@ class IngestShell:
         async for event in stream.noack().events():
             tp = TP(*event.message.tp)
             if tp in self.next and event.value.seek == self.consumer.scheduler.seeks:
-                async with self._busy:
-                    await self._take(tp, event.value)
+                self._add(tp, event.value)
+                await self._work()
             event.value.clear()
 
     def drop(self) -> None:
         """The assignment has ended."""
         self.next.clear()
+        self._upto.clear()
+        self._backlog.clear()
 
     async def resume(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
         """Where to read on: behind what is committed, else at the beginning."""
@@ -126,23 +149,68 @@ class IngestShell:
                     earliest[tp] - 1,
                 )
             self.next.setdefault(tp, max(known or 0, earliest[tp]))
+        self._upto = dict(self.next)
+        self._backlog.place(self.next)
+        self._stirred = time.monotonic()
         return {tp: self.next[tp] for tp in committed}
 
     async def tend(self) -> None:
-        """Tell what was done now and then; end a finite run."""
-        loop = asyncio.get_running_loop()
-        told, tell_at = dict(self.counts), loop.time() + TELL_SECONDS
-        while not await self._finish():
-            await asyncio.sleep(TICK_SECONDS)
-            if loop.time() >= tell_at:
-                if told != self.counts:
-                    logger.info("since the start: %s", self._told())
-                told, tell_at = dict(self.counts), loop.time() + TELL_SECONDS
+        """Go on with what was held back, tell now and then what was done, end a finite run."""
+        told, tell_at = dict(self.counts), time.monotonic() + TELL_SECONDS
+        try:
+            while not await self._finish():
+                await asyncio.sleep(TICK_SECONDS)
+                await self._go_on()
+                if time.monotonic() >= tell_at:
+                    if told != self.counts:
+                        logger.info("since the start: %s", self._told())
+                    told, tell_at = dict(self.counts), time.monotonic() + TELL_SECONDS
+        except Exception as error:
+            self.fail(error)
+
+    async def watch(self) -> None:
+        """Judge the own progress until the process ends."""
+        await self.health.watch(self.config, self.config.topic("requests"))
+
+    @property
+    def live(self) -> dict[str, SourcePartition]:
+        """Its partitions, for `streams.metrics`."""
+        done_at = self._done_at
+        return {
+            name_of(tp): SourcePartition(offset, done_at.get(tp, self._stirred))
+            for tp, offset in self.next.items()
+        }
+
+    def end_of(self, name: str) -> int | None:
+        """The end of a partition, once something was fetched from it."""
+        return next(
+            (position.end for tp, position in self.consumer.positions.items() if name_of(tp) == name), None
+        )
+
+    def progress(self) -> dict[Key, int]:
+        """How far each partition is, and how many posts are answered, for `Health`."""
+        found: dict[Key, int] = {}
+        for tp, offset in self.next.items():
+            position = self.consumer.positions.get(tp)
+            # Behind the last record there may be transaction markers.
+            done = position is not None and offset > position.last
+            found[name_of(tp)] = max(offset, position.next) if position and done else offset
+        if not found and not self.app.unassigned:
+            found[JOINING] = 0
+        if self.poster is not None:
+            found[HTTP] = self.poster.finished
+        return found
+
+    def is_ready(self) -> bool:
+        """Are its partitions being read, and does it listen where it should?"""
+        listens = self.poster is not None or self.settings.http is None or self.until_end is not None
+        return listens and not self.app.rebalancing and bool(self.next or self.app.unassigned)
 
     async def close(self) -> None:
         """Take nothing more, and commit what is done."""
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
+                self._closing = True
                 async with self._busy:
                     self.next.clear()
                 await self.consumer.commit_done()
@@ -159,21 +227,96 @@ class IngestShell:
     def _told(self) -> str:
         return ", ".join(f"{number} {name}" for name, number in self.counts.items())
 
-    async def _take(self, tp: TP, chunk: Chunk) -> None:
-        """Decode a chunk, in parts that do not grow without bounds."""
+    def _add(self, tp: TP, chunk: Chunk) -> None:
+        """Put a chunk into the backlog, as far as it is wanted."""
         end = None if self.until_end is None else self.until_end.get(tp, 0)
-        decoder, events, letters = self._decoders[tp.topic], list[tuple[Place, Event]](), list[Output]()
-        last = chunk[-1].offset + 1
-        for number, record in enumerate(chunk, start=1):
-            if record.offset < self.next.get(tp, 0) or (end is not None and record.offset >= end):
-                continue
+        first = max(self.next[tp], self._upto[tp])
+        self._backlog.add(tp, [r for r in chunk if first <= r.offset and (end is None or r.offset < end)])
+        upto = chunk[-1].offset + 1
+        self._upto[tp] = max(first, upto if end is None else min(upto, end))
+        self._stirred = time.monotonic()
+
+    async def _go_on(self) -> None:
+        """Take what was held back: whoever it waited for may have come to the end, or say nothing at all."""
+        if self._busy.locked() or not self._backlog.held():
+            return
+        if time.monotonic() - self._stirred > PATIENCE_SECONDS:
+            for tp in self._backlog.give_up():
+                logger.warning("nothing comes from %s: the others wait no longer", name_of(tp))
+        await self._work()
+
+    async def _work(self) -> None:
+        """Take what may be taken now."""
+        async with self._busy:
+            while self._backlog.turn() is not None and not self._closing:
+                await self._round()
+            for tp in self.next:
+                if not self._backlog.left(tp):
+                    # What was fetched beyond the last record taken is not wanted.
+                    self._finished(tp, self._upto[tp])
+            held = self._backlog.held()
+            self.consumer.held = held
+            self.metrics.held.set(len(held))
+
+    async def _round(self) -> None:
+        """Decode and send, in the order of event time, as much as may wait for the broker at once."""
+        seeks = self.consumer.scheduler.seeks
+        room, pending, upto = FLUSH_EVENTS, list[asyncio.Future[Any]](), dict[TP, int]()
+        while room > 0 and self._goes_on(seeks) and (turn := self._backlog.turn()) is not None:
+            tp, limit = turn
+            events, letters = list[tuple[Place, Event]](), list[Output]()
+            offset = await self._decode_until(tp, limit, room, events, letters)
+            room -= max(len(events), 1)
+            pending += await self._send(tp, events, letters)
+            upto[tp] = offset
+        await settled(pending)
+        if seeks == self.consumer.scheduler.seeks:
+            for tp, offset in upto.items():
+                if tp in self.next:
+                    self._finished(tp, offset)
+        self._stirred = time.monotonic()
+
+    def _finished(self, tp: TP, offset: int) -> None:
+        """The broker has everything before an offset."""
+        if offset > self.next[tp]:
+            self.next[tp] = offset
+            self._done_at[tp] = time.monotonic()
+            self.consumer.done(tp, offset)
+
+    def _goes_on(self, seeks: int) -> bool:
+        """Is the backlog still that of the assignment that this work began in?"""
+        return bool(self.next) and not self._closing and self.consumer.scheduler.seeks == seeks
+
+    async def _decode_until(
+        self, tp: TP, limit: float, room: int, events: list[tuple[Place, Event]], letters: list[Output]
+    ) -> int:
+        """Take records of a partition until one passes the limit; the offset behind the last one."""
+        decoder, offset, taken = self._decoders[tp.topic], 0, 0
+        while self._backlog.left(tp) and len(events) < room:
+            record = self._backlog.take(tp)
+            offset, before = record.offset + 1, len(events)
             self._decode(decoder, tp, record, events, letters)
-            if len(events) >= FLUSH_EVENTS:
-                await self._flush(tp, events, letters, record.offset + 1)
-                events, letters = [], []
-            elif number % PAUSE_EVERY == 0:
+            if self._front(tp, record, events[before:]) > limit:
+                break
+            taken += 1
+            if taken % PAUSE_EVERY == 0:
                 await asyncio.sleep(0)
-        await self._flush(tp, events, letters, last if end is None else min(last, end))
+        return offset
+
+    def _front(self, tp: TP, record: InputRecord, events: list[tuple[Place, Event]]) -> float:
+        """The highest event time of a partition so far, but for times that will be refused as future."""
+        stamp = record.timestamp
+        latest = None if stamp is None or stamp < 0 else stamp + FUTURE_MS
+        times = (event["ts"] for _, event in events)
+        highest = max((ts for ts in times if latest is None or ts <= latest), default=-math.inf)
+        return self._backlog.passed(tp, highest)
+
+    def _has_more(self, tp: TP) -> bool:
+        """Will more come from a partition of which nothing is here?"""
+        if self.until_end is not None and self._upto[tp] >= self.until_end.get(tp, 0):
+            return False
+        position = self.consumer.positions.get(tp)
+        return position is None or position.next < position.end or position.last >= self._upto[tp]
 
     def _decode(
         self,
@@ -188,7 +331,8 @@ class IngestShell:
         events += [((offset, position), event) for position, event in decoded.events]
         self.counts["events"] += len(decoded.events)
         self.counts["skipped"] += decoded.skipped
-        self.counts["misread"] += len(decoded.misread)
+        self.counts["misread"] += decoded.bad
+        self.metrics.read(decoder.mapping.name, decoded)
         for misread in decoded.misread:
             told: dict[str, object] = {
                 "source": decoder.mapping.name,
@@ -198,12 +342,11 @@ class IngestShell:
             }
             letters.append(letter(misread, self.settings.dead_letters, told, record))
 
-    async def _flush(
-        self, tp: TP, events: list[tuple[Place, Event]], letters: list[Output], upto: int
-    ) -> None:
-        """Send, wait for the broker, and let the offset be committed."""
-        seeks = self.consumer.scheduler.seeks
-        outbox = Outbox(self.app.producer, self.config.topic, self.fail)  # type: ignore[arg-type]
+    async def _send(
+        self, tp: TP, events: list[tuple[Place, Event]], letters: list[Output]
+    ) -> list[asyncio.Future[Any]]:
+        """Send in order; the futures are done when the broker has everything."""
+        outbox = Outbox(self.app.producer, self.config.topic, self.fail, self.metrics.sent)  # type: ignore[arg-type]
         await outbox.send(letters)
         topic = self.config.topic("requests")
         sent = [
@@ -212,10 +355,7 @@ class IngestShell:
             )
             for array in self._rekeyer.arrays(events, (self.identities[tp.topic], tp.partition))
         ]
-        await settled([*sent, *outbox.pending])
-        if tp in self.next and self.consumer.scheduler.seeks == seeks:
-            self.next[tp] = max(self.next[tp], upto)
-            self.consumer.done(tp, self.next[tp])
+        return [*sent, *outbox.pending]
 
     async def _finish(self) -> bool:
         """Commit and end this worker when the finite run is over for it."""

@@ -42,6 +42,8 @@ class Poster:
     ----------
     pending
         Bytes that the broker has not confirmed.
+    finished
+        Posts that are done with, whatever came of them.
     """
 
     def __init__(self, config: Config, partitions: int) -> None:
@@ -53,7 +55,10 @@ class Poster:
         self._task: asyncio.Task[None] | None = None
         self._producer: AIOKafkaProducer | None = None
         self._oldest: float | None = None
+        self._taken = 0
+        self._connects = False
         self.pending = 0
+        self.finished = 0
 
     async def start(self) -> None:
         """Connect.
@@ -84,6 +89,11 @@ class Poster:
             await self._producer.stop()
 
     @property
+    def end(self) -> int:
+        """What `finished` comes to when nothing waits any more; a lost connection counts as waiting."""
+        return self._taken + self._connects
+
+    @property
     def silent(self) -> float:
         """Seconds that the broker has not answered for while something waits."""
         return 0.0 if self._oldest is None else asyncio.get_running_loop().time() - self._oldest
@@ -91,6 +101,7 @@ class Poster:
     def post(self, events: list[Event], letters: list[Output], size: int, sent: Sent) -> None:
         """Send; ``sent`` is done when the broker has all of it."""
         self.pending += size
+        self._taken += 1
         sent.add_done_callback(self._release(size))
         self._waiting.append((events, letters, sent))
         self._wake.set()
@@ -98,6 +109,7 @@ class Poster:
     def _release(self, size: int) -> Callable[[Sent], None]:
         def release(sent: Sent) -> None:
             self.pending -= size
+            self.finished += 1
             if not sent.cancelled():
                 sent.exception()  # Somebody may have left before the answer.
 
@@ -142,6 +154,7 @@ class Poster:
 
     async def _reconnect(self) -> None:
         """A producer that has failed cannot number what comes next."""
+        self._connects = True
         while True:
             with contextlib.suppress(Exception):
                 if self._producer is not None:
@@ -149,6 +162,7 @@ class Poster:
             self._producer = self._new_producer()
             try:
                 await self._producer.start()
+                self._connects = False
                 return
             except (KafkaError, OSError):
                 await asyncio.sleep(RETRY_SECONDS)
