@@ -85,10 +85,10 @@ def letter_of(record: Any) -> DeadLetter:
     )
 
 
-def letters(config: Config) -> Iterator[DeadLetter]:
-    """All that are there now."""
+def letters(config: Config, topic: Logical = "dlq") -> Iterator[DeadLetter]:
+    """All that are there now; those of events, or of ``deliveries_dlq``."""
     with brokers.consumer(config, isolation_level="read_committed") as client:
-        for record in brokers.records(client, [config.topic("dlq")], from_beginning=True, until_end=True):
+        for record in brokers.records(client, [config.topic(topic)], from_beginning=True, until_end=True):
             yield letter_of(record)
 
 

@@ -16,6 +16,7 @@ from kafka.admin import KafkaAdminClient
 from streams import brokers
 from streams.config import Config, Logical, keys
 from streams.config_problems import unknown_in_environment
+from streams.delivery import checkup
 from streams.diagnosis import Check, Sample, SampleRecord, judge_calendar, judge_events, judge_lag
 from streams.errors import OutOfReach
 from streams.topics import check, specs
@@ -34,12 +35,14 @@ READS: dict[str, Logical] = {"accounts": "requests", "networks": "buckets", "del
 def examine(config: Config) -> Iterator[Check]:
     """Every check, in an order in which the first failure is the one to mend."""
     yield from _configuration(config)
+    yield from checkup.targets(config)
     try:
         with brokers.admin(config) as admin, brokers.consumer(config) as consumer:
             yield from _broker(config, admin, consumer)
             yield from _topics(config, admin)
             yield from _data(config, consumer)
             yield from _lags(config, admin, consumer)
+            yield from checkup.topics(config, consumer)
     except OutOfReach as fault:
         yield Check("broker", "fail", str(fault), "start Kafka (`make demo` brings its own) or set brokers")
 

@@ -22,7 +22,7 @@ COMMANDS = {
     "mapping": ("streams.cli.mapping", "mapping", "See how traffic of others is read."),
     "deliver": ("streams.cli.deliver", "deliver", "Test the targets that alerts are delivered to."),
     "export": ("streams.cli.export", "export", "Export an alert for sharing with others."),
-    "dlq": ("streams.cli.dlq", "dlq", "List dead letters, send them again."),
+    "dlq": ("streams.cli.dlq", "dlq", "List dead letters of events or deliveries, send them again."),
     "doctor": ("streams.cli.doctor", "doctor", "Check configuration, broker and data; say what to do."),
     "schema": ("streams.cli.schema", "schema", "Print the JSON Schema of alert, event or release."),
     "demo": ("streams.cli.demo", "demo", "Play a launch with a hidden campaign through Kafka."),

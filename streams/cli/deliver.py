@@ -12,7 +12,6 @@ from streams.config import Config
 
 if TYPE_CHECKING:
     from streams.delivery.trial import Answer
-    from streams.sinks.message import Message
 
 
 @click.group(short_help="Test the targets that alerts are delivered to.")
@@ -30,6 +29,7 @@ def test(config: Config, target: str, as_json: bool) -> None:
     Exit status: 0 when both were taken, 1 when not.
     """
     from streams.delivery.endpoints import make
+    from streams.delivery.publish import publisher
     from streams.delivery.settings import read_settings
     from streams.delivery.trial import run
 
@@ -37,11 +37,12 @@ def test(config: Config, target: str, as_json: bool) -> None:
     chosen = settings.target(target)
 
     async def tried() -> list[Answer]:
-        endpoint = make(chosen, settings.base_url, lambda topic, message: _publish(config, topic, message))
-        try:
-            return [answer async for answer in run(endpoint)]
-        finally:
-            await endpoint.close()
+        async with publisher(config) as publish:
+            endpoint = make(chosen, settings.base_url, publish)
+            try:
+                return [answer async for answer in run(endpoint)]
+            finally:
+                await endpoint.close()
 
     answers = asyncio.run(tried())
     if as_json:
@@ -50,18 +51,3 @@ def test(config: Config, target: str, as_json: bool) -> None:
         for answer in answers:
             click.echo(f"{answer.state}: {'taken' if answer.taken else 'NOT taken'}: {answer.text}")
     click.get_current_context().exit(0 if len(answers) == 2 and answers[-1].taken else 1)
-
-
-async def _publish(config: Config, topic: str, message: Message) -> None:
-    from aiokafka import AIOKafkaProducer
-    from aiokafka.errors import KafkaError
-
-    from streams.aiobroker import client_settings
-    from streams.errors import OutOfReach
-
-    headers = [(name, value.encode()) for name, value in message.headers.items()]
-    try:
-        async with AIOKafkaProducer(**client_settings(config), acks="all") as producer:
-            await producer.send_and_wait(topic, message.body, key=message.key.encode(), headers=headers)
-    except KafkaError as error:
-        raise OutOfReach(f"Kafka at {config.brokers}: {error}") from None

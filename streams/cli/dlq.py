@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 import orjson
@@ -16,58 +18,88 @@ from streams.errors import WrongUse
 
 if TYPE_CHECKING:
     from streams.dead_letters import DeadLetter
+    from streams.delivery.ledger import Key
 
 SHOWN = 60
 
 
 @click.group(short_help="List dead letters, send them again.")
 def dlq() -> None:
-    """Records that could not be read, kept with the reason."""
+    """Records that could not be read, or with --deliveries alerts that could not be delivered."""
 
 
+_deliveries = click.option("--deliveries", is_flag=True, help="Of the role delivery, not of events.")
+_target = click.option("--target", metavar="NAME", help="Only those for this target; needs --deliveries.")
 _matching = click.option("--matching", metavar="TEXT", help="Only those whose reason has this text.")
 
 
 @dlq.command("list")
+@_deliveries
+@_target
 @_matching
 @json_option
 @with_brokers
-def list_letters(config: Config, matching: str | None, as_json: bool) -> None:
+def list_letters(
+    config: Config, *, deliveries: bool, target: str | None, matching: str | None, as_json: bool
+) -> None:
     """Print every dead letter: its number, where it came from, what is wrong, how it begins.
 
-    With --json one object a line, the content in base64.
+    Of a delivery: its number, the target, the alert, what is wrong, when. With --json one object a
+    line, the content in base64.
     """
     reasons: Counter[str] = Counter()
-    for letter in _chosen(config, (), matching):
+    for letter in _chosen(config, Choice(deliveries, target, (), matching)):
         reasons[letter.about.get("class", "?")] += 1
         if as_json:
             click.echo(orjson.dumps(_as_json(letter)))
+        elif deliveries:
+            click.echo(_delivery_line(letter))
         else:
             click.echo(f"{letter.identity}  {letter.origin}  {letter.about.get('message', '?')}")
             click.echo(f"    {_shown(letter.value)}")
-    note(f"{reasons.total()} dead letters")
+    counted = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+    note(f"{reasons.total()} dead letters" + (f": {counted}" if counted else ""))
 
 
 @dlq.command()
 @click.argument("numbers", nargs=-1, metavar="[PARTITION:OFFSET]…")
 @click.option("--all", "everything", is_flag=True, help="All of them.")
+@_deliveries
+@_target
 @_matching
 @with_brokers
-def redrive(config: Config, numbers: tuple[str, ...], everything: bool, matching: str | None) -> None:
+def redrive(
+    config: Config,
+    *,
+    numbers: tuple[str, ...],
+    everything: bool,
+    deliveries: bool,
+    target: str | None,
+    matching: str | None,
+) -> None:
     """Send dead letters to the topic that they came from, with the key, value and headers they had.
 
-    Name them as `dlq list` does, or choose by --matching, or --all. They stay in the topic of
+    Name them as `dlq list` does, or choose by --matching, --target, or --all. They stay in the topic of
     dead letters; what still cannot be read comes there again. An event of a bucket that is
     closed by now counts as late.
-    """
-    from streams import dead_letters
 
-    if not numbers and not matching and not everything:
-        raise click.UsageError("name dead letters, or give --matching or --all")
-    chosen = list(_chosen(config, numbers, matching))
+    With --deliveries alerts are sent to their targets, under the ids they had. Pagers and chats are
+    spared those that are out of date. Exit status 1 when a target did not take one.
+    """
+    if not (numbers or matching or target or everything):
+        raise click.UsageError("name dead letters, or give --matching, --target or --all")
+    chosen = list(_chosen(config, Choice(deliveries, target, numbers, matching)))
     missing = set(numbers) - {letter.identity for letter in chosen}
     if missing:
         raise WrongUse(f"there is no dead letter {', '.join(sorted(missing))}")
+    if deliveries:
+        click.get_current_context().exit(0 if asyncio.run(_deliver(config, chosen)) else 1)
+    _send_back(config, chosen)
+
+
+def _send_back(config: Config, chosen: list[DeadLetter]) -> None:
+    from streams import dead_letters
+
     for letter in chosen:
         if letter.obstacle:
             note(f"{letter.identity} stays where it is: {letter.obstacle}")
@@ -75,14 +107,78 @@ def redrive(config: Config, numbers: tuple[str, ...], everything: bool, matching
     note(f"{sent} sent again")
 
 
-def _chosen(config: Config, numbers: tuple[str, ...], matching: str | None) -> Iterator[DeadLetter]:
-    from streams import dead_letters
+async def _deliver(config: Config, chosen: list[DeadLetter]) -> bool:
+    """Send alerts to their targets again; were all of them taken?"""
+    from streams.delivery.courier import couriers
+    from streams.delivery.publish import publisher
+    from streams.delivery.redrive import redrive as again
+    from streams.delivery.redrive import target_of
 
-    for letter in dead_letters.letters(config):
-        if numbers and letter.identity not in numbers:
+    wanted = {target_of(letter) for letter in chosen}
+    told = _told(config)
+    async with publisher(config) as publish:
+        found = {courier.name: courier for courier in couriers(config, publish, only=wanted)}
+        tally: Counter[bool] = Counter()
+        try:
+            async for sent in again(chosen, found, told):
+                tally[sent.fine] += 1
+                mark = "" if sent.fine else "NOT sent: "
+                note(f"{sent.letter.identity}  {target_of(sent.letter)}  {mark}{sent.text}")
+        finally:
+            for courier in found.values():
+                await courier.endpoint.close()
+    note(f"{tally[True]} done, {tally[False]} not")
+    return not tally[False]
+
+
+def _told(config: Config) -> dict[Key, int]:
+    """What each target was told last of each incident, from the delivery log."""
+    from streams import brokers
+    from streams.delivery.ledger import read_key
+
+    told: dict[Key, int] = {}
+    log = f"{config.app_id('delivery')}-state-changelog"
+    with brokers.consumer(config, isolation_level="read_committed") as client:
+        for record in brokers.records(client, [log], from_beginning=True, until_end=True):
+            revision = orjson.loads(record.value)["revision"] if record.value else 0
+            told[read_key(record.key)] = revision
+    return told
+
+
+class Choice(NamedTuple):
+    """Which dead letters are meant."""
+
+    deliveries: bool
+    target: str | None
+    numbers: tuple[str, ...]
+    matching: str | None
+
+
+def _chosen(config: Config, choice: Choice) -> Iterator[DeadLetter]:
+    from streams import dead_letters
+    from streams.delivery.redrive import target_of
+
+    if choice.target and not choice.deliveries:
+        raise click.UsageError("--target needs --deliveries")
+    for letter in dead_letters.letters(config, "deliveries_dlq" if choice.deliveries else "dlq"):
+        if choice.numbers and letter.identity not in choice.numbers:
             continue
-        if matching is None or matching in letter.about.get("message", ""):
+        if choice.target is not None and target_of(letter) != choice.target:
+            continue
+        if choice.matching is None or choice.matching in letter.about.get("message", ""):
             yield letter
+
+
+def _delivery_line(letter: DeadLetter) -> str:
+    from streams.delivery.redrive import target_of
+
+    when = datetime.fromtimestamp(letter.timestamp / 1000, UTC)
+    try:
+        alert = orjson.loads(letter.value or b"")["id"]
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        alert = "(no alert)"
+    why = f"{letter.about.get('class', '?')}: {letter.about.get('message', '?')}"
+    return f"{letter.identity}  {target_of(letter) or '(all)'}  {alert}  {why}  {when:%Y-%m-%d %H:%M} UTC"
 
 
 def _shown(value: bytes | None) -> str:

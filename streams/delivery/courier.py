@@ -7,7 +7,7 @@ import logging
 import time
 import traceback
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_jitter
@@ -178,8 +178,8 @@ class Courier:
         self._circuit.succeeded()
 
 
-def couriers(config: Config, publish: Publish) -> list[Courier]:
-    """The couriers of a configuration.
+def couriers(config: Config, publish: Publish, only: Collection[str] | None = None) -> list[Courier]:
+    """The couriers of a configuration; ``only`` those of some targets.
 
     Raises
     ------
@@ -189,4 +189,8 @@ def couriers(config: Config, publish: Publish) -> list[Courier]:
     settings: DeliverySettings = read_settings(config.delivery)
     if not settings.targets:
         raise WrongUse("the role delivery has no targets: configure [[delivery.targets]]")
-    return [Courier(target, make(target, settings.base_url, publish)) for target in settings.targets]
+    return [
+        Courier(target, make(target, settings.base_url, publish))
+        for target in settings.targets
+        if only is None or target.name in only
+    ]

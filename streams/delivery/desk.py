@@ -29,6 +29,7 @@ MOST_WAITING = 20_000
 """Deliveries that may wait for one target; it bounds the memory."""
 
 ASK_AGAIN_SECONDS = 0.5
+TARGET_HEADER = "pivotwatch.delivery.target"
 
 Bury = Callable[[Message], Awaitable[None]]
 """Send a dead letter; returns when the broker has it."""
@@ -226,6 +227,6 @@ def dead_letter(key: str, job: Job, reason: str, text: str, target: str = "") ->
         "pivotwatch.errors.stage": "delivery",
         "pivotwatch.errors.class": reason,
         "pivotwatch.errors.message": text,
-        "pivotwatch.delivery.target": target,
+        TARGET_HEADER: target,
     }
     return Message(key, job.raw, headers)

@@ -58,10 +58,13 @@ class Endpoint(ABC):
         Seconds between two.
     by_severity
         Is an incident of another severity another one there?
+    keeps_all
+        Does it keep every alert? Else it shows how an incident stands, and an old alert would mislead.
     resend
         Seconds after which what is open must be told again, if it must.
     """
 
+    keeps_all: ClassVar[bool] = False
     at_once: int = 4
     interval: float = 0.0
     by_severity: ClassVar[bool] = False
@@ -121,6 +124,8 @@ class Alertmanager(HttpEndpoint):
 
 class Webhook(HttpEndpoint):
     """A signed webhook."""
+
+    keeps_all = True
 
     def __init__(self, settings: WebhookSettings, base_url: str | None) -> None:
         super().__init__(settings, base_url)
@@ -199,6 +204,8 @@ class Apprise(Endpoint):
 
 class Records(Endpoint):
     """A topic or a file that gets one JSON document an alert."""
+
+    keeps_all = True
 
     def __init__(self, kind: str, base_url: str | None, put: Callable[[Message], Awaitable[None]]) -> None:
         self.kind = kind

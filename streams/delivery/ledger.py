@@ -34,7 +34,7 @@ class Ledger:
         self._written: dict[Key, int] = {}
         for raw_key, raw in stored.items():
             entry = orjson.loads(raw)
-            key = _read_key(raw_key)
+            key = read_key(raw_key)
             self._written[key] = entry.pop("written")
             self._told[key] = Told(**entry)
 
@@ -76,6 +76,7 @@ def _write_key(key: Key) -> bytes:
     return "/".join(key).encode()
 
 
-def _read_key(raw: bytes) -> Key:
+def read_key(raw: bytes) -> Key:
+    """The target and the incident of an entry."""
     target, _, alert_id = raw.decode().partition("/")
     return target, alert_id

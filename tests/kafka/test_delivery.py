@@ -4,92 +4,19 @@ from __future__ import annotations
 
 import signal
 import socket
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import orjson
 import pytest
-from kafka import KafkaProducer
 
-from streams import brokers
-from streams.config import Config, load
 from tests.delivery.receiver import SECRET, Receiver, receiver
 from tests.kafka.conftest import MakeTopic
-from tests.kafka.engine_rig import ROOT, wait_for
+from tests.kafka.delivery_rig import Office, expect_all, lives
+from tests.kafka.engine_rig import wait_for
 from tests.sinks.examples import raw
 from tests.sinks.ocsf_check import faults
-
-LIFE = ("open", "updated", "updated", "resolved")
-
-
-class Office:
-    """Topics, and delivery workers on them."""
-
-    def __init__(self, broker: str, prefix: str, folder: Path) -> None:
-        self.broker, self.prefix, self.folder = broker, prefix, folder
-        self.targets: list[dict[str, Any]] = []
-        self.workers: list[subprocess.Popen[bytes]] = []
-
-    def config(self) -> Config:
-        return load(
-            brokers=self.broker,
-            topic_prefix=self.prefix,
-            app_prefix=f"{self.prefix}pw",
-            delivery={"targets": self.targets},
-        )
-
-    def target(self, name: str, hook: Receiver, **more: Any) -> None:
-        """Add a webhook."""
-        quick = {"retry_first": "5ms", "retry_most": "100ms", "timeout": "2s"}
-        self.targets.append(
-            {"name": name, "kind": "webhook", "url": hook.url, "secret_env": "HOOK_SECRET", **quick, **more}
-        )
-
-    def worker(self, *flags: str, instance: str = "d1", **env: str) -> subprocess.Popen[bytes]:
-        """Start a worker."""
-        environment = {**self.config().environment(), "HOOK_SECRET": SECRET, "NO_PROXY": "127.0.0.1", **env}
-        command = [
-            sys.executable,
-            "-m",
-            "streams.cli",
-            "worker",
-            "--role",
-            "delivery",
-            "--instance",
-            instance,
-            *flags,
-        ]
-        with self.log.open("ab") as log:
-            process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
-        self.workers.append(process)
-        return process
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "worker.log"
-
-    def produce(self, *records: bytes) -> None:
-        """Write alerts, keyed as networks does."""
-        with KafkaProducer(bootstrap_servers=self.broker, acks="all") as producer:
-            for record in records:
-                key = orjson.loads(record)["data"]["alert_id"].encode()
-                producer.send(f"{self.prefix}alerts", record, key=key)
-            producer.flush()
-
-    def read(self, topic: str) -> list[Any]:
-        """Every record of a topic."""
-        with brokers.consumer(self.config()) as client:
-            return list(brokers.records(client, [self.prefix + topic], from_beginning=True, until_end=True))
-
-    def close(self) -> None:
-        for worker in self.workers:
-            if worker.poll() is None:
-                worker.kill()
-                worker.wait()
 
 
 @pytest.fixture
@@ -105,28 +32,6 @@ def office(broker: str, topic_prefix: str, make_topic: MakeTopic, tmp_path: Path
 def hook() -> Iterator[Receiver]:
     with receiver() as made:
         yield made
-
-
-def lives(count: int, *states: str) -> list[bytes]:
-    """So many incidents, a revision of each in turn."""
-    return [
-        raw(state, alert_id=f"{number:016x}", revision=revision)
-        for revision, state in enumerate(states or LIFE, start=1)
-        for number in range(count)
-    ]
-
-
-def expect_all(hook: Receiver, records: list[bytes]) -> int:
-    """Nothing lost, in order per incident, repeats equal; returns how many came twice."""
-    wanted = {orjson.loads(record)["id"]: orjson.loads(record) for record in records}
-    firsts = list(dict.fromkeys(hook.webhook_ids()))
-    assert sorted(firsts) == sorted(wanted)
-    for _, body in hook.taken:
-        assert body == wanted[body["id"]]
-    for alert_id in {one.partition(".")[0] for one in wanted}:
-        revisions = [int(one.partition(".")[2]) for one in firsts if one.startswith(alert_id)]
-        assert revisions == sorted(revisions)
-    return len(hook.taken) - len(firsts)
 
 
 def free_port() -> int:
@@ -248,11 +153,7 @@ def test_findings_and_events_go_to_topics(office: Office, make_topic: MakeTopic)
 
 def test_the_command_tests_a_target_that_is_a_topic(office: Office, make_topic: MakeTopic) -> None:
     office.targets = [{"name": "siem", "kind": "ocsf", "topic": make_topic("findings")}]
-    command = [sys.executable, "-m", "streams.cli", "deliver", "test", "siem"]
-    environment = office.config().environment()
-    done = subprocess.run(
-        command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
-    )
+    done = office.run("deliver", "test", "siem")
     assert done.stdout == "open: taken: written\nresolved: taken: written\n"
     found = [orjson.loads(record.value) for record in office.read("findings")]
     assert [one["activity_id"] for one in found] == [1, 3]
@@ -262,3 +163,61 @@ def test_the_command_tests_a_target_that_is_a_topic(office: Office, make_topic: 
 def test_a_role_without_targets_says_what_to_configure(office: Office) -> None:
     assert office.worker().wait(30) == 2
     assert "configure [[delivery.targets]]" in office.log.read_text()
+
+
+def test_a_target_whose_topic_is_not_there_holds_up_no_other(
+    office: Office, hook: Receiver, make_topic: MakeTopic
+) -> None:
+    records = lives(3)
+    office.target("hook", hook)
+    office.targets.append({"name": "bus", "kind": "cloudevents", "topic": f"{office.prefix}events"})
+    office.produce(*records)
+    worker = office.worker()
+    wait_for("the target that is well", lambda: len(hook.taken) == len(records))
+    assert worker.poll() is None
+    make_topic("events")
+    wait_for("the other", lambda: len(office.read("events")) == len(records))
+    assert expect_all(hook, records) == 0
+    assert office.read("deliveries.dlq") == []
+
+
+def test_dead_letters_are_listed_and_delivered_again(
+    office: Office, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = lives(2, "open", "resolved")
+    with receiver() as chat:
+        monkeypatch.setenv("CHAT_SECRET", chat.url)
+        office.target("hook", hook)
+        office.targets.append(
+            {"name": "chat", "kind": "slack", "secret_env": "CHAT_SECRET", "interval": "1ms"}
+        )
+        hook.always = chat.always = 400
+        office.produce(b'{"data":{"alert_id":"x"}}', *records)
+        assert office.worker("--until-end").wait(60) == 0
+
+        listed = office.run("dlq", "list", "--deliveries")
+        assert listed.stdout.count("refused: status 400") == 8
+        assert "(all)  (no alert)  unreadable: not an alert" in listed.stdout
+        assert "9 dead letters: 8 refused, 1 unreadable" in listed.stderr
+        mine = office.run("dlq", "list", "--deliveries", "--target", "hook").stdout
+        assert sorted(line.split()[2] for line in mine.splitlines()) == sorted(
+            orjson.loads(record)["id"] for record in records
+        )
+
+        chat.always = 410
+        hook.always = 200
+        again = office.run("dlq", "redrive", "--deliveries", "--all", check=False)
+        assert again.returncode == 1
+        assert again.stderr.count("NOT sent: status 410") == 1
+        assert again.stderr.count("NOT sent: disabled by an earlier 410") == 1
+        assert again.stderr.count("NOT sent: is no alert") == 1
+        assert expect_all(hook, records) == 0
+
+        chat.always = 200
+        rest = office.run("dlq", "redrive", "--deliveries", "--target", "chat")
+        # What is over by now is not told as if it had just begun.
+        assert rest.stderr.count("is out of date: it was told of revision 2") == 2
+        assert "4 done, 0 not" in rest.stderr
+        assert [body["blocks"][0]["text"]["text"].split()[0] for body in chat.bodies()] == ["✅", "✅"]
+    assert office.run("dlq", "redrive", "--deliveries", check=False).returncode == 2
+    assert "--target needs --deliveries" in office.run("dlq", "list", "--target", "x", check=False).stderr

@@ -88,3 +88,33 @@ def test_the_command_says_what_to_do_and_fails_until_it_is_done(
     after = run(config, "--json")
     assert after.exit_code == 0
     assert {check["status"] for check in orjson.loads(after.stdout)} == {"ok", "warn"}
+
+
+def test_delivery_is_looked_at(
+    admin: KafkaAdminClient, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(admin, specs(config), config.brokers)
+    with KafkaProducer(bootstrap_servers=config.brokers, acks="all") as producer:
+        producer.send(config.topic("deliveries_dlq"), b"{}")
+        producer.flush()
+    monkeypatch.setenv("GOOD_SECRET", "routing-key-of-the-tests")
+    targets = [
+        {"name": "pager", "kind": "pagerduty", "secret_env": "GOOD_SECRET"},
+        {"name": "chat", "kind": "slack", "secret_env": "NO_SECRET"},
+        {"name": "siem", "kind": "ocsf", "topic": "not-there"},
+    ]
+    base = config.model_dump(include={"brokers", "topic_prefix", "app_prefix"})
+    found = by_name(load(**base, delivery={"targets": targets}))["delivery"]
+    assert [(check.status, check.message) for check in found] == [
+        ("ok", "pager (pagerduty) is complete"),
+        ("fail", "delivery target chat: the variable NO_SECRET holds no secret of at least 16 characters"),
+        ("ok", "siem (ocsf) is complete"),
+        ("warn", "alerts will have no links to the page and the runbook"),
+        ("fail", "siem writes to the topic not-there, which is not there"),
+        ("warn", "dead letters of deliveries: 1"),
+    ]
+    bad = by_name(load(**base, delivery={"targets": "x", "bas_url": "y"}))["delivery"]
+    assert [check.status for check in bad] == ["fail", "warn"]
+    assert "did you mean base_url?" in bad[0].message
+    # Without any targets only the dead letters are news.
+    assert [check.status for check in by_name(config)["delivery"]] == ["warn"]

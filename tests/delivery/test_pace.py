@@ -1,0 +1,111 @@
+"""How far reading runs ahead of the targets: the quickest sets the pace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from streams.agents import delivery as agents
+from streams.agents.delivery import DeliveryPartition, DeliveryShell
+from streams.config import load
+from streams.delivery.courier import Courier
+from streams.delivery.desk import Desk
+from streams.delivery.ledger import Ledger
+from streams.delivery.settings import read_settings
+from tests.delivery.rig import QUICK, Log, Recorder, wait_for, yes
+from tests.sinks.examples import raw
+
+AHEAD = 5
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agents, "MOST_AHEAD", AHEAD)
+    monkeypatch.setattr(agents, "TICK_SECONDS", 0.001)
+
+
+class Chunk(list[Any]):
+    seek = 1
+
+
+class Stream:
+    """A fetch of one partition."""
+
+    def __init__(self, records: list[bytes]) -> None:
+        self.chunk = Chunk(SimpleNamespace(offset=n, value=one) for n, one in enumerate(records))
+
+    def noack(self) -> Stream:
+        return self
+
+    async def events(self) -> AsyncIterator[Any]:
+        yield SimpleNamespace(message=SimpleNamespace(partition=0), value=self.chunk)
+
+
+def shell_of(**endpoints: Recorder) -> DeliveryShell:
+    """A shell with one live partition and no Kafka."""
+    table = {"targets": [{"name": name, "kind": "stdout", **QUICK} for name in endpoints]}
+    couriers = [Courier(target, endpoints[target.name]) for target in read_settings(table).targets]
+    app = SimpleNamespace(consumer=SimpleNamespace(scheduler=SimpleNamespace(seeks=1)), unassigned=False)
+    made = DeliveryShell(
+        app, load(), until_end=None, reset_state=False, make_couriers=lambda config, publish: couriers
+    )
+    live = made.live[0] = DeliveryPartition(0, Ledger(Log(), {}))
+
+    async def bury(letter: Any) -> None:
+        raise AssertionError("nothing becomes a dead letter here")
+
+    live.desk = Desk(couriers, live.ledger, 0, bury=bury, fail=made.fail, is_ours=yes)
+    return made
+
+
+def incidents(count: int) -> list[bytes]:
+    return [raw("open", alert_id=f"{number:016x}", revision=1) for number in range(count)]
+
+
+def test_a_target_that_is_slow_all_alone_leaves_the_rest_on_kafka() -> None:
+    async def test() -> None:
+        slow = Recorder()
+        slow.held.clear()
+        shell = shell_of(slow=slow)
+        reading = asyncio.ensure_future(shell.run(Stream(incidents(50))))
+        await wait_for(lambda: shell.live[0].pauses)
+        assert shell.couriers[0].waiting == AHEAD
+        # It is not ours to go on, so it is no stall either.
+        assert shell.progress() == {}
+        slow.held.set()
+        await reading
+        await wait_for(lambda: len(slow.got) == 50)
+        assert shell.progress() == {0: 50}
+
+    asyncio.run(test())
+
+
+def test_a_slow_target_does_not_hold_up_a_quick_one() -> None:
+    async def test() -> None:
+        slow, quick = Recorder(), Recorder()
+        slow.held.clear()
+        shell = shell_of(slow=slow, quick=quick)
+        await shell.run(Stream(incidents(50)))
+        await wait_for(lambda: len(quick.got) == 50)
+        assert (slow.got, shell.couriers[0].waiting) == ([], 50)
+        shell.drop()
+
+    asyncio.run(test())
+
+
+def test_a_partition_that_is_taken_away_ends_the_wait() -> None:
+    async def test() -> None:
+        slow = Recorder()
+        slow.held.clear()
+        shell = shell_of(slow=slow)
+        reading = asyncio.ensure_future(shell.run(Stream(incidents(50))))
+        await wait_for(lambda: shell.live[0].pauses)
+        shell.drop()
+        await reading
+        assert shell.couriers[0].waiting == 0
+
+    asyncio.run(test())

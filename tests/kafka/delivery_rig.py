@@ -1,0 +1,123 @@
+"""Topics, workers of the role delivery on them, and what receivers must have got."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+from kafka import KafkaProducer
+
+from streams import brokers
+from streams.config import Config, load
+from tests.delivery.receiver import SECRET, Receiver
+from tests.kafka.engine_rig import ROOT
+from tests.sinks.examples import raw
+
+LIFE = ("open", "updated", "updated", "resolved")
+
+
+class Office:
+    """Topics, and delivery workers on them."""
+
+    def __init__(self, broker: str, prefix: str, folder: Path) -> None:
+        self.broker, self.prefix, self.folder = broker, prefix, folder
+        self.targets: list[dict[str, Any]] = []
+        self.workers: list[subprocess.Popen[bytes]] = []
+
+    def config(self) -> Config:
+        return load(
+            brokers=self.broker,
+            topic_prefix=self.prefix,
+            app_prefix=f"{self.prefix}pw",
+            delivery={"targets": self.targets},
+        )
+
+    def target(self, name: str, hook: Receiver, **more: Any) -> None:
+        """Add a webhook."""
+        quick = {"retry_first": "5ms", "retry_most": "100ms", "timeout": "2s"}
+        self.targets.append(
+            {"name": name, "kind": "webhook", "url": hook.url, "secret_env": "HOOK_SECRET", **quick, **more}
+        )
+
+    def worker(self, *flags: str, instance: str = "d1", **env: str) -> subprocess.Popen[bytes]:
+        """Start a worker."""
+        environment = {**self.environment(), **env}
+        command = [
+            sys.executable,
+            "-m",
+            "streams.cli",
+            "worker",
+            "--role",
+            "delivery",
+            "--instance",
+            instance,
+            *flags,
+        ]
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+        self.workers.append(process)
+        return process
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "worker.log"
+
+    def produce(self, *records: bytes) -> None:
+        """Write alerts, keyed as networks does."""
+        with KafkaProducer(bootstrap_servers=self.broker, acks="all") as producer:
+            for record in records:
+                key = orjson.loads(record)["data"]["alert_id"].encode()
+                producer.send(f"{self.prefix}alerts", record, key=key)
+            producer.flush()
+
+    def read(self, topic: str) -> list[Any]:
+        """Every record of a topic."""
+        with brokers.consumer(self.config()) as client:
+            return list(brokers.records(client, [self.prefix + topic], from_beginning=True, until_end=True))
+
+    def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of pivotwatch to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "streams.cli", *command],
+            env=self.environment(),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=check,
+        )
+
+    def environment(self) -> dict[str, str]:
+        """For workers and commands."""
+        return {**self.config().environment(), "HOOK_SECRET": SECRET, "NO_PROXY": "127.0.0.1"}
+
+    def close(self) -> None:
+        for worker in self.workers:
+            if worker.poll() is None:
+                worker.kill()
+                worker.wait()
+
+
+def lives(count: int, *states: str) -> list[bytes]:
+    """So many incidents, a revision of each in turn."""
+    return [
+        raw(state, alert_id=f"{number:016x}", revision=revision)
+        for revision, state in enumerate(states or LIFE, start=1)
+        for number in range(count)
+    ]
+
+
+def expect_all(hook: Receiver, records: list[bytes]) -> int:
+    """Nothing lost, in order per incident, repeats equal; returns how many came twice."""
+    wanted = {orjson.loads(record)["id"]: orjson.loads(record) for record in records}
+    firsts = list(dict.fromkeys(hook.webhook_ids()))
+    assert sorted(firsts) == sorted(wanted)
+    for _, body in hook.taken:
+        assert body == wanted[body["id"]]
+    for alert_id in {one.partition(".")[0] for one in wanted}:
+        revisions = [int(one.partition(".")[2]) for one in firsts if one.startswith(alert_id)]
+        assert revisions == sorted(revisions)
+    return len(hook.taken) - len(firsts)
