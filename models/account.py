@@ -1,6 +1,6 @@
 r"""What one candidate model means to every account of a partition.
 
-Two online models per account and candidate, both fed once per closed bucket in which the
+Online models per account and candidate, fed once per closed bucket in which the
 account was active (:math:`n > 0` requests, :math:`k` of them to the candidate by choice):
 
 **Tempered CUSUM** of the account's share of the candidate, for shares
@@ -20,6 +20,8 @@ independent (:math:`\rho` is their correlation). The account *switches* when
 of everyone else in its partition, zeros included. The recursion is that of
 `river.drift.PageHinkley` (``mode="up"``), carried out on whole columns; the tests hold it equal to
 river's detector to the last bit, update by update.
+
+What part of its traffic it sends from then on is measured in two blocks (`models.split`).
 
 The models say that an account moved. Whether that is remarkable depends on how everyone else
 moved, which is the business of the population clock and the group e-detector.
@@ -41,6 +43,7 @@ from numpy.typing import NDArray
 
 from models.columns import Columns, Rows
 from models.settings import HOUR_MS
+from models.split import Blocks, end_blocks, split_fields
 
 SHARES = (0.3, 0.6, 0.9)
 IDLE_SHARE = 0.08
@@ -90,12 +93,14 @@ class PageHinkley:
 class Changes:
     """What one bucket changed, aligned with the rows it was given.
 
-    ``at_risk`` and ``events`` hold one mask per event type; ``drift`` marks account findings.
+    ``at_risk`` and ``events`` hold one mask per event type; ``drift`` marks account findings;
+    ``blocks`` are those of `models.split` that ended.
     """
 
     at_risk: tuple[Mask, Mask]
     events: tuple[Mask, Mask]
     drift: Mask
+    blocks: Blocks
 
 
 class AccountModels:
@@ -138,6 +143,7 @@ class AccountModels:
                 "sum": ("f8", 0.0),
                 "min": ("f8", math.inf),
                 "since": ("i4", -1),
+                **split_fields(),
             }
         )
 
@@ -165,7 +171,8 @@ class AccountModels:
         flags = flags & ~np.uint8(DRIFTED)
         flags |= used * np.uint8(USED) | switched * np.uint8(SWITCHED) | drift * np.uint8(DRIFTED)
         self.columns["flags"][rows] = flags
-        return Changes(at_risk, (used, switched), drift & (k > 0))
+        blocks = end_blocks(self.columns, rows, n, k, ~at_risk[FIRST_USE])
+        return Changes(at_risk, (used, switched), drift & (k > 0), blocks)
 
     def _cusum(self, rows: Rows, n: Ints, k: Ints) -> Mask:
         factor = 1.0 / (1.0 + (n - 1) * CORRELATION)

@@ -26,6 +26,26 @@ class Mover:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Block:
+    """An account that ended a block of `models.split` in the bucket.
+
+    Attributes
+    ----------
+    second, steady, split
+        See `split.Blocks`.
+    sizes
+        16 ln of the mean input and output tokens of its requests to the model in the bucket; -1: not known.
+    """
+
+    account: str
+    groups: tuple[Group, ...]
+    second: bool
+    steady: bool
+    split: int
+    sizes: tuple[int, int]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Traffic:
     """Requests of a group (or of all) in a bucket, and those to one model: exact sums.
 
@@ -95,6 +115,8 @@ class ModelCounts:
         Per group, aligned with ``groups``.
     total
         Traffic of everyone.
+    blocks
+        The accounts that ended a block, sorted.
     """
 
     groups: list[Group]
@@ -105,3 +127,4 @@ class ModelCounts:
     movers: list[Mover]
     traffic: list[Traffic]
     total: Traffic
+    blocks: list[Block] = dataclasses.field(default_factory=list)

@@ -10,8 +10,11 @@ from models.corroboration import Corroboration
 from models.counts import NO_TRAFFIC, Traffic
 from models.group import GroupEDetector
 from models.series import Series
+from models.split_watch import GroupSplit
 
 MASKED_RATIO, MASKED_EXCESS = 2.0, 4.0
+PACE_WEIGHT, SPLIT_WEIGHT = 0.8, 0.2
+"""Weights of the two kinds of evidence: fixed beforehand, so their weighted mean keeps the bound."""
 
 
 @dataclasses.dataclass(slots=True)
@@ -32,6 +35,8 @@ class GroupWatch:
         The last bucket with an account at risk.
     series
         What a person needs to see of it over time.
+    split
+        What part of their traffic its accounts send.
     """
 
     detector: GroupEDetector
@@ -44,6 +49,23 @@ class GroupWatch:
     expected: float = 0.0
     last_risk: int = -1
     series: Series = dataclasses.field(default_factory=Series)
+    split: GroupSplit = dataclasses.field(default_factory=GroupSplit)
+
+    @property
+    def log_r(self) -> float:
+        r"""Ln of the evidence of both kinds, :math:`0.8\,R_{pace} + 0.2\,R_{split}`.
+
+        Each satisfies :math:`E[R_t] \le t` under its own null, whatever the other does, so under "no faster
+        than θ₀ and no more alike than θ_s" the weighted mean does too: the expectation is linear.
+        """
+        return log_add(
+            self.detector.log_r + math.log(PACE_WEIGHT), self.split.detector.log_r + math.log(SPLIT_WEIGHT)
+        )
+
+    @property
+    def by_split(self) -> bool:
+        """Does the split tell more than the pace?"""
+        return self.split.detector.log_r > self.detector.log_r
 
     @property
     def flagged(self) -> bool:
@@ -60,15 +82,19 @@ class GroupWatch:
 
     @property
     def began(self) -> int:
-        """Onset of the excursion, by the type of event with the larger W."""
+        """Onset of the excursion, by the type of event with the larger W; of the split's when W is 0."""
+        if self.detector.quiet and (alike := self.split.alike()):
+            return alike[0][0]
         return self.onset[self.detector.leading]
 
     def members(self) -> dict[str, tuple[int, bool]]:
-        """Accounts with an event since the onset: first such bucket, and whether young."""
+        """Accounts with an event since the onset, or whose split is evidence: when, and whether young."""
         members: dict[str, tuple[int, bool]] = {}
         for bucket, account, young in self.moves:
             if bucket >= self.began:
                 members.setdefault(account, (bucket, young))
+        for bucket, block in self.split.alike():
+            members.setdefault(block.account, (bucket, False))
         return members
 
     def counted(self) -> tuple[int, float, int, float]:
@@ -80,13 +106,15 @@ class GroupWatch:
         """State, JSON-able."""
         traffic = [self.excursion.row(), self.before.row()]
         totals = [self.seen, self.expected, self.last_risk]
-        models = [self.detector.snapshot(), self.second.snapshot(), self.series.snapshot()]
+        models = [m.snapshot() for m in (self.detector, self.second, self.series, self.split)]
         return [models, self.onset, self.moves, traffic, totals]
 
     @classmethod
     def restored(cls, threshold: float, state: list[Any]) -> Self:
         """A group that continues exactly where `snapshot` was taken."""
-        (detector, second, series), onset, moves, (excursion, before), (seen, expected, last_risk) = state
+        (detector, second, series, split), onset, moves, (excursion, before), (seen, expected, last_risk) = (
+            state
+        )
         return cls(
             GroupEDetector.restored(threshold, detector),
             Corroboration.restored(second),
@@ -98,4 +126,17 @@ class GroupWatch:
             expected,
             last_risk,
             Series.restored(series),
+            GroupSplit.restored(split),
         )
+
+
+def log_add(a: float, b: float) -> float:
+    """Ln of a sum, of the logarithms of its parts.
+
+    Examples
+    --------
+    >>> log_add(-math.inf, 0.5), round(log_add(700.0, 700.0), 4)
+    (0.5, 700.6931)
+    """
+    low, high = sorted((a, b))
+    return high if low == -math.inf else high + math.log1p(math.exp(low - high))

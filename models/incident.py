@@ -12,11 +12,13 @@ from typing import Any, Literal
 
 from models.counts import Group, Traffic
 from models.settings import HOUR_MS
+from models.shape import LEAST_SPLITS, Pattern, Shape
 
 State = Literal["open", "updated", "resolved", "suppressed"]
 SEVERITIES = ("info", "low", "medium", "high", "critical")
 
 HIGH_RATIO, HIGH_MEMBERS, HIGH_YOUNG = 10.0, 20, 0.5
+EXTRACTION_MEMBERS = 10
 CRITICAL_GROUPS, CRITICAL_EXCHANGES = 3, 10_000
 SYNCHRONY_MS = 3 * HOUR_MS
 ACCOUNT = "account"
@@ -32,6 +34,8 @@ class Evidence:
     switches: tuple[int, float] = (0, 0.0)
     adwin: bool = False
     e_bh: bool = False
+    log_pace: float | None = None
+    log_split: float | None = None
 
     @property
     def hazard_ratio(self) -> float:
@@ -74,6 +78,8 @@ class Incident:
     started, alerted
         Events seen and expected per group: of the watch before the present excursion, and in the
         excursions that are over. They do not teach θ₀.
+    shape, pattern
+        Splits and sizes of the members, and what the move looks like.
     told_log_r, told_members
         What the last alert said, so that the next is sent when there is news.
     """
@@ -102,6 +108,8 @@ class Incident:
     last_news: int = 0
     told_log_r: float = float("-inf")
     told_members: int = 0
+    shape: Shape = dataclasses.field(default_factory=Shape)
+    pattern: Pattern = dataclasses.field(default_factory=Pattern)
 
     @property
     def alert_id(self) -> str:
@@ -156,7 +164,11 @@ class Incident:
         return largest_share(sorted(moves.items()), bucket_ms)
 
     def grade(self) -> str:
-        """Severity from the figures; it never falls while the incident goes on."""
+        """Severity from the figures and the pattern; it never falls while the incident goes on.
+
+        A company's roll-out is as fast and as coordinated as extraction, so what both can have (a second
+        kind of group, ADWIN) counts only once the members' splits are known.
+        """
         severity = "info" if self.lone_account else "medium"
         if not self.lone_account and self._is_high():
             many = len(self.groups) >= CRITICAL_GROUPS or self.exchanges >= CRITICAL_EXCHANGES
@@ -164,9 +176,14 @@ class Incident:
         return max(severity, self.severity, key=SEVERITIES.index)
 
     def _is_high(self) -> bool:
+        if self.pattern.name == "roll-out":
+            return False
+        if self.pattern.name == "extraction" and len(self.members) >= EXTRACTION_MEMBERS:
+            return True
         strong = self.leading.hazard_ratio >= HIGH_RATIO and len(self.members) >= HIGH_MEMBERS
         seconded = len(self.kinds - {ACCOUNT}) > 1 or any(e.adwin for e in self.evidence.values())
-        return strong and (seconded or self.young_share >= HIGH_YOUNG or self.suspect_network)
+        known = self.pattern.judged >= LEAST_SPLITS
+        return strong and ((seconded and known) or self.young_share >= HIGH_YOUNG or self.suspect_network)
 
     def snapshot(self) -> dict[str, Any]:
         """State, JSON-able (mappings by group as lists of pairs, -inf as None)."""
@@ -176,6 +193,7 @@ class Incident:
         for name in ("started", "alerted"):
             fields[name] = [[group, list(value)] for group, value in fields[name].items()]
         fields["findings"] = [dataclasses.astuple(finding) for finding in self.findings.values()]
+        fields["shape"], fields["pattern"] = self.shape.snapshot(), dataclasses.astuple(self.pattern)
         fields["told_log_r"] = None if self.told_log_r == float("-inf") else self.told_log_r
         return fields
 
@@ -186,11 +204,12 @@ class Incident:
         fields["entity"] = tuple(fields["entity"])
         fields["groups"] = [tuple(group) for group in fields["groups"]]
         fields["members"] = {a: (bucket, young) for a, (bucket, young) in fields["members"].items()}
+        fields["shape"], fields["pattern"] = Shape.restored(fields["shape"]), Pattern(*fields["pattern"])
         fields["merged_into"] = tuple(fields["merged_into"]) if fields["merged_into"] else None
         fields["told_log_r"] = float("-inf") if fields["told_log_r"] is None else fields["told_log_r"]
         fields["evidence"] = {
-            tuple(group): Evidence(log_r, theta, tuple(first), tuple(switch), adwin, e_bh)
-            for group, (log_r, theta, first, switch, adwin, e_bh) in fields["evidence"]
+            tuple(group): Evidence(log_r, theta, tuple(first), tuple(switch), *rest)
+            for group, (log_r, theta, first, switch, *rest) in fields["evidence"]
         }
         for name in ("traffic", "before"):
             fields[name] = {tuple(group): Traffic(*values) for group, values in fields[name]}

@@ -7,13 +7,15 @@ an alert was sent, and a test can ask for it.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
-from models.counts import NO_TRAFFIC, Group, ModelCounts, Traffic
+from models.counts import NO_TRAFFIC, Block, Group, ModelCounts, Traffic
 from models.group_watch import GroupWatch
 from models.incident import ACCOUNT, Evidence, Finding, Incident, State
 from models.settings import DAY_MS, HOUR_MS, Settings
+from models.shape import pattern
 from models.watch import ReleaseWatch
 
 Reason = Literal[
@@ -59,12 +61,15 @@ class Surroundings:
         Whether a group's data were late between a bucket and now.
     suspect
         Whether a group is a network that rents out machines or addresses (hosting, proxy).
+    quiet_share
+        Share of a group's requests in the quietest eight hours of its day, or None.
     """
 
     members_of: Callable[[Group], int]
     verdict_of: Callable[[Group], str | None]
     late: Callable[[Group, int], bool]
     suspect: Callable[[Group], bool] = lambda _: False
+    quiet_share: Callable[[Group], float | None] = lambda _: None
 
 
 class Incidents:
@@ -118,6 +123,7 @@ class Incidents:
                 around.late(g, incident.onset) for g in incident.groups
             )
             incident.suspect_network = any(around.suspect(g) for g in incident.groups)
+            incident.pattern = pattern(incident.shape, self.watch.shape, around.quiet_share(incident.entity))
             self._update(incident, news)
             self._resolve_quiet(bucket, incident, news)
         return self._told(news)
@@ -194,9 +200,21 @@ class Incidents:
             for incident in {id(i): i for g in mover.groups for i in holders.get(g, ())}.values():
                 incident.members.setdefault(mover.account, (bucket, mover.young))
                 incident.last_news = bucket
+        for block in counts.blocks:
+            for incident in {id(i): i for g in block.groups for i in holders.get(g, ())}.values():
+                if any(self._is_alike(g, block) for g in block.groups if g in incident.groups):
+                    incident.members.setdefault(block.account, (bucket, False))
+                    incident.last_news = bucket
+                if block.account in incident.members:
+                    incident.shape.add(block)
         for group, traffic in zip(counts.groups, counts.traffic, strict=True):
             for incident in holders.get(group, ()):
                 incident.traffic[group] = incident.traffic.get(group, NO_TRAFFIC) + traffic
+
+    def _is_alike(self, group: Group, block: Block) -> bool:
+        """Is a block evidence of the group's sameness?"""
+        state = self.watch.groups.get(group)
+        return state is not None and state.split.detector.flagged and state.split.holds(block)
 
     def _cross(self, bucket: int, group: Group, news: dict[Group, Reason]) -> None:
         if any(group in incident.groups for incident in self.open()):
@@ -219,6 +237,9 @@ class Incidents:
             incident.groups.append(group)
         for account, moved in state.members().items():
             incident.members.setdefault(account, moved)
+        for _, block in state.split.recent:
+            if block.account in incident.members:
+                incident.shape.add(block)
         incident.traffic[group] = incident.traffic.get(group, NO_TRAFFIC) + state.excursion
         incident.before[group] = state.before
         state.series.held = True
@@ -305,7 +326,7 @@ class Incidents:
         else:
             first, switch = (first_seen, first_expected), (switch_seen, switch_expected)
         _, pooled = self.watch.crossed(group)
-        log_r = max(state.detector.log_r, before.log_r)
+        log_r = max(state.log_r, before.log_r)
         return Evidence(
             log_r,
             state.detector.theta,
@@ -313,6 +334,8 @@ class Incidents:
             switch,
             before.adwin or state.second.rose_since(incident.onset),
             before.e_bh or (pooled and log_r < self.watch.threshold),
+            _greatest(before.log_pace, state.detector.log_r),
+            _greatest(before.log_split, state.split.detector.log_r),
         )
 
     def _resolve_quiet(self, bucket: int, incident: Incident, news: dict[Group, Reason]) -> None:
@@ -348,6 +371,11 @@ class Incidents:
         self.by_entity = {incident.entity: incident for incident in incidents}
 
 
+def _greatest(known: float | None, log_r: float) -> float | None:
+    """The greater logarithm; None for nothing."""
+    return known if log_r == -math.inf else log_r if known is None else max(known, log_r)
+
+
 def _fold(host: Incident, other: Incident) -> None:
     """Fold ``other`` into ``host``; the host keeps its id."""
     host.groups.extend(group for group in other.groups if group not in host.groups)
@@ -359,6 +387,7 @@ def _fold(host: Incident, other: Incident) -> None:
     host.started = other.started | host.started
     host.alerted = other.alerted | host.alerted
     host.findings.update(other.findings)
+    host.shape.fold(other.shape)
     host.onset = min(host.onset, other.onset)
     host.last_news = max(host.last_news, other.last_news)
     host.severity = host.grade()

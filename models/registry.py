@@ -7,6 +7,7 @@ from typing import Any
 from river import stats
 
 from models.counts import Group
+from models.shape import HourOfDay
 from models.theta import LearntTheta
 
 RATE_FADING = 0.1
@@ -25,26 +26,30 @@ class GroupRecord:
         Its learnt θ₀.
     late_at
         The last bucket in which events of it came late.
+    hours
+        Its requests by hour of day.
     """
 
-    __slots__ = ("late_at", "members", "rate", "theta")
+    __slots__ = ("hours", "late_at", "members", "rate", "theta")
 
     def __init__(self) -> None:
         self.members = 0
         self.rate = stats.EWMean(RATE_FADING)
         self.theta = LearntTheta()
         self.late_at = -1
+        self.hours = HourOfDay()
 
     def snapshot(self) -> list[Any]:
         """State, JSON-able."""
         theta = [self.theta.seen, self.theta.expected, self.theta.watches]
-        return [self.members, self.rate.get(), theta, self.late_at]
+        return [self.members, self.rate.get(), theta, self.late_at, self.hours.snapshot()]
 
     @classmethod
     def restored(cls, state: list[Any]) -> GroupRecord:
         """A record that continues exactly where `snapshot` was taken."""
         record = cls()
-        record.members, rate, theta, record.late_at = state
+        record.members, rate, theta, record.late_at, hours = state
+        record.hours = HourOfDay.restored(hours)
         if rate:
             # The first value is the mean itself, so one update puts the mean back exactly.
             record.rate.update(rate)
@@ -93,6 +98,11 @@ class GroupRegistry:
         """θ₀ of a group."""
         record = self.groups.get(group)
         return record.theta.value(default) if record else default
+
+    def quiet_share(self, group: Group) -> float | None:
+        """Share of a group's requests in the quietest eight hours of its day, if known."""
+        record = self.groups.get(group)
+        return record.hours.quiet_share() if record else None
 
     def late_since(self, group: Group, bucket: int) -> bool:
         """Did data of the group come late in a bucket or after?"""

@@ -17,7 +17,7 @@ import numpy as np
 
 from models.account import EVENT_TYPES, FIRST_USE
 from models.corroboration import Corroboration, residual
-from models.counts import NO_TRAFFIC, Group, Ints, ModelCounts, Mover, Traffic
+from models.counts import NO_TRAFFIC, Block, Group, Ints, ModelCounts, Mover, Traffic
 from models.fdr import e_bh, smallest_nameable
 from models.group import GroupEDetector
 from models.group_watch import GroupWatch
@@ -25,6 +25,8 @@ from models.population import DECAY_PER_HOUR, Expectation, PopulationClock
 from models.releases import Release
 from models.series import LEAD, Row
 from models.settings import DAY_MS, Settings
+from models.shape import Shape
+from models.split_watch import SplitPopulation
 
 HORIZON_MS = 7 * DAY_MS
 _bucket = operator.attrgetter("bucket")
@@ -66,6 +68,8 @@ class ReleaseWatch:
         self.history: list[Past] = []
         self.surge = Corroboration()
         self.e_bh_threshold = math.inf
+        self.splits = SplitPopulation()
+        self.shape = Shape()
 
     @property
     def learning(self) -> bool:
@@ -89,24 +93,26 @@ class ReleaseWatch:
                 self._update(bucket, group, x)
             self._travel(bucket, group, counts.traffic[i], x)
         self._note_moves(bucket, counts.movers)
+        self._note_blocks(bucket, counts.blocks)
         first_uses, first_risk = int(counts.events[0].sum()), int(counts.risk[0].sum())
         self.history.append(Past(bucket, counts.total, first_uses, first_risk))
 
     def crossed(self, group: Group) -> tuple[bool, bool]:
         """Has the group crossed, by its own threshold and by e-BH over all groups?"""
-        log_r = self.groups[group].detector.log_r
+        log_r = self.groups[group].log_r
         return log_r >= self.threshold, log_r >= self.e_bh_threshold
 
     def candidates(self) -> list[Group]:
         """Groups whose evidence is over either threshold, sorted."""
         least = min(self.threshold, self.e_bh_threshold)
-        return sorted(g for g, state in self.groups.items() if state.detector.log_r >= least)
+        return sorted(g for g, state in self.groups.items() if state.log_r >= least)
 
     def rearm(self, group: Group) -> None:
         """Start the evidence of a group anew, when its incident is resolved."""
         state = self.groups[group]
         state.detector = GroupEDetector(self.threshold, state.detector.theta)
         state.moves, state.excursion, state.series.held = [], NO_TRAFFIC, False
+        state.split.rearm()
 
     def population(self, since: int) -> tuple[Traffic, list[tuple[int, int]]]:
         """Traffic of everyone since a bucket, and first uses per bucket."""
@@ -139,6 +145,7 @@ class ReleaseWatch:
             state = self.groups[group] = GroupWatch(detector, Corroboration(), [bucket, bucket])
         if state.detector.quiet:
             state.before, state.excursion, state.moves = state.before + state.excursion, NO_TRAFFIC, []
+            state.split.calm()
         state.detector.update(x)
         for kind, updates in enumerate(state.detector.since):
             if updates == 1:
@@ -161,11 +168,19 @@ class ReleaseWatch:
             for group in mover.groups:
                 self.groups[group].moves.append((bucket, mover.account, mover.young))
 
+    def _note_blocks(self, bucket: int, blocks: list[Block]) -> None:
+        for block in blocks:
+            self.shape.add(block)
+        own = {g: state.split for block in blocks for g in block.groups if (state := self.groups.get(g))}
+        flagged = {g for g, split in own.items() if split.detector.flagged or self.groups[g].flagged}
+        for group in self.splits.take(bucket, blocks, own, flagged):
+            self.groups[group].last_risk = bucket
+
     def nameable(self, bucket: int) -> list[float]:
         """Ln R of the groups that e-BH might name: with an account at risk within the horizon."""
         least, recent = smallest_nameable() + math.log(self.horizon), bucket - self.horizon
         states = (state for state in self.groups.values() if state.last_risk > recent)
-        return [r for state in states if (r := state.detector.log_r) >= least]
+        return [r for state in states if (r := state.log_r) >= least]
 
     def hypotheses(self, bucket: int) -> int:
         """Number of groups that had an account at risk within the horizon."""
@@ -178,6 +193,7 @@ class ReleaseWatch:
             "clocks": [clock.snapshot() for clock in self.clocks],
             "surge": self.surge.snapshot(),
             "history": [[b, *traffic.row(), *rest] for b, traffic, *rest in self.history],
+            "splits": [self.splits.tally, self.shape.snapshot()],
             "e_bh": None if self.e_bh_threshold == math.inf else self.e_bh_threshold,
         }
 
@@ -188,6 +204,8 @@ class ReleaseWatch:
         self.surge = Corroboration.restored(state["surge"])
         self.history = [Past(b, Traffic(*t), uses, risk) for b, *t, uses, risk in state["history"]]
         self.e_bh_threshold = math.inf if state["e_bh"] is None else state["e_bh"]
+        self.splits.tally, shape = state["splits"]
+        self.shape = Shape.restored(shape)
 
     def snapshot_group(self, group: Group) -> list[Any]:
         """State of one group, JSON-able."""

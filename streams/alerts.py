@@ -99,6 +99,41 @@ class Series(_Part):
         return self
 
 
+class SplitSign(_Part):
+    """What part of its traffic a member sends to the model after its first use."""
+
+    sign: Literal["roll-out", "extraction"] | None = None
+    part: Annotated[Share | None, Field(description="members that send 20 to 80 %")] = None
+    others_part: Annotated[Share | None, Field(description="the same of everyone")] = None
+    whole: Annotated[Share | None, Field(description="members that send over 80 %")] = None
+
+
+class SizeSign(_Part):
+    """How varied the tokens per request are."""
+
+    sign: Literal["roll-out", "extraction"] | None = None
+    ratio: Annotated[Amount | None, Field(description="spread over members, over that over everyone")] = None
+
+
+class HourSign(_Part):
+    """When the group works."""
+
+    sign: Literal["roll-out", "extraction"] | None = None
+    quiet_share: Annotated[
+        Share | None, Field(description="share of its requests in the eight quietest hours of the day")
+    ] = None
+
+
+class Pattern(_Part):
+    """What the move looks like: a company's roll-out, extraction, or neither. Decides the severity only."""
+
+    name: Literal["roll-out", "extraction"] | None = None
+    judged: Annotated[Count, Field(description="members whose split is known")] = 0
+    split: SplitSign = SplitSign()
+    sizes: SizeSign = SizeSign()
+    hours: HourSign = HourSign()
+
+
 class Evidence(_Part):
     """What was seen, what the population did meanwhile, how improbable the difference is."""
 
@@ -117,6 +152,11 @@ class Evidence(_Part):
     log_e_value: Annotated[
         float | None, Field(description="natural logarithm of the e-value against theta")
     ] = None
+    log_e_pace: Annotated[float | None, Field(description="of it, what the pace says")] = None
+    log_e_split: Annotated[float | None, Field(description="of it, what the sameness of the split says")] = (
+        None
+    )
+    pattern: Pattern | None = None
     threshold: Annotated[float | None, Field(description="log_e_value from which one group alerts")] = None
     e_bh: Annotated[bool, Field(description="found by e-BH over all groups together")] = False
     theta: Annotated[

@@ -171,6 +171,7 @@ class AccountsStep:
             "events": [activity.cohorts(mask) for mask in changes.events],
             "movers": activity.movers(changes.events),
             "findings": self._findings(bucket, activity, models, changes, k),
+            "blocks": activity.blocks(model, changes.blocks),
         }
 
     def _findings(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from models.cohort import BANDS, volume_band
 from models.settings import DAY_MS, Settings
+from models.split import Blocks
 from streams.events import parse_time
 from streams.steps.cells import Cells, groups_of
 from streams.steps.roster import Roster
@@ -24,6 +25,7 @@ AGES = 3
 
 
 MAX_REMEMBERED = 100_000
+SIZE_UNIT = 16
 
 
 class Interner:
@@ -159,6 +161,21 @@ class Activity:
         cohort = self._cohort[moved, 1:].tolist()
         return sorted([*row[:2], *row[2], *row[3]] for row in zip(names, own_set, which, cohort, strict=True))
 
+    def blocks(self, model: str, ended: Blocks) -> list[list[Any]]:
+        """Accounts that ended a block: [account, set, second, steady, split, size in, size out].
+
+        Sizes are 16 ln of the mean tokens of the bucket's requests to the model; -1 when there are none.
+        """
+        if not len(ended.place):
+            return []
+        to_model = self._model == self.interner.model(model)
+        requests, *tokens = (self._per_account(to_model, column)[ended.place] for column in range(3))
+        sizes = [_log_mean(of, requests).tolist() for of in tokens]
+        names = [self.roster.names[row] for row in self.rows[ended.place].tolist()]
+        flags = [mask.astype(np.int64).tolist() for mask in (ended.second, ended.steady)]
+        own_set = self._set_of[ended.place].tolist()
+        return sorted(map(list, zip(names, own_set, *flags, ended.split.tolist(), *sizes, strict=True)))
+
     def set_index(self, i: int) -> int:
         """The record's index of the set of the i-th active account."""
         return int(self._set_of[i])
@@ -188,9 +205,9 @@ class Activity:
         column[rows] = np.where(known < 0, np.iinfo(np.int64).max, known)
         np.minimum.at(column, rows, created)
 
-    def _per_account(self, mask: Mask) -> Ints:
+    def _per_account(self, mask: Mask, column: int = 0) -> Ints:
         counts = np.zeros(len(self.rows), dtype=np.int64)
-        np.add.at(counts, self._inverse[mask], self._counts[mask, 0])
+        np.add.at(counts, self._inverse[mask], self._counts[mask, column])
         return counts
 
     def _per_group(self, mask: Mask) -> Ints:
@@ -237,3 +254,10 @@ class Activity:
         oldest = self._bucket - self._settings.buckets(self._settings.watch_ms)
         previous = np.where(previous < 0, -1, np.maximum(previous, oldest))
         return np.column_stack([volume_band(self.n), young, previous])
+
+
+def _log_mean(tokens: Ints, requests: Ints) -> Ints:
+    """16 ln of the tokens per request, as whole numbers; -1 without tokens."""
+    some = (tokens > 0) & (requests > 0)
+    mean = np.where(some, tokens, 1) / np.where(some, requests, 1)
+    return np.where(some, np.rint(SIZE_UNIT * np.log(mean)), -1).astype(np.int64)

@@ -104,6 +104,9 @@ class Alerting:
             "hazard_ratio": None if incident.lone_account else rounded(leading.hazard_ratio),
             "log_e_value": rounded(leading.log_r),
             "threshold": None if incident.lone_account else rounded(watch.threshold),
+            "log_e_pace": rounded(leading.log_pace),
+            "log_e_split": rounded(leading.log_split),
+            "pattern": _pattern(incident),
             "e_bh": any(e.e_bh for e in incident.evidence.values()),
             "theta": None if incident.lone_account else rounded(leading.theta),
             "synchrony": rounded(incident.synchrony(width)),
@@ -146,6 +149,21 @@ def rounded(value: float | None) -> float | None:
     if value is None or not math.isfinite(value):
         return None
     return round(value, 4)
+
+
+def _pattern(incident: Incident) -> dict[str, Any] | None:
+    """What the move looks like; None of a lone account."""
+    if incident.lone_account:
+        return None
+    p = incident.pattern
+    return {
+        "name": p.name,
+        "judged": p.judged,
+        "split": {"sign": p.split, "part": rounded(p.part), "others_part": rounded(p.others_part)}
+        | {"whole": rounded(p.whole)},
+        "sizes": {"sign": p.sizes, "ratio": rounded(p.size_ratio)},
+        "hours": {"sign": p.hours, "quiet_share": rounded(p.quiet_share)},
+    }
 
 
 def _entity(group: tuple[str, str]) -> dict[str, str]:

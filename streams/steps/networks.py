@@ -175,7 +175,9 @@ class NetworksStep:
             self.registry.get(group).late_at = view.bucket
             self._dirty.add(group)
         for group, (requests, *_) in zip(view.groups, view.traffic(), strict=True):
-            self.registry.get(group).rate.update(requests)
+            known = self.registry.get(group)
+            known.rate.update(requests)
+            known.hours.add(view.bucket * view.width, view.width, requests)
         self._dirty |= set(view.groups)
 
     def _score_watches(self, bucket: int, view: View) -> dict[Release, ModelCounts | None]:
@@ -208,6 +210,7 @@ class NetworksStep:
                 self.verdicts.get,
                 lambda group, since: view.idle or self.registry.late_since(group, since),
                 lambda group: group[0] == "network" and self._network_class(group[1]) in SUSPECT,
+                self.registry.quiet_share,
             ),
         )
         for transition in transitions:  # a resolution arms groups again that were not active

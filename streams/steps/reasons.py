@@ -6,6 +6,7 @@ from typing import Any
 
 from models.incident import Incident
 from models.settings import DAY_MS, HOUR_MS, Settings
+from models.shape import Pattern
 
 WHY = {
     "reopened": "It had been resolved and has begun again.",
@@ -67,6 +68,8 @@ def _group(incident: Incident, evidence: dict[str, Any], settings: Settings) -> 
             f"moved since the release it was {evidence['population_synchrony']:.0%} at the most."
         )
     sentences.append(_how_sure(evidence))
+    if _looks(incident.pattern)["extraction"]:
+        sentences.append(_signs(incident.pattern, "extraction"))
     others = [f"{k} {n}" for k, n in incident.groups if (k, n) != incident.entity]
     if others:
         shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
@@ -74,8 +77,43 @@ def _group(incident: Incident, evidence: dict[str, Any], settings: Settings) -> 
     return sentences
 
 
+def _looks(pattern: Pattern) -> dict[str, list[str]]:
+    """The signs in words, by what they point to."""
+    words: dict[str, list[str]] = {"roll-out": [], "extraction": []}
+    if pattern.split == "roll-out":
+        words[pattern.split].append(f"{pattern.whole:.0%} of its accounts send nearly all of their traffic")
+    elif pattern.split == "extraction":
+        others = f"{pattern.others_part:.0%} of everyone else's"
+        words[pattern.split].append(
+            f"{pattern.part:.0%} of its accounts send a part of their traffic, {others}"
+        )
+    if pattern.sizes is not None and pattern.size_ratio is not None:
+        kind = "varied" if pattern.sizes == "roll-out" else "uniform"
+        words[pattern.sizes].append(
+            f"sizes are {kind} ({pattern.size_ratio:.1f} times the spread of everyone's)"
+        )
+    if pattern.hours is not None:
+        kind = "keeps office hours" if pattern.hours == "roll-out" else "works round the clock"
+        words[pattern.hours].append(f"it {kind} ({pattern.quiet_share:.0%} in its eight quietest hours)")
+    return words
+
+
+def _signs(pattern: Pattern, kind: str) -> str:
+    words = "; ".join(_looks(pattern)[kind])
+    if pattern.name == kind:
+        name = "Company roll-out pattern" if kind == "roll-out" else "Extraction pattern"
+        return f"{name}: {words}."
+    return f"Like {'a company roll-out' if kind == 'roll-out' else 'extraction'}: {words}."
+
+
 def _how_sure(evidence: dict[str, Any]) -> str:
     value, threshold = evidence["log_e_value"], evidence["threshold"]
+    pace, split = evidence["log_e_pace"], evidence["log_e_split"]
+    if value >= threshold and split is not None and split > (pace or 0.0):
+        return (
+            f"ln e-value {value:.1f}, over the threshold {threshold:.1f}: hardly ever by chance. What tells "
+            "is not the pace but the split: its accounts keep sending the same part of their traffic."
+        )
     if value >= threshold:
         return f"ln e-value {value:.1f}, over the threshold {threshold:.1f}: hardly ever by chance."
     return (
@@ -87,6 +125,8 @@ def _how_sure(evidence: dict[str, Any]) -> str:
 def _against(incident: Incident, evidence: dict[str, Any]) -> list[str]:
     sentences = []
     if not incident.lone_account:
+        if _looks(incident.pattern)["roll-out"]:
+            sentences.append(_signs(incident.pattern, "roll-out"))
         sentences.append(AGAINST["intent"])
     if evidence["data_lag"]:
         sentences.append(AGAINST["lag"])

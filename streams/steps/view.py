@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from models.account import EVENT_TYPES
 from models.cohort import COHORTS, cohort
-from models.counts import Group, ModelCounts, Mover, Traffic
+from models.counts import Block, Group, ModelCounts, Mover, Traffic
 from models.incident import Finding
 from models.releases import Release
 from streams.steps.activity import BY_FIRST_SIGHT, YOUNG, YOUNG_MS
@@ -121,7 +121,7 @@ class View:
         risk = [np.zeros(shape, dtype=np.int64) for _ in EVENT_TYPES]
         events = [np.zeros(shape, dtype=np.int64) for _ in EVENT_TYPES]
         to_model = [[0] * 5 for _ in self.groups]
-        total, movers = [0] * 5, []
+        total, movers, blocks = [0] * 5, [], []
         for body, sets in self._active:
             place = _Placing(self, release, stream_start, prevalent, sets)
             row = next((m for m in body["models"] if m["model"] == release.model), None)
@@ -137,7 +137,9 @@ class View:
                 to_model[local[g]] = list(map(operator.add, to_model[local[g]], numbers))
             total = list(map(operator.add, total, row["total"]))
             movers += [self._mover(m, sets, place) for m in row["movers"] if not (prevalent and m[5] < 0)]
+            blocks += [self._block(b, sets) for b in row["blocks"]]
         movers.sort(key=lambda mover: mover.account)
+        blocks.sort(key=lambda block: block.account)
         return ModelCounts(
             self.groups,
             self._pair_set,
@@ -147,7 +149,13 @@ class View:
             movers,
             list(map(_traffic, self.traffic(), to_model)),
             _traffic(self._everyone(), total),
+            blocks,
         )
+
+    def _block(self, row: list[Any], sets: list[int]) -> Block:
+        account, own_set, second, steady, split, *sizes = row
+        groups = tuple(self.groups[g] for g in self.sets[sets[own_set]])
+        return Block(account, groups, bool(second), bool(steady), split, (sizes[0], sizes[1]))
 
     def _mover(self, row: list[Any], sets: list[int], place: _Placing) -> Mover:
         account, own_set, first, switch, young, _ = row

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.counts import Traffic
+from models.group_watch import PACE_WEIGHT
 from models.incident import Evidence, Finding, Incident, largest_share
 from models.settings import DAY_MS, HOUR_MS, Settings
+from models.shape import Pattern
 from models.watch import name_jointly
 from tests.models.world import MODEL, PAY, World
 from tests.models.world import A as NET_A
@@ -421,7 +423,8 @@ def test_the_least_of_those_named_by_e_bh_is_named(log_r):
     world = World()
     world.step()
     state = world.watch.groups[NET_A]
-    state.detector.log_r = log_r
+    state.detector.log_r = log_r - math.log(PACE_WEIGHT)
+    log_r = state.log_r
     name_jointly([world.watch], world.bucket - 1)
     if log_r - math.log(world.watch.horizon) >= math.log(len(world.watch.groups) / 0.05):
         assert world.watch.crossed(NET_A)[1]
@@ -431,13 +434,28 @@ def test_the_least_of_those_named_by_e_bh_is_named(log_r):
 # Severity
 
 
-def figures(ratio=12.0, members=25, young=0, adwin=False, groups=(NET_A,), exchanges=100, entity=NET_A):
+KNOWN = Pattern(20, 0.4, 0.5, 0.3)
+ROLL_OUT = Pattern(20, 0.05, 0.95, 0.3, 0.9, 0.02)
+EXTRACTION = Pattern(20, 0.95, 0.05, 0.3, 0.1, 0.3)
+
+
+def figures(
+    ratio=12.0,
+    members=25,
+    young=0,
+    adwin=False,
+    groups=(NET_A,),
+    exchanges=100,
+    entity=NET_A,
+    pattern=KNOWN,
+):
     incident = Incident(MODEL, 0, False, entity, onset=5, opened=6, groups=list(groups))
     expected = 4.5
     seen = round(ratio * 5.0)
     incident.evidence[NET_A] = Evidence(20.0, 3.0, (seen, expected), (0, 0.0), adwin)
     incident.members = {f"x-{i}": (5, i < young) for i in range(members)}
     incident.traffic[NET_A] = Traffic(10**6, exchanges, exchanges)
+    incident.pattern = pattern
     return incident
 
 
@@ -460,6 +478,14 @@ def figures(ratio=12.0, members=25, young=0, adwin=False, groups=(NET_A,), excha
         ({"adwin": True, "exchanges": 9_999}, "high"),
         ({"adwin": True, "exchanges": 10_000}, "critical"),
         ({"exchanges": 10**6}, "medium"),
+        # Fast and coordinated, but what its accounts do is not known: it may be a company.
+        ({"adwin": True, "pattern": Pattern(7)}, "medium"),
+        ({"groups": (NET_A, PAY), "pattern": Pattern(7)}, "medium"),
+        ({"young": 13, "pattern": Pattern(7)}, "high"),
+        ({"adwin": True, "exchanges": 10**6, "pattern": ROLL_OUT}, "medium"),
+        ({"ratio": 4.0, "members": 10, "pattern": EXTRACTION}, "high"),
+        ({"ratio": 4.0, "members": 9, "pattern": EXTRACTION}, "medium"),
+        ({"ratio": 4.0, "exchanges": 10_000, "pattern": EXTRACTION}, "critical"),
     ],
 )
 def test_severity(what, severity):

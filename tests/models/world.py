@@ -42,7 +42,7 @@ class World:
         self.late = set()
         self.told = []
 
-    def counts(self, moves=(), requests=10):
+    def counts(self, moves=(), requests=10, blocks=()):
         """Everybody active; ``moves`` are (set, account, young)."""
         groups = sorted({g for own in self.sets.values() for g in own})
         rank = {g: i for i, g in enumerate(groups)}
@@ -75,13 +75,14 @@ class World:
             movers,
             traffic,
             total,
+            sorted(blocks, key=lambda block: block.account),
         )
 
-    def step(self, moves=(), findings=(), requests=10, empty=False):
+    def step(self, moves=(), findings=(), requests=10, empty=False, blocks=()):
         """One bucket; returns (reason, entity, state, revision) of what was told."""
         counts = None
         if not empty:
-            counts = self.counts([m if len(m) == 3 else (*m, False) for m in moves], requests)
+            counts = self.counts([m if len(m) == 3 else (*m, False) for m in moves], requests, blocks)
             self.watch.score(self.bucket, counts)
             name_jointly([self.watch], self.bucket)
         around = Surroundings(
