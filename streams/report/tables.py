@@ -20,16 +20,16 @@ def evidence(data: AlertData) -> list[tuple[str, str, str]]:
     rows = (
         (
             "Share of the model since onset",
-            _share(e.observed_share),
-            f"others {_share(e.population_share)}",
+            share(e.observed_share),
+            f"others {share(e.population_share)}",
         ),
-        ("Share of the model before", _share(e.baseline_share), ""),
-        ("First uses", _count(e.first_uses_seen), f"expected {_number(e.first_uses_expected)}"),
-        ("Switches", _count(e.switches_seen), f"expected {_number(e.switches_expected)}"),
-        ("Pace against everyone else", _times(e.hazard_ratio), f"ordinary up to {_times(e.theta)}"),
-        ("ln e-value", _number(e.log_e_value), f"alert line {_number(e.threshold)}"),
-        ("Moved within 3 hours", _share(e.synchrony), f"others {_share(e.population_synchrony)}"),
-        ("Young accounts", _share(e.corroboration.young_share), ""),
+        ("Share of the model before", share(e.baseline_share), ""),
+        ("First uses", _count(e.first_uses_seen), f"expected {number(e.first_uses_expected)}"),
+        ("Switches", _count(e.switches_seen), f"expected {number(e.switches_expected)}"),
+        ("Pace against everyone else", times(e.hazard_ratio), f"ordinary up to {times(e.theta)}"),
+        ("ln e-value", number(e.log_e_value), f"alert line {number(e.threshold)}"),
+        ("Moved within 3 hours", share(e.synchrony), f"others {share(e.population_synchrony)}"),
+        ("Young accounts", share(e.corroboration.young_share), ""),
         ("Class of the network", e.corroboration.network_class or NOTHING, ""),
         ("ADWIN saw a rise", "yes" if e.corroboration.adwin else "no", ""),
     )
@@ -52,7 +52,7 @@ def profile(data: AlertData) -> list[tuple[str, tuple[str, ...]]]:
 
 def _usage(usage: Usage) -> tuple[str, ...]:
     tokens = f"{usage.input_tokens:,.0f}", f"{usage.output_tokens:,.0f}"
-    return f"{usage.exchanges:,}", _share(usage.tools_share), *tokens
+    return f"{usage.exchanges:,}", share(usage.tools_share), *tokens
 
 
 def course(series: Series) -> Iterator[tuple[str, str, str, str, str, str]]:
@@ -63,10 +63,10 @@ def course(series: Series) -> Iterator[tuple[str, str, str, str, str, str]]:
         at = series.start + timedelta(milliseconds=series.at[i] * series.bucket_ms)
         yield (
             moment(at),
-            _share(_mean(series.share[part])),
-            _share(_mean(series.others_share[part])),
+            share(_mean(series.share[part])),
+            share(_mean(series.others_share[part])),
             f"{sum(series.seen[part]):,}",
-            _number(sum(series.expected[part])),
+            number(sum(series.expected[part])),
             f"{sum(series.low[part])}–{sum(series.high[part])}",
         )
 
@@ -95,12 +95,12 @@ def moment(when: datetime | None) -> str:
     return when.strftime("%Y-%m-%d %H:%M") if when else NOTHING
 
 
-def _share(value: float | None) -> str:
+def share(value: float | None) -> str:
     """A share in percent.
 
     Examples
     --------
-    >>> _share(0.481), _share(0.0123), _share(None)
+    >>> share(0.481), share(0.0123), share(None)
     ('48 %', '1.2 %', '–')
     """
     if value is None:
@@ -108,7 +108,8 @@ def _share(value: float | None) -> str:
     return f"{value:.0%}".replace("%", " %") if value >= 0.1 or value == 0 else f"{value * 100:.2g} %"
 
 
-def _number(value: float | None) -> str:
+def number(value: float | None) -> str:
+    """A number, in three digits where it is small."""
     return NOTHING if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
@@ -116,5 +117,6 @@ def _count(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}"
 
 
-def _times(value: float | None) -> str:
-    return NOTHING if value is None else f"{_number(value)} ×"
+def times(value: float | None) -> str:
+    """How many times as fast."""
+    return NOTHING if value is None else f"{number(value)} ×"
