@@ -6,6 +6,7 @@ first failed check is the one to mend first.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,7 +19,9 @@ from streams.config import Config, Logical, keys
 from streams.config_problems import unknown_in_environment
 from streams.delivery import checkup
 from streams.diagnosis import Check, Sample, SampleRecord, judge_calendar, judge_events, judge_lag
-from streams.errors import OutOfReach
+from streams.errors import Fault, OutOfReach
+from streams.sources import checkup as traffic
+from streams.sources.settings import read_settings
 from streams.topics import check, specs
 
 SAMPLE = 200
@@ -36,10 +39,12 @@ def examine(config: Config) -> Iterator[Check]:
     """Every check, in an order in which the first failure is the one to mend."""
     yield from _configuration(config)
     yield from checkup.targets(config)
+    yield from traffic.judge_settings(config)
     try:
         with brokers.admin(config) as admin, brokers.consumer(config) as consumer:
             yield from _broker(config, admin, consumer)
             yield from _topics(config, admin)
+            yield from _traffic(config, consumer)
             yield from _data(config, consumer)
             yield from _lags(config, admin, consumer)
             yield from checkup.topics(config, consumer)
@@ -88,6 +93,23 @@ def _topics(config: Config, admin: KafkaAdminClient) -> Iterator[Check]:
         yield Check("topics", "ok", f"all {len(findings)} are there and as they should be")
 
 
+def _traffic(config: Config, consumer: KafkaConsumer) -> Iterator[Check]:
+    """What lies in the topics of others."""
+    try:
+        settings = read_settings(config.ingest)
+        decoders = traffic.usable(settings)
+    except Fault:
+        return  # Said already.
+    there = consumer.topics()
+    for topic in settings.topics:
+        if topic.name in there:
+            values = [record.value for record in _records(consumer, topic.name, SAMPLE)]
+            yield traffic.judge_sample(topic.name, decoders[topic.source], values)
+        else:
+            message = f"there is no topic {topic.name}, which [ingest] topics names"
+            yield Check(traffic.NAME, "fail", message, "create it, or let the gateway do so")
+
+
 def _data(config: Config, consumer: KafkaConsumer) -> Iterator[Check]:
     there = consumer.topics()
     now = datetime.now(UTC)
@@ -106,9 +128,9 @@ def _lags(config: Config, admin: KafkaAdminClient, consumer: KafkaConsumer) -> I
     there = consumer.topics()
     # A broker that never had a group has no coordinator to ask for one.
     groups = {group["group_id"] for group in admin.list_groups()}
-    for role, logical in READS.items():
-        topic, group = config.topic(logical), config.app_id(role)
-        if topic not in there or (role == "delivery" and not config.delivery):
+    for role, topic in _reads(config):
+        group = config.app_id(role)
+        if topic not in there:
             continue
         ends = consumer.end_offsets(brokers.partitions_of(consumer, topic))
         known = group in groups
@@ -116,6 +138,16 @@ def _lags(config: Config, admin: KafkaAdminClient, consumer: KafkaConsumer) -> I
         offsets = admin.list_group_offsets([group]).get(group, {}) if known else {}
         committed = {at.partition: mark.offset for at, mark in offsets.items() if at.topic == topic}
         yield judge_lag(group, topic, committed, {at.partition: end for at, end in ends.items()}, state)
+
+
+def _reads(config: Config) -> Iterator[tuple[str, str]]:
+    """Roles that have work to do, and the topics that they read."""
+    with contextlib.suppress(Fault):  # Said already.
+        for topic in read_settings(config.ingest).topics:
+            yield "ingest", topic.name
+    for role, logical in READS.items():
+        if role != "delivery" or config.delivery:
+            yield role, config.topic(logical)
 
 
 def _records(consumer: KafkaConsumer, topic: str, last: int | None) -> Iterator[SampleRecord]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import orjson
 import pytest
 from click.testing import CliRunner, Result
@@ -13,7 +15,10 @@ from streams.cli import main
 from streams.config import Config, load
 from streams.diagnosis import Check
 from streams.doctor import examine
+from streams.sources.checkup import judge_settings
 from streams.topics import create, specs
+from tests.kafka.conftest import MakeTopic
+from tests.sources.samples import EMAIL, KONG
 
 EVENT = {"id": "r", "ts": 1_770_000_000_000, "account": "a-1", "model": "m-1", "network": "AS64500"}
 
@@ -118,3 +123,68 @@ def test_delivery_is_looked_at(
     assert "did you mean base_url?" in bad[0].message
     # Without any targets only the dead letters are news.
     assert [check.status for check in by_name(config)["delivery"]] == ["warn"]
+
+
+def test_traffic_of_others_is_looked_at(
+    admin: KafkaAdminClient, config: Config, make_topic: MakeTopic
+) -> None:
+    create(admin, specs(config), config.brokers)
+    good, wrong = make_topic("kong-log", 2), make_topic("otlp")
+    with KafkaProducer(bootstrap_servers=config.brokers, acks="all") as producer:
+        for number in range(20):
+            producer.send(good, orjson.dumps(KONG), partition=number % 2)
+        producer.send(good, orjson.dumps({**KONG, "ai": {}}), partition=0)
+        producer.send(
+            good, orjson.dumps({**KONG, "consumer": EMAIL, "authenticated_entity": None}), partition=0
+        )
+        producer.send(wrong, orjson.dumps(KONG))
+        producer.flush()
+    topics = [
+        {"name": good, "source": "kong"},
+        {"name": wrong, "source": "otlp_json"},
+        {"name": "nowhere", "source": "kong"},
+    ]
+    checks = by_name(config.model_copy(update={"ingest": {"topics": topics}}))
+    settings, *samples = checks["ingest"]
+    assert (settings.status, settings.message) == (
+        "ok",
+        "mappings, keys and databases of kong, otlp_json can be read",
+    )
+    assert [check.status for check in samples] == ["warn", "fail", "fail"]
+    assert samples[0].message.endswith("20 events, 1 are no requests, 1 cannot be read")
+    assert "nothing at /consumer/id" in samples[0].next_step
+    assert "not OTLP traces: no resourceSpans" in samples[1].next_step
+    assert EMAIL not in repr(checks)
+    assert "there is no topic nowhere" in samples[2].message
+    lags = [check.message for check in checks["lag"]]
+    assert f"{config.app_id('ingest')} has not committed anything on {good} yet" in lags
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ({"topics": [{"name": "log", "source": "kongg"}]}, "no source kongg; did you mean kong?"),
+        ({"http": {"port": 1, "token_env": "NOT_SET"}}, "the variable NOT_SET holds no secret"),
+        ({"asn_database": "/nowhere/asn.mmdb"}, "No such file"),
+        ({"trusted_hops": 1}, "neither topics nor http"),
+        ({"sorce": 1}, "no such key"),
+    ],
+)
+def test_an_ingest_that_cannot_begin_fails(table: dict[str, object], told: str) -> None:
+    [check] = judge_settings(load(ingest=table))
+    assert check.status == "fail"
+    assert told in check.message
+    assert check.next_step
+
+
+def test_an_open_port_and_classes_of_pseudonyms_are_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A", "a secret of the tests")
+    pseudonyms = {"fields": ["network"], "keys": [{"id": "k1", "secret_env": "A"}]}
+    table = {"http": {"port": 1, "host": "0.0.0.0", "token_env": "A"}, "pseudonyms": pseudonyms}
+    told = list(judge_settings(load(ingest=table, network_classes=tmp_path / "list")))
+    assert [check.status for check in told] == ["ok", "warn", "warn"]
+    assert "without encryption" in told[1].message
+    assert [check.status for check in judge_settings(load(ingest={"http": {"port": 1}}))] == ["ok", "warn"]
+    assert list(judge_settings(load())) == []
