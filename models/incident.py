@@ -167,12 +167,13 @@ class Incident:
         """Severity from the figures and the pattern; it never falls while the incident goes on.
 
         A company's roll-out is as fast and as coordinated as extraction, so what both can have (a second
-        kind of group, ADWIN) counts only once the members' splits are known.
+        kind of group, ADWIN) counts only once the members' splits are known. Signs of both kinds are never
+        critical.
         """
         severity = "info" if self.lone_account else "medium"
         if not self.lone_account and self._is_high():
             many = len(self.groups) >= CRITICAL_GROUPS or self.exchanges >= CRITICAL_EXCHANGES
-            severity = "critical" if many else "high"
+            severity = "critical" if many and not self.pattern.contradictory else "high"
         return max(severity, self.severity, key=SEVERITIES.index)
 
     def _is_high(self) -> bool:

@@ -6,7 +6,7 @@ that was found looks like:
 ======== ================================================ ========================================
 sign     roll-out                                         extraction
 ======== ================================================ ========================================
-split    nearly all traffic: 3 of 4 members over 80 %     a part of it: 3 of 5 members between 20 and
+split    nearly all traffic: 3 of 4 blocks over 80 %      a part of it: 3 of 5 blocks between 20 and
                                                           80 %, and 1.5 times as often as others
 sizes    as varied as those of others (ratio over 0.7)    alike (ratio of the spreads below 0.4)
 hours    8 quiet hours have at most 12 % of the requests  at least 25 % (a third is round the clock)
@@ -42,12 +42,12 @@ HOURS = 24
 
 @dataclasses.dataclass(slots=True)
 class Shape:
-    """Splits and sizes of accounts that use a model: sums of integers.
+    """Splits and sizes of the blocks of accounts that use a model: sums of integers.
 
     Attributes
     ----------
     splits
-        Accounts by the decile of their first block.
+        Blocks by the decile of their split, an account's first and second alike.
     sizes
         Per field (input, output): count, sum and sum of squares of 16 ln of the tokens per request.
 
@@ -65,8 +65,7 @@ class Shape:
 
     def add(self, block: Block) -> None:
         """Take a block."""
-        if not block.second:
-            self.splits[block.split] += 1
+        self.splits[block.split] += 1
         for sums, size in zip(self.sizes, block.sizes, strict=True):
             if size >= 0:
                 sums[0] += 1
@@ -83,17 +82,17 @@ class Shape:
 
     @property
     def judged(self) -> int:
-        """Accounts that ended a first block."""
+        """Number of blocks."""
         return sum(self.splits)
 
     @property
     def part(self) -> float:
-        """Share of them that send a part of their traffic."""
+        """Share of them with a part of the traffic."""
         return sum(self.splits[PART_FROM:PART_BEFORE]) / max(1, self.judged)
 
     @property
     def whole(self) -> float:
-        """Share of them that send nearly all."""
+        """Share of them with nearly all."""
         return sum(self.splits[WHOLE_FROM:]) / max(1, self.judged)
 
     def spread(self, field: int) -> float | None:
@@ -120,8 +119,10 @@ class Pattern:
 
     Attributes
     ----------
+    judged
+        Blocks of the members.
     part, whole, others_part
-        Shares of the members (of everyone) that send a part, or nearly all, of their traffic.
+        Shares of the blocks (of everyone's) with a part, or nearly all, of the traffic.
     size_ratio
         Spread of the members' sizes over that of everyone's.
     quiet_share
@@ -173,6 +174,11 @@ class Pattern:
         if self.split == "roll-out" and signs.count("roll-out") >= 2 and "extraction" not in signs:
             return "roll-out"
         return "extraction" if signs.count("extraction") >= 2 and "roll-out" not in signs else None
+
+    @property
+    def contradictory(self) -> bool:
+        """Are there signs of both kinds?"""
+        return {"roll-out", "extraction"} <= {self.split, self.sizes, self.hours}
 
 
 def pattern(own: Shape, everyone: Shape, quiet_share: float | None) -> Pattern:

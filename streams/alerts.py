@@ -103,9 +103,11 @@ class SplitSign(_Part):
     """What part of its traffic a member sends to the model after its first use."""
 
     sign: Literal["roll-out", "extraction"] | None = None
-    part: Annotated[Share | None, Field(description="members that send 20 to 80 %")] = None
+    part: Annotated[Share | None, Field(description="blocks of members with 20 to 80 % of the traffic")] = (
+        None
+    )
     others_part: Annotated[Share | None, Field(description="the same of everyone")] = None
-    whole: Annotated[Share | None, Field(description="members that send over 80 %")] = None
+    whole: Annotated[Share | None, Field(description="blocks with over 80 %")] = None
 
 
 class SizeSign(_Part):
@@ -128,7 +130,9 @@ class Pattern(_Part):
     """What the move looks like: a company's roll-out, extraction, or neither. Decides the severity only."""
 
     name: Literal["roll-out", "extraction"] | None = None
-    judged: Annotated[Count, Field(description="members whose split is known")] = 0
+    judged: Annotated[
+        Count, Field(description="blocks of at least 8 requests of members, since first use")
+    ] = 0
     split: SplitSign = SplitSign()
     sizes: SizeSign = SizeSign()
     hours: HourSign = HourSign()

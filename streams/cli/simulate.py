@@ -28,7 +28,9 @@ from streams.simulate.files import write_events, write_json
 @click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on the population.")
 @click.option("--days", type=float, help="Days after the release.")
 @click.option("--accounts", type=click.IntRange(min=1), help="Honest accounts, instead of --scale.")
-@click.option("--pace", type=click.Choice(["slow", "normal", "fast"]), help="How fast the population adopts.")
+@click.option(
+    "--pace", type=click.Choice(["slow", "normal", "fast", "surge"]), help="How fast the population adopts."
+)
 @click.option(
     "--start", metavar="TIME", help="When the stream begins (RFC 3339, UTC where no zone is named)."
 )

@@ -51,6 +51,8 @@ PACES: dict[str, Pace] = {
     "normal": Pace(0.04, 8.0, 0.45, 5.5, 0.25, 20.0),
     # Half of the accounts within one to two days, most at their first activity.
     "fast": Pace(0.36, 3.0, 0.34, 1.6, 0.20, 6.0),
+    # Half of the accounts at their first activity on the day of the release.
+    "surge": Pace(0.62, 1.5, 0.18, 1.0, 0.10, 4.0),
 }
 
 

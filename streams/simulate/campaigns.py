@@ -160,6 +160,14 @@ C2 = Plan(
     hours=96.0,
     window_h=(-1, 168),
 )
+UNHURRIED = Plan(
+    "unhurried",
+    "unhurried",
+    "120 accounts that take the model up over three days, no faster than everybody",
+    120,
+    hours=72.0,
+    window_h=(-1, 144),
+)
 C4 = Plan(
     "c4",
     "hydra",

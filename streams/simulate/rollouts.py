@@ -1,4 +1,4 @@
-"""Honest moves of a whole company: at work, in working hours, with work of every size."""
+"""Honest moves of a whole company: at work, in working hours, with work of every size; or by its programs."""
 
 from __future__ import annotations
 
@@ -39,3 +39,29 @@ def roll_out(stage: Stage, *, partial: bool = False, accounts: int = 160) -> Non
         stage.honest.append(
             Honest("rollout", kind, network, morning, 48.0 if partial else 12.0, f"{name} moves at work")
         )
+
+
+def compare_by_router(stage: Stage, *, accounts: int = 80) -> None:
+    """A company's programs send every second request to the new model, to compare it with the old one.
+
+    Honest, and in its split and its hours the same as extraction; only its work is of every size.
+    """
+    world, rng = stage.world, stage.rng
+    size = stage.size(accounts)
+    (network,) = world.add_networks([Kind.COMPANY], [int(rng.choice([-8, -5, 1]))])
+    home = np.full(size, network)
+    programs = draw_accounts(
+        rng, home, world.kind, world.tz, begin=world.begin, end=world.end, mean_rate=60.0
+    )
+    programs["rhythm"] = Rhythm.AUTOMATED
+    programs["shape"] = 2.5
+    programs["width"] = 1.0
+    programs["away"] = 0.0
+    programs["alias"] = 0.0
+    start = next_local(stage.after(6), int(world.tz[network]), 10)
+    programs["adopts"] = start + rng.integers(0, HOUR, size)
+    programs["share"] = 0.5
+    world.add_accounts(programs)
+    for kind in ("network", "payment"):
+        why = "programs compare the new model with the old one"
+        stage.honest.append(Honest("rollout", kind, network, start, 24.0, why))

@@ -9,7 +9,7 @@ from typing import Literal
 
 from streams.simulate import campaigns, disturbances
 from streams.simulate.campaigns import Plan, hidden_in_proxy, run_plan
-from streams.simulate.rollouts import roll_out
+from streams.simulate.rollouts import compare_by_router, roll_out
 from streams.simulate.stage import Stage
 
 Expectation = Literal["alert", "silent", "rollout", "limit"]
@@ -93,6 +93,14 @@ _ALL = [
         pace="fast",
     ),
     Scenario(
+        "null-surge",
+        "nothing but adoption at once",
+        "As null, but six of ten accounts move at their first activity after the release.",
+        "silent",
+        _nothing,
+        pace="surge",
+    ),
+    Scenario(
         "alias-upgrade",
         "a default alias moves everybody",
         "Most accounts ask for m-latest, which stands for the new model from the release on; "
@@ -129,6 +137,22 @@ _ALL = [
         "rollout",
         roll_out,
         pace="fast",
+    ),
+    Scenario(
+        "rollout-surge",
+        "a whole company moves with everybody",
+        "As enterprise-rollout, while six of ten accounts move at their first activity.",
+        "rollout",
+        roll_out,
+        pace="surge",
+    ),
+    Scenario(
+        "rollout-router",
+        "programs of a company compare two models",
+        "80 programs of a company send every second request to the new model from one hour on, round the "
+        "clock, with work of every size. Honest, and like extraction in all but its sizes.",
+        "rollout",
+        compare_by_router,
     ),
     Scenario(
         "burst",
@@ -189,6 +213,26 @@ _ALL = [
         "alert",
         _plans(campaigns.C1),
         pace="fast",
+    ),
+    Scenario(
+        "c1-surge",
+        "one network moves when everybody does",
+        "As c1, while six of ten accounts move at their first activity after the release.",
+        "alert",
+        _plans(campaigns.C1),
+        pace="surge",
+    ),
+    *(
+        Scenario(
+            f"unhurried{'' if pace == 'normal' else '-' + pace}",
+            f"a campaign that does not hurry, {pace} population",
+            "120 extracting accounts of a proxy network take the model up over three days, no faster than "
+            "a fast population does; what tells is that each sends half of its traffic.",
+            "alert",
+            _plans(campaigns.UNHURRIED),
+            pace=pace,
+        )
+        for pace in ("normal", "fast", "surge")
     ),
     Scenario(
         "c2",

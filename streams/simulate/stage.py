@@ -31,7 +31,7 @@ class Parameters:
     accounts, networks
         Size of the honest population (``scale`` does not apply to what is given here).
     pace
-        Speed of the population: slow, normal or fast.
+        Speed of the population: slow, normal, fast or surge.
     mean_rate
         Mean requests of an honest account and day.
     begin

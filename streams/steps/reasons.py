@@ -81,11 +81,13 @@ def _looks(pattern: Pattern) -> dict[str, list[str]]:
     """The signs in words, by what they point to."""
     words: dict[str, list[str]] = {"roll-out": [], "extraction": []}
     if pattern.split == "roll-out":
-        words[pattern.split].append(f"{pattern.whole:.0%} of its accounts send nearly all of their traffic")
-    elif pattern.split == "extraction":
-        others = f"{pattern.others_part:.0%} of everyone else's"
         words[pattern.split].append(
-            f"{pattern.part:.0%} of its accounts send a part of their traffic, {others}"
+            f"its accounts send nearly all of their traffic {pattern.whole:.0%} of the time"
+        )
+    elif pattern.split == "extraction":
+        words[pattern.split].append(
+            f"its accounts send a part of their traffic {pattern.part:.0%} of the time, "
+            f"everyone's {pattern.others_part:.0%}"
         )
     if pattern.sizes is not None and pattern.size_ratio is not None:
         kind = "varied" if pattern.sizes == "roll-out" else "uniform"

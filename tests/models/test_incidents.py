@@ -436,6 +436,7 @@ def test_the_least_of_those_named_by_e_bh_is_named(log_r):
 
 KNOWN = Pattern(20, 0.4, 0.5, 0.3)
 ROLL_OUT = Pattern(20, 0.05, 0.95, 0.3, 0.9, 0.02)
+ROUTER = Pattern(20, 0.95, 0.05, 0.3, 0.9, 0.3)
 EXTRACTION = Pattern(20, 0.95, 0.05, 0.3, 0.1, 0.3)
 
 
@@ -486,6 +487,7 @@ def figures(
         ({"ratio": 4.0, "members": 10, "pattern": EXTRACTION}, "high"),
         ({"ratio": 4.0, "members": 9, "pattern": EXTRACTION}, "medium"),
         ({"ratio": 4.0, "exchanges": 10_000, "pattern": EXTRACTION}, "critical"),
+        ({"adwin": True, "exchanges": 10_000, "pattern": ROUTER}, "high"),
     ],
 )
 def test_severity(what, severity):

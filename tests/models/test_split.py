@@ -213,7 +213,7 @@ def test_a_group_that_does_not_hurry_is_found_by_its_split_alone():
     incident = world.incident(A)
     assert incident.leading.log_split > 14.7 > (incident.leading.log_pace or 0)
     assert {name.split("-")[0] for name in incident.members} == {"x"}
-    assert incident.shape.judged == 0  # no first block was told
+    assert incident.pattern.split == "extraction"
     assert incident.onset >= 106  # not when the release began
 
 

@@ -65,6 +65,28 @@ def test_the_speed_of_the_population() -> None:
     assert adopted(slow, 1) < adopted(normal, 1) < 0.1
     assert adopted(slow, 7) < adopted(normal, 7) < 0.5
     assert adopted(fast, 1) < 0.5 < adopted(fast, 2)
+    assert adopted(generate("null", scale=0.5, pace="surge"), 0.5) > 0.5
+
+
+def test_an_unhurried_campaign_moves_no_faster_than_a_fast_population() -> None:
+    stage = generate("unhurried-fast", seed=2).stage
+    world = stage.world
+    moves = world.accounts["adopts"][stage.campaigns[0].rows]
+    for days in (0.25, 1, 2, 3):
+        own = (moves < world.release + days * DAY).mean()
+        honest = world.accounts["adopts"][: world.honest]
+        movers = honest[honest < world.release + 3 * DAY]
+        assert own <= (movers < world.release + days * DAY).mean() + 0.05
+
+
+def test_a_router_sends_every_second_request_of_a_company() -> None:
+    simulation = generate("rollout-router", seed=3, scale=0.3, accounts=300, days=3)
+    (network,) = {r["id"] for r in simulation.truth["rollouts"] if r["kind"] == "network"}
+    release = simulation.stage.world.release + 2 * DAY
+    models = [e["model"] for e in events(simulation) if e["network"] == network and e["ts"] >= release]
+    assert len(models) > 200
+    assert models.count(NEW) / len(models) == pytest.approx(0.5, abs=0.08)
+    assert simulation.truth["campaigns"] == []
 
 
 def test_only_testers_use_the_model_before_its_release() -> None:
