@@ -95,9 +95,14 @@ class FetchThread(driver.AIOKafkaConsumerThread):
 
     async def is_member(self) -> bool:
         """Ask the group's coordinator now, past the queue in which fetches wait."""
+        if self.thread_loop.is_closed():
+            return False  # This worker ends.
         asked = asyncio.run_coroutine_threadsafe(self._ask_coordinator(), self.thread_loop)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(asked), ASK_SECONDS)
+            # Not asyncio.wait_for: before Python 3.12 it loses a cancellation that comes with the answer,
+            # and who was told to stop would go on.
+            async with asyncio.timeout(ASK_SECONDS):
+                return await asyncio.wrap_future(asked)
         except (TimeoutError, KafkaError):
             return False
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from streams.checkpoint import Checkpoints
 from streams.chunks import Chunk, ChunkScheduler
+from streams.fetch import FetchThread
 from streams.live import Hole, LivePartition
 from streams.marker import Epoch, Identity, Snapshot, StateRefused
 from streams.outbox import Outbox
@@ -201,3 +203,22 @@ def test_a_chunk_splits_at_an_offset() -> None:
     head, tail = Chunk([record(n) for n in (3, 4, 7, 8)], 1, 1).split(6)
     assert ([r.offset for r in head], head.after) == ([3, 4], 1)
     assert ([r.offset for r in tail], tail.after, tail.seek) == ([7, 8], 4, 1)
+
+
+@pytest.mark.parametrize("steps", range(12))
+def test_who_asks_whether_it_is_a_member_can_be_stopped_at_any_moment(steps: int) -> None:
+    """Also at the moment in which the answer comes."""
+
+    async def test() -> None:
+        async def answer() -> bool:
+            return True
+
+        thread: Any = SimpleNamespace(thread_loop=asyncio.get_running_loop(), _ask_coordinator=answer)
+        asking = asyncio.ensure_future(FetchThread.is_member(thread))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        stopped = asking.cancel()
+        await asyncio.wait([asking])
+        assert asking.cancelled() == stopped
+
+    asyncio.run(test())
