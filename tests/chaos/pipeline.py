@@ -239,6 +239,10 @@ class Feeder(threading.Thread):
         self._rate = rate
         self._stopped = threading.Event()
 
+    def to(self, topic: str) -> None:
+        """Send to a topic of this name instead."""
+        self._topic = topic
+
     def stop(self) -> None:
         """Send no more."""
         self._stopped.set()

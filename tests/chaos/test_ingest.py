@@ -1,0 +1,152 @@
+"""Ingest is killed again and again: every event of others counts once, and the alerts stay the same.
+
+The short form; ``PIVOTWATCH_TEST_LONG=1`` kills five times as often.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from kafka.admin import NewTopic
+
+from streams import brokers
+from streams.alert_streams import compare, distinct
+from streams.replay import replay
+from streams.steps.origins import Origins
+from tests.chaos.ground import Ground
+from tests.chaos.pipeline import Feeder, Pipeline, Worker, wait_for
+from tests.chaos.traffic import Record, simulate
+from tests.chaos.verdict import read
+from tests.sources.samples import attribute, otlp_message
+
+SEED = 5
+LONG = bool(os.environ.get("PIVOTWATCH_TEST_LONG"))
+KILLS = 20 if LONG else 4
+PARTITIONS = 3
+BATCH = 12
+RATE = 40.0 if LONG else 110.0
+"""Messages a second, of up to `BATCH` spans."""
+
+OWN_MAPPING = """
+like = "otlp_json"
+[fields]
+network = ["/attributes/network"]
+tools = ["/attributes/tools"]
+account_created = ["/attributes/created"]
+"""
+PLACES = {
+    "id": "gen_ai.response.id",
+    "account": "user.id",
+    "model": "gen_ai.response.model",
+    "requested_model": "gen_ai.request.model",
+    "input_tokens": "gen_ai.usage.input_tokens",
+    "output_tokens": "gen_ai.usage.output_tokens",
+    "status": "http.response.status_code",
+    "network": "network",
+    "tools": "tools",
+    "account_created": "created",
+}
+
+
+def span(line: bytes) -> dict[str, Any]:
+    """An event as somebody's traces tell of it."""
+    event = orjson.loads(line)
+    attributes = [attribute(place, event[field]) for field, place in PLACES.items() if field in event]
+    return {"spanId": "01", "startTimeUnixNano": str(event["ts"] * 10**6), "attributes": attributes}
+
+
+def messages(lines: list[bytes]) -> Iterator[Record]:
+    """Messages of some spans each, now and then a bad one, dealt to partitions by no account."""
+    rng, start = random.Random(SEED), 0
+    while start < len(lines):
+        size = rng.randint(1, BATCH)
+        value = orjson.dumps(otlp_message(*map(span, lines[start : start + size])))
+        stamp = orjson.loads(lines[start])["ts"]
+        yield Record(rng.randrange(PARTITIONS), b"trace", value, stamp)
+        if rng.random() < 0.005:
+            yield Record(rng.randrange(PARTITIONS), b"trace", value[:-3], stamp)
+        start += size
+
+
+def ends(pipeline: Pipeline, topic: str) -> int:
+    with brokers.consumer(pipeline.config) as client:
+        return sum(client.end_offsets(brokers.partitions_of(client, topic)).values())
+
+
+@pytest.mark.timeout(900 if LONG else 300)
+def test_every_event_counts_once_however_often_ingest_is_killed(ground: Ground, tmp_path: Path) -> None:
+    mapping = tmp_path / "spans.toml"
+    mapping.write_text(OWN_MAPPING)
+    simulation = simulate(300, seed=SEED)
+    lines = [line for part in simulation.slices() for line in part.lines]
+    settings: dict[str, Any] = {
+        # A day goes by in half a minute: what is a moment for a worker is an hour for the events.
+        "allowed_lateness": "6h",
+        "ingest": {
+            "mappings": {"spans": str(mapping)},
+            "topics": [{"name": f"traces-{os.getpid()}", "source": "spans"}],
+        },
+    }
+    topic = settings["ingest"]["topics"][0]["name"]
+    with ground.siege(SEED, **settings) as siege:
+        pipeline = siege.pipeline
+        requests = pipeline.config.topic("requests")
+        with brokers.admin(pipeline.config) as admin:
+            admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
+        pipeline.release(simulation.releases)
+        siege.begin()
+        pipeline.feeder = Feeder(pipeline.config, "requests", messages(lines), RATE)
+        pipeline.feeder.to(topic)
+        pipeline.feeder.start()
+        for number in range(KILLS):
+            ingest = pipeline.worker("ingest", "i1")
+            reached = ends(pipeline, requests)
+            wait_for("arrays", lambda: ends(pipeline, requests) >= reached + 20)  # noqa: B023
+            siege.random_wait()
+            siege.kill(ingest)
+            if number == KILLS // 2:
+                siege.replace(siege.pick())
+                pipeline.feeder.hurry()  # What is left is a backlog.
+        wait_for("the feeder", pipeline.feeder.done)
+        finish(pipeline.worker("ingest", "i1", "--until-end"))
+        siege.end()
+
+        counted, repeats = once(pipeline)
+        assert counted == Counter(orjson.loads(line)["id"] for line in lines)
+        assert repeats > 0, "nothing was sent twice: the test shows nothing"
+        found = distinct(
+            [line.value or b"" for line in read(pipeline.config, pipeline.config.topic("alerts"))]
+        )
+        assert compare(undisturbed(pipeline, lines, simulation.releases), found) == []
+        assert found
+        print(f"{len(lines)} events, {repeats} sent again, {KILLS} kills, {len(found)} alerts")
+
+
+def finish(worker: Worker) -> None:
+    status = worker.process.wait(120)
+    assert status == 0, worker.tail()
+
+
+def once(pipeline: Pipeline) -> tuple[Counter[str], int]:
+    """How often each event counts, and how many were left out because they had come before."""
+    counted, repeats = Counter[str](), 0
+    for partition in range(pipeline.partitions):
+        origins = Origins()
+        for line in read(pipeline.config, pipeline.config.topic("requests"), partition):
+            some = orjson.loads(line.value or b"")
+            counted.update(event["id"] for event in some[origins.first_new(line, len(some)) :])
+        repeats += origins.repeated
+    return counted, repeats
+
+
+def undisturbed(pipeline: Pipeline, lines: list[bytes], releases: list[dict[str, str]]) -> dict[str, bytes]:
+    """The alerts of the same events without Kafka."""
+    outputs = replay(pipeline.for_workers.settings, lines, partitions=pipeline.partitions, releases=releases)
+    return distinct([output.value for output in outputs if output.topic == "alerts"])
