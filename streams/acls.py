@@ -41,7 +41,7 @@ class Grant:
 READ: dict[User, tuple[Logical, ...]] = {
     "accounts": ("requests",),
     "networks": ("buckets", "releases", "decisions"),
-    "delivery": ("alerts",),
+    "delivery": ("alerts", "deliveries_dlq"),  # The dead letters for `dlq redrive`.
     "web": ("alerts", "status", "decisions"),
     "tail": ("alerts",),
 }

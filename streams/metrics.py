@@ -114,7 +114,7 @@ class Metrics:
         )
         self.deliveries = Counter(
             "pivotwatch_deliveries",
-            "Attempts to deliver an alert, by target and outcome (ok, retried, failed).",
+            "Attempts to deliver an alert or to tell it again, by target and outcome (ok, retried, failed).",
             ["target", "outcome"],
             registry=self.registry,
         )

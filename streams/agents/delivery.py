@@ -39,7 +39,7 @@ SETTLE_SECONDS = 2.0
 CLOSE_SECONDS = 5.0
 MOST_AHEAD = 1_000
 """Deliveries that may wait for the quickest target; then reading pauses: what is not read is safe."""
-COUNTED = {"delivered": "ok", "failed-attempt": "retried"}
+COUNTED = {"delivered": "ok", "reminded": "ok", "failed-attempt": "retried"}
 
 
 class DeliveryPartition:
@@ -116,6 +116,8 @@ class DeliveryShell:
         self.couriers = make_couriers(config, self.publish)
         for courier in self.couriers:
             courier.observe = self._count
+            for outcome in ("ok", "retried", "failed"):  # From 0 on, or the first one is no increase.
+                self.metrics.deliveries.labels(courier.name, outcome)
             self.metrics.waiting.labels(courier.name).set_function(partial(getattr, courier, "waiting"))
         self._begin_at_end = read_settings(config.delivery).start == "latest"
         self._reset = reset_state

@@ -112,6 +112,7 @@ class Courier:
                 return
             try:
                 await self._tried(self.endpoint.remind(told))
+                self.count("reminded")
             except TryLater:
                 return  # It is counted, and makes the circuit open.
             except Undelivered as error:
