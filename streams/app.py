@@ -31,7 +31,7 @@ from streams.config import Config, Logical
 from streams.errors import Fault
 from streams.fetch import FetchTransport
 
-Role = Literal["accounts", "networks", "ingest", "delivery"]
+Role = Literal["accounts", "networks", "ingest", "delivery", "web"]
 
 SHELLS: Mapping[Role, type[Shell[Any]]] = {"accounts": AccountsShell, "networks": NetworksShell}
 SOURCES: Mapping[Role, Logical] = {"accounts": "requests", "networks": "buckets"}
@@ -193,6 +193,10 @@ def run_worker(
         from streams.delivery.role import run_delivery
 
         return run_delivery(config, instance=instance, until_end=until_end, reset_state=reset_state)
+    if role == "web":
+        from streams.web.role import run_web
+
+        return run_web(config, instance=instance, until_end=until_end)
     partitions, source_partitions, ends = _look(config, role, until_end)
     app = build_app(
         config,

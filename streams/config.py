@@ -146,9 +146,10 @@ class Config(BaseSettings):
     replication_factor: Count = 1
     min_insync_replicas: Count = 1
 
-    # The page. Port 0 is a free one.
+    # The page, metrics and health. Port 0 is a free one; web_ports gives roles ports of their own.
     web_host: str = "127.0.0.1"
     web_port: Port | None = None
+    web_ports: dict[str, Port] = {}
 
     # A list of networks and their classes (hosting, proxy, …): shown beside an alert.
     network_classes: Path | None = None
@@ -156,6 +157,7 @@ class Config(BaseSettings):
     # Tables that the role of the same name reads and checks.
     delivery: dict[str, Any] = {}
     ingest: dict[str, Any] = {}
+    web: dict[str, Any] = {}
 
     @model_validator(mode="after")
     def _fits_together(self) -> Config:

@@ -1,0 +1,265 @@
+"""What the page knows: alerts, decisions and status, folded from their topics. No I/O, no clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections import OrderedDict, deque
+from typing import Any
+
+import orjson
+
+from models.incident import SEVERITIES
+from streams.events import parse_time
+from streams.report.collect import Course, Point
+
+logger = logging.getLogger(__name__)
+
+MOST_INCIDENTS = 20_000
+MOST_REVISIONS = 200
+MOST_BUCKETS = 4_096
+OPEN = ("open", "updated")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Told:
+    """One revision of an alert, as the time line shows it."""
+
+    revision: int
+    at: str
+    transition: str
+    severity: str
+    state: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided; ``verdict`` None takes it back."""
+
+    offset: int
+    verdict: str | None
+    by: str
+    at: str
+    note: str
+    target: str
+
+
+@dataclasses.dataclass(slots=True)
+class Incident:
+    """The newest alert about something, and what came before."""
+
+    raw: bytes
+    data: dict[str, Any]
+    told: deque[Told]
+
+    @property
+    def alert_id(self) -> str:
+        """Its id."""
+        return str(self.data["alert_id"])
+
+    @property
+    def is_open(self) -> bool:
+        """Does it go on?"""
+        return self.data["state"] in OPEN
+
+    @property
+    def gravity(self) -> tuple[int, str, str]:
+        """The gravest first, then the newest."""
+        return (-SEVERITIES.index(self.data["severity"]), _reversed(self.data["onset"]), self.alert_id)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bucket:
+    """A scored bucket; ``written_at`` is the clock of who scored it, in epoch milliseconds."""
+
+    at: int
+    fields: dict[str, Any]
+    written_at: int
+
+    @property
+    def end(self) -> int:
+        """Its end."""
+        return self.at + int(self.fields["bucket_ms"])
+
+
+class Board:
+    """Everything that is shown.
+
+    `take_alert` and its like return what happened as a small JSON-able object, or None for a repeat and for
+    what cannot be read: the page goes on with what it has.
+
+    Examples
+    --------
+    >>> board = Board()
+    >>> board.take_alert(b"{"), board.unreadable
+    (None, 1)
+    """
+
+    def __init__(self) -> None:
+        self.incidents: OrderedDict[str, Incident] = OrderedDict()
+        self.buckets: deque[Bucket] = deque(maxlen=MOST_BUCKETS)
+        self.courses: dict[tuple[str, str], Course] = {}
+        self.decisions: OrderedDict[str, Decision] = OrderedDict()
+        self.unreadable = 0
+
+    @property
+    def last(self) -> Bucket | None:
+        """The bucket that was scored last."""
+        return self.buckets[-1] if self.buckets else None
+
+    def shown(self) -> list[Incident]:
+        """Incidents that stand for themselves, the gravest first: one that was merged is told by its host."""
+        own = [one for one in self.incidents.values() if not one.data.get("merged_into")]
+        return sorted(own, key=lambda one: one.gravity)
+
+    def take_alert(self, value: bytes | None) -> dict[str, Any] | None:
+        """Take a record of ``alerts``."""
+        try:
+            event = orjson.loads(value or b"")
+            data = event["data"]
+            told = Told(
+                int(data["revision"]),
+                str(data["detected_at"]),
+                str(data.get("transition") or data["state"]),
+                str(data["severity"]),
+                str(data["state"]),
+            )
+            entity = str(data["entity"]["kind"]), str(data["entity"]["id"])
+            known = data["severity"] in SEVERITIES and isinstance(data["onset"], str)
+            alert_id = str(data["alert_id"])
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            self._misread("alerts")
+            return None
+        if not known:
+            self._misread("alerts")
+            return None
+        before = self.incidents.get(alert_id)
+        if before is not None and before.told[-1].revision >= told.revision:
+            return None
+        history = before.told if before else deque[Told](maxlen=MOST_REVISIONS)
+        history.append(told)
+        slim = {name: data.get(name) for name in SUMMARY} | {"evidence": _slim(data.get("evidence"))}
+        self.incidents[alert_id] = Incident(value or b"", slim, history)
+        self.incidents.move_to_end(alert_id)
+        self._forget()
+        opened = before is None or before.data["state"] not in OPEN
+        return {
+            "alert_id": alert_id,
+            "revision": told.revision,
+            "state": told.state,
+            "severity": told.severity,
+            "opened": opened and told.state in OPEN,
+            "what": f"{entity[0]} {entity[1]}",
+            "model": str(data.get("model")),
+        }
+
+    def _forget(self) -> None:
+        """Keep within bounds: what has ended goes first, the oldest of it."""
+        if len(self.incidents) > MOST_INCIDENTS:
+            oldest = next((i for i, one in self.incidents.items() if not one.is_open), None)
+            self.incidents.pop(oldest if oldest is not None else next(iter(self.incidents)))
+
+    def take_decision(
+        self, offset: int, key: bytes | None, value: bytes | None, headers: dict[str, bytes]
+    ) -> dict[str, Any] | None:
+        """Take a record of ``decisions``."""
+        target = (key or b"").decode(errors="replace")
+        if not value:
+            by = headers.get("pivotwatch.by", b"").decode(errors="replace")
+            at = headers.get("pivotwatch.at", b"").decode(errors="replace")
+            decision = Decision(offset, None, by, at, "", target)
+        else:
+            try:
+                fields = orjson.loads(value)
+                entity = fields.get("entity")
+                target = f"{entity['kind']}:{entity['id']}" if entity else str(fields["alert_id"])
+                by, at, note = (str(fields.get(name) or "") for name in ("by", "at", "note"))
+                decision = Decision(offset, str(fields["verdict"]), by, at, note, target)
+            except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
+                self._misread("decisions")
+                return None
+        self.decisions[target] = decision
+        self.decisions.move_to_end(target)
+        if len(self.decisions) > MOST_INCIDENTS:
+            self.decisions.popitem(last=False)
+        return {"target": target, "verdict": decision.verdict, "by": decision.by}
+
+    def about(self, incident: Incident) -> list[Decision]:
+        """Decisions on an incident or on one of its groups, the newest first."""
+        groups = [incident.data["entity"], *(incident.data.get("groups") or ())]
+        targets = {incident.alert_id, *(f"{group['kind']}:{group['id']}" for group in groups)}
+        found = [self.decisions[target] for target in targets if target in self.decisions]
+        return sorted(found, key=lambda decision: -decision.offset)
+
+    def take_status(self, value: bytes | None, written_at: int) -> dict[str, Any] | None:
+        """Take a record of ``status``."""
+        try:
+            fields = orjson.loads(value or b"")
+            at = parse_time(fields["bucket"])
+            bucket = Bucket(at, fields, written_at)
+            self._adopt(bucket)
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            self._misread("status")
+            return None
+        # A state that was built anew scores buckets again.
+        while self.buckets and self.buckets[-1].at >= at:
+            self.buckets.pop()
+        self.buckets.append(bucket)
+        return {"bucket": fields["bucket"]}
+
+    def _adopt(self, bucket: Bucket) -> None:
+        """Carry the adoption curves of the releases on; one that is not watched any more is dropped."""
+        width, silent = int(bucket.fields["bucket_ms"]), not bucket.fields["requests"]
+        courses = {}
+        for release in bucket.fields["releases"]:
+            key = release["model"], release["released_at"]
+            moment = parse_time(release["released_at"])
+            course = self.courses.get(key) or Course(release["model"], moment, release["inferred"], width)
+            course.learning = release["learning"]
+            point = (None, 0, 0) if silent else (release["share"], release["first_uses"], release["at_risk"])
+            kept = [one for one in course.points[-MOST_BUCKETS:] if one.at < bucket.at]
+            course.points = [*kept, Point(bucket.at, *point)]
+            courses[key] = course
+        self.courses = courses
+
+    def sums(self, since: int) -> dict[str, int]:
+        """Requests, late and unreadable ones of the buckets from a moment on."""
+        found = dict.fromkeys(("requests", "late", "invalid", "failed"), 0)
+        for bucket in reversed(self.buckets):
+            if bucket.at < since:
+                break
+            for name in found:
+                found[name] += int(bucket.fields.get(name, 0))
+        return found
+
+    def _misread(self, topic: str) -> None:
+        self.unreadable += 1
+        logger.warning("a record of %s cannot be read; the page goes on without it", topic)
+
+
+SUMMARY = (
+    "alert_id",
+    "revision",
+    "state",
+    "transition",
+    "severity",
+    "model",
+    "entity",
+    "groups",
+    "merged_into",
+    "released_at",
+    "onset",
+    "detected_at",
+    "members_total",
+    "exchanges_to_model",
+)
+EVIDENCE = ("hazard_ratio", "log_e_value", "threshold", "observed_share", "population_share", "verdict")
+
+
+def _slim(evidence: Any) -> dict[str, Any]:
+    return {name: evidence.get(name) for name in EVIDENCE} if isinstance(evidence, dict) else {}
+
+
+def _reversed(text: str) -> str:
+    """A text that sorts the other way round."""
+    return "".join(chr(0x10FFFF - ord(c)) for c in text)

@@ -1,0 +1,105 @@
+"""A pipeline that runs: broker, workers, a played launch with a campaign in it, and the page."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from streams import brokers
+from streams.config import Config, load
+from streams.demo import private
+from streams.processes import Processes, worker_command
+from streams.simulate import generate
+from streams.simulate.kafka import Player
+from streams.topics import create, specs
+from tests.kafka.engine_rig import wait_for
+
+DEADLINE = 120.0
+KIM, LEE = "the token of kim, operator", "the token of lee, viewer"
+PEOPLE = [
+    {"name": "kim", "role": "operator", "token_env": "KIM_TOKEN"},
+    {"name": "lee", "role": "viewer", "token_env": "LEE_TOKEN"},
+]
+
+
+def free_port() -> int:
+    """A port that nobody uses."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+class Pipeline:
+    """Topics of its own, and workers on them.
+
+    Attributes
+    ----------
+    url
+        Of the page.
+    """
+
+    def __init__(self, config: Config, processes: Processes) -> None:
+        self.config, self.processes = config, processes
+        self.url = f"http://127.0.0.1:{config.web_port}"
+        self._environment = config.environment() | {"KIM_TOKEN": KIM, "LEE_TOKEN": LEE}
+
+    def start(self, role: str, name: str | None = None) -> None:
+        """Start a worker."""
+        environment = self._environment
+        if role != "web":
+            environment = {key: value for key, value in environment.items() if key != "PIVOTWATCH_WEB_PORT"}
+        self.processes.start(name or role, worker_command(role, "--instance", f"{role}-0"), environment)
+
+    def kill(self, name: str) -> None:
+        """End a worker as kill -9 does."""
+        self.processes._running[name].kill()
+        assert self.processes.next_end(timeout=30) == (name, 128 + 9)
+
+    def log(self, name: str) -> str:
+        """What a worker has written."""
+        assert self.processes.logs is not None
+        return (self.processes.logs / f"{name}.log").read_text(errors="replace")
+
+    def wait_for_page(self) -> None:
+        """Until the page answers and has read its topics."""
+
+        def answers() -> bool:
+            with contextlib.suppress(urllib.error.URLError, OSError):
+                return bool(urllib.request.urlopen(self.url + "/ready", timeout=5).status == 200)
+            return False
+
+        wait_for("the page", answers, DEADLINE)
+
+    def play(self, scenario: str = "c1", *, seed: int = 1, scale: float = 0.1, speed: float = 0) -> None:
+        """Play a launch, at full speed unless told otherwise."""
+        simulation = generate(scenario, seed=seed, scale=scale)
+        with Player(self.config.brokers, brokers.security(self.config)) as player:
+            player.send_releases(simulation.releases, self.config.topic("releases"))
+            player.play(simulation.slices(), self.config.topic("requests"), speed=speed, batch=50)
+
+    @contextlib.contextmanager
+    def playing(self, *args: Any, **how: Any) -> Iterator[threading.Thread]:
+        """Play meanwhile."""
+        thread = threading.Thread(target=self.play, args=args, kwargs=how, daemon=True)
+        thread.start()
+        yield thread
+        thread.join(DEADLINE)
+
+
+@contextlib.contextmanager
+def pipeline(broker: str, prefix: str, logs: Path, **settings: Any) -> Iterator[Pipeline]:
+    """Topics, and workers that are ended afterwards."""
+    changes = {"web_port": free_port(), "web": {"people": PEOPLE}} | settings
+    config = private(load(brokers=broker)).model_copy(
+        update={"topic_prefix": prefix, "app_prefix": prefix + "pw"} | changes
+    )
+    with brokers.admin(config) as client:
+        assert all(finding.ok for finding in create(client, specs(config), config.brokers))
+    with Processes(logs=logs) as processes:
+        yield Pipeline(config, processes)
