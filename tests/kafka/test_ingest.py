@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import orjson
 import pytest
 from kafka.partitioner.default import murmur2
 
+from infra.kafka.supervisor import free_port
 from streams.errors import Fault
 from streams.ingest import run_ingest
 from tests.kafka.conftest import MakeTopic
@@ -134,6 +136,33 @@ def test_sigterm_commits_what_is_done_and_two_workers_share_the_partitions(made:
     for worker in [ingest(made, "--until-end", instance=name) for name in ("i1", "i2")]:
         assert worker.wait() == 0
     assert counts(made) == expected(stream, 0)
+
+
+def test_a_worker_tells_its_health_and_its_figures(made: Rig) -> None:
+    log, _ = names(made)
+    port = free_port()
+    made.config = made.config.model_copy(update={"web_port": port})
+    fill(made, log, [[*events(50), b"broken"], []])
+
+    def get(page: str) -> tuple[int, str]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/{page}", timeout=5) as answer:
+                return answer.status, answer.read().decode()
+        except OSError:
+            return 0, ""
+
+    worker = ingest(made)
+    wait_for("readiness", lambda: get("ready")[0] == 200)
+    wait_for("the events", lambda: 'ingest_events_total{source="native"} 50.0' in get("metrics")[1])
+    status, told = get("health")
+    metrics = get("metrics")[1]
+    worker.process.terminate()
+    assert worker.wait() == 0, worker.text()[-4000:]
+    assert status == 200
+    assert set(orjson.loads(told)["partitions"]) <= {f"{log}-0", f"{log}-1", f"{names(made)[1]}-0"}
+    assert 'pivotwatch_dead_letters_total{reason="BadEvent"} 1.0' in metrics
+    assert "pivotwatch_assigned_partitions 3.0" in metrics
+    assert f'pivotwatch_processed_offset{{partition="{log}-0"}} 51.0' in metrics
 
 
 def test_nothing_private_survives_anywhere(

@@ -14,6 +14,7 @@ import aiohttp
 import orjson
 import pytest
 
+from infra.kafka.supervisor import free_port
 from streams.agents.http import serve
 from streams.sources.settings import read_settings
 from tests.kafka.engine_rig import Rig, rig, wait_for
@@ -187,6 +188,8 @@ def test_load(made: Rig) -> None:
 
 
 def test_the_worker_listens_and_answers_what_has_come_before_it_ends(made: Rig) -> None:
+    web = free_port()
+    made.config = made.config.model_copy(update={"web_port": web})
     worker = ingest(made)
     wait_for("the server", lambda: "listening on" in worker.text())
     port = int(worker.text().rpartition(":")[2].split()[0])
@@ -197,6 +200,14 @@ def test_the_worker_listens_and_answers_what_has_come_before_it_ends(made: Rig) 
             assert (await client.post("/v1/events", orjson.dumps(native(1))))[0] == 200
             async with session.get(f"{client.base}/healthz") as answer:
                 assert answer.status == 200
+            for page in ("health", "ready"):
+                async with session.get(f"http://127.0.0.1:{web}/{page}") as answer:
+                    assert answer.status == 200
+                    assert (await answer.json())["alive"]
+            async with session.get(f"http://127.0.0.1:{web}/metrics") as answer:
+                told = await answer.text()
+            assert 'pivotwatch_http_posts_total{status="200"} 1.0' in told
+            assert 'pivotwatch_ingest_events_total{source="native"} 1.0' in told
 
     asyncio.run(play())
     worker.process.terminate()
