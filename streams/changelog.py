@@ -83,10 +83,11 @@ class CheckpointTable(faust.Table[bytes, bytes]):
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
         """Hand over what was read; Faust seeks the input afterwards."""
         await super().on_recovery_completed(active_tps, standby_tps)
-        ends = await self.app.consumer.highwaters(*active_tps) if active_tps else {}
-        if any(end and tp.partition not in self._read for tp, end in ends.items()):
+        recovery = self.app.tables.recovery
+        if any(tp not in recovery.active_highwaters for tp in active_tps) or recovery.need_recovery():
             # Of the assignment before: a named member that joins again keeps its generation, and Faust
-            # does not tell the two apart. Nothing is read of the new one yet; its own completion follows.
+            # does not tell the two apart. The new one is not read to its end; its own completion follows.
+            # Only the end that this recovery has set out for counts: a log may grow meanwhile.
             return
         read = {tp.partition: self._read.get(tp.partition, {}) for tp in active_tps}
         self._read.clear()

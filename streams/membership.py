@@ -11,9 +11,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from aiokafka.errors import GroupCoordinatorNotAvailableError, UnknownMemberIdError
+from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.protocol.group import HeartbeatRequest, SyncGroupRequest
+
 
 class Name:
-    """Watches what the group says of a named member.
+    """Watches what the group answers to a named member.
 
     Parameters
     ----------
@@ -26,28 +30,34 @@ class Name:
     """
 
     def __init__(self, coordinator: Any, session: float, lost: Callable[[], None]) -> None:
+        self._coordinator = coordinator
         self._session = session
         self._lost = lost
         self._heard_at = time.monotonic()
-        self._asking = 0
-        self._ask, self._reset = coordinator._do_heartbeat, coordinator.reset_generation
-        coordinator._do_heartbeat, coordinator.reset_generation = self._heartbeat, self._forget
+        self._send = coordinator._send_req
+        coordinator._send_req = self._ask
 
-    async def _heartbeat(self) -> bool:
-        self._asking += 1
+    async def _ask(self, request: Any) -> Any:
         # The session runs from when we were heard: an answer may lie unread for as long as we stood still.
-        asked_at = time.monotonic()
-        try:
-            member: bool = await self._ask()
-        finally:
-            self._asking -= 1
-        if member:
+        asked_at, member = time.monotonic(), self._coordinator.member_id
+        response = await self._send(request)
+        errors = _errors(request, response)
+        if errors == {0}:
             self._heard_at = max(self._heard_at, asked_at)
-        return member
-
-    def _forget(self) -> None:
-        """The answer to a heartbeat was that we are unknown."""
-        if self._asking and time.monotonic() - self._heard_at < self._session:
+        elif UnknownMemberIdError.errno in errors and self._has_taken_over(member):
             self._lost()
-        else:
-            self._reset()
+            # aiokafka would join again; this error only makes it ask once more.
+            raise GroupCoordinatorNotAvailableError
+        return response
+
+    def _has_taken_over(self, member: str) -> bool:
+        """The group does not know us: has another member our name?"""
+        is_current = bool(member) and member == self._coordinator.member_id
+        return is_current and time.monotonic() - self._heard_at < self._session
+
+
+def _errors(request: Any, response: Any) -> set[int]:
+    """The error codes with which the group answers a member, 0 for none."""
+    if isinstance(request, OffsetCommitRequest):
+        return {code for _, partitions in response.topics for _, code in partitions}
+    return {response.error_code} if isinstance(request, (HeartbeatRequest, SyncGroupRequest)) else set()

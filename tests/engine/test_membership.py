@@ -4,93 +4,121 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.protocol.commit import OffsetCommitRequest
+from aiokafka.protocol.group import HeartbeatRequest
 
 from streams import membership
 
 SESSION = 10.0
+FINE, ILLEGAL_GENERATION, UNKNOWN_MEMBER = 0, 22, 25
 
 
 class Coordinator:
-    """Answers heartbeats as it is told, and counts how often its member forgets itself."""
+    """Answers with an error code, as the group does; ``meanwhile`` happens before the answer is read."""
 
     def __init__(self) -> None:
-        self.forgotten = 0
-        self.answer: Callable[[], bool] = lambda: True
+        self.member_id = "w1-a"
+        self.code = FINE
+        self.meanwhile: Callable[[], None] = lambda: None
 
-    async def _do_heartbeat(self) -> bool:
+    async def _send_req(self, request: Any) -> Any:
         await asyncio.sleep(0)
-        if not (member := self.answer()):
-            self.reset_generation()
-        return member
-
-    def reset_generation(self) -> None:
-        self.forgotten += 1
+        self.meanwhile()
+        if isinstance(request, OffsetCommitRequest):
+            return SimpleNamespace(topics=[("t", [(0, self.code), (1, self.code)])])
+        return SimpleNamespace(error_code=self.code)
 
 
-class Clock:
-    """Monotonic seconds that pass only when they are told to."""
+class Case:
+    """A named member with a clock that passes only when it is told to."""
 
     def __init__(self) -> None:
         self.now = 1000.0
+        self.lost = 0
+        self.coordinator = Coordinator()
 
     def monotonic(self) -> float:
         return self.now
 
+    def make_way(self) -> None:
+        self.lost += 1
+
+    def heartbeat(self, code: int = FINE) -> None:
+        self.ask(HeartbeatRequest("g", 1, self.coordinator.member_id), code)
+
+    def commit(self, code: int = FINE) -> None:
+        self.ask(OffsetCommitRequest("g", 1, self.coordinator.member_id, -1, []), code)
+
+    def ask(self, request: Any, code: int) -> None:
+        self.coordinator.code = code
+        asyncio.run(self.coordinator._send_req(request))
+
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(membership, "time", clock)
-    return clock
+def case(monkeypatch: pytest.MonkeyPatch) -> Case:
+    case = Case()
+    monkeypatch.setattr(membership, "time", case)
+    membership.Name(case.coordinator, SESSION, case.make_way)
+    return case
 
 
-def named() -> tuple[Coordinator, list[str]]:
-    coordinator, lost = Coordinator(), list[str]()
-    membership.Name(coordinator, SESSION, lambda: lost.append("lost"))
-    return coordinator, lost
+@pytest.mark.parametrize("ask", [Case.heartbeat, Case.commit])
+def test_another_of_the_same_name_is_made_way_for(case: Case, ask: Callable[[Case, int], None]) -> None:
+    case.heartbeat()
+    case.now += SESSION / 2
+    with pytest.raises(GroupCoordinatorNotAvailableError):
+        ask(case, UNKNOWN_MEMBER)
+    assert case.lost == 1
 
 
-async def unknown_after(clock: Clock, coordinator: Coordinator, silence: float) -> None:
-    assert await coordinator._do_heartbeat()
-    clock.now += silence
-    coordinator.answer = lambda: False
-    assert not await coordinator._do_heartbeat()
+@pytest.mark.parametrize("ask", [Case.heartbeat, Case.commit])
+def test_one_that_was_silent_too_long_joins_again(case: Case, ask: Callable[[Case, int], None]) -> None:
+    case.heartbeat()
+    case.now += SESSION
+    ask(case, UNKNOWN_MEMBER)
+    assert not case.lost
 
 
-def test_another_of_the_same_name_is_made_way_for(clock: Clock) -> None:
-    coordinator, lost = named()
-    asyncio.run(unknown_after(clock, coordinator, SESSION / 2))
-    assert lost
-    assert not coordinator.forgotten
+def test_a_commit_is_heard_like_a_heartbeat(case: Case) -> None:
+    case.now += SESSION / 2
+    case.commit()
+    case.now += SESSION / 2
+    with pytest.raises(GroupCoordinatorNotAvailableError):
+        case.heartbeat(UNKNOWN_MEMBER)
+    assert case.lost == 1
 
 
-def test_one_that_was_silent_too_long_joins_again(clock: Clock) -> None:
-    coordinator, lost = named()
-    asyncio.run(unknown_after(clock, coordinator, SESSION))
-    assert not lost
-    assert coordinator.forgotten
-
-
-def test_an_answer_that_lay_unread_does_not_prolong_the_session(clock: Clock) -> None:
+def test_an_answer_that_lay_unread_does_not_prolong_the_session(case: Case) -> None:
     """The process stood still between the question and the answer, then asks again."""
-    coordinator, lost = named()
 
-    def late() -> bool:
-        clock.now += 2 * SESSION
-        return True
+    def stand_still() -> None:
+        case.now += 2 * SESSION
 
-    coordinator.answer = late
-    assert asyncio.run(coordinator._do_heartbeat())
-    coordinator.answer = lambda: False
-    assert not asyncio.run(coordinator._do_heartbeat())
-    assert not lost
-    assert coordinator.forgotten
+    case.coordinator.meanwhile = stand_still
+    case.heartbeat()
+    case.coordinator.meanwhile = lambda: None
+    case.heartbeat(UNKNOWN_MEMBER)
+    assert not case.lost
 
 
-def test_what_forgets_outside_of_a_heartbeat_is_left_alone(clock: Clock) -> None:
-    coordinator, lost = named()
-    coordinator.reset_generation()
-    assert coordinator.forgotten == 1
-    assert not lost
+def test_an_answer_to_who_we_were_says_nothing_of_who_we_are(case: Case) -> None:
+    def join_again() -> None:
+        case.coordinator.member_id = "w1-b"
+
+    case.coordinator.meanwhile = join_again
+    case.heartbeat(UNKNOWN_MEMBER)
+    case.coordinator.meanwhile = lambda: None
+    case.coordinator.member_id = ""
+    case.heartbeat(UNKNOWN_MEMBER)
+    assert not case.lost
+
+
+def test_a_rebalance_that_we_missed_is_joined_again(case: Case) -> None:
+    case.heartbeat()
+    case.heartbeat(ILLEGAL_GENERATION)
+    assert not case.lost
