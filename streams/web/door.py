@@ -27,7 +27,7 @@ def door(pages: Callable[[], Pages]) -> Any:
             if request.path not in ANYBODY and not request.path.startswith("/static/"):
                 user = await pages().guard.identify(request)
                 if user is None:
-                    return _unknown(request)
+                    raise _unknown(request)
                 request[USER] = user
             return await handler(request)
         except web.HTTPException as told:
@@ -41,10 +41,10 @@ def door(pages: Callable[[], Pages]) -> Any:
     return middleware
 
 
-def _unknown(request: web.Request) -> web.StreamResponse:
+def _unknown(request: web.Request) -> web.HTTPException:
     if _is_page(request) and request.method == "GET":
-        raise web.HTTPSeeOther(login_page(request))
-    return answer(401, error="expected Authorization: Bearer, or a session")
+        return web.HTTPSeeOther(login_page(request))
+    return web.HTTPUnauthorized(text="expected Authorization: Bearer, or a session")
 
 
 def _refusal(pages: Pages, request: web.Request, told: web.HTTPException) -> web.StreamResponse:

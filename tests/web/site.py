@@ -1,0 +1,139 @@
+"""The page as it is served, without Kafka: records are put in by hand, decisions end in a list."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from aiohttp import ClientResponse, CookieJar
+from aiohttp.test_utils import TestClient, TestServer
+
+from streams.config import load
+from streams.web.role import PageApp, build_web
+from streams.web.settings import read_settings
+from tests.report.examples import alert, status
+
+KIM, LEE = "kim-token-0123456789abcdef", "lee-token-0123456789abcdef"
+TOKENS = {"KIM_TOKEN": KIM, "LEE_TOKEN": LEE}
+PEOPLE = [
+    {"name": "kim", "role": "operator", "token_env": "KIM_TOKEN"},
+    {"name": "lee", "token_env": "LEE_TOKEN"},
+]
+PLACES = [("alerts", 0), ("decisions", 0), ("status", 0)]
+
+
+class Record(NamedTuple):
+    """A record of Kafka."""
+
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: list[tuple[str, bytes]]
+    timestamp: int
+
+
+class Broker:
+    """Stands for Faust's producer; what it acknowledges is read at once."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.sent: list[Record] = []
+        self.answers = True
+
+    async def send(self, topic: str, key: bytes, value: bytes | None, *, headers: Any, **_: Any) -> Any:
+        assert topic == "decisions"
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self.answers:
+            record = Record(len(self.sent), key, value, headers, 0)
+            self.sent.append(record)
+            self.site.app.shell.reader.take(("decisions", 0), record)
+            future.set_result(record)
+        return future
+
+
+class Site:
+    """A site that is served; what is not told here is the client's."""
+
+    def __init__(self, app: PageApp) -> None:
+        self.app = app
+        self.offsets = dict.fromkeys(PLACES, -1)
+        self.broker = Broker(self)
+        app.producer = self.broker
+        self.client: TestClient[Any, Any]
+
+    def put(self, topic: str, value: bytes, timestamp: int = 0) -> int:
+        """A record comes."""
+        self.offsets[topic, 0] += 1
+        offset = self.offsets[topic, 0]
+        self.app.shell.reader.take((topic, 0), Record(offset, None, value, [], timestamp))
+        return offset
+
+    def put_alert(self, number: int = 1, **data: Any) -> str:
+        """An alert comes; its id."""
+        self.put("alerts", alert(number, **data).value)
+        return f"{number:016x}"
+
+    def put_status(self, hour: int, **more: Any) -> None:
+        """A bucket was judged."""
+        self.put("status", status(hour, **({"watermark": 1_770_300_000_000} | more)).value)
+
+    async def get(self, path: str, **how: Any) -> ClientResponse:
+        """Ask, without going where an answer sends us."""
+        return await self.client.get(path, allow_redirects=False, **how)
+
+    async def post(self, path: str, **how: Any) -> ClientResponse:
+        """Send, likewise."""
+        return await self.client.post(path, allow_redirects=False, **how)
+
+    async def form_token(self, path: str, **how: Any) -> str:
+        """The token of the last form of a page."""
+        found = re.findall(r'name="form_token" value="([^"]+)"', await (await self.get(path, **how)).text())
+        return str(found[-1])
+
+    async def log_in(self, token: str, **fields: Any) -> ClientResponse:
+        """Send the form."""
+        form = {"form_token": await self.form_token("/login"), "token": token} | fields
+        return await self.post("/login", data=form)
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header of a program."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+@asynccontextmanager
+async def site(*, ready: bool = True, web_host: str = "127.0.0.1", **web: Any) -> AsyncIterator[Site]:
+    """A site with the table ``[web]``; without one it is open."""
+    config = load(web_host=web_host, web=web)
+    made = Site(build_web(config, read_settings(web), None, PLACES))
+    made.app.finalize()
+    if ready:
+        made.app.shell.reader.ready.set()
+    server = TestServer(made.app.web.web_app)
+    async with TestClient(server, cookie_jar=CookieJar(unsafe=True)) as made.client:
+        yield made
+
+
+def served(**settings: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., None]]:
+    """A test of a site: gets it as its first argument."""
+
+    def decorated(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+        @functools.wraps(test)
+        def run(monkeypatch: Any) -> None:
+            for name, token in TOKENS.items():
+                monkeypatch.setenv(name, token)
+
+            async def inside() -> None:
+                async with site(**settings) as made:
+                    await test(made)
+
+            asyncio.run(inside())
+
+        del run.__wrapped__  # type: ignore[attr-defined]  # pytest asks for the arguments of run itself
+        return run
+
+    return decorated

@@ -1,0 +1,443 @@
+"""Who comes in, who may decide, and what every answer tells the browser."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+
+import pytest
+
+from streams.config import load
+from streams.errors import WrongUse
+from streams.web import decide
+from streams.web.headers import HEADERS
+from streams.web.role import refuse_open_page
+from streams.web.settings import read_settings
+from tests.report.examples import HOSTILE
+from tests.web.site import KIM, LEE, PEOPLE, TOKENS, bearer, served, site
+
+PROXY = {
+    "addresses": ["127.0.0.0/8"],
+    "operators": ["kim"],
+    "groups_header": "X-Groups",
+    "operator_groups": ["soc"],
+}
+ELSEWHERE = PROXY | {"addresses": ["10.0.0.0/8"]}
+PAGES = (
+    "/",
+    "/incidents",
+    "/incidents/0000000000000001",
+    "/runbook",
+    "/api/v1/incidents",
+    "/api/v1/releases",
+)
+
+
+# An open page.
+
+
+@served()
+async def test_an_open_page_is_for_looking(site):
+    number = site.put_alert()
+    assert (await site.get("/")).status == 200
+    page = await (await site.get(f"/incidents/{number}")).text()
+    assert "operators decide" in page
+    assert "<form" not in page
+    answer = await site.post(f"/api/v1/incidents/{number}/decisions", json={"verdict": "benign"})
+    assert answer.status == 403
+    assert site.broker.sent == []
+
+
+@served(open_as="operator")
+async def test_an_open_page_lets_decide_when_that_is_written_out_but_only_by_its_own_forms(site):
+    number = site.put_alert()
+    path = f"/incidents/{number}/decisions"
+    assert (await site.post(path, data={"verdict": "benign"})).status == 403
+    assert (await site.post("/api/v1" + path, json={"verdict": "benign"})).status == 403
+    token = await site.form_token(f"/incidents/{number}")
+    assert (await site.post(path, data={"verdict": "benign", "form_token": token})).status == 303
+    assert len(site.broker.sent) == 1
+
+
+@served()
+async def test_an_open_page_is_not_read_through_a_name_that_was_bent_to_this_machine(site):
+    for path in PAGES:
+        assert (await site.get(path, headers={"Host": "evil.example"})).status == 403
+    assert (await site.get("/", headers={"Host": "localhost:80"})).status == 200
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "page.example"])
+def test_a_page_without_a_login_stays_on_this_machine(host):
+    with pytest.raises(WrongUse, match=r"name \[web\] people or a proxy"):
+        refuse_open_page(load(web_host=host), read_settings({}))
+    refuse_open_page(load(web_host=host), read_settings({"people": PEOPLE}))
+    refuse_open_page(load(web_host=host), read_settings({"proxy": PROXY}))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_on_this_machine_it_may_be_open(host):
+    refuse_open_page(load(web_host=host), read_settings({}))
+
+
+# A guarded one.
+
+
+@served(people=PEOPLE)
+async def test_nobody_unknown_sees_anything_but_health_and_style(site):
+    site.put_alert()
+    for path in PAGES:
+        answer = await site.get(path)
+        text = await answer.text()
+        assert "AS64500" not in text
+        assert "acct-" not in text
+        if path.startswith("/api"):
+            assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+        else:
+            assert (answer.status, answer.headers["Location"][:12]) == (303, "/login?next=")
+    for path in ("/health", "/ready", "/metrics", "/login", "/static/page.css", "/static/page.js"):
+        assert (await site.get(path)).status == 200
+    assert (await site.get("/api/v1/events")).status == 401
+
+
+@served(people=PEOPLE)
+async def test_a_login_leaves_a_cookie_that_no_script_reads_and_no_other_site_sends(site):
+    answer = await site.log_in(KIM, next="/incidents?state=all")
+    assert (answer.status, answer.headers["Location"]) == (303, "/incidents?state=all")
+    (cookie,) = [line for line in answer.headers.getall("Set-Cookie") if line.startswith("pivotwatch=")]
+    assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
+    assert "Secure" not in cookie
+    page = await (await site.get("/")).text()
+    assert "kim" in page
+    assert "operator" in page
+
+
+@served(people=PEOPLE, web_host="0.0.0.0")
+async def test_beyond_this_machine_the_cookie_wants_https(site):
+    answer = await site.get("/login")
+    (cookie,) = answer.headers.getall("Set-Cookie")
+    assert cookie.startswith("__Host-pivotwatch-login=")
+    assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
+
+
+@served(people=PEOPLE)
+async def test_a_login_goes_nowhere_else(site):
+    for target in ("//evil.example", "https://evil.example", "/\\evil.example", "evil"):
+        answer = await site.log_in(KIM, next=target)
+        assert answer.headers["Location"] == "/"
+
+
+@served(people=PEOPLE)
+async def test_wrong_tokens_are_refused_and_after_ten_every_token_is(site):
+    for _ in range(10):
+        assert (await site.log_in("no such token")).status == 401
+    for answer in (await site.log_in(KIM), await site.get("/api/v1/incidents", headers=bearer(KIM))):
+        assert answer.status == 429
+        assert int(answer.headers["Retry-After"]) > 0
+    assert (await site.get("/")).status == 303
+
+
+@served(people=PEOPLE)
+async def test_a_session_goes_on_while_others_guess(site):
+    await site.log_in(KIM)
+    for _ in range(12):
+        await site.get("/api/v1/incidents", headers=bearer("wrong"))
+    assert (await site.get("/")).status == 200
+
+
+@served(people=PEOPLE)
+async def test_a_program_sends_its_token(site):
+    assert (await site.get("/api/v1/incidents", headers=bearer(LEE))).status == 200
+    for header in (
+        "Bearer wrong",
+        "Basic a2ltOng=",
+        "Bearer",
+        "Bearer \udce4".encode("utf-8", "replace").decode(),
+    ):
+        answer = await site.get("/api/v1/incidents", headers={"Authorization": header})
+        assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+@served(people=PEOPLE)
+async def test_a_forged_or_foreign_cookie_is_nobody(site):
+    await site.log_in(KIM)
+    cookie = next(c.value for c in site.client.session.cookie_jar if c.key == "pivotwatch")
+    body, _, signature = cookie.rpartition(".")
+    for bad in ("", "x", body, body + "." + signature[::-1], "W10." + signature):
+        site.client.session.cookie_jar.clear()
+        assert (await site.get("/", cookies={"pivotwatch": bad})).status == 303
+
+
+def cookie_of(tokens, monkeypatch, now=None):
+    """A session made with these tokens."""
+    for name, token in (TOKENS | tokens).items():
+        monkeypatch.setenv(name, token)
+    if now is not None:
+        monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now)
+
+    async def inside():
+        async with site(people=PEOPLE) as made:
+            await made.log_in(tokens.get("KIM_TOKEN", KIM))
+            return next(c.value for c in made.client.session.cookie_jar if c.key == "pivotwatch")
+
+    return asyncio.run(inside())
+
+
+def status_with(cookie, tokens, monkeypatch, now=None):
+    for name, token in (TOKENS | tokens).items():
+        monkeypatch.setenv(name, token)
+    if now is not None:
+        monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now)
+
+    async def inside():
+        async with site(people=PEOPLE, session="1h") as made:
+            return (await made.get("/", cookies={"pivotwatch": cookie})).status
+
+    return asyncio.run(inside())
+
+
+def test_a_session_survives_a_restart_and_ends_with_its_token_and_its_time(monkeypatch):
+    cookie = cookie_of({}, monkeypatch, now=1000)
+    assert status_with(cookie, {}, monkeypatch, now=1000 + 3599) == 200
+    assert status_with(cookie, {}, monkeypatch, now=1000 + 3602) == 303
+    assert status_with(cookie, {"KIM_TOKEN": "another-token-of-kim"}, monkeypatch, now=1001) == 303
+
+
+@served(people=PEOPLE)
+async def test_logging_out_takes_the_cookie_back(site):
+    await site.log_in(LEE)
+    assert (await site.post("/logout")).status == 403
+    answer = await site.post("/logout", data={"form_token": await site.form_token("/")})
+    assert answer.headers["Location"] == "/login"
+    assert (await site.get("/")).status == 303
+
+
+# Forms.
+
+
+@served(people=PEOPLE)
+async def test_a_form_of_another_site_or_session_does_nothing(site):
+    number = site.put_alert()
+    path = f"/incidents/{number}/decisions"
+    await site.log_in(LEE)
+    foreign = await site.form_token("/")
+    site.client.session.cookie_jar.clear()
+    await site.log_in(KIM)
+    own = await site.form_token(f"/incidents/{number}")
+    form = {"verdict": "benign"}
+    for token in (None, "", "x", foreign):
+        given = form if token is None else form | {"form_token": token}
+        assert (await site.post(path, data=given)).status == 403
+        assert (await site.post("/api/v1" + path, json=given)).status == 403
+    for where in ("cross-site", "same-site"):
+        answer = await site.post(path, data=form | {"form_token": own}, headers={"Sec-Fetch-Site": where})
+        assert answer.status == 403
+    assert site.broker.sent == []
+    answer = await site.post(path, data=form | {"form_token": own}, headers={"Sec-Fetch-Site": "same-origin"})
+    assert answer.status == 303
+    assert (await site.post("/api/v1" + path, json=form, headers={"X-Form-Token": own})).status == 200
+    assert len(site.broker.sent) == 2
+
+
+@served(people=PEOPLE)
+async def test_nobody_is_logged_in_by_another_site(site):
+    assert (await site.post("/login", data={"token": KIM})).status == 403
+    token = await site.form_token("/login")
+    site.client.session.cookie_jar.clear()
+    assert (await site.post("/login", data={"token": KIM, "form_token": token})).status == 403
+
+
+@served(people=PEOPLE)
+async def test_a_viewer_decides_nothing(site):
+    number = site.put_alert()
+    path = f"/incidents/{number}/decisions"
+    assert (await site.post("/api/v1" + path, json={"verdict": "benign"}, headers=bearer(LEE))).status == 403
+    await site.log_in(LEE)
+    token = await site.form_token("/")
+    assert (await site.post(path, data={"verdict": "benign", "form_token": token})).status == 403
+    assert site.broker.sent == []
+
+
+@served(people=PEOPLE)
+async def test_a_long_body_is_refused(site):
+    answer = await site.post("/login", data={"token": "x" * 200_000})
+    assert answer.status == 413
+
+
+# A proxy that knows people.
+
+
+@served(proxy=PROXY)
+async def test_a_proxy_tells_who_it_is(site):
+    number = site.put_alert()
+    path = f"/incidents/{number}"
+    assert (await site.get("/")).status == 303
+    assert (await site.get("/login")).status == 401
+    assert "operators decide" in await (await site.get(path, headers={"X-Forwarded-User": "lee"})).text()
+    for headers in (
+        {"X-Forwarded-User": "kim"},
+        {"X-Forwarded-User": "mia", "X-Groups": "dev, soc"},
+    ):
+        token = await site.form_token(path, headers=headers)
+        form = {"verdict": "confirmed", "form_token": token}
+        assert (await site.post(path + "/decisions", data=form)).status == 401
+        assert (await site.post(path + "/decisions", data=form, headers=headers)).status == 303
+    assert [b'"by":"kim"' in one.value for one in site.broker.sent] == [True, False]
+    other = {
+        "verdict": "confirmed",
+        "form_token": await site.form_token(path, headers={"X-Forwarded-User": "kim"}),
+    }
+    answer = await site.post(
+        path + "/decisions", data=other, headers={"X-Forwarded-User": "mia", "X-Groups": "soc"}
+    )
+    assert answer.status == 403
+
+
+@served(proxy=PROXY)
+async def test_a_name_that_is_none_is_refused(site):
+    for name in ("", " ", "a" * 300):
+        assert (await site.get("/", headers={"X-Forwarded-User": name})).status == 403
+    twice = [("X-Forwarded-User", "lee"), ("X-Forwarded-User", "kim")]
+    assert (await site.get("/", headers=twice)).status == 403
+
+
+@served(proxy=ELSEWHERE, people=PEOPLE)
+async def test_from_elsewhere_the_header_of_the_proxy_says_nothing(site):
+    assert (await site.get("/", headers={"X-Forwarded-User": "kim"})).status == 303
+    assert (await site.get("/api/v1/incidents", headers={"X-Forwarded-User": "kim"})).status == 401
+
+
+# What answers tell the browser.
+
+
+@served(people=PEOPLE)
+async def test_every_answer_has_the_headers(site):
+    number = site.put_alert()
+    await site.log_in(KIM)
+    answers = [
+        await site.get(path) for path in (*PAGES, "/login", "/static/page.js", "/no", "/api/no", "/metrics")
+    ]
+    answers.append(await site.get(f"/incidents/{number}/../x"))
+    answers.append(await site.post("/logout"))
+    site.app.shell.reader.board.incidents[number].raw = None
+    answers.append(await site.get(f"/api/v1/incidents/{number}"))
+    assert answers[-1].status == 500
+    events = await site.get("/api/v1/events")
+    answers.append(events)
+    site.client.session.cookie_jar.clear()
+    answers += [await site.get("/"), await site.get("/api/v1/releases")]
+    assert {answer.status for answer in answers} == {200, 303, 401, 403, 404, 500}
+    for answer in answers:
+        for name, value in HEADERS.items():
+            assert answer.headers.getall(name) == [value], (answer.url, name)
+    assert "unsafe" not in HEADERS["Content-Security-Policy"]
+    assert "frame-ancestors 'none'" in HEADERS["Content-Security-Policy"]
+    events.close()
+
+
+@served(people=PEOPLE)
+async def test_faults_are_told_without_their_inside(site):
+    number = site.put_alert()
+    site.app.shell.reader.board.incidents[number].raw = None
+    answer = await site.get(f"/api/v1/incidents/{number}", headers=bearer(KIM))
+    assert await answer.json() == {"error": "a fault of this program"}
+
+
+@served(open_as="operator")
+async def test_text_from_outside_stays_text_and_nothing_is_inline(site):
+    site.put_status(3)
+    number = site.put_alert(
+        entity={"kind": "network", "id": HOSTILE}, model=HOSTILE, members=[HOSTILE], reasons=[HOSTILE]
+    )
+    for path in ("/", "/incidents", f"/incidents/{number}"):
+        page = await (await site.get(path)).text()
+        assert "<script>alert" not in page
+        assert len(re.findall(r"<script\b", page)) == 1
+        assert not re.search(r"<[^>]*\s(style|on\w+)=", page)
+        assert "<style" not in page
+        assert not re.search(r'(src|href)="(?!/|#)', page)
+
+
+@served(people=PEOPLE)
+async def test_faust_shows_nothing_of_its_own(site):
+    for path in ("/table", "/table/state", "/router", "/router/state/k", "/graph", "/performance", "/stats"):
+        assert (await site.get(path, headers=bearer(KIM))).status == 404
+
+
+# Secrets.
+
+
+def test_no_token_is_ever_told(monkeypatch, caplog):
+    caplog.set_level(logging.DEBUG)
+    for name, token in TOKENS.items():
+        monkeypatch.setenv(name, token)
+    shown = []
+
+    async def inside():
+        async with site(people=PEOPLE) as made:
+            made.put_alert()
+            for token in (KIM, "a wrong token of somebody"):
+                shown.append(await (await made.log_in(token)).text())
+                shown.append(await (await made.get("/api/v1/incidents", headers=bearer(token))).text())
+            shown.append(await (await made.get("/")).text())
+            shown.append(repr(made.app.shell.config))
+
+    asyncio.run(inside())
+    told = caplog.text + "".join(shown)
+    assert "a wrong token from 127.0.0.1" in caplog.text
+    assert KIM not in told
+    assert LEE not in told
+    assert "a wrong token of somebody" not in told
+
+
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        (
+            {"people": [{"name": "kim", "token_file": "/x", "token_env": "Y"}]},
+            "token_env (the name of a variable)",
+        ),
+        ({"people": [{"name": "kim", "token": "hunter2-hunter2-hunter2"}]}, "people.0.token: no such key"),
+        ({"people": [{"name": "kim", "token_env": "PIVOTWATCH_KIM"}]}, "without PIVOTWATCH_"),
+        ({"people": [{"name": "k", "token_file": "/x"}] * 2}, "a different name for each"),
+        ({"proxy": {"header": "X"}}, "proxy.addresses: required"),
+        ({"proxy": {"addresses": []}}, "proxy.addresses"),
+        ({"tls_certfile": "/x"}, "tls_certfile and tls_keyfile"),
+    ],
+)
+def test_mistakes_are_told_without_what_was_written(table, told):
+    with pytest.raises(WrongUse) as refused:
+        read_settings(table)
+    assert told in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_short_token_is_refused(monkeypatch):
+    monkeypatch.setenv("KIM_TOKEN", "short")
+
+    async def inside():
+        async with site(people=PEOPLE[:1]):
+            pass
+
+    with pytest.raises(WrongUse, match="at least 16 characters"):
+        asyncio.run(inside())
+
+
+def test_a_decision_waits_for_the_broker_with_an_end(monkeypatch):
+    async def inside():
+        async with site(open_as="operator") as made:
+            number = made.put_alert()
+            made.broker.answers = False
+            token = await made.form_token(f"/incidents/{number}")
+            form = {"verdict": "benign", "form_token": token}
+            answer = await made.post(f"/incidents/{number}/decisions", data=form)
+            assert answer.status == 503
+            assert "has not confirmed" in await answer.text()
+            page = await (await made.get(f"/incidents/{number}?decided=0")).text()
+            assert "Kafka has your decision" not in page
+            assert "Nobody has judged it yet" in page
+
+    monkeypatch.setattr(
+        decide.Clerk.__init__, "__defaults__", (*decide.Clerk.__init__.__defaults__[:-1], 0.05)
+    )
+    asyncio.run(inside())
