@@ -4,14 +4,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers
 KAFKA := $(BIN)/python -m infra.kafka.local
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format chaos soak fuzz bench lock clean
+.PHONY: help setup demo test check format chaos soak fuzz bench bench-growth bench-check peers lock clean
 
 help: ## Show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make the environment in .venv (every other target does it by itself)
 
@@ -52,8 +53,22 @@ soak: $(STAMP) ## Steady load, resident memory once a minute (MINUTES=30)
 fuzz: $(STAMP) ## Look for input that stops a step (SECONDS=60)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
-bench: $(STAMP) ## Measure throughput and latency against a real broker
-	$(KAFKA) run -- $(BIN)/python -m tests.bench
+bench: $(STAMP) ## Throughput and latency against a real broker and other engines (SIZE=small|1m|10m RUNS=3)
+	@$(MAKE) --no-print-directory peers || echo "Quix Streams and Bytewax do not install here: without them" >&2
+	$(KAFKA) run -- $(BIN)/python -m tests.bench run --size $(or $(SIZE),small) --runs $(or $(RUNS),3) $(FLAGS)
+
+bench-growth: $(STAMP) ## Cost by accounts, networks, models, partitions; about half an hour (RUNS=3 FLAGS=--write)
+	$(KAFKA) run -- $(BIN)/python -m tests.bench growth --runs $(or $(RUNS),3) $(FLAGS)
+
+bench-check: $(STAMP) ## Has anything become slower? Compares ratios with tests/bench/ratios.json
+	$(KAFKA) run -- $(BIN)/python -m tests.bench check --runs $(or $(RUNS),3) $(FLAGS)
+
+peers: $(PEERS)/.installed ## The environment of what bench compares with, in .venv-peers
+
+$(PEERS)/.installed: tests/bench/peers.txt
+	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/peers.txt
+	@touch $@
 
 lock: ## Write the lock files anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -61,7 +76,9 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --constraint requirements.txt --extra dev pyproject.toml \
 		--output-file requirements-dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" tests/bench/peers.in --output-file tests/bench/peers.txt
 
 clean: ## Remove the environment and everything that was built
-	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) build dist ./*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find models streams infra tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,165 @@
+"""How the cost of an event grows: with accounts, networks, watched models and partitions.
+
+The first three are measured in memory, on one partition, with constant activity of an account; the last
+with a real worker. CPU time, because it depends less on what else runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tests.bench.children import WORKER
+from tests.bench.data import Traffic
+from tests.bench.figures import Samples, column, machine, table, thousands
+from tests.bench.plot import Curve, Panel, draw
+from tests.bench.throughput import filled, in_memory, through_kafka
+
+PLOT = Path(__file__).with_name("growth.svg")
+KINDS = ("accounts", "networks", "watched models", "partitions")
+
+Points = dict[str, dict[int, list[dict[str, Any]]]]
+
+
+def traffic_of(kind: str, size: int, scale: float = 1.0) -> Traffic:
+    """The events of one point; ``scale`` shortens the day."""
+    hours = max(4, round(24 * scale))
+    share = hours / 24
+    if kind == "accounts":
+        events, accounts, groups = 10 * size, size, max(10, size // 40)
+    elif kind == "networks":
+        events, accounts, groups = 1_000_000, 200_000, size
+    else:
+        events, accounts, groups = 1_000_000, 24_000, 600
+    one = Traffic(int(events * share), accounts, groups, hours=hours, partitions=1)
+    if kind == "watched models":
+        return dataclasses.replace(one, watched=size)
+    return dataclasses.replace(one, partitions=size) if kind == "partitions" else one
+
+
+SIZES: dict[str, tuple[int, ...]] = {
+    "accounts": (10_000, 100_000, 1_000_000),
+    "networks": (100, 1_000, 10_000, 100_000),
+    "watched models": (1, 3, 10),
+    "partitions": (1, 4, 16),
+}
+
+
+def measure(runs: int, scale: float, kinds: Sequence[str] = KINDS) -> Points:
+    """Every point, several times over."""
+    points: Points = {kind: {size: [] for size in SIZES[kind]} for kind in kinds}
+    places = {
+        size: filled(traffic_of("partitions", size, scale / 3)) for size in points.get("partitions", {})
+    }
+    for run in range(runs):
+        for kind, sizes in points.items():
+            for size, results in sizes.items():
+                if kind == "partitions":
+                    traffic = traffic_of(kind, size, scale / 3)
+                    results.append(through_kafka(WORKER, places[size], traffic))
+                else:
+                    results.append(in_memory("steps", traffic_of(kind, size, scale)))
+        click.echo(f"run {run + 1} of {runs} done", err=True)
+    return points
+
+
+def per_event(one: dict[str, Any]) -> float:
+    """CPU microseconds of the accounts step (or of the worker)."""
+    return float(one["cpu"] * 1e6 / one["asked"])
+
+
+def networks_per_event(one: dict[str, Any]) -> float:
+    """CPU microseconds of the networks step."""
+    return float(one["networks_cpu"] * 1e6 / one["asked"])
+
+
+def longest_accounts(one: dict[str, Any]) -> float:
+    """Milliseconds of the longest call of the accounts step: the close of a bucket."""
+    return float(one["longest_accounts"] * 1e3)
+
+
+def longest_networks(one: dict[str, Any]) -> float:
+    """Milliseconds of the longest call of the networks step: the score of a bucket."""
+    return float(one["longest_networks"] * 1e3)
+
+
+def replay_rate(traffic: Traffic, runs: int) -> Samples:
+    """Events per second of ``pivotwatch replay`` over a file, start-up included."""
+    rates = []
+    with tempfile.NamedTemporaryFile(suffix=".jsonl") as file:
+        for dealt in dataclasses.replace(traffic, partitions=1).slices():
+            file.writelines(message.value + b"\n" for message in dealt[0])
+        file.flush()
+        for _ in range(runs):
+            began = time.perf_counter()
+            command = [sys.executable, "-m", "streams.cli", "replay", file.name]
+            subprocess.run(command, check=True, capture_output=True)
+            rates.append(traffic.events / (time.perf_counter() - began))
+    return Samples(rates)
+
+
+def report(points: Points, replayed: Samples, replay_of: Traffic, runs: int) -> str:
+    """The tables."""
+    rows = []
+    for kind, sizes in points.items():
+        for size, results in sizes.items():
+            row = [f"{size:,} {kind}", column(results, per_event).text("{:.1f}".format)]
+            if kind == "partitions":
+                row = [f"{size:,} partitions (worker)", row[1], "", "", ""]
+            else:
+                row += [
+                    column(results, networks_per_event).text("{:.2f}".format),
+                    column(results, longest_accounts).text("{:.0f}".format),
+                    column(results, longest_networks).text("{:.0f}".format),
+                ]
+            rows.append(row)
+    heads = [
+        "",
+        "accounts step, CPU µs per event",
+        "networks step, CPU µs per event",
+        "longest close of a bucket, ms",
+        "longest score of a bucket, ms",
+    ]
+    return (
+        f"Median (least–most) of {runs} interleaved runs. {machine()}.\n\n"
+        + table(heads, rows)
+        + f"\n\nReplay of {replay_of.events:,} events from a file, start-up included: "
+        + f"{replayed.text(thousands)} events/s."
+    )
+
+
+def panels(points: Points) -> list[Panel]:
+    """What the plot shows."""
+
+    def curve(name: str, kind: str, figure: Any) -> Curve:
+        return Curve(name, [(size, column(r, figure).median) for size, r in points[kind].items()])
+
+    costs = [
+        Panel(
+            f"CPU µs per event, by {kind}",
+            [curve("accounts step", kind, per_event), curve("networks step", kind, networks_per_event)],
+        )
+        for kind in KINDS[:3]
+    ]
+    closes = [
+        Panel(
+            f"longest call in ms, by {kind}",
+            [curve("accounts step", kind, longest_accounts), curve("networks step", kind, longest_networks)],
+        )
+        for kind in KINDS[:2]
+    ]
+    worker = Panel("CPU µs per event, by partitions", [curve("worker", "partitions", per_event)])
+    return [*costs, *closes, worker]
+
+
+def plot(points: Points) -> None:
+    """Draw it."""
+    PLOT.write_text(draw(panels(points), "Cost of an event, and the longest call, as things grow"))

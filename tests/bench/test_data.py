@@ -1,0 +1,64 @@
+"""What is measured is what it is said to be."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import orjson
+
+from models.settings import HOUR_MS
+from streams.events import check_event
+from streams.replay import Dealer
+from tests.bench.children import ROOT
+from tests.bench.data import BEGIN, Traffic
+
+SMALL = Traffic(events=3_000, accounts=200, groups=10, watched=3, hours=6, partitions=3)
+
+
+def dealt(traffic: Traffic) -> list[list[bytes]]:
+    out: list[list[bytes]] = [[] for _ in range(traffic.partitions)]
+    for part in traffic.slices():
+        for values, messages in zip(out, part, strict=True):
+            values += [m.value for m in messages]
+    return out
+
+
+def test_events_are_sound_and_as_asked() -> None:
+    events = [check_event(orjson.loads(value)) for values in dealt(SMALL) for value in values]
+    assert len(events) == len({e.id for e in events}) == 3_000
+    assert 180 < len({e.account for e in events}) <= 200
+    assert len({e.network for e in events}) == 10
+    assert {e.model for e in events} == {"m-1", "m-2", "m-3", "m-4"}
+    moments = [e.ts for e in events]
+    assert min(moments) == BEGIN
+    assert max(moments) < BEGIN + 6 * HOUR_MS
+
+
+def test_each_partition_is_in_order_and_dealt_as_kafka_deals() -> None:
+    parts = dealt(SMALL)
+    for number, values in enumerate(parts):
+        moments = [orjson.loads(value)["ts"] for value in values]
+        assert moments == sorted(moments)
+        lines = Dealer(3).deal(list(enumerate(values)))
+        assert [len(one) for one in lines] == [len(values) if p == number else 0 for p in range(3)]
+
+
+def test_the_same_every_time_and_in_arrays() -> None:
+    single = dealt(SMALL)
+    assert dealt(SMALL) == single
+    arrays = dealt(dataclasses.replace(SMALL, array=7))
+    assert [[e for v in values for e in orjson.loads(v)] for values in arrays] == [
+        [orjson.loads(v) for v in values] for values in single
+    ]
+
+
+def test_peers_have_the_versions_of_the_step() -> None:
+    """Another numpy would be another step."""
+    pin = re.compile(r"^([a-z-]+)(?:\[\w+\])?==([\w.]+)", re.M)
+    ours = dict(pin.findall((ROOT / "requirements.txt").read_text()))
+    asked = dict(pin.findall((ROOT / "tests" / "bench" / "peers.in").read_text()))
+    locked = dict(pin.findall((ROOT / "tests" / "bench" / "peers.txt").read_text()))
+    assert asked.items() <= locked.items()
+    shared = {"msgspec", "numpy", "orjson", "river"}
+    assert {name: asked[name] for name in shared} == {name: ours[name] for name in shared}
