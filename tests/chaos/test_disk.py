@@ -1,4 +1,4 @@
-"""The disk under the broker's data is full for a while."""
+"""The disk under the data of broker and workers is full for a while."""
 
 from __future__ import annotations
 
@@ -46,9 +46,19 @@ def fill(disk: Path) -> Path:
 @pytest.mark.skipif(
     "PIVOTWATCH_TEST_LONG" not in os.environ, reason="in `make chaos`: it takes a minute or two"
 )
-def test_a_full_disk_under_the_broker_changes_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_under_broker_and_workers_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     simulation = simulate(500, seed=6)
-    with small_disk(tmp_path / "disk") as disk, Ground(tmp_path / "logs", disk / "kafka") as ground:
+    with (
+        small_disk(tmp_path / "of-broker") as disk,
+        small_disk(tmp_path / "of-workers") as full,
+        Ground(tmp_path / "logs", disk / "kafka") as ground,
+    ):
+        # A worker keeps nothing on a disk: it may start, work and end where there is no room at all.
+        fill(full)
+        for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME"):
+            monkeypatch.setenv(name, str(full))
         with ground.siege(6, partitions=2) as siege:
             siege.pipeline.release(simulation.releases)
             siege.begin()
@@ -61,6 +71,7 @@ def test_a_full_disk_under_the_broker_changes_nothing(tmp_path: Path) -> None:
             ballast.unlink()
             siege.kafka.start()
             siege.progress("accounts")
+            siege.replace(siege.workers[0])
             assert feeder.sent
             siege.end()
             verdict = judge(siege.pipeline)
