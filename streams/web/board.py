@@ -10,6 +10,8 @@ from typing import Any
 import orjson
 
 from models.incident import SEVERITIES
+from streams.alerts import parse_alert
+from streams.errors import WrongUse
 from streams.events import parse_time
 from streams.report.collect import Course, Point
 
@@ -115,31 +117,22 @@ class Board:
     def take_alert(self, value: bytes | None) -> dict[str, Any] | None:
         """Take a record of ``alerts``."""
         try:
-            event = orjson.loads(value or b"")
-            data = event["data"]
-            told = Told(
-                int(data["revision"]),
-                str(data["detected_at"]),
-                str(data.get("transition") or data["state"]),
-                str(data["severity"]),
-                str(data["state"]),
-            )
-            entity = str(data["entity"]["kind"]), str(data["entity"]["id"])
-            known = data["severity"] in SEVERITIES and isinstance(data["onset"], str)
-            alert_id = str(data["alert_id"])
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
+            read = parse_alert(value or b"").data
+        except WrongUse:
             self._misread("alerts")
             return None
-        if not known:
-            self._misread("alerts")
-            return None
+        data = read.model_dump(mode="json", include=SUMMARY | {"evidence": EVIDENCE})
+        data["merged_into"] = _entity(getattr(read, "merged_into", None))
+        told = Told(
+            read.revision, data["detected_at"], read.transition or read.state, read.severity, read.state
+        )
+        alert_id = read.alert_id
         before = self.incidents.get(alert_id)
         if before is not None and before.told[-1].revision >= told.revision:
             return None
         history = before.told if before else deque[Told](maxlen=MOST_REVISIONS)
         history.append(told)
-        slim = {name: data.get(name) for name in SUMMARY} | {"evidence": _slim(data.get("evidence"))}
-        self.incidents[alert_id] = Incident(value or b"", slim, history)
+        self.incidents[alert_id] = Incident(value or b"", data, history)
         self.incidents.move_to_end(alert_id)
         self._forget()
         opened = before is None or before.data["state"] not in OPEN
@@ -149,8 +142,8 @@ class Board:
             "state": told.state,
             "severity": told.severity,
             "opened": opened and told.state in OPEN,
-            "what": f"{entity[0]} {entity[1]}",
-            "model": str(data.get("model")),
+            "what": f"{read.entity.kind} {read.entity.id}",
+            "model": read.model,
         }
 
     def _forget(self) -> None:
@@ -186,7 +179,7 @@ class Board:
 
     def about(self, incident: Incident) -> list[Decision]:
         """Decisions on an incident or on one of its groups, the newest first."""
-        groups = [incident.data["entity"], *(incident.data.get("groups") or ())]
+        groups = [incident.data["entity"], *incident.data["groups"]]
         targets = {incident.alert_id, *(f"{group['kind']}:{group['id']}" for group in groups)}
         found = [self.decisions[target] for target in targets if target in self.decisions]
         return sorted(found, key=lambda decision: -decision.offset)
@@ -196,6 +189,7 @@ class Board:
         try:
             fields = orjson.loads(value or b"")
             at = parse_time(fields["bucket"])
+            fields |= {name: int(fields[name]) for name in NUMBERS}
             bucket = Bucket(at, fields, written_at)
             self._adopt(bucket)
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
@@ -217,8 +211,10 @@ class Board:
             course = self.courses.get(key) or Course(release["model"], moment, release["inferred"], width)
             course.learning = release["learning"]
             point = (None, 0, 0) if silent else (release["share"], release["first_uses"], release["at_risk"])
-            kept = [one for one in course.points[-MOST_BUCKETS:] if one.at < bucket.at]
-            course.points = [*kept, Point(bucket.at, *point)]
+            while course.points and course.points[-1].at >= bucket.at:
+                course.points.pop()
+            course.points.append(Point(bucket.at, *point))
+            del course.points[:-MOST_BUCKETS]
             courses[key] = course
         self.courses = courses
 
@@ -237,27 +233,34 @@ class Board:
         logger.warning("a record of %s cannot be read; the page goes on without it", topic)
 
 
-SUMMARY = (
-    "alert_id",
-    "revision",
-    "state",
-    "transition",
-    "severity",
-    "model",
-    "entity",
-    "groups",
-    "merged_into",
-    "released_at",
-    "onset",
-    "detected_at",
-    "members_total",
-    "exchanges_to_model",
+SUMMARY: dict[str, Any] = dict.fromkeys(
+    (
+        "alert_id",
+        "revision",
+        "state",
+        "transition",
+        "severity",
+        "model",
+        "entity",
+        "groups",
+        "released_at",
+        "onset",
+        "detected_at",
+        "members_total",
+        "exchanges_to_model",
+    ),
+    True,
 )
-EVIDENCE = ("hazard_ratio", "log_e_value", "threshold", "observed_share", "population_share", "verdict")
+EVIDENCE = {"hazard_ratio", "log_e_value", "threshold", "observed_share", "population_share"}
+NUMBERS = ("bucket_ms", "watermark", "requests", "accounts", "groups", "late", "invalid", "failed")
 
 
-def _slim(evidence: Any) -> dict[str, Any]:
-    return {name: evidence.get(name) for name in EVIDENCE} if isinstance(evidence, dict) else {}
+def _entity(value: Any) -> dict[str, str] | None:
+    """The entity that an incident was folded into; a field beyond the contract, so of any form."""
+    known = (
+        isinstance(value, dict) and isinstance(value.get("kind"), str) and isinstance(value.get("id"), str)
+    )
+    return {"kind": value["kind"], "id": value["id"]} if known else None
 
 
 def _reversed(text: str) -> str:
