@@ -1,0 +1,206 @@
+"""JSON for programs, and the events."""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+
+from tests.web.site import KIM, PEOPLE, Site, bearer, served
+
+DECIDED = {"verdict": "confirmed", "by": "kim", "note": "two keys"}
+
+
+async def events(answer, count):
+    """So many events as (name, id, data)."""
+    found, fields = [], {}
+    while len(found) < count:
+        line = (await asyncio.wait_for(answer.content.readline(), 10)).decode().rstrip("\r\n")
+        if line.startswith(":"):
+            continue
+        if line:
+            name, _, value = line.partition(": ")
+            fields[name] = value
+        elif fields:
+            found.append((fields.get("event"), fields.get("id"), orjson.loads(fields["data"])))
+            fields = {}
+    return found
+
+
+@served()
+async def test_incidents_are_listed_the_gravest_first(site: Site):
+    site.put_alert(1, severity="medium")
+    site.put_alert(2, severity="high")
+    site.put_alert(3, severity="critical", state="resolved", transition="quiet")
+    listed = await (await site.get("/api/v1/incidents")).json()
+    assert [one["severity"] for one in listed["incidents"]] == ["high", "medium"]
+    assert (await (await site.get("/api/v1/incidents?state=all&limit=1&offset=1")).json())["total"] == 3
+    grave = await (await site.get("/api/v1/incidents?min_severity=high")).json()
+    assert [one["alert_id"] for one in grave["incidents"]] == [f"{2:016x}"]
+    ended = await (await site.get("/api/v1/incidents?state=ended")).json()
+    assert ended["incidents"][0]["state"] == "resolved"
+
+
+@served()
+async def test_what_is_asked_wrongly_is_refused_in_json(site: Site):
+    site.put_alert()
+    for path, status in (
+        ("incidents?state=x", 400),
+        ("incidents?limit=0", 400),
+        ("incidents?limit=-1", 400),
+        ("incidents?limit=1001", 400),
+        ("incidents?offset=x", 400),
+        ("incidents?min_severity=x", 400),
+        ("incidents/ffff", 404),
+        ("nothing", 404),
+    ):
+        answer = await site.get(f"/api/v1/{path}")
+        assert (answer.status, answer.content_type) == (status, "application/json")
+        assert "error" in await answer.json()
+    assert (await site.get("/incidents?page=x")).status == 400
+    assert (await site.get("/incidents?page=7")).status == 200
+    assert (await site.post("/api/v1/releases", json={})).status in (404, 405)
+
+
+@served()
+async def test_one_incident_with_what_was_told_of_it(site: Site):
+    number = site.put_alert(revision=1, state="open", transition="opened")
+    site.put_alert(revision=2)
+    found = await (await site.get(f"/api/v1/incidents/{number}")).json()
+    assert found["incident"]["members_total"] == 412
+    assert [one["transition"] for one in found["revisions"]] == ["opened", "members-doubled"]
+    assert found["decisions"] == []
+
+
+@served()
+async def test_releases_with_everyones_course(site: Site):
+    assert (await (await site.get("/api/v1/releases")).json())["releases"] == []
+    for hour in (3, 4):
+        site.put_status(hour)
+    found = await (await site.get("/api/v1/releases")).json()
+    assert found["judged_to"] == "2026-02-05T05:00:00Z"
+    (release,) = found["releases"]
+    assert (release["model"], release["learning"]) == ("m-2", False)
+    assert [point["first_uses"] for point in release["adoption"]] == [3, 4]
+
+
+@served(people=PEOPLE)
+async def test_a_program_decides(site: Site):
+    number = site.put_alert()
+    path = f"/api/v1/incidents/{number}/decisions"
+    answer = await site.post(path, json={"verdict": "confirmed", "note": "two keys"}, headers=bearer(KIM))
+    assert answer.status == 200
+    (decision,) = (await answer.json())["decisions"]
+    assert DECIDED.items() <= decision.items()
+    (sent,) = site.broker.sent
+    assert sent.key == number.encode()
+    value = orjson.loads(sent.value)
+    assert value.pop("at").endswith("Z")
+    assert value == DECIDED | {"alert_id": number}
+    taken_back = await site.post(path, json={"verdict": "none"}, headers=bearer(KIM))
+    assert (await taken_back.json())["decisions"][0]["verdict"] is None
+    assert site.broker.sent[1].value is None
+    assert dict(site.broker.sent[1].headers)["pivotwatch.by"] == b"kim"
+
+
+@served(people=PEOPLE)
+async def test_an_organisation_is_verified_by_its_group(site: Site):
+    number = site.put_alert()
+    path = f"/api/v1/incidents/{number}/decisions"
+    for fields, key in (
+        ({"verdict": "verified"}, b"network:AS64500"),
+        ({"verdict": "verified", "entity": "payment:pay-77"}, b"payment:pay-77"),
+    ):
+        assert (await site.post(path, json=fields, headers=bearer(KIM))).status == 200
+        assert site.broker.sent[-1].key == key
+        entity = orjson.loads(site.broker.sent[-1].value)["entity"]
+        assert f"{entity['kind']}:{entity['id']}".encode() == key
+
+
+@served(people=PEOPLE)
+async def test_a_decision_that_is_none_is_refused(site: Site):
+    path = f"/api/v1/incidents/{site.put_alert()}/decisions"
+    for fields in (
+        {},
+        {"verdict": "guilty"},
+        {"verdict": ["benign"]},
+        {"verdict": "benign", "entity": "network:AS1"},
+        {"verdict": "benign", "entity": {"kind": "network"}},
+        {"verdict": "benign", "note": 7},
+        {"verdict": "benign", "note": "x" * 501},
+        [],
+    ):
+        answer = await site.post(path, json=fields, headers=bearer(KIM))
+        assert answer.status == 400, fields
+    assert (await site.post(path, data=b"{", headers=bearer(KIM))).status == 400
+    assert site.broker.sent == []
+
+
+# Events.
+
+
+@served()
+async def test_who_comes_back_gets_what_it_missed_and_then_what_comes(site: Site):
+    for number in range(3):
+        site.put_alert(number)
+    async with site.client.get("/api/v1/events?since=") as answer:
+        assert answer.content_type == "text/event-stream"
+        seen = await events(answer, 4)
+    assert [name for name, *_ in seen] == ["hello", "alert", "alert", "alert"]
+    second = seen[2][1]
+    site.put_status(3)
+    headers = {"Last-Event-ID": second}  # It wins: a browser keeps the address of its first call.
+    async with site.client.get("/api/v1/events?since=", headers=headers) as answer:
+        missed = await events(answer, 3)
+        assert [(name, data.get("alert_id")) for name, _, data in missed[1:]] == [
+            ("alert", f"{2:016x}"),
+            ("status", None),
+        ]
+        site.put_alert(7)
+        ((name, last, data),) = await events(answer, 1)
+        assert (name, data["alert_id"], data["severity"]) == ("alert", f"{7:016x}", "critical")
+    async with site.client.get("/api/v1/events", headers={"Last-Event-ID": last}) as answer:
+        await events(answer, 1)
+        site.put_alert(8)
+        assert (await events(answer, 1))[0][2]["alert_id"] == f"{8:016x}"
+
+
+@served()
+async def test_without_a_place_it_begins_now(site: Site):
+    site.put_alert(1)
+    async with site.client.get("/api/v1/events") as answer:
+        await events(answer, 1)
+        site.put_alert(2)
+        assert (await events(answer, 1))[0][2]["alert_id"] == f"{2:016x}"
+
+
+@served()
+async def test_a_place_that_is_none_begins_anew(site: Site):
+    site.put_alert(1)
+    for since in ("nonsense", "a0-99", "a0-1;s"):
+        async with site.client.get("/api/v1/events", headers={"Last-Event-ID": since}) as answer:
+            (_, (name, where, _)) = await events(answer, 2)
+            assert (name, where) == ("reset", "a0-0")
+
+
+@served(ready=False)
+async def test_until_everything_is_read_it_waits(site: Site):
+    site.put_alert(1)
+    assert (await site.get("/ready")).status == 503
+    async with site.client.get("/api/v1/events?since=") as answer:
+        assert [name for name, *_ in await events(answer, 1)] == ["hello"]
+        page = asyncio.ensure_future(site.get("/"))
+        await asyncio.sleep(0)
+        assert not page.done()
+        site.app.shell.reader.ready.set()
+        assert [name for name, *_ in await events(answer, 1)] == ["alert"]
+        assert "AS64500" in await (await page).text()
+    assert (await site.get("/ready")).status == 200
+
+
+@served()
+async def test_at_the_end_everybody_is_let_go(site: Site):
+    async with site.client.get("/api/v1/events") as answer:
+        await events(answer, 1)
+        await site.app.shell.close()
+        assert await asyncio.wait_for(answer.content.read(), 10) == b""
