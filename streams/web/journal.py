@@ -54,6 +54,7 @@ class Journal:
     def add(self, place: Place, offset: int, name: str | None, data: str = "") -> None:
         """Take a record; one without a name only moves the position on."""
         self.positions[place] = offset
+        self._wake()
         if name is None:
             return
         self._entries.append(Entry(place, offset, name, data))
@@ -61,12 +62,16 @@ class Journal:
         if len(self._entries) > self._kept:
             old = self._entries.popleft()
             self._gone[old.place] = old.offset
-        self._wake()
 
     def close(self) -> None:
         """Let every follower end."""
         self.closed = True
         self._wake()
+
+    async def reached(self, place: Place, offset: int) -> None:
+        """Wait until a record has been taken."""
+        while not self.closed and self.positions.get(place, -1) < offset:
+            await self._more.wait()
 
     def behind(self, position: Mapping[Place, int]) -> list[Entry]:
         """Everything that comes after a position, or `RESET` when some of it is gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 from datetime import datetime
 from pathlib import Path
@@ -113,13 +114,10 @@ class Pages:
             raise web.HTTPForbidden(text="operators decide; you may look")
         wish = read_wish(incident.data, fields.get("verdict"), fields.get("entity"), fields.get("note"))
         offset = await self.clerk.write(wish, user.name)
-        try:
+        # It is on the broker; at worst the page has it a little later.
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SEEN_SECONDS):
-                async for _ in self.journal.follow(self.journal.positions):
-                    if self.journal.positions.get(("decisions", 0), -1) >= offset:
-                        break
-        except TimeoutError:
-            pass  # It is on the broker; the page has it a little later.
+                await self.journal.reached(("decisions", 0), offset)
         return offset
 
     async def runbook(self, request: web.Request) -> web.Response:

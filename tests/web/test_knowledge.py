@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from models.incident import SEVERITIES
@@ -82,6 +82,7 @@ def test_noise_is_counted_and_changes_nothing(value):
     assert not board.buckets
 
 
+@settings(max_examples=25)
 @given(st.sampled_from(sorted(orjson.loads(status(3, watermark=1).value))), JSON)
 def test_a_status_with_a_field_of_another_form_is_shown_or_left_out(name, value):
     board = Board()
@@ -89,6 +90,7 @@ def test_a_status_with_a_field_of_another_form_is_shown_or_left_out(name, value)
     assert Views(load(), board, lambda: NOW).now()["tiles"]
 
 
+@settings(max_examples=25)
 @given(st.sampled_from(sorted(orjson.loads(alert().value)["data"])), JSON)
 def test_an_alert_with_a_field_of_another_form_is_shown_or_left_out(name, value):
     changed = orjson.loads(alert(1).value)
