@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from array import array
 from typing import Any, Literal, Self
 
 from models.counts import Block
@@ -211,7 +212,7 @@ class HourOfDay:
     __slots__ = ("_era", "_first", "_last", "_requests")
 
     def __init__(self) -> None:
-        self._requests: list[int] = []
+        self._requests = array("q")
         self._era = self._first = self._last = 0
 
     def add(self, start: int, width: int, requests: int) -> None:
@@ -221,9 +222,9 @@ class HourOfDay:
         hour = start // HOUR_MS
         era = hour // (14 * HOURS)
         if not self._requests:
-            self._requests, self._era, self._first = [0] * HOURS, era, hour
+            self._requests, self._era, self._first = array("q", [0] * HOURS), era, hour
         if era > self._era:
-            self._requests = [n >> min(era - self._era, 60) for n in self._requests]
+            self._requests = array("q", [n >> min(era - self._era, 60) for n in self._requests])
             self._era = era
         self._requests[hour % HOURS] += requests
         self._last = hour
@@ -238,11 +239,12 @@ class HourOfDay:
 
     def snapshot(self) -> list[Any]:
         """State, JSON-able."""
-        return [self._era, self._first, self._last, self._requests]
+        return [self._era, self._first, self._last, self._requests.tolist()]
 
     @classmethod
     def restored(cls, state: list[Any]) -> Self:
         """A clock that continues exactly where `snapshot` was taken."""
         clock = cls()
-        clock._era, clock._first, clock._last, clock._requests = state
+        clock._era, clock._first, clock._last, requests = state
+        clock._requests = array("q", requests)
         return clock

@@ -9,7 +9,7 @@ least 8 and then at least 24 requests; a block ends with the bucket that fills i
 of :math:`k/n`: requests to the model by choice over all. It is *steady* when the two differ by no more than
 four deciles. Each account is judged once.
 
-**Group.** For each window :math:`w` of neighbouring deciles that leaves out the two ends, let
+**Group.** For each window :math:`w` of four neighbouring deciles that leaves out the two ends, let
 :math:`X = 1` when a judged account is steady and its second split lies in :math:`w`. Null: given the past,
 :math:`P(X = 1) \le p_w`, with
 
@@ -20,7 +20,7 @@ over the :math:`N` accounts that were judged so far, without those of the group 
 themselves; :math:`\theta_s = 2`: members of a group may prefer a split twice as often as everyone and still
 count as ordinary. Per account the factor
 
-.. math:: L_w = \Bigl(\frac{q}{p_w}\Bigr)^{X} \Bigl(\frac{1-q}{1-p_w}\Bigr)^{1-X}, \qquad q = 0.75 > p_w
+.. math:: L_w = \Bigl(\frac{q}{p_w}\Bigr)^{X} \Bigl(\frac{1-q}{1-p_w}\Bigr)^{1-X}, \qquad q = 0.85 > p_w
 
 has mean at most one, as it is linear in :math:`P(X=1)`, increasing, and one at :math:`p_w`. So the
 Shiryaev-Roberts sum :math:`R_w \leftarrow (1 + R_w) \prod L_w` over the buckets in which members were judged
@@ -54,10 +54,10 @@ Mask = NDArray[np.bool_]
 FIRST_BLOCK, SECOND_BLOCK = 8, 24
 STEADY_WITHIN = 4
 DECILES = 10
-WINDOWS = (*((low, low + 3) for low in range(1, 7)), (2, 8))
+WINDOWS = tuple((low, low + 4) for low in range(1, 6))
 """Deciles from, to before."""
 THETA = 2.0
-ALTERNATIVE = 0.75
+ALTERNATIVE = 0.85
 LEAST_JUDGED = 30
 FLAGGED_ABOVE = 4.0
 
@@ -181,10 +181,10 @@ class SplitEDetector(base.DriftDetector):
     >>> for seen in [0, 5, 6, 6]:
     ...     detector.update((6, [seen] * len(WINDOWS), limits))
     ...     print(seen, round(detector.log_r, 1), detector.drift_detected)
-    0 -6.7 False
-    5 4.7 False
-    6 11.7 False
-    6 18.7 True
+    0 -9.8 False
+    5 4.8 False
+    6 12.5 False
+    6 20.3 True
     """
 
     def __init__(self, threshold: float = math.log(24 / 1e-5)) -> None:
