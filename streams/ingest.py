@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from aiohttp import web
+from faust.types import TP
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from streams.agents.http import serve
-from streams.agents.ingest import IngestShell, look
+from streams.agents.ingest import IngestShell
 from streams.agents.ingest_health import IngestHealth, Posts
 from streams.agents.ingest_metrics import IngestMetrics
 from streams.config import Config
@@ -126,3 +127,37 @@ async def _serve_pages(config: Config, metrics: IngestMetrics, health: IngestHea
             await runner.cleanup()
             raise OutOfReach(f"web_port {config.web_port}: {error.strerror}") from None
     return runner
+
+
+def look(config: Config, settings: IngestSettings, until_end: bool) -> dict[str, Any]:
+    """What the broker knows: partitions of ``requests``, the topics of others, where they end.
+
+    Raises
+    ------
+    OutOfReach
+        When a topic is not there.
+    """
+    from streams import brokers
+
+    names = [topic.name for topic in settings.topics]
+    with brokers.consumer(config, isolation_level="read_committed") as client:
+        requests = brokers.partitions_of(client, config.topic("requests"))
+        there = client.topics()
+        for name in names:
+            if name not in there:
+                raise OutOfReach(f"there is no topic {name}, which [ingest] topics names")
+        theirs = [tp for name in names for tp in brokers.partitions_of(client, name)]
+        ends = client.end_offsets(theirs) if until_end and theirs else {}
+    with brokers.admin(config) as admin:
+        described = admin.describe_topics(names) if names else []
+    return {
+        "partitions": len(requests),
+        "identities": {topic["name"]: _identity(topic) for topic in described},
+        "until_end": {TP(*tp): end for tp, end in ends.items()} if until_end else None,
+    }
+
+
+def _identity(topic: Mapping[str, Any]) -> str:
+    """The name of a topic, and which topic of this name: one that is made anew begins at offset 0 again."""
+    identity = str(topic.get("topic_id") or "").replace("-", "")
+    return f"{topic['name']}:{identity}" if identity.strip("0") else str(topic["name"])

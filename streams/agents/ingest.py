@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -21,26 +20,20 @@ from streams.agents.backlog import Backlog
 from streams.agents.ingest_health import HTTP, IngestHealth, name_of
 from streams.agents.ingest_metrics import IngestMetrics, SourcePartition
 from streams.agents.poster import Poster
+from streams.agents.reading import Read, Reading
 from streams.checkpoint import settled
 from streams.chunks import Chunk
 from streams.config import Config
-from streams.errors import Fault, OutOfReach
+from streams.errors import Fault
 from streams.fetch import FetchConsumer
 from streams.health import JOINING, Key
 from streams.outbox import Outbox
 from streams.sources.arrays import Rekeyer
-from streams.sources.decoder import Decoder, Event
-from streams.sources.letters import letter
-from streams.sources.settings import Decoders, IngestSettings
-from streams.steps.buckets import FUTURE_MS
-from streams.steps.contract import InputRecord, Output
-from streams.steps.origins import Place
+from streams.sources.settings import IngestSettings
 
 logger = logging.getLogger(__name__)
 
 FLUSH_EVENTS = 20_000
-PAUSE_EVERY = 500
-"""Records that are decoded before others may run."""
 TICK_SECONDS = 0.1
 CLOSE_SECONDS = 5.0
 TELL_SECONDS = 60.0
@@ -97,14 +90,10 @@ class IngestShell:
         self.poster: Poster | None = None
         self.metrics = IngestMetrics(self)
         self.health = IngestHealth(self, config.stalled_after.total_seconds())
-        self.counts = {"events": 0, "misread": 0, "skipped": 0}
-        decoders = Decoders(settings)
-        self._decoders: dict[str, Decoder] = {
-            topic.name: decoders.of(topic.source) for topic in settings.topics
-        }
         self._rekeyer = Rekeyer(partitions)
         # Half of the lateness that is allowed is left to what is out of order within a partition.
         self._backlog = Backlog(config.settings.allowed_lateness_ms // 2, self._has_more)
+        self.reading = Reading(settings, self._backlog, self.metrics)
         self._upto: dict[TP, int] = {}
         self._done_at: dict[TP, float] = {}
         self._stirred = time.monotonic()
@@ -156,15 +145,15 @@ class IngestShell:
 
     async def tend(self) -> None:
         """Go on with what was held back, tell now and then what was done, end a finite run."""
-        told, tell_at = dict(self.counts), time.monotonic() + TELL_SECONDS
+        told, tell_at = dict(self.reading.counts), time.monotonic() + TELL_SECONDS
         try:
             while not await self._finish():
                 await asyncio.sleep(TICK_SECONDS)
                 await self._go_on()
                 if time.monotonic() >= tell_at:
-                    if told != self.counts:
+                    if told != self.reading.counts:
                         logger.info("since the start: %s", self._told())
-                    told, tell_at = dict(self.counts), time.monotonic() + TELL_SECONDS
+                    told, tell_at = dict(self.reading.counts), time.monotonic() + TELL_SECONDS
         except Exception as error:
             self.fail(error)
 
@@ -190,12 +179,15 @@ class IngestShell:
     def progress(self) -> dict[Key, int]:
         """How far each partition is, and how many posts are answered, for `Health`."""
         found: dict[Key, int] = {}
+        turn = self._backlog.turn()
         for tp, offset in self.next.items():
+            if self._backlog.left(tp) and (turn is None or turn[0] != tp):
+                continue  # It is ahead, and waits for others that are judged.
             position = self.consumer.positions.get(tp)
             # Behind the last record there may be transaction markers.
             done = position is not None and offset > position.last
             found[name_of(tp)] = max(offset, position.next) if position and done else offset
-        if not found and not self.app.unassigned:
+        if not self.next and not self.app.unassigned:
             found[JOINING] = 0
         if self.poster is not None:
             found[HTTP] = self.poster.finished
@@ -225,7 +217,7 @@ class IngestShell:
         self._crash = asyncio.ensure_future(self.app.crash(error))
 
     def _told(self) -> str:
-        return ", ".join(f"{number} {name}" for name, number in self.counts.items())
+        return ", ".join(f"{number} {name}" for name, number in self.reading.counts.items())
 
     def _add(self, tp: TP, chunk: Chunk) -> None:
         """Put a chunk into the backlog, as far as it is wanted."""
@@ -264,11 +256,10 @@ class IngestShell:
         room, pending, upto = FLUSH_EVENTS, list[asyncio.Future[Any]](), dict[TP, int]()
         while room > 0 and self._goes_on(seeks) and (turn := self._backlog.turn()) is not None:
             tp, limit = turn
-            events, letters = list[tuple[Place, Event]](), list[Output]()
-            offset = await self._decode_until(tp, limit, room, events, letters)
-            room -= max(len(events), 1)
-            pending += await self._send(tp, events, letters)
-            upto[tp] = offset
+            read = await self.reading.take(tp, limit, room)
+            room -= max(len(read.events), 1)
+            pending += await self._send(tp, read)
+            upto[tp] = read.next
         await settled(pending)
         if seeks == self.consumer.scheduler.seeks:
             for tp, offset in upto.items():
@@ -287,30 +278,6 @@ class IngestShell:
         """Is the backlog still that of the assignment that this work began in?"""
         return bool(self.next) and not self._closing and self.consumer.scheduler.seeks == seeks
 
-    async def _decode_until(
-        self, tp: TP, limit: float, room: int, events: list[tuple[Place, Event]], letters: list[Output]
-    ) -> int:
-        """Take records of a partition until one passes the limit; the offset behind the last one."""
-        decoder, offset, taken = self._decoders[tp.topic], 0, 0
-        while self._backlog.left(tp) and len(events) < room:
-            record = self._backlog.take(tp)
-            offset, before = record.offset + 1, len(events)
-            self._decode(decoder, tp, record, events, letters)
-            if self._front(tp, record, events[before:]) > limit:
-                break
-            taken += 1
-            if taken % PAUSE_EVERY == 0:
-                await asyncio.sleep(0)
-        return offset
-
-    def _front(self, tp: TP, record: InputRecord, events: list[tuple[Place, Event]]) -> float:
-        """The highest event time of a partition so far, but for times that will be refused as future."""
-        stamp = record.timestamp
-        latest = None if stamp is None or stamp < 0 else stamp + FUTURE_MS
-        times = (event["ts"] for _, event in events)
-        highest = max((ts for ts in times if latest is None or ts <= latest), default=-math.inf)
-        return self._backlog.passed(tp, highest)
-
     def _has_more(self, tp: TP) -> bool:
         """Will more come from a partition of which nothing is here?"""
         if self.until_end is not None and self._upto[tp] >= self.until_end.get(tp, 0):
@@ -318,42 +285,16 @@ class IngestShell:
         position = self.consumer.positions.get(tp)
         return position is None or position.next < position.end or position.last >= self._upto[tp]
 
-    def _decode(
-        self,
-        decoder: Decoder,
-        tp: TP,
-        record: InputRecord,
-        events: list[tuple[Place, Event]],
-        letters: list[Output],
-    ) -> None:
-        decoded = decoder.decode(record.value)
-        offset = record.offset
-        events += [((offset, position), event) for position, event in decoded.events]
-        self.counts["events"] += len(decoded.events)
-        self.counts["skipped"] += decoded.skipped
-        self.counts["misread"] += decoded.bad
-        self.metrics.read(decoder.mapping.name, decoded)
-        for misread in decoded.misread:
-            told: dict[str, object] = {
-                "source": decoder.mapping.name,
-                "topic": tp.topic,
-                "partition": tp.partition,
-                "offset": offset,
-            }
-            letters.append(letter(misread, self.settings.dead_letters, told, record))
-
-    async def _send(
-        self, tp: TP, events: list[tuple[Place, Event]], letters: list[Output]
-    ) -> list[asyncio.Future[Any]]:
+    async def _send(self, tp: TP, read: Read) -> list[asyncio.Future[Any]]:
         """Send in order; the futures are done when the broker has everything."""
         outbox = Outbox(self.app.producer, self.config.topic, self.fail, self.metrics.sent)  # type: ignore[arg-type]
-        await outbox.send(letters)
+        await outbox.send(read.letters)
         topic = self.config.topic("requests")
         sent = [
             await self.app.producer.send(
                 topic, None, array.value, array.partition, timestamp=None, headers=list(array.headers)
             )
-            for array in self._rekeyer.arrays(events, (self.identities[tp.topic], tp.partition))
+            for array in self._rekeyer.arrays(read.events, (self.identities[tp.topic], tp.partition))
         ]
         return [*sent, *outbox.pending]
 
@@ -385,37 +326,3 @@ class IngestShell:
         return self.next[tp] >= end or (
             position is not None and position.next >= end and self.next[tp] > position.last
         )
-
-
-def look(config: Config, settings: IngestSettings, until_end: bool) -> dict[str, Any]:
-    """What the broker knows: partitions of ``requests``, the topics of others, where they end.
-
-    Raises
-    ------
-    OutOfReach
-        When a topic is not there.
-    """
-    from streams import brokers
-
-    names = [topic.name for topic in settings.topics]
-    with brokers.consumer(config, isolation_level="read_committed") as client:
-        requests = brokers.partitions_of(client, config.topic("requests"))
-        there = client.topics()
-        for name in names:
-            if name not in there:
-                raise OutOfReach(f"there is no topic {name}, which [ingest] topics names")
-        theirs = [tp for name in names for tp in brokers.partitions_of(client, name)]
-        ends = client.end_offsets(theirs) if until_end and theirs else {}
-    with brokers.admin(config) as admin:
-        described = admin.describe_topics(names) if names else []
-    return {
-        "partitions": len(requests),
-        "identities": {topic["name"]: _identity(topic) for topic in described},
-        "until_end": {TP(*tp): end for tp, end in ends.items()} if until_end else None,
-    }
-
-
-def _identity(topic: Mapping[str, Any]) -> str:
-    """The name of a topic, and which topic of this name: one that is made anew begins at offset 0 again."""
-    identity = str(topic.get("topic_id") or "").replace("-", "")
-    return f"{topic['name']}:{identity}" if identity.strip("0") else str(topic["name"])

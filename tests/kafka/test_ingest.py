@@ -153,7 +153,8 @@ def test_a_worker_tells_its_health_and_its_figures(made: Rig) -> None:
 
     worker = ingest(made)
     wait_for("readiness", lambda: get("ready")[0] == 200)
-    wait_for("the events", lambda: 'ingest_events_total{source="native"} 50.0' in get("metrics")[1])
+    offset = f'pivotwatch_processed_offset{{partition="{log}-0"}} 51.0'
+    wait_for("the events", lambda: offset in get("metrics")[1])
     status, told = get("health")
     metrics = get("metrics")[1]
     worker.process.terminate()
@@ -162,7 +163,7 @@ def test_a_worker_tells_its_health_and_its_figures(made: Rig) -> None:
     assert set(orjson.loads(told)["partitions"]) <= {f"{log}-0", f"{log}-1", f"{names(made)[1]}-0"}
     assert 'pivotwatch_dead_letters_total{reason="BadEvent"} 1.0' in metrics
     assert "pivotwatch_assigned_partitions 3.0" in metrics
-    assert f'pivotwatch_processed_offset{{partition="{log}-0"}} 51.0' in metrics
+    assert 'pivotwatch_ingest_events_total{source="native"} 50.0' in metrics
 
 
 def test_nothing_private_survives_anywhere(
