@@ -22,6 +22,9 @@ from streams.sinks.message import JsonAlert
 
 logger = logging.getLogger(__name__)
 
+IN_HAND = 500
+"""Deliveries to one target that are read and tried again; the others are bytes: it bounds the memory."""
+
 Step = Callable[[], Awaitable[None]]
 Answer = TypeVar("Answer")
 
@@ -42,6 +45,8 @@ class Courier:
         What became of deliveries, by outcome; and who is told with every one.
     waiting
         Deliveries that are not finished.
+    hands
+        Held by each delivery that is read and tried.
     """
 
     def __init__(self, settings: AnyTarget, endpoint: Endpoint) -> None:
@@ -53,6 +58,7 @@ class Courier:
         self._circuit = Circuit(pause=settings.retry_most.total_seconds())
         # One that tries again later leaves its place to others meanwhile.
         self._places = asyncio.Semaphore(endpoint.at_once)
+        self.hands = asyncio.Semaphore(IN_HAND)
         self._next_at = 0.0
         self._last_fault = ""
 

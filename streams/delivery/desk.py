@@ -8,6 +8,7 @@ done when the last of its deliveries is in the delivery log or among the dead le
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -25,7 +26,7 @@ from streams.delivery.progress import Progress
 from streams.errors import WrongUse
 from streams.sinks.message import Message, is_closed
 
-MOST_WAITING = 20_000
+MOST_WAITING = 10_000
 """Deliveries that may wait for one target; it bounds the memory."""
 
 ASK_AGAIN_SECONDS = 0.5
@@ -136,7 +137,9 @@ class Desk:
         queue = self._queues[key]
         while queue:
             job = queue[0]
-            outcome = await self._handle(courier, key, job)
+            # What is too much goes at once, or more and more would wait.
+            async with contextlib.nullcontext() if job.too_many else courier.hands:
+                outcome = await self._handle(courier, key, job)
             courier.count(outcome)
             courier.waiting -= 1
             self.progress.finish(job.origin.offset)

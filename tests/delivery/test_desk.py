@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.delivery import courier as couriers
 from streams.delivery import desk as desks
 from streams.delivery.outcomes import Gone, Refused, TryLater
 from streams.sinks.message import JsonAlert
@@ -235,6 +236,25 @@ def test_too_many_that_wait_become_dead_letters(monkeypatch: pytest.MonkeyPatch)
         rig.endpoints["one"].held.set()
         await rig.finished()
         assert [letter.headers["pivotwatch.errors.class"] for letter in rig.dead] == ["overflow"]
+
+    run(test())
+
+
+def test_what_is_too_much_goes_also_while_nothing_else_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desks, "MOST_WAITING", 4)
+    monkeypatch.setattr(couriers, "IN_HAND", 2)
+
+    async def test() -> None:
+        rig = Rig(one=Recorder())
+        rig.endpoints["one"].held.clear()
+        rig.start()
+        rig.take(*[raw("open", alert_id=f"{number:016x}", revision=1) for number in range(9)])
+        await wait_for(lambda: len(rig.dead) == 5)
+        assert rig.couriers[0].waiting == 4
+        assert len(rig.endpoints["one"].tried) == 2
+        rig.endpoints["one"].held.set()
+        await rig.finished()
+        assert len(rig.endpoints["one"].got) == 4
 
     run(test())
 
