@@ -5,20 +5,28 @@ The short form; ``PIVOTWATCH_TEST_LONG=1`` kills five times as often.
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import os
 import random
 from collections import Counter
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import orjson
 import pytest
 from kafka.admin import NewTopic
+from standardwebhooks.webhooks import Webhook
 
 from streams import brokers
+from streams.agents.http import serve
 from streams.alert_streams import compare, distinct
+from streams.config import Config
 from streams.replay import replay
+from streams.sources.settings import read_settings
 from streams.steps.origins import Origins
 from tests.chaos.ground import Ground
 from tests.chaos.pipeline import Feeder, Pipeline, Worker, wait_for
@@ -27,6 +35,7 @@ from tests.chaos.verdict import read
 from tests.sources.samples import attribute, otlp_message
 
 SEED = 5
+SECRET = "whsec_" + base64.b64encode(b"twenty-four bytes of it.").decode()
 LONG = bool(os.environ.get("PIVOTWATCH_TEST_LONG"))
 KILLS = 20 if LONG else 4
 PARTITIONS = 3
@@ -150,3 +159,50 @@ def undisturbed(pipeline: Pipeline, lines: list[bytes], releases: list[dict[str,
     """The alerts of the same events without Kafka."""
     outputs = replay(pipeline.for_workers.settings, lines, partitions=pipeline.partitions, releases=releases)
     return distinct([output.value for output in outputs if output.topic == "alerts"])
+
+
+def test_posts_while_the_broker_is_away_come_again_and_count_once(
+    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INGEST_TEST_SECRET", SECRET)
+    http = {"port": 0, "hmac_env": "INGEST_TEST_SECRET", "broker_timeout": "1s"}
+    settings = read_settings({"http": http})
+
+    async def play(config: Config) -> list[int]:
+        server, poster = await serve(config, settings, 4)
+        url, statuses = f"http://127.0.0.1:{server.port}", list[int]()
+
+        async def post(client: aiohttp.ClientSession, number: int) -> tuple[int, str | None]:
+            event = {"id": f"r{number}", "ts": 1_760_000_000_000, "account": f"a{number}", "model": "m"}
+            body, now = orjson.dumps(event).decode(), datetime.now(UTC)
+            signature = Webhook(SECRET).sign(f"msg-{number}", now, body)
+            headers = {
+                "webhook-id": f"msg-{number}",
+                "webhook-timestamp": str(int(now.timestamp())),
+                "webhook-signature": signature,
+            }
+            async with client.post(f"{url}/v1/events", data=body, headers=headers) as answer:
+                statuses.append(answer.status)
+                return answer.status, answer.headers.get("Retry-After")
+
+        async with aiohttp.ClientSession() as client:
+            assert (await post(client, 0))[0] == 200
+            await asyncio.to_thread(ground.kafka.stop)
+            assert await post(client, 1) == (503, "1")
+            assert await post(client, 2) == (503, "1"), "not even taken: nobody answers"
+            async with client.get(f"{url}/healthz") as answer:
+                assert answer.status == 503
+            await asyncio.to_thread(ground.kafka.start)
+            async with asyncio.timeout(90):
+                for number in (1, 2, 3):
+                    while (await post(client, number))[0] != 200:
+                        await asyncio.sleep(0.2)
+        await server.stop()
+        await poster.stop()
+        return statuses
+
+    with ground.siege(SEED) as siege:
+        statuses = asyncio.run(play(siege.pipeline.config))
+        counted, _ = once(siege.pipeline)
+    assert set(statuses) == {200, 503}
+    assert counted == Counter(f"r{number}" for number in range(4))
