@@ -11,9 +11,19 @@ from typing import Any
 import click
 
 from tests.bench.broker import Place
-from tests.bench.children import MEMORY, RUNNERS, WORKER, Runner, Stalled
+from tests.bench.children import (
+    BYTEWAX,
+    FAUST_COUNT,
+    FAUST_STEPS,
+    MEMORY,
+    QUIX,
+    RUNNERS,
+    WORKER,
+    Runner,
+    Stalled,
+)
 from tests.bench.data import Traffic
-from tests.bench.figures import column, machine, table, thousands
+from tests.bench.figures import Samples, column, machine, table, thousands
 
 ARRAY = 100
 TRIES = 3
@@ -123,5 +133,28 @@ def report(found: Found, traffic: Traffic, runs: int) -> str:
     return (
         f"{traffic.events:,} events of {traffic.accounts:,} accounts in {traffic.groups:,} networks, "
         f"{traffic.partitions} partitions; median (least–most) of {runs} interleaved runs. "
-        f"{machine()}.{note}\n\n" + table(heads, rows)
+        f"{machine()}.{note}\n\n{table(heads, rows)}\n\n"
+        + table(["the worker against", "events/s, ratio", "target"], targets(found))
     )
+
+
+def targets(found: Found) -> list[list[str]]:
+    """Ratios of the worker to other ways of the same run, and what they should be."""
+    wanted = {
+        CEILING: 0.35,
+        FAUST_COUNT.name: 15.0,
+        FAUST_STEPS.name: 15.0,
+        QUIX.name: 1.0,
+        BYTEWAX.name: 1.0,
+    }
+    pairs = [(WORKER.name, other, least) for other, least in wanted.items()]
+    pairs.append((WORKER.name + ARRAYS, WORKER.name, 1.0))
+    rows = []
+    for own, other, least in pairs:
+        if own in found and other in found:
+            runs = zip(found[own], found[other], strict=True)
+            ratios = Samples([rate(a) / rate(b) for a, b in runs])
+            verdict = "" if ratios.median >= least else ", missed"
+            name = "its own single events, with arrays" if other == WORKER.name else other
+            rows.append([name, ratios.text("{:.2f}".format), f"at least {least:g}{verdict}"])
+    return rows
