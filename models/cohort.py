@@ -1,8 +1,9 @@
 """Cohorts: accounts that may be expected to move at a like pace.
 
-A cohort is a band of volume, whether the account is young, and its exposure: has it been active
-since the release before? Real adopters move mostly at their first activity after a release, so the
-hazard of an exposed account that has not moved is far lower.
+A cohort is a band of volume, whether the account is young, and its exposure: since when could it have
+moved? What an account has decided shows at its next activity, so one that was away for half a day is
+likelier to have moved than one that is there every hour; and real adopters move mostly at their first
+activity after a release, accounts that were never seen before most of all.
 """
 
 from __future__ import annotations
@@ -11,8 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 BANDS = 7
-COHORTS = BANDS * 2 * 2
+EXPOSURES = 7
+COHORTS = 3 * 2 * EXPOSURES
 _EDGES = np.array([1, 2, 4, 8, 16, 32])
+_COARSE = np.array([0, 1, 1, 2, 2, 2, 2])
+"""Of the seven bands that are recorded three are told apart: with more each learns too slowly."""
+_FIRST_WITHIN = 12
+_GAPS = np.array([1, 3, 8])
 
 
 def volume_band(n: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -29,13 +35,36 @@ def volume_band(n: NDArray[np.int64]) -> NDArray[np.int64]:
 Ints = NDArray[np.int64]
 
 
+def exposure(previous: Ints, bucket: int, released: int) -> Ints:
+    """Level of exposure, 0 … 6.
+
+    0: never seen before. 1, 2: first activity since the release, within 12 buckets of it or later. 3 … 6:
+    the last activity was one, up to three, up to eight, or more buckets ago.
+
+    Parameters
+    ----------
+    previous
+        Previous active bucket of each account; -1: none.
+    bucket, released
+        This bucket, and the first that lies wholly behind the release.
+
+    Examples
+    --------
+    >>> exposure(np.array([-1, 90, 119, 117, 100]), bucket=120, released=100).tolist()
+    [0, 2, 3, 4, 6]
+    """
+    later = 3 + np.searchsorted(_GAPS, bucket - previous, side="left")
+    first = 1 if bucket - released < _FIRST_WITHIN else 2
+    return np.where(previous < 0, 0, np.where(previous >= released, later, first))
+
+
 def cohort(band: Ints, young: Ints, exposed: Ints) -> Ints:
-    """Numbers of cohorts, 0 … 27.
+    """Numbers of cohorts, 0 … 41.
 
     Examples
     --------
     >>> one = np.array([1])
-    >>> cohort(6 * one, one, one).tolist() == [COHORTS - 1]
+    >>> cohort(6 * one, one, 6 * one).tolist() == [COHORTS - 1]
     True
     """
-    return (band * 2 + young) * 2 + exposed
+    return (_COARSE[band] * 2 + young) * EXPOSURES + exposed

@@ -7,11 +7,12 @@ with mean :math:`\theta_0 E`, so for every :math:`\mu > 1` the factor
 
 .. math:: R_\mu \leftarrow (1 + R_\mu)\, L_\mu
 
-satisfies :math:`E[R_t] \le t`. The detector is the mean of the :math:`R_\mu` over
-:math:`\mu \in \{2, 4, 8, 16, 32\}` and over both types of event; a mean keeps the bound. By Markov's
-inequality the mean time to a false alert at threshold :math:`A` is at least :math:`A` buckets,
-whenever one looks (anytime-valid), *given* the hazard: that the hazard is an estimate is an error
-that has to be measured.
+from a head start :math:`R_0` satisfies :math:`E[R_t] \le R_0 + t`. The detector is the mean of the
+:math:`R_\mu` over :math:`\mu \in \{2, 4, 8, 16, 32\}` and over both types of event; a mean keeps the bound.
+By Markov's inequality the probability of a false alert by bucket :math:`t` is at most :math:`(R_0 + t)/A` at
+threshold :math:`A`, whenever one looks (anytime-valid), *given* the hazard: that the hazard is an estimate
+is an error that has to be measured. Campaigns move when a model is released: a head start of a week's
+buckets spends half of the first week's budget on a move that begins with the watch.
 
 Beside it a CUSUM copy :math:`W \leftarrow \max(0, W + S\ln 4 - 3\,\theta_0 E)` dates the onset and keeps
 flagged groups out of the population's hazard.
@@ -19,7 +20,9 @@ flagged groups out of the population's hazard.
 References
 ----------
 J. Shin, A. Ramdas, A. Rinaldo, E-detectors: a nonparametric framework for sequential change
-detection (2023). M. Pollak, Optimal detection of a change in distribution (1985).
+detection (2023). M. Pollak, Optimal detection of a change in distribution (1985). G. V.
+Moustakides, A. S. Polunchenko, A. G. Tartakovsky, A numerical approach to performance analysis of quickest
+change-point detection procedures (2011), for the head start.
 """
 
 from __future__ import annotations
@@ -48,12 +51,14 @@ class GroupEDetector(base.DriftDetector):
     threshold
         ln R at which a drift is detected: ln(buckets per day / alert budget).
     theta
-        θ₀, the hazard ratio that still counts as ordinary.
+        θ₀, the hazard ratio that still counts as ordinary. It may be set anew before each update.
+    head
+        R₀, the head start.
 
     Attributes
     ----------
     log_r
-        ln R after the last update; -inf before the first.
+        ln R after the last update; ln R₀ before the first.
     cusum
         W per type of event.
     seen, expected
@@ -77,16 +82,17 @@ class GroupEDetector(base.DriftDetector):
     5 26.0 True
     """
 
-    def __init__(self, threshold: float = math.log(24 / 1e-5), theta: float = 3.0) -> None:
+    def __init__(self, threshold: float = math.log(24 / 1e-5), theta: float = 3.0, head: float = 0.0) -> None:
         super().__init__()
         self.threshold = threshold
         self.theta = theta
+        self.head = head
         self._reset()
 
     def _reset(self) -> None:
         super()._reset()
-        self._log_r = [-math.inf] * (len(MULTIPLES) * len(EVENT_TYPES))
-        self.log_r = -math.inf
+        self.log_r = math.log(self.head) if self.head > 0 else -math.inf
+        self._log_r = [self.log_r] * (len(MULTIPLES) * len(EVENT_TYPES))
         self.cusum = [0.0, 0.0]
         self.seen = [0, 0]
         self.expected = [0.0, 0.0]

@@ -12,7 +12,6 @@ from models.group import GroupEDetector
 from models.series import Series
 from models.split_watch import GroupSplit
 
-MASKED_RATIO, MASKED_EXCESS = 2.0, 4.0
 PACE_WEIGHT, SPLIT_WEIGHT = 0.8, 0.2
 """Weights of the two kinds of evidence: fixed beforehand, so their weighted mean keeps the bound."""
 
@@ -33,6 +32,8 @@ class GroupWatch:
         Events of both types over the whole watch, for θ₀.
     last_risk
         The last bucket with an account at risk.
+    apart
+        Does it stand out among the groups (`models.spread`)? Found anew before every bucket.
     series
         What a person needs to see of it over time.
     split
@@ -50,6 +51,7 @@ class GroupWatch:
     last_risk: int = -1
     series: Series = dataclasses.field(default_factory=Series)
     split: GroupSplit = dataclasses.field(default_factory=GroupSplit)
+    apart: bool = False
 
     @property
     def log_r(self) -> float:
@@ -71,14 +73,11 @@ class GroupWatch:
     def flagged(self) -> bool:
         """Is the group kept out of the population's hazard?
 
-        Because its CUSUM copy says so, or because over the watch it moved more than twice as fast as
-        expected and by four standard deviations. The second is for campaigns that are a good part of the
-        population: while they are in its hazard, no group of them is much over it (masking).
+        Because its CUSUM copy says so, or because it stands out among all groups over the watch. The second
+        is for campaigns that are a good part of the population: while they are in its hazard, no group of
+        them is much over it (masking).
         """
-        excess = (self.seen - self.expected) / math.sqrt(self.expected + 0.5)
-        return self.detector.flagged or (
-            self.seen >= MASKED_RATIO * self.expected and excess >= MASKED_EXCESS
-        )
+        return self.detector.flagged or self.apart
 
     @property
     def began(self) -> int:

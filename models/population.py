@@ -92,11 +92,11 @@ class PopulationClock:
         Parameters
         ----------
         risk, events
-            Accounts at risk and events per cohort over the sets without a flagged group, (28,).
+            Accounts at risk and events per cohort over the sets without a flagged group, (42,).
         group_risk
-            Accounts at risk per group and cohort, (groups, 28).
+            Accounts at risk per group and cohort, (groups, 42).
         outside_risk, outside_events
-            Per group, over the sets that touch neither it nor a flagged group: (groups, 28), (groups,).
+            Per group, over the sets that touch neither it nor a flagged group: (groups, 42), (groups,).
         """
         pace = self.pace
         total = int(events.sum())

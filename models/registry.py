@@ -26,29 +26,31 @@ class GroupRecord:
         Its learnt θ₀.
     late_at
         The last bucket in which events of it came late.
+    behind_at
+        The last bucket in which a good part of them did.
     hours
         Its requests by hour of day.
     """
 
-    __slots__ = ("hours", "late_at", "members", "rate", "theta")
+    __slots__ = ("behind_at", "hours", "late_at", "members", "rate", "theta")
 
     def __init__(self) -> None:
         self.members = 0
         self.rate = stats.EWMean(RATE_FADING)
         self.theta = LearntTheta()
-        self.late_at = -1
+        self.late_at = self.behind_at = -1
         self.hours = HourOfDay()
 
     def snapshot(self) -> list[Any]:
         """State, JSON-able."""
         theta = [self.theta.seen, self.theta.expected, self.theta.watches]
-        return [self.members, self.rate.get(), theta, self.late_at, self.hours.snapshot()]
+        return [self.members, self.rate.get(), theta, self.late_at, self.behind_at, self.hours.snapshot()]
 
     @classmethod
     def restored(cls, state: list[Any]) -> GroupRecord:
         """A record that continues exactly where `snapshot` was taken."""
         record = cls()
-        record.members, rate, theta, record.late_at, hours = state
+        record.members, rate, theta, record.late_at, record.behind_at, hours = state
         record.hours = HourOfDay.restored(hours)
         if rate:
             # The first value is the mean itself, so one update puts the mean back exactly.
@@ -94,15 +96,20 @@ class GroupRegistry:
         record = self.groups.get(group)
         return record.members if record else 0
 
-    def theta(self, group: Group, default: float) -> float:
-        """θ₀ of a group."""
+    def theta(self, group: Group) -> float | None:
+        """θ₀ that a group's past watches taught; None before the first."""
         record = self.groups.get(group)
-        return record.theta.value(default) if record else default
+        return record.theta.value(0.0) if record and record.theta.watches else None
 
     def quiet_share(self, group: Group) -> float | None:
         """Share of a group's requests in the quietest eight hours of its day, if known."""
         record = self.groups.get(group)
         return record.hours.quiet_share() if record else None
+
+    def behind_since(self, group: Group, bucket: int) -> bool:
+        """Did a good part of a group's data come late in a bucket or after?"""
+        record = self.groups.get(group)
+        return record is not None and record.behind_at >= bucket
 
     def late_since(self, group: Group, bucket: int) -> bool:
         """Did data of the group come late in a bucket or after?"""

@@ -10,7 +10,8 @@ import bisect
 import dataclasses
 import math
 import operator
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Container, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,6 +28,7 @@ from models.series import LEAD, Row
 from models.settings import DAY_MS, Settings
 from models.shape import Shape
 from models.split_watch import SplitPopulation
+from models.spread import Spread, measure
 
 HORIZON_MS = 7 * DAY_MS
 _bucket = operator.attrgetter("bucket")
@@ -51,17 +53,33 @@ class ReleaseWatch:
     release, settings
         What is watched, and the parameters of the method.
     theta
-        θ₀ of a group, asked once when the group is first seen in this watch.
+        θ₀ that a group's past has taught; None where it has none.
+    members
+        Accounts of a group. One with fewer than ``min_members`` is not watched, and no hypothesis of e-BH.
+
+    Attributes
+    ----------
+    spread
+        What is ordinary among the groups so far.
     """
 
     version = 1
 
-    def __init__(self, release: Release, settings: Settings, theta: Callable[[Group], float]) -> None:
+    def __init__(
+        self,
+        release: Release,
+        settings: Settings,
+        theta: Callable[[Group], float | None],
+        members: Callable[[Group], int] = lambda _: sys.maxsize,
+    ) -> None:
         self.release = release
         self.settings = settings
         self.theta = theta
-        self.threshold = math.log(settings.buckets_per_day / settings.alert_budget)
+        self.members = members
+        self.spread = Spread()
         self.horizon = settings.buckets(HORIZON_MS)
+        # Half of the first week's budget is the head start's, so the line is at twice the odds.
+        self.threshold = math.log(2 * settings.buckets_per_day / settings.alert_budget)
         decay = settings.decay(DECAY_PER_HOUR)
         self.clocks = tuple(PopulationClock(decay) for _ in EVENT_TYPES)
         self.groups: dict[Group, GroupWatch] = {}
@@ -76,8 +94,15 @@ class ReleaseWatch:
         """Has the population clock still to see enough first uses?"""
         return self.clocks[0].seen < LEARNT_AFTER
 
-    def score(self, bucket: int, counts: ModelCounts) -> None:
-        """Take one completed bucket."""
+    def score(self, bucket: int, counts: ModelCounts, behind: Container[Group] = ()) -> None:
+        """Take one completed bucket.
+
+        Parameters
+        ----------
+        behind
+            Groups whose data come late: what they show now happened at another time, so they are not judged.
+        """
+        self._measure()
         flagged = self._flagged_sets(counts)
         seen, expected, at_risk = [], [], np.zeros(len(counts.groups), dtype=np.int64)
         for kind, clock in enumerate(self.clocks):
@@ -89,7 +114,7 @@ class ReleaseWatch:
                 self.surge.update(bucket, result.hazard)
         for i, group in enumerate(counts.groups):
             x = seen[0][i], expected[0][i], seen[1][i], expected[1][i]
-            if at_risk[i]:
+            if at_risk[i] and self._is_watched(group) and group not in behind:
                 self._update(bucket, group, x)
             self._travel(bucket, group, counts.traffic[i], x)
         self._note_moves(bucket, counts.movers)
@@ -131,6 +156,20 @@ class ReleaseWatch:
         last = bisect.bisect_left(self.history, end, lo=first, key=_bucket)
         return sum((row.traffic for row in self.history[first:last]), NO_TRAFFIC)
 
+    def _measure(self) -> None:
+        """Learn from what was seen so far what is ordinary, and who stands out."""
+        sums = {group: (state.seen, state.expected) for group, state in self.groups.items()}
+        self.spread = measure(sums, {g for g, state in self.groups.items() if state.detector.flagged})
+        for (kind, _), state in self.groups.items():
+            state.apart = self.spread.apart(kind, state.seen, state.expected)
+
+    def _is_watched(self, group: Group) -> bool:
+        return group in self.groups or self.members(group) >= self.settings.min_members
+
+    def _theta(self, group: Group) -> float:
+        learnt = self.theta(group)
+        return self.spread.theta(group[0], self.settings.theta) if learnt is None else learnt
+
     def _flagged_sets(self, counts: ModelCounts) -> Ints:
         flagged = np.array([(s := self.groups.get(g)) is not None and s.flagged for g in counts.groups])
         sets = np.zeros(len(counts.risk[0]), dtype=bool)
@@ -141,11 +180,12 @@ class ReleaseWatch:
     def _update(self, bucket: int, group: Group, x: tuple[int, float, int, float]) -> None:
         state = self.groups.get(group)
         if state is None:
-            detector = GroupEDetector(self.threshold, self.theta(group))
+            detector = GroupEDetector(self.threshold, head=self.horizon)
             state = self.groups[group] = GroupWatch(detector, Corroboration(), [bucket, bucket])
         if state.detector.quiet:
             state.before, state.excursion, state.moves = state.before + state.excursion, NO_TRAFFIC, []
             state.split.calm()
+        state.detector.theta = self._theta(group)
         state.detector.update(x)
         for kind, updates in enumerate(state.detector.since):
             if updates == 1:
@@ -166,7 +206,8 @@ class ReleaseWatch:
     def _note_moves(self, bucket: int, movers: list[Mover]) -> None:
         for mover in movers:
             for group in mover.groups:
-                self.groups[group].moves.append((bucket, mover.account, mover.young))
+                if (state := self.groups.get(group)) is not None:
+                    state.moves.append((bucket, mover.account, mover.young))
 
     def _note_blocks(self, bucket: int, blocks: list[Block]) -> None:
         for block in blocks:
@@ -178,7 +219,7 @@ class ReleaseWatch:
 
     def nameable(self, bucket: int) -> list[float]:
         """Ln R of the groups that e-BH might name: with an account at risk within the horizon."""
-        least, recent = smallest_nameable() + math.log(self.horizon), bucket - self.horizon
+        least, recent = smallest_nameable() + math.log(2 * self.horizon), bucket - self.horizon
         states = (state for state in self.groups.values() if state.last_risk > recent)
         return [r for state in states if (r := state.log_r) >= least]
 
@@ -217,11 +258,12 @@ class ReleaseWatch:
 
 
 def name_jointly(watches: Sequence[ReleaseWatch], bucket: int) -> None:
-    """Set the e-BH threshold over all groups of all watched releases: e = R/H, G = groups × releases."""
+    """Set the e-BH threshold over all groups of all watched releases: e = R/2H, G = groups × releases."""
     shown = [log_r for watch in watches for log_r in watch.nameable(bucket)]
     threshold = math.inf
     if shown:
-        log_horizon = math.log(watches[0].horizon)
+        # R started at H, so over a horizon of H buckets its mean is at most 2H.
+        log_horizon = math.log(2 * watches[0].horizon)
         hypotheses = sum(watch.hypotheses(bucket) for watch in watches)
         log_e = e_bh([log_r - log_horizon for log_r in shown], max(1, hypotheses))
         # The least ln R that is named, not a sum: rounding could lift that over the group on the edge.

@@ -17,7 +17,7 @@ from models.counts import Group, ModelCounts
 from models.incidents import Incidents, Surroundings, Transition
 from models.registry import GroupRecord, GroupRegistry
 from models.releases import Release, ReleaseCalendar
-from models.settings import Settings
+from models.settings import DAY_MS, Settings
 from models.watch import ReleaseWatch, name_jointly
 from streams.events import BadEvent
 from streams.network_classes import SUSPECT, NetworkClass
@@ -33,6 +33,8 @@ from streams.versions import migrated
 
 STATE_VERSION = 1
 SHARDS = 64
+BEHIND_SHARE, BEHIND_MS = 0.1, DAY_MS
+"""Of a group this share of whose events came late nothing is concluded until a day later."""
 
 
 class NetworksStep:
@@ -171,10 +173,14 @@ class NetworksStep:
         for group, accounts in view.named("left").items():
             self.registry.leave(group, accounts)
             self._dirty.add(group)
-        for group in view.named("late_groups"):
-            self.registry.get(group).late_at = view.bucket
+        sent = {group: row[0] for group, row in zip(view.groups, view.traffic(), strict=True)}
+        for group, late in view.named("late_groups").items():
+            known = self.registry.get(group)
+            known.late_at = view.bucket
+            if late >= BEHIND_SHARE * sent.get(group, 0):
+                known.behind_at = view.bucket
             self._dirty.add(group)
-        for group, (requests, *_) in zip(view.groups, view.traffic(), strict=True):
+        for group, requests in sent.items():
             known = self.registry.get(group)
             known.rate.update(requests)
             known.hours.add(view.bucket * view.width, view.width, requests)
@@ -187,12 +193,12 @@ class NetworksStep:
             if release.model not in view.models and not self.calendar.sighted(release.model):
                 continue
             if release not in self.watches:
-                watch = self.watches[release] = ReleaseWatch(release, self.settings, self._theta)
+                watch = self.watches[release] = self._watch(release)
                 self.incidents[release] = Incidents(watch, self.settings)
             counts[release] = None
             if not view.empty:
                 scored = counts[release] = view.counts(release, self.calendar.stream_start or 0)
-                self.watches[release].score(bucket, scored)
+                self.watches[release].score(bucket, scored, self._behind(bucket, view))
         if not view.empty:
             name_jointly([self.watches[release] for release in counts], bucket)
         return counts
@@ -217,8 +223,12 @@ class NetworksStep:
             self._dirty |= set(transition.incident.groups)
         return transitions
 
-    def _theta(self, group: Group) -> float:
-        return self.registry.theta(group, self.settings.theta)
+    def _watch(self, release: Release) -> ReleaseWatch:
+        return ReleaseWatch(release, self.settings, self.registry.theta, self.registry.members)
+
+    def _behind(self, bucket: int, view: View) -> set[Group]:
+        since = bucket - self.settings.buckets(BEHIND_MS)
+        return {group for group in view.groups if self.registry.behind_since(group, since)}
 
     def _end_watches(self, bucket: int) -> list[Output]:
         """Close the watches whose time is over, or whose release was moved in the calendar."""
@@ -306,7 +316,7 @@ class NetworksStep:
         by_name: dict[tuple[str, int], ReleaseWatch] = {}
         for watched, incidents in state["watches"]:
             release = Release(*watched["release"])
-            watch = self.watches[release] = ReleaseWatch(release, self.settings, self._theta)
+            watch = self.watches[release] = self._watch(release)
             watch.restore(watched)
             self.incidents[release] = Incidents(watch, self.settings)
             self.incidents[release].restore(incidents)

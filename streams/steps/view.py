@@ -14,7 +14,7 @@ import orjson
 from numpy.typing import NDArray
 
 from models.account import EVENT_TYPES
-from models.cohort import COHORTS, cohort
+from models.cohort import COHORTS, cohort, exposure
 from models.counts import Block, Group, ModelCounts, Mover, Traffic
 from models.incident import Finding
 from models.releases import Release
@@ -201,7 +201,8 @@ class _Placing:
     def __init__(
         self, view: View, release: Release, stream_start: int, prevalent: bool, sets: list[int]
     ) -> None:
-        self.width, self.released_at, self.prevalent = view.width, release.released_at, prevalent
+        self.bucket, self.width = view.bucket, view.width
+        self.released_at, self.prevalent = release.released_at, prevalent
         self.by_sight = view.bucket * view.width - stream_start >= YOUNG_MS
         self.sets = np.array(sets, dtype=np.int64)
 
@@ -213,7 +214,7 @@ class _Placing:
             return
         own_set, band, young, previous, accounts = np.array(rows, dtype=np.int64).T
         is_young = (young == YOUNG) | ((young == BY_FIRST_SIGHT) & self.by_sight)
-        exposed = (previous >= 0) & (previous * self.width >= self.released_at)
-        number = cohort(band, is_young.astype(np.int64), exposed.astype(np.int64))
+        exposed = exposure(previous, self.bucket, -(-self.released_at // self.width))
+        number = cohort(band, is_young.astype(np.int64), exposed)
         keep = previous >= 0 if self.prevalent else np.ones(len(rows), dtype=bool)
         np.add.at(table, (self.sets[own_set[keep]], number[keep]), sign * accounts[keep])

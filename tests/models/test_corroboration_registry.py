@@ -111,7 +111,7 @@ def test_members_are_those_who_joined_less_those_who_left():
 def test_asking_for_an_unknown_group_does_not_make_it_known():
     registry, group = GroupRegistry(), ("network", "AS1")
     assert registry.members(group) == 0
-    assert registry.theta(group, 3.0) == 3.0
+    assert registry.theta(group) is None
     assert not registry.late_since(group, -5)
     assert not registry.groups
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.cohort import COHORTS, cohort, volume_band
+from models.cohort import COHORTS, EXPOSURES, cohort, exposure, volume_band
 from models.population import PopulationClock
 
 DECAY = 0.995
@@ -169,12 +169,22 @@ def test_the_order_of_the_groups_leaves_no_trace(groups, random):
 def test_every_cohort_has_a_number_of_its_own():
     numbers = {
         int(cohort(np.array([band]), np.array([young]), np.array([exposed]))[0])
-        for band in range(7)
+        for band in (0, 1, 3)
         for young in (0, 1)
-        for exposed in (0, 1)
+        for exposed in range(EXPOSURES)
     }
     assert numbers == set(range(COHORTS))
 
 
 def test_bands_of_volume_end_at_powers_of_two():
     assert volume_band(np.array([1, 2, 4, 8, 16, 32, 33, 10**9])).tolist() == [0, 1, 2, 3, 4, 5, 6, 6]
+
+
+def test_exposure_tells_since_when_an_account_could_have_moved():
+    released, now = 100, 106
+    never, before, level = -1, 90, {1: 3, 2: 4, 3: 4, 4: 5, 6: 5}
+    assert exposure(np.array([never, before]), now, released).tolist() == [0, 1]
+    assert exposure(np.array([before]), released + 12, released).tolist() == [2]
+    for gap, expected in level.items():
+        assert exposure(np.array([now - gap]), now, released).tolist() == [expected]
+    assert exposure(np.array([released]), released + 9, released).tolist() == [6]

@@ -1,0 +1,88 @@
+"""What the spread of ordinary groups is, and what a campaign does to it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.spread import LEAST, Spread, measure
+
+
+def networks(ratios, expected, seed=1):
+    """Networks whose paces are these multiples of the population's, with chance on top."""
+    rng = np.random.default_rng(seed)
+    return {
+        ("network", f"AS{i:03}"): (int(rng.poisson(r * expected)), expected) for i, r in enumerate(ratios)
+    }
+
+
+def test_before_anything_is_known_the_configured_one_holds():
+    assert measure({}, set()).theta("network", most=3.0) == 3.0
+    assert measure({("network", "A"): (0, 0.0)}, set()).theta("network", most=3.0) == 3.0
+
+
+def test_few_events_leave_the_configured_one():
+    groups = networks([1.0] * 10, expected=0.1)
+    assert measure(groups, set()).theta("network", most=3.0) > 2.5
+
+
+@pytest.mark.parametrize("sigma", [0.2, 0.3, 0.4])
+def test_with_many_events_it_is_the_quantile_of_the_spread(sigma):
+    ratios = np.random.default_rng(7).gamma(1 / sigma**2, sigma**2, 1500)
+    theta = measure(networks(ratios, expected=60.0), set()).theta("network", most=9.0)
+    assert theta == pytest.approx(max(LEAST, math.exp(1.4 * sigma)), rel=0.12)
+
+
+def test_when_half_of_the_population_is_fast_it_is_no_exception():
+    """Two sorts of networks, one nineteen times as fast: nobody is apart, and much is ordinary."""
+    groups = networks([0.1, 1.9] * 100, expected=50.0)
+    spread = measure(groups, set())
+    assert spread.typical == 1.0
+    assert spread.theta("network", most=3.0) == 3.0
+    assert not any(spread.apart("network", *sums) for sums in groups.values() if sums[0] < 100)
+
+
+def test_it_stays_within_its_bounds():
+    wild = networks([0.1, 1.9] * 100, expected=50.0)
+    assert measure(wild, set()).theta("network", most=2.0) == 2.0
+    alike = networks([1.0] * 200, expected=200.0)
+    assert measure(alike, set()).theta("network", most=3.0) == LEAST
+
+
+def test_a_kind_that_spreads_wider_has_a_bound_of_its_own():
+    groups = networks([1.0] * 200, expected=50.0)
+    groups |= {("signup", str(i)): (int(r * 10), 10.0) for i, r in enumerate([0.2, 1.8] * 6)}
+    spread = measure(groups, set())
+    assert spread.theta("signup", most=9.0) > spread.theta("network", most=9.0) + 0.5
+
+
+def test_a_large_campaign_masks_nobody():
+    """A third of all events are of sixty campaign networks, which triple everyone's expectation."""
+    honest = networks([1 / 3] * 300, expected=6.0)
+    campaign = {("network", f"c{i}"): (8, 2.5) for i in range(60)}
+    spread = measure(honest | campaign, set())
+    assert spread.typical < 0.5
+    assert all(spread.apart("network", *sums) for sums in campaign.values())
+    assert sum(spread.apart("network", *sums) for sums in honest.values()) < 0.08 * len(honest)
+
+
+def test_other_kinds_than_networks_are_apart_later():
+    spread = Spread()
+    assert spread.apart("network", 9, 3.0)
+    assert not spread.apart("signup", 9, 3.0)
+    assert spread.apart("signup", 14, 3.0)
+
+
+@settings(max_examples=50)
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.floats(0, 40)), min_size=1, max_size=30),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_of_the_groups_leaves_no_trace(sums, random):
+    groups = [(("network", f"AS{i}"), row) for i, row in enumerate(sums)]
+    shuffled = random.sample(groups, len(groups))
+    assert measure(dict(groups), set()) == measure(dict(shuffled), set())
