@@ -16,6 +16,7 @@ from typing import Any
 
 from faust.types import TP
 
+from streams.agents.frame import Frame
 from streams.changelog import PartitionLog
 from streams.checkpoint import delete
 from streams.config import Config
@@ -25,8 +26,6 @@ from streams.delivery.endpoints import Publish
 from streams.delivery.ledger import Ledger
 from streams.delivery.settings import read_settings
 from streams.durations import millis
-from streams.errors import Fault
-from streams.fetch import FetchConsumer
 from streams.health import JOINING, Health
 from streams.metrics import Metrics
 from streams.sinks.message import Message
@@ -69,7 +68,7 @@ class DeliveryPartition:
         self.saved_at = time.monotonic()
 
 
-class DeliveryShell:
+class DeliveryShell(Frame):
     """Drives delivery in one process.
 
     Parameters
@@ -89,12 +88,9 @@ class DeliveryShell:
     ----------
     live
         The partitions of this worker.
-    over, stop
-        As in `streams.agents.shell.Shell`.
     """
 
     role = "delivery"
-    stop: Callable[[], None]
 
     def __init__(
         self,
@@ -105,12 +101,10 @@ class DeliveryShell:
         reset_state: bool,
         make_couriers: Callable[[Config, Publish], Sequence[Courier]],
     ) -> None:
-        self.app = app
-        self.config = config
+        super().__init__(app, config)
         self.source = config.topic("alerts")
         self.until_end = until_end
         self.live: dict[int, DeliveryPartition] = {}
-        self.over = False
         self.metrics = Metrics(self.role, self)
         self.health = Health(self, config.stalled_after.total_seconds())
         self.couriers = make_couriers(config, self.publish)
@@ -121,12 +115,6 @@ class DeliveryShell:
             self.metrics.waiting.labels(courier.name).set_function(partial(getattr, courier, "waiting"))
         self._begin_at_end = read_settings(config.delivery).start == "latest"
         self._reset = reset_state
-
-    @property
-    def consumer(self) -> FetchConsumer:
-        """The consumer of the app."""
-        consumer: FetchConsumer = self.app.consumer
-        return consumer
 
     async def run(self, stream: Any) -> None:
         """The agent: hand records to the desks, as long as one target at least keeps up."""
@@ -236,12 +224,6 @@ class DeliveryShell:
         for courier in self.couriers:
             await courier.endpoint.close()
             logger.info("target %s: %s", courier.name, dict(courier.counts) or "nothing to do")
-
-    def fail(self, error: BaseException) -> None:
-        """End the process: nothing more is delivered or committed."""
-        logger.error("this worker ends: %s", error, exc_info=None if isinstance(error, Fault) else error)
-        self.drop()
-        self._crash = asyncio.ensure_future(self.app.crash(error))
 
     async def publish(self, topic: str, message: Message) -> None:
         """Send a record, and wait until the broker has it."""

@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from faust.types import TP
 
 from streams.agents.backlog import Backlog
+from streams.agents.frame import Frame
 from streams.agents.ingest_health import HTTP, IngestHealth, name_of
 from streams.agents.ingest_metrics import IngestMetrics, SourcePartition
 from streams.agents.poster import Poster
@@ -24,8 +25,6 @@ from streams.agents.reading import Read, Reading
 from streams.checkpoint import settled
 from streams.chunks import Chunk
 from streams.config import Config
-from streams.errors import Fault
-from streams.fetch import FetchConsumer
 from streams.health import JOINING, Key
 from streams.outbox import Outbox
 from streams.sources.arrays import Rekeyer
@@ -41,7 +40,7 @@ PATIENCE_SECONDS = 10.0
 """So long whoever is ahead waits for a partition from which nothing comes."""
 
 
-class IngestShell:
+class IngestShell(Frame):
     """Drives the decoders of one worker.
 
     Parameters
@@ -61,14 +60,13 @@ class IngestShell:
     ----------
     next
         Of each partition of this worker the next offset to take.
-    over, metrics, health, stop
+    metrics, health
         As in `streams.agents.shell.Shell`.
     poster
         Of the HTTP side, when it listens.
     """
 
     role = "ingest"
-    stop: Callable[[], None]
 
     def __init__(
         self,
@@ -80,13 +78,11 @@ class IngestShell:
         identities: Mapping[str, str],
         until_end: Mapping[TP, int] | None = None,
     ) -> None:
-        self.app = app
-        self.config = config
+        super().__init__(app, config)
         self.settings = settings
         self.identities = identities
         self.until_end = until_end
         self.next: dict[TP, int] = {}
-        self.over = False
         self.poster: Poster | None = None
         self.metrics = IngestMetrics(self)
         self.health = IngestHealth(self, config.stalled_after.total_seconds())
@@ -100,12 +96,6 @@ class IngestShell:
         self._busy = asyncio.Lock()
         self._closing = False
         self._unassigned = 0
-
-    @property
-    def consumer(self) -> FetchConsumer:
-        """The consumer of the app."""
-        consumer: FetchConsumer = self.app.consumer
-        return consumer
 
     async def run(self, stream: Any) -> None:
         """The agent: chunks in, arrays out."""
@@ -209,12 +199,6 @@ class IngestShell:
         except TimeoutError:
             logger.warning("the last commit took too long: some events will be sent again")
         logger.info("at the end: %s", self._told())
-
-    def fail(self, error: BaseException) -> None:
-        """End the process: nothing more is sent or committed."""
-        logger.error("this worker ends: %s", error, exc_info=None if isinstance(error, Fault) else error)
-        self.drop()
-        self._crash = asyncio.ensure_future(self.app.crash(error))
 
     def _told(self) -> str:
         return ", ".join(f"{number} {name}" for name, number in self.reading.counts.items())

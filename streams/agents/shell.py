@@ -10,18 +10,18 @@ import asyncio
 import logging
 import time
 import uuid
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from faust.types import TP
 
+from streams.agents.frame import Frame
 from streams.changelog import PartitionLog
 from streams.checkpoint import Checkpoints, delete
 from streams.chunks import Chunk
 from streams.config import Config
-from streams.errors import Fault
-from streams.fetch import FetchConsumer, Position
+from streams.fetch import Position
 from streams.health import JOINING, Health
 from streams.live import LivePartition
 from streams.marker import Epoch, Identity, latest
@@ -38,7 +38,7 @@ CLOSE_SECONDS = 3.0
 L = TypeVar("L", bound=LivePartition[Any])
 
 
-class Shell(ABC, Generic[L]):
+class Shell(Frame, Generic[L]):
     """Drives the steps of one role in one process.
 
     Parameters
@@ -62,16 +62,9 @@ class Shell(ABC, Generic[L]):
     ----------
     live
         The partitions of this worker.
-    over
-        Has a finite run ended for this worker?
     metrics
         What Prometheus is told.
-    stop
-        Ends the process with exit status 0; set by who runs it.
     """
-
-    role: str
-    stop: Callable[[], None]
 
     def __init__(
         self,
@@ -84,24 +77,16 @@ class Shell(ABC, Generic[L]):
         until_end: Mapping[int, int] | None = None,
         reset_state: bool = False,
     ) -> None:
-        self.app = app
-        self.config = config
+        super().__init__(app, config)
         self.source = source
         self.partitions = partitions
         self.make_step = make_step
         self.until_end = until_end
         self.live: dict[int, L] = {}
-        self.over = False
         self.metrics = Metrics(self.role, self)
         self.health = Health(self, config.stalled_after.total_seconds())
         self._unassigned_since = time.monotonic()
         self._reset = set(range(partitions)) if reset_state else set[int]()
-
-    @property
-    def consumer(self) -> FetchConsumer:
-        """The consumer of the app."""
-        consumer: FetchConsumer = self.app.consumer
-        return consumer
 
     @property
     def identity(self) -> Identity:
@@ -244,12 +229,6 @@ class Shell(ABC, Generic[L]):
                 await self.consumer.commit_done()
         except TimeoutError:
             logger.warning("the last checkpoint took too long; the one before it counts")
-
-    def fail(self, error: BaseException) -> None:
-        """End the process: nothing more is processed, saved or committed by this worker."""
-        logger.error("this worker ends: %s", error, exc_info=None if isinstance(error, Fault) else error)
-        self.drop()
-        self._crash = asyncio.ensure_future(self.app.crash(error))
 
     def position(self, live: L) -> Position | None:
         """How far the partition is fetched, once everything fetched is processed."""
