@@ -24,6 +24,7 @@ STORED = Path(__file__).with_name("ratios.json")
 LEAST = 0.10
 MEMORY_ACCOUNTS = 100_000
 SHORT_DAY = 0.25
+GROWTH = {"accounts": (10_000, 1_000_000), "watched models": (1, 10)}
 
 Results = list[dict[str, Any]]
 
@@ -44,7 +45,7 @@ def measured(runs: int) -> dict[str, list[float]]:
     found = measure(SIZES["small"], runs, (WORKER, FAUST_COUNT))
     worker, ceiling, arrays = found[WORKER.name], found[CEILING], found[WORKER.name + ARRAYS]
     saved = checkpoints.measure(SIZES["small"], runs)
-    points = growth.measure(runs, SHORT_DAY, ("accounts", "watched models"))
+    points = growth.measure(runs, SHORT_DAY, GROWTH)
     accounts, watched = points["accounts"], points["watched models"]
     return {
         "worker / ceiling, time": runs_of(worker, ceiling, "seconds"),

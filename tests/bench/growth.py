@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,9 @@ SIZES: dict[str, tuple[int, ...]] = {
 }
 
 
-def measure(runs: int, scale: float, kinds: Sequence[str] = KINDS) -> Points:
+def measure(runs: int, scale: float, sizes: Mapping[str, Sequence[int]] | None = None) -> Points:
     """Every point, several times over."""
-    points: Points = {kind: {size: [] for size in SIZES[kind]} for kind in kinds}
+    points: Points = {kind: {size: [] for size in of} for kind, of in (sizes or SIZES).items()}
     places = {
         size: filled(traffic_of("partitions", size, scale / 3)) for size in points.get("partitions", {})
     }
