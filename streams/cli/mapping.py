@@ -13,9 +13,11 @@ import click
 from streams.cli.options import json_option, note, print_json, with_config
 from streams.config import Config
 from streams.errors import OutOfReach, WrongUse
+from streams.events import format_time
 from streams.files import Lines
+from streams.sources.documents import messages
 from streams.sources.explain import Explained, explain, guess
-from streams.sources.mapping import load_file, shipped
+from streams.sources.mapping import TIMES, load_file, shipped
 from streams.sources.pseudonyms import pseudonym
 from streams.sources.settings import Decoders, IngestSettings, read_settings
 
@@ -64,7 +66,7 @@ def _choose(settings: IngestSettings, source: str | None, file: str, samples: in
     decoders = Decoders(settings)
     if source and decoders.of(source).mapping.form == "otlp_proto":
         return source, [_whole(file)]
-    lines = list(islice(Lines([file]), samples))
+    lines = list(islice(messages(Lines([file])), samples))
     if not lines:
         raise WrongUse(f"{file}: no lines")
     if source:
@@ -88,7 +90,8 @@ def _whole(file: str) -> bytes:
 def _rows(one: Explained) -> Iterator[str]:
     for field, value in (one.event or {}).items():
         place = one.places.get(field, "")
-        yield f"  {field:<16} {value!s:<40} {place}".rstrip()
+        shown = f"{value} ({format_time(value)})" if field in TIMES else str(value)
+        yield f"  {field:<16} {shown:<40} {place}".rstrip()
     for place, kind in one.dropped.items():
         yield f"  dropped          {kind:<40} {place}".rstrip()
 

@@ -9,6 +9,7 @@ import orjson
 
 from streams.errors import WrongUse
 from streams.sources.decoder import MAX_MISREAD, Decoder
+from streams.sources.documents import messages
 
 
 class NativeLines:
@@ -42,7 +43,7 @@ class NativeLines:
         self.misread: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[bytes]:
-        for line in self._lines:
+        for line in messages(self._lines):
             decoded = self._decoder.decode(line)
             self.skipped += decoded.skipped
             for bad in decoded.misread[:MAX_MISREAD]:

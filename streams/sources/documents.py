@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -44,6 +44,33 @@ def splitter(form: str, wanted: frozenset[str] | None) -> Split:
         return lambda value: _spans_of_json(value, wanted)
     otlp.check_installed()
     return lambda value: _guarded(otlp.proto_spans(value, wanted), lambda: value)
+
+
+def messages(lines: Iterable[bytes]) -> Iterator[bytes]:
+    r"""The lines of a file as they are; what a program has written over many lines, as one.
+
+    Examples
+    --------
+    >>> list(messages([b'{"a":1}', b"[", b'  {"a":2}', b"]", b"{", b'  "a":3', b"}"]))
+    [b'{"a":1}', b'[\n  {"a":2}\n]', b'{\n  "a":3\n}']
+    """
+    held, close = list[bytes](), None
+    for line in lines:
+        bare = line.rstrip()
+        if close is None:
+            close = _CLOSES.get(bare)
+        if close is None:
+            yield line
+            continue
+        held.append(line)
+        if bare == close:
+            yield b"\n".join(held)
+            held, close = [], None
+    if held:
+        yield b"\n".join(held)
+
+
+_CLOSES = {b"[": b"]", b"{": b"}", b"[{": b"}]"}
 
 
 def json_documents(value: bytes) -> Iterator[Any]:

@@ -74,13 +74,16 @@ def _leaves(shape: Any, place: Place, taken: set[Place]) -> Iterator[tuple[str, 
         yield show_pointer(place), str(shape)
 
 
+MOST_GUESSED = 20
+
+
 def guess(decoders: Sequence[Decoder], lines: Sequence[bytes]) -> Decoder | None:
     """The source that reads most of some lines; of several the one that finds most in them."""
     best, best_score = None, 0
     for decoder in decoders:
         score = 0
         for line in lines:
-            for _, event in decoder.decode(line).events:
+            for _, event in decoder.decode(line, most=MOST_GUESSED).events:
                 score += 100 + len(event)
         if score > best_score:
             best, best_score = decoder, score

@@ -97,6 +97,16 @@ def test_a_backtest_over_an_exported_log_is_one_command(log: Path, packed: str) 
     assert (figures["events"], figures["dead_letters"]) == (2, {"not JSON": 1})
 
 
+def test_a_log_that_is_one_array_over_many_lines(tmp_path: Path) -> None:
+    path = tmp_path / "export.json"
+    path.write_bytes(orjson.dumps([LITELLM, {**LITELLM, "id": "2"}], option=orjson.OPT_INDENT_2))
+    checked = run("mapping", "check", path)
+    assert "litellm, sample 2: event" in checked.stdout
+    assert "1737710446847 (2025-01-24T09:20:46.847Z)" in checked.stdout
+    told = run("replay", path, path, "--source", "litellm", "--alerts", tmp_path / "out", "--json")
+    assert orjson.loads(told.stdout)["events"] == 4
+
+
 def test_spans_that_are_no_requests_are_told(tmp_path: Path) -> None:
     path = tmp_path / "spans.jsonl"
     path.write_bytes(orjson.dumps(OTLP))
