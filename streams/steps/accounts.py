@@ -18,13 +18,15 @@ from models.account import AccountModels, Changes, PageHinkley
 from models.columns import pack, unpack
 from models.settings import DAY_MS, Settings
 from streams.events import BadEvent
-from streams.steps.activity import Activity, Interner
+from streams.steps.activity import Activity
 from streams.steps.buckets import Buckets
 from streams.steps.cells import Cells
 from streams.steps.contract import InputRecord, Output
 from streams.steps.letters import dead_letter
+from streams.steps.names import Names
 from streams.steps.record import encode
 from streams.steps.roster import KEEP_MS, Roster
+from streams.steps.segment import pack_buckets, unpack_buckets
 from streams.versions import migrated
 
 STATE_VERSION = 1
@@ -55,8 +57,8 @@ class AccountsStep:
         self.partition = partition
         self.partitions = partitions
         self.roster = Roster(settings, shards)
-        self.buckets = Buckets(settings, self._close, self._bad)
-        self.interner = Interner(self.roster, settings.aliases)
+        self.names = Names(self.roster, settings.aliases)
+        self.buckets = Buckets(settings, self.names, self._close, self._bad)
         self.candidates: dict[str, AccountModels] = {}
         self.first_seen: dict[str, int] = {}
         self.used: dict[str, int] = {}
@@ -112,7 +114,7 @@ class AccountsStep:
         self._expire(bucket)
         body: dict[str, Any] = {}
         if cells:
-            activity = Activity(self.settings, self.interner, bucket, cells)
+            activity = Activity(self.settings, self.names, bucket, cells.whole())
             self._follow(bucket, activity)
             body = activity.body()
             body["models"] = [self._model(bucket, activity, m) for m in sorted(self.candidates)]
@@ -120,7 +122,7 @@ class AccountsStep:
             joined = self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
         else:
             joined = {}
-        left, gone, swept = self.roster.sweep(since, bucket)
+        left, gone, swept = self.roster.sweep(since, bucket, self.buckets.accounts)
         self._dirty |= swept
         for models in self.candidates.values():
             models.forget(gone)
@@ -135,8 +137,10 @@ class AccountsStep:
             "joined": sorted([*self.roster.groups[g], count] for g, count in joined.items()),
             "left": sorted([*self.roster.groups[g], count] for g, count in left.items()),
         }
-        self._counted.update(events=sum(cells.requests), late=b.late, failed=b.failed)
+        self._counted.update(events=cells.requests, late=b.late, failed=b.failed)
         b.reset_counters()
+        if self.names.crowded:
+            self.buckets.forget_names()
         self._rewrite = True
         self._outputs += encode(self.partition, since, bucket, body, final=False, idle=self._idle)
 
@@ -200,9 +204,8 @@ class AccountsStep:
     def counters(self) -> dict[str, int]:
         """What this object has counted, and the watermark, in epoch milliseconds."""
         b = self.buckets
-        cells = (*b.open.values(), *b.recent.values())
         numbers = {
-            "events": self._counted["events"] + sum(sum(c.requests) for c in cells),
+            "events": self._counted["events"] + b.requests(),
             "late": self._counted["late"] + b.late,
             "failed": self._counted["failed"] + b.failed,
         }
@@ -238,9 +241,7 @@ class AccountsStep:
             shards |= {self.roster.shards + i: b"" for i in range(1, self._segments)}
             self._segments, taken, self._rewrite = 0, self.buckets.open, False
         if any(taken.values()) or self._segments == 0:
-            shards[self.roster.shards + self._segments] = orjson.dumps(
-                [[b, cells.snapshot()] for b, cells in taken.items()]
-            )
+            shards[self.roster.shards + self._segments] = pack_buckets(taken, self.names)
             self._segments += 1
         return shards
 
@@ -264,7 +265,8 @@ class AccountsStep:
             if number < self.roster.shards:
                 self._unpack_shard(content)
             elif content:
-                self.buckets.add_open({b: Cells.restored(state) for b, state in orjson.loads(content)})
+                for bucket, run in unpack_buckets(content, self.names):
+                    self.buckets.add_open(bucket, run)
         restored = self.counters()
         self._counted.subtract({name: restored[name] for name in ("events", "late", "failed")})
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,8 @@ from numpy.typing import NDArray
 from models.cohort import BANDS, volume_band
 from models.settings import DAY_MS, Settings
 from models.split import Blocks
-from streams.events import parse_time
-from streams.steps.cells import Cells, groups_of
+from streams.steps.cells import UNTOLD, Run
+from streams.steps.names import Names
 from streams.steps.roster import Roster
 
 Ints = NDArray[np.int64]
@@ -23,51 +22,7 @@ NOT_YOUNG, YOUNG, BY_FIRST_SIGHT = 0, 1, 2
 AGES = 3
 """Young by the date of creation or not; or, for want of one, seen first within 7 days."""
 
-
-MAX_REMEMBERED = 100_000
 SIZE_UNIT = 16
-
-
-class Interner:
-    """Small integers for the models and the groups of a cell, remembered between buckets."""
-
-    def __init__(self, roster: Roster, aliases: tuple[str, ...]) -> None:
-        self.roster = roster
-        self.aliases = aliases
-        self.models: dict[str, int] = {}
-        self.places: dict[tuple[Any, Any], int] = {}
-        self.place_sets: list[int] = []
-        self._alias: dict[str | None, bool] = {None: False}
-
-    def trim(self) -> None:
-        """Forget, between two buckets, what has grown out of bounds; it is found out again."""
-        if len(self.places) > MAX_REMEMBERED:
-            self.places, self.place_sets = {}, []
-        if len(self._alias) > MAX_REMEMBERED:
-            self._alias = {None: False}
-        if len(self.models) > MAX_REMEMBERED:
-            self.models = {}
-
-    def model(self, name: str) -> int:
-        """Number of a model."""
-        return self.models.setdefault(name, len(self.models))
-
-    def place(self, network: str | None, links: Any) -> int:
-        """Number of the network and links that an event came with."""
-        number = self.places.get((network, links))
-        if number is None:
-            number = self.places[network, links] = len(self.place_sets)
-            groups = sorted({self.roster.group_id(group) for group in groups_of(network, links)})
-            self.place_sets.append(self.roster.set_id(tuple(groups)))
-        return number
-
-    def is_alias(self, requested: str | None) -> bool:
-        """Was the model no choice of the account?"""
-        known = self._alias.get(requested)
-        if known is None:
-            known = any(fnmatch.fnmatchcase(requested or "", pattern) for pattern in self.aliases)
-            self._alias[requested] = known
-        return known
 
 
 class Activity:
@@ -83,73 +38,70 @@ class Activity:
         Names of the models that were used, sorted.
     """
 
-    def __init__(self, settings: Settings, interner: Interner, bucket: int, cells: Cells) -> None:
-        self.interner, self.roster = interner, interner.roster
+    def __init__(self, settings: Settings, names: Names, bucket: int, cells: Run) -> None:
+        self.names, self.roster = names, names.roster
         self._bucket, self._settings = bucket, settings
-        interner.trim()
-        account, self._model, self._place, self._by_choice = self._columns(bucket, cells)
-        self._counts = cells.counts()
-        self.rows, self._inverse = np.unique(account, return_inverse=True)
-        self.n = self._per_account(np.ones(len(account), dtype=bool))
-        self.sets = self._sets()
+        model, own = names.chosen_models()
+        self._model, self._by_choice = model[cells.choice], own[cells.choice]
+        self._counts = np.column_stack([cells.requests, cells.tokens_in, cells.tokens_out, cells.with_tools])
+        self.rows, starts, self._inverse = _blocks(cells.account)
+        self.roster.meet(self.rows, bucket)
+        self._note_created(np.minimum.reduceat(cells.created.view(np.uint64), starts).view(np.int64))
+        self.n = np.add.reduceat(cells.requests, starts)
+        places, place = np.unique(cells.place, return_inverse=True)
+        cell_set = names.sets(places)[place]
+        self.sets = self._sets(cell_set, starts)
         self._cohort = self._cohorts()
-        names = list(interner.models)
-        self.models = sorted(names[i] for i in np.unique(self._model).tolist())
-        used = np.unique(self.sets).tolist()
-        self._groups = sorted(
-            {g for s in used for g in self.roster.sets[s]}, key=self.roster.groups.__getitem__
-        )
-        rank = {g: i for i, g in enumerate(self._groups)}
-        named = {s: sorted(rank[g] for g in self.roster.sets[s]) for s in used}
-        self._set_order = sorted(used, key=named.__getitem__)
-        self._named_sets = [named[s] for s in self._set_order]
-        self._set_rank = np.zeros(len(self.roster.sets), dtype=np.int64)
-        self._set_rank[self._set_order] = np.arange(len(self._set_order))
-        self._set_of = self._set_rank[self.sets]
+        used = dict(zip(names.models.values(), names.models, strict=True))
+        self.models = sorted(used[i] for i in np.unique(self._model).tolist())
+        self._named = NamedSets(self.roster, self.sets)
+        self._set_of = self._named.rank[self.sets]
         band, young, previous = self._cohort.T
-        self._oldest = bucket - settings.buckets(settings.watch_ms)
-        self._span = bucket - self._oldest + 2
-        since = np.where(previous < 0, 0, previous - self._oldest + 1)
-        self._code = ((self._set_of * BANDS + band) * AGES + young) * self._span + since
+        oldest = bucket - settings.buckets(settings.watch_ms)
+        span = bucket - oldest + 2
+        since = np.where(previous < 0, 0, previous - oldest + 1)
+        codes = ((self._set_of * BANDS + band) * AGES + young) * span + since
+        codes, first, self._code = np.unique(codes, return_index=True, return_inverse=True)
+        self._codes = np.column_stack([self._set_of[first], *(column[first] for column in self._cohort.T)])
+        self._traffic = self._per_group(cell_set)
 
     def body(self) -> dict[str, Any]:
         """The part of the record that is not about one model (spent: tokens in, out, requests with tools)."""
-        everyone = np.ones(len(self.rows), dtype=bool)
+        groups, counts = self._traffic[:, 1], self._traffic[:, 3:]
+        total = np.zeros((len(self._named.groups), counts.shape[1]), dtype=np.int64)
+        np.add.at(total, groups, counts)
         _, *spent = self._counts.sum(axis=0).tolist()
         return {
-            "groups": [self.roster.groups[g] for g in self._groups],
-            "sets": self._named_sets,
+            "groups": self._named.groups,
+            "sets": self._named.sets,
             "requests": int(self.n.sum()),
             "spent": spent,
-            "active": self.cohorts(everyone),
-            "traffic": self._per_group(np.ones(len(self._model), dtype=bool)).tolist(),
+            "active": self.cohorts(np.ones(len(self.rows), dtype=bool)),
+            "traffic": total,
         }
 
     def chosen(self, model: str) -> Ints:
         """Requests of each active account to a model by its own choice."""
-        return self._per_account((self._model == self.interner.model(model)) & self._by_choice)
+        return self._per_account((self._model == self.names.model(model)) & self._by_choice)
 
     def total(self, model: str) -> list[int]:
         """Requests of everyone to a model: by choice, all, tokens in, out, with tools."""
-        to_model = self._model == self.interner.model(model)
+        to_model = self._model == self.names.model(model)
         chosen = self._counts[to_model & self._by_choice, 0].sum()
         return [int(chosen), *self._counts[to_model].sum(axis=0).tolist()]
 
-    def traffic(self, model: str) -> list[list[int]]:
+    def traffic(self, model: str) -> Ints:
         """Per group that used the model: index, requests by choice, all, tokens in, out, with tools."""
-        to_model = self._model == self.interner.model(model)
-        chosen = self._per_group(to_model & self._by_choice)[:, :1]
-        table = np.hstack([chosen, self._per_group(to_model)])
-        return [[i, *table[i].tolist()] for i in np.flatnonzero(table[:, 1]).tolist()]
+        first, end = np.searchsorted(
+            self._traffic[:, 0], [self.names.model(model), self.names.model(model) + 1]
+        )
+        return np.ascontiguousarray(self._traffic[first:end, 1:])
 
-    def cohorts(self, mask: Mask) -> list[list[int]]:
+    def cohorts(self, mask: Mask) -> Ints:
         """Number of accounts per set and cohort: [set, band, young, previous bucket, accounts]."""
-        codes, counts = np.unique(self._code[mask], return_counts=True)
-        own_set, cohort = np.divmod(codes, BANDS * AGES * self._span)
-        cohort, previous = np.divmod(cohort, self._span)
-        band, young = np.divmod(cohort, AGES)
-        previous = np.where(previous > 0, previous + self._oldest - 1, -1)
-        return np.column_stack([own_set, band, young, previous, counts]).tolist()  # type: ignore[no-any-return]
+        counts = np.bincount(self._code[mask], minlength=len(self._codes))
+        some = np.flatnonzero(counts)
+        return np.column_stack([self._codes[some], counts[some]])
 
     def movers(self, events: tuple[Mask, Mask]) -> list[list[Any]]:
         """Accounts with an event: [account, set, first use, switch, young, had an earlier bucket]."""
@@ -168,7 +120,7 @@ class Activity:
         """
         if not len(ended.place):
             return []
-        to_model = self._model == self.interner.model(model)
+        to_model = self._model == self.names.model(model)
         requests, *tokens = (self._per_account(to_model, column)[ended.place] for column in range(3))
         sizes = [_log_mean(of, requests).tolist() for of in tokens]
         names = [self.roster.names[row] for row in self.rows[ended.place].tolist()]
@@ -180,54 +132,35 @@ class Activity:
         """The record's index of the set of the i-th active account."""
         return int(self._set_of[i])
 
-    def _columns(self, bucket: int, cells: Cells) -> tuple[Ints, Ints, Ints, Mask]:
-        """Row, model, place and whether by choice, of each cell."""
-        accounts, models, networks, requested, created, links = zip(*cells.index, strict=True)
-        interner, rows = self.interner, list(map(self.roster.rows.get, accounts))
-        if None in rows:
-            rows = [self.roster.row(account, bucket) for account in accounts]
-        places = list(map(interner.places.get, zip(networks, links, strict=True)))
-        if None in places:
-            places = list(map(interner.place, networks, links))
-        row = np.array(rows, dtype=np.int64)
-        known = [i for i, moment in enumerate(created) if moment is not None]
-        if known:
-            moments = [parse_time(created[i]) for i in known]
-            self._note_created(row[known], np.array(moments, dtype=np.int64))
-        by_choice = np.array([not interner.is_alias(name) for name in requested])
-        model = np.array(list(map(interner.model, models)), dtype=np.int64)
-        return row, model, np.array(places, dtype=np.int64), by_choice
-
-    def _note_created(self, rows: Ints, created: Ints) -> None:
+    def _note_created(self, created: Ints) -> None:
         """Keep the earliest date of creation that was told."""
         column = self.roster.columns["created"]
+        told = np.flatnonzero(created != UNTOLD)
+        rows, created = self.rows[told], created[told]
         known = column[rows]
-        column[rows] = np.where(known < 0, np.iinfo(np.int64).max, known)
-        np.minimum.at(column, rows, created)
+        column[rows] = np.where(known < 0, created, np.minimum(known, created))
 
     def _per_account(self, mask: Mask, column: int = 0) -> Ints:
         counts = np.zeros(len(self.rows), dtype=np.int64)
         np.add.at(counts, self._inverse[mask], self._counts[mask, column])
         return counts
 
-    def _per_group(self, mask: Mask) -> Ints:
-        """Requests, tokens in, tokens out, requests with tools, per group of the record."""
-        places = np.zeros((len(self.interner.place_sets), 4), dtype=np.int64)
-        np.add.at(places, self._place[mask], self._counts[mask])
-        rank = {g: i for i, g in enumerate(self._groups)}
-        groups = np.zeros((len(self._groups), 4), dtype=np.int64)
-        for place in np.unique(self._place[mask]).tolist():
-            for g in self.roster.sets[self.interner.place_sets[place]]:
-                groups[rank[g]] += places[place]
-        return groups
+    def _per_group(self, cell_set: Ints) -> Ints:
+        """Model, index of the group, requests by choice, all, tokens in, out, with tools: in this order."""
+        cell, group = self._named.spread(cell_set)
+        key = self._model[cell] * (len(self._named.groups) + 1) + group
+        order = np.argsort(key, kind="stable")
+        cell, group = cell[order], group[order]
+        _, starts, _ = _blocks(key[order])
+        counts = self._counts[cell]
+        chosen = np.where(self._by_choice[cell], counts[:, 0], 0)
+        table = np.column_stack([chosen, counts])
+        sums = np.add.reduceat(table, starts, axis=0) if len(starts) else table
+        return np.column_stack([self._model[cell[starts]], group[starts], sums])
 
-    def _sets(self) -> Ints:
+    def _sets(self, cell_set: Ints, starts: Ints) -> Ints:
         """The set of groups of each account: of its one place, or the union of its places'."""
-        cell_set = np.array(self.interner.place_sets, dtype=np.int64)[self._place]
-        least = np.full(len(self.rows), np.iinfo(np.int64).max)
-        most = np.full(len(self.rows), -1)
-        np.minimum.at(least, self._inverse, cell_set)
-        np.maximum.at(most, self._inverse, cell_set)
+        least, most = np.minimum.reduceat(cell_set, starts), np.maximum.reduceat(cell_set, starts)
         several = least != most
         if several.any():
             union: dict[int, set[int]] = {}
@@ -254,6 +187,63 @@ class Activity:
         oldest = self._bucket - self._settings.buckets(self._settings.watch_ms)
         previous = np.where(previous < 0, -1, np.maximum(previous, oldest))
         return np.column_stack([volume_band(self.n), young, previous])
+
+
+class NamedSets:
+    """The sets of groups of a record, numbered by the names of their groups.
+
+    Attributes
+    ----------
+    groups
+        Names of the groups, sorted.
+    sets
+        Of each set the indices of its groups, sorted.
+    rank
+        The roster's number of a set to the record's.
+    """
+
+    def __init__(self, roster: Roster, sets: Ints) -> None:
+        used = np.unique(sets)
+        members = [roster.sets[number] for number in used.tolist()]
+        sizes = np.array([len(groups) for groups in members], dtype=np.int64)
+        flat = np.array([group for groups in members for group in groups], dtype=np.int64)
+        groups = np.unique(flat)
+        order = np.argsort(roster.name_rank(groups))
+        self.groups = [roster.groups[group] for group in groups[order].tolist()]
+        index = np.empty(len(groups), dtype=np.int64)
+        index[order] = np.arange(len(groups))
+        # One row a set, filled up with -1: in the order of rows, a set comes before a longer one like it.
+        table = np.full((len(used), int(sizes.max(initial=0))), len(groups), dtype=np.int64)
+        table[np.arange(table.shape[1]) < sizes[:, None]] = index[np.searchsorted(groups, flat)]
+        table.sort(axis=1)
+        table[table == len(groups)] = -1
+        by_names = np.lexsort(table.T[::-1]) if table.shape[1] else np.arange(len(used))
+        table, sizes = table[by_names], sizes[by_names]
+        self.sets = [row[:size] for row, size in zip(table.tolist(), sizes.tolist(), strict=True)]
+        self.rank = np.zeros(len(roster.sets), dtype=np.int64)
+        self.rank[used[by_names]] = np.arange(len(used))
+        self._roster, self._index = roster, np.zeros(len(roster.groups), dtype=np.int64)
+        self._index[groups] = index
+
+    def spread(self, cell_set: Ints) -> tuple[Ints, Ints]:
+        """Every cell once per group that it is in: places of cells, and indices of groups."""
+        used, inverse = np.unique(cell_set, return_inverse=True)
+        members = [self._roster.sets[number] for number in used.tolist()]
+        sizes = np.array([len(groups) for groups in members], dtype=np.int64)
+        flat = self._index[np.array([group for groups in members for group in groups], dtype=np.int64)]
+        begins = np.cumsum(sizes) - sizes
+        of_cell = sizes[inverse]
+        cell = np.repeat(np.arange(len(cell_set)), of_cell)
+        step = np.arange(len(cell)) - np.repeat(np.cumsum(of_cell) - of_cell, of_cell)
+        return cell, flat[begins[inverse[cell]] + step]
+
+
+def _blocks(ordered: Ints) -> tuple[Ints, Ints, Ints]:
+    """Of an array in order: its values once, where each begins, and which one stands where."""
+    first = np.ones(len(ordered), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    starts = np.flatnonzero(first)
+    return ordered[starts], starts, np.cumsum(first) - 1
 
 
 def _log_mean(tokens: Ints, requests: Ints) -> Ints:

@@ -1,110 +1,147 @@
-"""The counts of one open bucket: one cell per account, model, network, requested name and links.
+"""The counts of one open bucket: one cell per account, model, requested name, network and links.
 
-Four lists of numbers and one index, rather than an object per cell: a million small objects would be
-walked by the garbage collector again and again, which cost as much as the counting itself.
+Events arrive as rows of integers (`EVENT`). They are sorted and added up by array operations, thousands at
+a time, so that an open bucket holds no Python object per account or cell: a million of them would be walked
+by the garbage collector again and again, and leave the memory in pieces when the bucket closes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Any
+import struct
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from models.counts import Group
+Ints = NDArray[np.int64]
 
-Key = tuple[str, str, str | None, str | None, int | str | None, tuple[tuple[str, str | None], ...] | None]
-"""account, model, network, requested model, account created, links"""
+EVENT = struct.Struct("=9q")
+"""ts, account, choice, network, links, account created (-1: not told), tokens in, tokens out, tools."""
+UNTOLD = -1
+_LOW = 0xFFFFFFFF
+
+RUN = 1 << 16
+"""So many events are kept as they came before they are added up."""
 
 
-class Cells:
-    """Counts by key.
+class Run(NamedTuple):
+    """Cells in order, each once.
 
     Attributes
     ----------
-    index
-        Key to the place of its numbers in the lists.
+    who, place
+        Account << 32 | choice; network << 32 | links.
+    created
+        The earliest date of creation that was told, `UNTOLD` for none.
     requests, tokens_in, tokens_out, with_tools
         Requests, their input and output tokens, and how many of them used tools.
+    """
+
+    who: Ints
+    place: Ints
+    created: Ints
+    requests: Ints
+    tokens_in: Ints
+    tokens_out: Ints
+    with_tools: Ints
+
+    @classmethod
+    def of(cls, columns: Iterable[Ints]) -> Self:
+        """Add up what belongs to one cell."""
+        who, place, created, *counts = columns
+        order = np.lexsort((place, who))
+        who, place = who[order], place[order]
+        first = np.empty(len(who), dtype=bool)
+        first[:1] = True
+        np.logical_or(who[1:] != who[:-1], place[1:] != place[:-1], out=first[1:])
+        starts = np.flatnonzero(first)
+        if not len(starts):
+            return cls(who, place, created, *counts)
+        # As unsigned numbers the untold dates come last.
+        earliest = np.minimum.reduceat(created.view(np.uint64)[order], starts).view(np.int64)
+        sums = [np.add.reduceat(column[order], starts) for column in counts]
+        return cls(who[starts], place[starts], earliest, *sums)
+
+    @property
+    def account(self) -> Ints:
+        """Row of the account of each cell."""
+        return self.who >> 32
+
+    @property
+    def choice(self) -> Ints:
+        """Number of the model and of the name by which it was asked for."""
+        return self.who & _LOW
+
+    @property
+    def network(self) -> Ints:
+        """Number of the network."""
+        return self.place >> 32
+
+    @property
+    def links(self) -> Ints:
+        """Number of the links."""
+        return self.place & _LOW
+
+
+class Cells:
+    """Counts by cell.
 
     Examples
     --------
     >>> cells = Cells()
-    >>> cells.add(("a", "m", "AS1", None, None, None), 2, 10, 20, 1)
-    >>> more = Cells()
-    >>> more.add(("a", "m", "AS1", None, None, None), 1, 1, 1, 0)
-    >>> cells.merge(more)
-    >>> cells.counts().tolist()
-    [[3, 11, 21, 1]]
+    >>> one = np.array([[1_770_000_000_000, 4, 0, 1, 0, UNTOLD, 10, 20, 1]])
+    >>> cells.add(one)
+    >>> cells.add(one)
+    >>> cells.whole().requests.tolist(), cells.whole().tokens_in.tolist()
+    ([2], [20])
     """
 
-    __slots__ = ("index", "requests", "tokens_in", "tokens_out", "with_tools")
+    __slots__ = ("_merged", "_size", "requests", "runs")
 
     def __init__(self) -> None:
-        self.index: dict[Key, int] = {}
-        self.requests: list[int] = []
-        self.tokens_in: list[int] = []
-        self.tokens_out: list[int] = []
-        self.with_tools: list[int] = []
+        self.runs: list[Run] = []
+        self._size = self._merged = 0
+        self.requests = 0
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self.whole().who) if self.runs else 0
 
-    def add(self, key: Key, requests: int, tokens_in: int, tokens_out: int, with_tools: int) -> None:
-        """Add to a cell, a new one if there is none."""
-        i = self.index.get(key)
-        if i is None:
-            self.index[key] = len(self.requests)
-            self.requests.append(requests)
-            self.tokens_in.append(tokens_in)
-            self.tokens_out.append(tokens_out)
-            self.with_tools.append(with_tools)
-        else:
-            self.requests[i] += requests
-            self.tokens_in[i] += tokens_in
-            self.tokens_out[i] += tokens_out
-            self.with_tools[i] += with_tools
-
-    def items(self) -> Iterator[tuple[Key, tuple[int, int, int, int]]]:
-        """Keys and their four numbers."""
-        numbers = zip(self.requests, self.tokens_in, self.tokens_out, self.with_tools, strict=True)
-        return zip(self.index, numbers, strict=True)
+    def add(self, events: Ints) -> None:
+        """Add events, rows as `EVENT` packs them."""
+        _, account, choice, network, links, created, tokens_in, tokens_out, tools = events.T
+        ones = np.ones(len(events), dtype=np.int64)
+        used = (tools > 0).astype(np.int64)
+        columns = (created, ones, tokens_in, tokens_out, used)
+        self._append(
+            Run.of([account << 32 | choice, network << 32 | links, *map(np.ascontiguousarray, columns)])
+        )
 
     def merge(self, other: Cells) -> None:
         """Add the counts of another."""
-        for key, numbers in other.items():
-            self.add(key, *numbers)
+        for run in other.runs:
+            self._append(run)
 
-    def counts(self) -> NDArray[np.int64]:
-        """Requests, tokens in, tokens out, requests with tools: one row a cell, in the order of ``index``."""
-        table = (self.requests, self.tokens_in, self.tokens_out, self.with_tools)
-        return np.array(table, dtype=np.int64).T
+    def append(self, run: Run) -> None:
+        """Add cells that were stored."""
+        if len(run.who):
+            self._append(run)
 
-    def snapshot(self) -> list[Any]:
-        """State, JSON-able."""
-        return [list(self.index), self.requests, self.tokens_in, self.tokens_out, self.with_tools]
+    def _append(self, run: Run) -> None:
+        self.runs.append(run)
+        self._size += len(run.who)
+        self.requests += int(run.requests.sum())
+        if self._size > 2 * (self._merged + RUN):
+            self.whole()
 
-    @classmethod
-    def restored(cls, state: list[Any]) -> Cells:
-        """The cells that `snapshot` told."""
-        cells = cls()
-        keys, cells.requests, cells.tokens_in, cells.tokens_out, cells.with_tools = state
-        for i, (*key, links) in enumerate(keys):
-            cells.index[*key, tuple((k, v) for k, v in links) if links else None] = i
-        return cells
+    def whole(self) -> Run:
+        """All cells, each once."""
+        if len(self.runs) != 1:
+            columns = zip(*self.runs, strict=True) if self.runs else [()] * len(Run._fields)
+            self.runs = [Run.of(np.concatenate(c) if c else np.empty(0, np.int64) for c in columns)]
+        self._size = self._merged = len(self.runs[0].who)
+        return self.runs[0]
 
-
-def groups_of(network: str | None, links: Iterable[tuple[str, str | None]] | None) -> Iterator[Group]:
-    """The groups that an event's account is active in by this event: its network and its links.
-
-    Examples
-    --------
-    >>> list(groups_of("AS1", (("payment", "p7"), ("device", ""))))
-    [('network', 'AS1'), ('payment', 'p7')]
-    """
-    if network:
-        yield ("network", network)
-    for kind, name in links or ():
-        if name:
-            yield (kind, name)
+    def renumber(self, change: Callable[[Run], Run]) -> None:
+        """Change the numbers by which cells are known."""
+        self.runs = [change(run) for run in self.runs]

@@ -42,7 +42,7 @@ class _Versioned(msgspec.Struct):
 def encode(
     partition: int, since: int, bucket: int, body: dict[str, Any], *, final: bool, idle: bool
 ) -> list[Output]:
-    r"""A record as Kafka records: one, or several when it is long.
+    r"""A record as Kafka records: one, or several when it is long. Tables of integers may be arrays.
 
     Examples
     --------
@@ -50,7 +50,7 @@ def encode(
     >>> output.key, output.value
     (b'0', b'{"v":1,"p":0,"since":5,"b":7,"part":0,"parts":1}\n{"active":[]}')
     """
-    content = orjson.dumps(body)
+    content = orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
     slices = [content[i : i + MAX_BYTES] for i in range(0, len(content), MAX_BYTES)] or [b""]
     outputs = []
     for part, piece in enumerate(slices):

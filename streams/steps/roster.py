@@ -8,6 +8,7 @@ accounts seen in a group within 90 days.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -53,13 +54,15 @@ class Roster:
         )
         self.groups: list[Group] = []
         self._group_ids: dict[Group, int] = {}
+        self._by_name: list[int] = []
+        self._name_rank: Ints = np.empty(0, dtype=np.int64)
         self.sets: list[tuple[int, ...]] = []
         self._set_ids: dict[tuple[int, ...], int] = {}
         self.set_id(())
         self.elsewhere: dict[int, dict[int, int]] = {}
         """Row to {group: bucket last active there}, for groups outside the account's last set."""
 
-    def row(self, account: str, bucket: int) -> int:
+    def row(self, account: str) -> int:
         """The row of an account, a new one if it is unknown."""
         row = self.rows.get(account)
         if row is None:
@@ -69,11 +72,16 @@ class Roster:
             else:
                 row = len(self.names)
                 self.names.append(account)
-                self.columns.reserve(row + 1)
             self.rows[account] = row
-            self.columns["shard"][row] = zlib.crc32(account.encode()) % self.shards
-            self.columns["first"][row] = bucket
         return row
+
+    def meet(self, rows: Rows, bucket: int) -> None:
+        """Note when accounts were first active; from here on they are part of the state."""
+        self.columns.reserve(len(self.names))
+        fresh = rows[self.columns["first"][rows] < 0]
+        shards = [zlib.crc32(self.names[row].encode()) % self.shards for row in fresh.tolist()]
+        self.columns["shard"][fresh] = shards
+        self.columns["first"][fresh] = bucket
 
     def set_id(self, groups: tuple[int, ...]) -> int:
         """Number of a set of groups (given sorted)."""
@@ -90,6 +98,15 @@ class Roster:
             number = self._group_ids[group] = len(self.groups)
             self.groups.append(group)
         return number
+
+    def name_rank(self, groups: Ints) -> Ints:
+        """Where groups stand among all that are known, by name."""
+        if len(self._name_rank) < len(self.groups):
+            new = range(len(self._name_rank), len(self.groups))
+            self._by_name = sorted([*self._by_name, *new], key=self.groups.__getitem__)
+            self._name_rank = np.empty(len(self.groups), dtype=np.int64)
+            self._name_rank[self._by_name] = np.arange(len(self.groups))
+        return self._name_rank[groups]
 
     def settle(self, bucket: int, rows: Rows, sets: Ints, requests: Ints) -> dict[int, int]:
         """Note that accounts were active in sets of groups; returns the groups that were joined.
@@ -117,15 +134,18 @@ class Roster:
         self.columns["requests"][rows] += requests
         return joined
 
-    def sweep(self, since: int, bucket: int) -> tuple[dict[int, int], Rows, set[int]]:
+    def sweep(
+        self, since: int, bucket: int, in_use: Callable[[], Rows]
+    ) -> tuple[dict[int, int], Rows, set[int]]:
         """Forget what was last seen over 90 days ago, in the shards whose turn it is.
 
         Which shards these are depends on the buckets ``since`` to ``bucket`` alone; each has its turn
-        within a day. Returns the groups that were left, the rows that became free, and the shards that
-        changed.
+        within a day. Returns the groups that were left, the rows that are as new, and the shards that
+        changed. Rows ``in_use`` by open buckets keep their account, which is new when they close.
         """
         first = max(since, bucket + 1 - self.shards) * self.sweep_each
         turn = sorted({number % self.shards for number in range(first, (bucket + 1) * self.sweep_each)})
+        self.columns.reserve(len(self.names))
         size, oldest = len(self.names), bucket - self.keep
         last = self.columns["last"][:size]
         stale = (last >= 0) & (last < oldest)
@@ -138,6 +158,7 @@ class Roster:
         for row in gone.tolist():
             for group in (*self.sets[self.columns["home"][row]], *self.elsewhere.pop(row, {})):
                 left[group] = left.get(group, 0) + 1
+        for row in np.setdiff1d(gone, in_use()).tolist() if len(gone) else ():
             del self.rows[self.names[row]]
             self.free.append(row)
         self.columns.clear(gone)
@@ -149,7 +170,7 @@ class Roster:
 
     def in_shard(self, shard: int) -> Rows:
         """Rows of a shard, by account id, so that the state is the same whatever came before."""
-        rows = np.flatnonzero(self.columns["shard"][: len(self.names)] == shard)
+        rows = np.flatnonzero(self.columns["shard"] == shard)
         return np.array(sorted(rows.tolist(), key=self.names.__getitem__), dtype=np.int64)
 
     def snapshot(self, rows: Rows) -> tuple[dict[str, Any], bytes]:
@@ -176,8 +197,9 @@ class Roster:
 
     def restore(self, state: dict[str, Any], columns: bytes) -> Rows:
         """Add the accounts of a shard; returns their rows."""
-        rows = np.array([self.row(name, -1) for name in state["names"]], dtype=np.int64)
+        rows = np.array([self.row(name) for name in state["names"]], dtype=np.int64)
         if len(rows):
+            self.columns.reserve(len(self.names))
             self.columns.restore(rows, columns)
             numbers = [
                 self.set_id(tuple(sorted(self.group_id((kind, name)) for kind, name in groups)))

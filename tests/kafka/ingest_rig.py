@@ -19,6 +19,7 @@ from models.settings import DAY_MS, Settings
 from streams import brokers
 from streams.steps.accounts import AccountsStep
 from tests.kafka.engine_rig import ROOT, Rig, Worker
+from tests.steps.stream import counted
 
 COUNTING = Settings(allowed_lateness_ms=DAY_MS, bucket_ms=DAY_MS)
 
@@ -79,9 +80,8 @@ def counts(made: Rig) -> Counter[str]:
     for partition, some in records(made, made.config.topic("requests")).items():
         step = AccountsStep(COUNTING, partition, made.partitions)
         assert step.process(some) == []
-        for cells in step.buckets.recent.values():
-            for key, number in zip(cells.index, cells.requests, strict=True):
-                total[key[0]] += number
+        for (_, account, *_), (requests, *_) in counted(step).items():
+            total[account] += requests
     return total
 
 

@@ -118,6 +118,39 @@ def alerts(outputs):
     return [orjson.loads(o.value) for o in outputs if o.topic == "alerts"]
 
 
+def counted(step):
+    """Open counts: (bucket, account, model, requested, network, links) to requests, in, out, tools."""
+    b = step.buckets if hasattr(step, "buckets") else step
+    b.gather()
+    cells, names = {}, b.names
+    for buckets in (b.open, b.recent):
+        for bucket, of_bucket in buckets.items():
+            for run in of_bucket.runs:
+                columns = (run.account, run.choice, run.network, run.links, *run[3:])
+                for account, choice, network, links, *counts in zip(
+                    *(c.tolist() for c in columns), strict=True
+                ):
+                    place = names.network_names[network], names.link_sets[links]
+                    key = (bucket, names.roster.names[account], *names.choice_names[choice], *place)
+                    cells[key] = [x + y for x, y in zip(cells.get(key, [0] * 4), counts, strict=True)]
+    return cells
+
+
+def created(step):
+    """The earliest date of creation that an open count tells, by bucket and account."""
+    b = step.buckets
+    b.gather()
+    told = {}
+    for buckets in (b.open, b.recent):
+        for bucket, of_bucket in buckets.items():
+            run = of_bucket.whole()
+            for account, moment in zip(run.account.tolist(), run.created.tolist(), strict=True):
+                if moment >= 0:
+                    key = bucket, b.names.roster.names[account]
+                    told[key] = min(told.get(key, moment), moment)
+    return told
+
+
 class Store:
     """Snapshots as a shell keeps them: shards updated by each, an empty one removed."""
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streams.steps.accounts
+import streams.steps.names
 import streams.steps.record
 from models.settings import DAY_MS, HOUR_MS, Settings
 from streams.steps.accounts import AccountsStep
@@ -520,6 +521,44 @@ def test_an_account_is_forgotten_after_90_days_and_its_row_is_new_to_the_next():
     body = next(body for b, body in bodies(outputs).items() if b == later // HOUR_MS + 5)
     assert models_of(body).keys() <= {MODEL, "m-1"}
     assert step.roster.columns["requests"][step.roster.rows["new"]] == 1
+
+
+def test_an_account_is_forgotten_while_it_is_in_an_open_bucket():
+    """It was last seen 90 days before a bucket that closes when the account is back in the next one."""
+    step = accounts_step(shards=1)
+    step.process([line(event("old")), line(event("old", START + HOUR_MS, MODEL))])
+    later = START + 92 * DAY_MS
+    outputs = step.process(
+        [
+            line(event("other", later)),
+            line(event("old", later + HOUR_MS + 1)),  # its own bucket stays open, the one before closes
+            line(event("other", later + 2 * HOUR_MS)),
+        ]
+    )
+    assert step.roster.rows.keys() == {"old", "other"}
+    outputs += step.final()
+    body = bodies(outputs)[later // HOUR_MS + 1]
+    [[_, _, _, previous, accounts]] = body["active"]
+    assert (previous, accounts) == (-1, 1), "it counts as new"
+    assert step.roster.columns["requests"][step.roster.rows["old"]] == 1
+
+
+@pytest.mark.parametrize("limit", [0, 3])
+def test_names_that_are_forgotten_between_buckets_leave_no_trace(limit, monkeypatch):
+    """Also of those that are in buckets that stay open, as an event of the next one comes early."""
+    early = [
+        event("early", START + h * HOUR_MS, links={"k": str(h)}, ip=f"198.51.100.{h}") for h in range(1, 9)
+    ]
+    made = sorted([*SMALL, *early], key=lambda e: e["ts"])
+    for i, one in enumerate(made):
+        if i and one["account"] == "early":
+            made[i - 1], made[i] = made[i], made[i - 1]
+    undisturbed = run(accounts_step(), [records(made)])
+    monkeypatch.setattr(streams.steps.names, "MAX_REMEMBERED", limit)
+    step = accounts_step()
+    outputs = step.process(records(made))
+    assert len(step.names.link_sets) <= 40
+    assert outputs + step.final() == undisturbed
 
 
 def test_an_account_that_returns_after_90_days_joins_again():

@@ -22,7 +22,20 @@ from streams.events import (
 from streams.steps.buckets import FUTURE_MS, Buckets
 from streams.steps.contract import Line
 from streams.steps.controls import read
-from tests.steps.stream import SETTINGS, START, accounts_step, bodies, dead, event, line, networks_step
+from streams.steps.names import Names
+from streams.steps.roster import Roster
+from tests.steps.stream import (
+    SETTINGS,
+    START,
+    accounts_step,
+    bodies,
+    counted,
+    created,
+    dead,
+    event,
+    line,
+    networks_step,
+)
 
 HEADERS = "pivotwatch.errors."
 
@@ -108,16 +121,9 @@ DEEP = [with_raw(field, nested(depth)) for field in ("id", "account", "links") f
 
 
 def fate(step):
-    """All that counting leaves behind: the cells (equal ones added up) and the counters."""
+    """All that counting leaves behind: the cells and the counters."""
     b = step.buckets if hasattr(step, "buckets") else step
-    cells = {}
-    for buckets in (b.open, b.recent):
-        for bucket, counted in buckets.items():
-            for key, cell in counted.items():
-                created = parse_time(key[4]) if key[4] is not None else None
-                same = (bucket, *key[:4], created, key[5])
-                cells[same] = [x + y for x, y in zip(cells.get(same, [0] * 4), cell, strict=True)]
-    return cells, b.late, b.invalid, b.failed, b.max_ts
+    return counted(step), b.late, b.invalid, b.failed, b.max_ts
 
 
 @pytest.mark.parametrize("value", [*UNREADABLE.values(), *NO_EVENT.values()], ids=[*UNREADABLE, *NO_EVENT])
@@ -240,6 +246,7 @@ def test_a_message_of_many_counts_like_many_messages(batch):
     a = one.process([line(*batch)] if len(batch) > 1 else [line(e) for e in batch])
     b = many.process([line(e) for e in batch])
     assert fate(one) == fate(many)
+    assert created(one) == created(many)
     assert [o.value for o in a] == [o.value for o in b]
 
 
@@ -391,13 +398,13 @@ def test_an_address_beside_a_network_is_not_looked_up():
 def test_an_unknown_field_is_dropped():
     step = accounts_step()
     step.process([line(event()), line(event(prompt="secret", nested={"deep": [1]}))])
-    assert fate(step)[0] == {(START // SETTINGS.bucket_ms, "a", "m-1", "AS1", None, None, None): [2, 0, 0, 0]}
+    assert fate(step)[0] == {(START // SETTINGS.bucket_ms, "a", "m-1", None, "AS1", ()): [2, 0, 0, 0]}
 
 
 def test_without_a_network_the_address_says_it():
     step = accounts_step()
     step.process([line(event(network=n, ip="203.0.113.7")) for n in (None, "", None)])
-    assert [key[3] for key in fate(step)[0]] == ["203.0.113.0/24"]
+    assert [key[4] for key in fate(step)[0]] == ["203.0.113.0/24"]
 
 
 def test_an_address_that_is_none_leaves_the_event_without_a_network():
@@ -419,7 +426,10 @@ def test_buckets_have_no_name_for_what_they_do_not_know():
     """A bucket record is closed in order even if its events are of the far past."""
     closed = []
     buckets = Buckets(
-        SETTINGS, lambda b, since, cells: closed.append((since, b, len(cells))), lambda *_: None
+        SETTINGS,
+        Names(Roster(SETTINGS, 1), ()),
+        lambda b, since, cells: closed.append((since, b, len(cells))),
+        lambda *_: None,
     )
     buckets.process([line(event(ts=ts)) for ts in (1, START)])
     assert closed[0][1] == 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streams.sources.arrays import Rekeyer
 from streams.steps.contract import Line
 from streams.steps.origins import ORIGIN, PLACES, Origins, origin_headers
-from tests.steps.stream import accounts_step, event, launch
+from tests.steps.stream import accounts_step, counted, event, launch
 
 
 def sent(events, seed, per_message=3):
@@ -71,7 +71,7 @@ def test_headers_that_are_not_ours_change_nothing():
     ):
         headers = ((ORIGIN, raw), (PLACES, b"[]"), ("other", b""))
         assert step.process([Line(orjson.dumps([event(f"a{number}")]), headers=headers)]) == []
-    assert sum(len(cells.requests) for cells in step.buckets.recent.values()) == 6
+    assert len(counted(step)) == 6
     assert Origins().snapshot() == []
 
 
@@ -83,4 +83,4 @@ def test_a_bad_element_keeps_its_place_behind_what_is_left_out():
     again = Line(orjson.dumps(array), 1, headers=origin_headers("t", 0, [(0, 0), (1, 0), (2, 0)]))
     [letter] = step.process([again])
     assert dict(letter.headers)["pivotwatch.errors.position"] == b"2"
-    assert [cells.requests for cells in step.buckets.recent.values()] == [[1, 1]]
+    assert [cell[0] for cell in counted(step).values()] == [1, 1]
