@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import faust
 from kafka.admin import MemberToRemove
@@ -27,11 +27,9 @@ from streams.agents.networks import NetworksShell
 from streams.agents.shell import Shell
 from streams.aiobroker import faust_credentials
 from streams.changelog import CheckpointTable, Tables
-from streams.config import Config, Logical
+from streams.config import Config, Logical, Role
 from streams.errors import Fault
 from streams.fetch import FetchTransport
-
-Role = Literal["accounts", "networks", "ingest", "delivery", "web"]
 
 SHELLS: Mapping[Role, type[Shell[Any]]] = {"accounts": AccountsShell, "networks": NetworksShell}
 SOURCES: Mapping[Role, Logical] = {"accounts": "requests", "networks": "buckets"}

@@ -36,6 +36,7 @@ from streams.errors import WrongUse
 
 # What the code calls the topics; TopicNames says what they are called in Kafka.
 Logical = Literal["requests", "dlq", "buckets", "status", "alerts", "deliveries_dlq", "releases", "decisions"]
+Role = Literal["accounts", "networks", "ingest", "delivery", "web"]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
@@ -149,7 +150,7 @@ class Config(BaseSettings):
     # The page, metrics and health. Port 0 is a free one; web_ports gives roles ports of their own.
     web_host: str = "127.0.0.1"
     web_port: Port | None = None
-    web_ports: dict[str, Port] = {}
+    web_ports: dict[Role, Port] = {}
 
     # A list of networks and their classes (hosting, proxy, …): shown beside an alert.
     network_classes: Path | None = None
@@ -201,6 +202,23 @@ class Config(BaseSettings):
     def app_id(self, role: str) -> str:
         """The Faust app id of a role: also its consumer group and the start of its changelogs."""
         return f"{self.app_prefix}-{role}"
+
+    def for_role(self, role: Role, place: int = 0) -> Config:
+        """The configuration of one role, with a port of its own.
+
+        Parameters
+        ----------
+        place
+            Among the roles of one command: ``web_port`` is the first one's, the next takes the next.
+
+        Examples
+        --------
+        >>> config = load(web_port=9464, web_ports={"web": 8700})
+        >>> [config.for_role(role, i).web_port for i, role in enumerate(("accounts", "networks", "web"))]
+        [9464, 9465, 8700]
+        """
+        port = self.web_ports.get(role, self.web_port and self.web_port + place)
+        return self.model_copy(update={"web_port": port})
 
     def environment(self) -> dict[str, str]:
         """Our own environment with this configuration in it, and no other: for a child process."""

@@ -50,7 +50,7 @@ def _run_one(
 
             # The option admits the names of roles only.
             return run_worker(
-                config,
+                config.for_role(cast("Any", role)),
                 role=cast("Any", role),
                 instance=instance,
                 until_end=until_end,
@@ -76,9 +76,10 @@ def _run_several(
     flags += ["--instance", instance] if instance else []
     try:
         with sigterm_raises(), Processes() as processes:
-            for role in roles:
+            for place, role in enumerate(roles):
                 command = worker_command(role, *flags, "--log-level", log_level)
-                processes.start(role, command, config.environment())
+                # Each serves pages of its own: metrics, health, or the page.
+                processes.start(role, command, config.for_role(cast("Any", role), place).environment())
             note(f"pivotwatch: started {', '.join(roles)}")
             return supervise(processes, roles, until_end=until_end)
     except (KeyboardInterrupt, Stopped):

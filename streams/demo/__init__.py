@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
+import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from kafka.admin import KafkaAdminClient
 
 from streams import brokers
 from streams.alerts import Alert
-from streams.config import Config
+from streams.config import Config, Role
 from streams.demo.display import Display, summary
 from streams.demo.feeds import Broken, Feeds, Played, Scored, Sent
 from streams.demo.verdict import Verdict, judge
@@ -27,8 +28,9 @@ from streams.durations import millis, parse_duration
 from streams.errors import Fault, OutOfReach
 from streams.processes import Processes, worker_command
 from streams.topics import create, specs
+from streams.web.settings import DEFAULT_PORT
 
-ROLES = ("accounts", "networks")
+ROLES: tuple[Role, ...] = ("accounts", "networks", "web")
 PARTITIONS = 4
 LOOK_SECONDS = 0.25
 # After the last event the workers have this long without scoring anything before they count as stuck.
@@ -52,9 +54,20 @@ def private(config: Config) -> Config:
         # The simulated time is not ours: a pause of the player must not close its buckets.
         "idle_after": parse_duration("1d"),
         "checkpoint_interval": parse_duration("5s"),
+        "web_host": "127.0.0.1",
         "web_port": None,
+        "web_ports": {"web": config.for_role("web").web_port or _free_port()},
+        "web": {"open_as": "operator"},
     }
     return config.model_copy(update=changes)
+
+
+def _free_port() -> int:
+    """The port that the page has by default, or any that nobody uses."""
+    for port in (DEFAULT_PORT, 0):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)) as found:
+            return int(found.getsockname()[1])
+    raise OutOfReach("no free port for the page")
 
 
 def run(
@@ -90,11 +103,12 @@ def run(
         logs = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pivotwatch-demo-")))
         processes = stack.enter_context(Processes(logs=logs))
         for role in ROLES:
-            processes.start(role, worker_command(role), config.environment())
+            processes.start(role, worker_command(role), config.for_role(role).environment())
         display.say(
             f"{len(ROLES)} workers on {config.brokers}, topics {config.topic_prefix}*; "
             "somewhere in the traffic a campaign is hidden"
         )
+        display.say(f"the page: http://127.0.0.1:{config.web_ports['web']}/ while this runs", "bold")
         feeds = stack.enter_context(Feeds(config, simulation, speed))
         stack.enter_context(display.running())
         alerts = _follow(config, feeds, processes, display, stages)

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import orjson
+from kafka.consumer.fetcher import ConsumerRecord
+
 from streams import brokers
-from streams.config import Config, load
+from streams.config import Config, Logical, load
 from streams.demo import private
+from streams.events import parse_time
 from streams.processes import Processes, worker_command
 from streams.simulate import generate
+from streams.simulate.encode import Slice
 from streams.simulate.kafka import Player
 from streams.topics import create, specs
 from tests.kafka.engine_rig import wait_for
 
 DEADLINE = 120.0
+SCENARIO, SCALE = "c1", 0.1
 KIM, LEE = "the token of kim, operator", "the token of lee, viewer"
 PEOPLE = [
     {"name": "kim", "role": "operator", "token_env": "KIM_TOKEN"},
@@ -44,9 +49,15 @@ class Pipeline:
         Of the page.
     """
 
-    def __init__(self, config: Config, processes: Processes) -> None:
+    def __init__(
+        self, config: Config, processes: Processes, scenario: str = SCENARIO, scale: float = SCALE
+    ) -> None:
         self.config, self.processes = config, processes
         self.url = f"http://127.0.0.1:{config.web_port}"
+        self._simulation = generate(scenario, seed=1, scale=scale)
+        self._slices = iter(self._simulation.slices())
+        self._played = 0.0
+        self.released_at = parse_time(self._simulation.releases[0]["released_at"])
         self._environment = config.environment() | {"KIM_TOKEN": KIM, "LEE_TOKEN": LEE}
 
     def start(self, role: str, name: str | None = None) -> None:
@@ -66,6 +77,12 @@ class Pipeline:
         assert self.processes.logs is not None
         return (self.processes.logs / f"{name}.log").read_text(errors="replace")
 
+    def start_all(self) -> None:
+        """Start the whole pipeline, and wait for the page."""
+        for role in ("accounts", "networks", "web"):
+            self.start(role)
+        self.wait_for_page()
+
     def wait_for_page(self) -> None:
         """Until the page answers and has read its topics."""
 
@@ -76,24 +93,41 @@ class Pipeline:
 
         wait_for("the page", answers, DEADLINE)
 
-    def play(self, scenario: str = "c1", *, seed: int = 1, scale: float = 0.1, speed: float = 0) -> None:
-        """Play a launch, at full speed unless told otherwise."""
-        simulation = generate(scenario, seed=seed, scale=scale)
-        with Player(self.config.brokers, brokers.security(self.config)) as player:
-            player.send_releases(simulation.releases, self.config.topic("releases"))
-            player.play(simulation.slices(), self.config.topic("requests"), speed=speed, batch=50)
+    def play(self, hours: float) -> None:
+        """Play on, as fast as it goes, up to so many hours after the release."""
+        until = self.released_at + hours * 3_600_000
 
-    @contextlib.contextmanager
-    def playing(self, *args: Any, **how: Any) -> Iterator[threading.Thread]:
-        """Play meanwhile."""
-        thread = threading.Thread(target=self.play, args=args, kwargs=how, daemon=True)
-        thread.start()
-        yield thread
-        thread.join(DEADLINE)
+        def part() -> Iterator[Slice]:
+            while self._played < until and (one := next(self._slices, None)) is not None:
+                self._played = one.end
+                yield one
+
+        with Player(self.config.brokers, brokers.security(self.config)) as player:
+            player.send_releases(self._simulation.releases, self.config.topic("releases"))
+            player.play(part(), self.config.topic("requests"), batch=50)
+
+    def records(self, logical: Logical) -> list[ConsumerRecord]:
+        """What a topic holds now."""
+        with brokers.consumer(self.config) as client:
+            topics = [self.config.topic(logical)]
+            return list(brokers.records(client, topics, from_beginning=True, until_end=True))
+
+    def judged_at(self) -> float:
+        """The beginning of the last bucket that was judged, in epoch milliseconds."""
+        found = self.records("status")
+        return parse_time(orjson.loads(found[-1].value)["bucket"]) if found else 0.0
 
 
 @contextlib.contextmanager
-def pipeline(broker: str, prefix: str, logs: Path, **settings: Any) -> Iterator[Pipeline]:
+def pipeline(
+    broker: str,
+    prefix: str,
+    logs: Path,
+    *,
+    scenario: str = SCENARIO,
+    scale: float = SCALE,
+    **settings: Any,
+) -> Iterator[Pipeline]:
     """Topics, and workers that are ended afterwards."""
     changes = {"web_port": free_port(), "web": {"people": PEOPLE}} | settings
     config = private(load(brokers=broker)).model_copy(
@@ -102,4 +136,4 @@ def pipeline(broker: str, prefix: str, logs: Path, **settings: Any) -> Iterator[
     with brokers.admin(config) as client:
         assert all(finding.ok for finding in create(client, specs(config), config.brokers))
     with Processes(logs=logs) as processes:
-        yield Pipeline(config, processes)
+        yield Pipeline(config, processes, scenario, scale)

@@ -1,0 +1,47 @@
+"""The picture of the page in the README: ``python -m tests.browser.picture``.
+
+A launch with several campaigns is played into a pipeline of real workers; what the page then shows is
+saved in light and in dark, beside this file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from playwright.sync_api import expect
+
+from infra.kafka.local import broker_address
+from tests.browser.conftest import Tab, started
+from tests.browser.pipeline import pipeline
+from tests.kafka.engine_rig import wait_for
+
+HERE = Path(__file__).parent
+SCENARIO, SCALE, HOURS = "mixed", 0.3, 26
+SIZE = 1280, 860
+SECONDS = 300
+
+
+def main() -> None:
+    """Make both."""
+    with (
+        tempfile.TemporaryDirectory() as logs,
+        broker_address() as broker,
+        pipeline(
+            broker, "picture-", Path(logs), scenario=SCENARIO, scale=SCALE, web={"open_as": "operator"}
+        ) as live,
+        started() as browser,
+    ):
+        live.start_all()
+        live.play(HOURS)
+        last = live.released_at + (HOURS - 1) * 3_600_000
+        wait_for("the last bucket", lambda: live.judged_at() >= last, SECONDS)
+        for name in ("light", "dark"):
+            tab = Tab(browser, dark=name == "dark", size=SIZE)
+            tab.page.goto(live.url)
+            expect(tab.page.locator("#link-word")).to_have_text("live")
+            tab.page.screenshot(path=HERE / f"page-{name}.png")
+
+
+if __name__ == "__main__":
+    main()
