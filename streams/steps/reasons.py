@@ -69,7 +69,7 @@ def _group(incident: Incident, evidence: dict[str, Any], settings: Settings) -> 
         )
     sentences.append(_how_sure(evidence))
     if _looks(incident.pattern)["extraction"]:
-        sentences.append(_signs(incident.pattern, "extraction"))
+        sentences.append(signs(incident.pattern, "extraction"))
     others = [f"{k} {n}" for k, n in incident.groups if (k, n) != incident.entity]
     if others:
         shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
@@ -100,7 +100,17 @@ def _looks(pattern: Pattern) -> dict[str, list[str]]:
     return words
 
 
-def _signs(pattern: Pattern, kind: str) -> str:
+def signs(pattern: Pattern, kind: str) -> str:
+    """The signs of one kind in a sentence.
+
+    Examples
+    --------
+    >>> company = Pattern(40, part=0.03, whole=0.97, others_part=0.3, size_ratio=0.9, quiet_share=0.02)
+    >>> signs(company, "roll-out").split(":")[0]
+    'Company roll-out pattern'
+    >>> print(signs(Pattern(40, part=0.9, whole=0.05, others_part=0.3), "extraction"))
+    Like extraction: its accounts send a part of their traffic 90% of the time, everyone's 30%.
+    """
     words = "; ".join(_looks(pattern)[kind])
     if pattern.name == kind:
         name = "Company roll-out pattern" if kind == "roll-out" else "Extraction pattern"
@@ -128,7 +138,7 @@ def _against(incident: Incident, evidence: dict[str, Any]) -> list[str]:
     sentences = []
     if not incident.lone_account:
         if _looks(incident.pattern)["roll-out"]:
-            sentences.append(_signs(incident.pattern, "roll-out"))
+            sentences.append(signs(incident.pattern, "roll-out"))
         sentences.append(AGAINST["intent"])
     if evidence["data_lag"]:
         sentences.append(AGAINST["lag"])
