@@ -29,6 +29,7 @@ from models.settings import DAY_MS, Settings
 from models.shape import Shape
 from models.split_watch import SplitPopulation
 from models.spread import Spread, measure
+from models.thinness import advised_width
 
 HORIZON_MS = 7 * DAY_MS
 _bucket = operator.attrgetter("bucket")
@@ -93,6 +94,20 @@ class ReleaseWatch:
     def learning(self) -> bool:
         """Has the population clock still to see enough first uses?"""
         return self.clocks[0].seen < LEARNT_AFTER
+
+    @property
+    def moves_per_bucket(self) -> float:
+        """First uses of everyone in a bucket, on average since the watch began."""
+        return sum(row.first_uses for row in self.history) / max(1, self._length())
+
+    @property
+    def advised_width(self) -> int | None:
+        """Width of bucket to take instead when the data are too thin for this one, in milliseconds."""
+        moves = sum(row.first_uses for row in self.history)
+        return advised_width(moves, self._length(), self.settings.bucket_ms)
+
+    def _length(self) -> int:
+        return self.history[-1].bucket - self.history[0].bucket + 1 if self.history else 0
 
     def score(self, bucket: int, counts: ModelCounts, behind: Container[Group] = ()) -> None:
         """Take one completed bucket.

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from streams.alerts import parse_alert
 from streams.cli.options import json_option, note, print_json, with_config
 from streams.cli.progress import progress
 from streams.config import Config
+from streams.durations import format_duration
 from streams.errors import OutOfReach, WrongUse
 from streams.files import Lines, read_json_array
 from streams.steps.contract import Output
@@ -123,6 +125,7 @@ class Summary:
         self.alerts: dict[str, str] = {}
         self.dead_letters: Counter[str] = Counter()
         self.apart: Counter[str] = Counter()
+        self.thin: dict[str, tuple[float, int | None]] = {}
 
     def watch(self, outputs: Iterable[Output]) -> Iterator[bytes]:
         """Hand through the alerts, count everything."""
@@ -133,6 +136,9 @@ class Summary:
             elif output.topic == "status":
                 told = orjson.loads(output.value)
                 self.apart.update({name: told[name] for name in APART if told[name]})
+                for release in told["releases"]:
+                    numbers = release["moves_per_bucket"], release["advised_bucket_ms"]
+                    self.thin[release["model"]] = numbers
             elif output.topic == "alerts":
                 data = orjson.loads(output.value)["data"]
                 self.alerts[data["alert_id"]] = data["severity"]
@@ -149,6 +155,11 @@ class Summary:
             **({"skipped": self.skipped} if self.skipped else {}),
             **{name: self.apart[name] for name in APART},
             "dead_letters": dict(sorted(self.dead_letters.items())),
+            "too_thin": {
+                model: {"moves_per_bucket": moves, "advised_bucket_ms": width}
+                for model, (moves, width) in sorted(self.thin.items())
+                if width
+            },
         }
 
     def as_text(self, out: str | None) -> str:
@@ -169,6 +180,12 @@ class Summary:
                 "\nWARNING: so many late events make the result worthless. Sort the events by ts (is one "
                 "of them far in the future?), or raise allowed_lateness."
             )
+        for model, (moves, width) in sorted(self.thin.items()):
+            if width:
+                text += (
+                    f"\nWARNING: too thin to judge {model}: {moves:.2g} accounts move in a bucket. "
+                    f"Widen the bucket: --set bucket={format_duration(timedelta(milliseconds=width))}"
+                )
         if self.dead_letters:
             reasons = self.dead_letters.most_common(SHOWN_REASONS)
             more = len(self.dead_letters) - len(reasons)

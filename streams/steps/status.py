@@ -58,6 +58,8 @@ def _release(release: Release, watch: ReleaseWatch, incidents: Incidents) -> dic
         "released_at": format_time(release.released_at),
         "inferred": release.inferred,
         "learning": watch.learning,
+        "moves_per_bucket": rounded(watch.moves_per_bucket),
+        "advised_bucket_ms": watch.advised_width,
         "share": rounded(last.traffic.share) if last else None,
         "first_uses": last.first_uses if last else 0,
         "at_risk": last.at_risk if last else 0,

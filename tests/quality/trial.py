@@ -1,0 +1,273 @@
+"""One scenario, one seed: the stream through the real steps, held against the truth.
+
+`run` gives plain numbers, so that they can cross processes and be stored as JSON.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import orjson
+
+from models.settings import Settings
+from streams.replay import replay
+from streams.simulate import Simulation, generate
+from streams.simulate.traffic import Traffic
+
+HOUR = 3_600_000
+ALARM = math.log(24 / 1e-5)
+"""Of the clairvoyant: the odds at which it raises."""
+
+Named = tuple[str, str]
+FIRST = b"m-1-next"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one campaign; times in hours from its onset, None: not found.
+
+    Attributes
+    ----------
+    delay
+        To the close of the bucket that raised the first alert on one of its groups.
+    delays
+        The same of each of its networks, sorted; those never alerted are left out.
+    networks
+        How many networks it has.
+    leaked
+        Share of its exchanges with the model before the first alert, of those in the stream.
+    precision
+        Share of the accounts its alerts list that belong to it.
+    recall
+        Accounts its alerts count (`members_total`), times the precision, of all that belong to it.
+    clairvoyant
+        Delay of the clairvoyant; see `Observer`.
+    """
+
+    campaign: str
+    delay: float | None
+    delays: list[float]
+    networks: int
+    leaked: float
+    precision: float
+    recall: float
+    clairvoyant: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Trial:
+    """What one run gave.
+
+    Attributes
+    ----------
+    false, rollouts
+        Alerts on honest groups: by chance, and on companies that really moved at once.
+    right
+        Alerts on campaigns.
+    accounts_noted
+        Single accounts noted for information.
+    """
+
+    scenario: str
+    seed: int
+    events: int
+    accounts: int
+    account_days: int
+    network_days: int
+    findings: list[Finding]
+    false: list[str]
+    rollouts: int
+    right: int
+    accounts_noted: int
+
+
+class Observer:
+    r"""Counts what a clairvoyant needs, and the campaigns' exchanges by the hour.
+
+    The clairvoyant knows who belongs to the campaign and how many times faster than honest accounts its
+    accounts move on the whole (:math:`\lambda = \sum S / \sum E`, in hindsight). Per hour it holds the first
+    uses :math:`S` of the members against :math:`E`: members active that had not used the model, times the
+    share of the honest ones in the same place that first used it in that hour. It raises when
+    :math:`\sum S \ln\lambda - (\lambda - 1) E` reaches the detector's odds, ln(24 / 10⁻⁵).
+    """
+
+    def __init__(self, simulation: Simulation) -> None:
+        self.begin, stage = simulation.stage.world.begin, simulation.stage
+        self.release = stage.world.release
+        self.crew = stage.world.accounts["crew"]
+        self.used = np.zeros(len(self.crew), dtype=bool)
+        self.new = 5  # the new model is the last of the catalogue
+        hours, crews = simulation.hours + 1, len(stage.campaigns) + 1
+        self.risk, self.first = np.zeros((hours, crews)), np.zeros((hours, crews))
+        self.exchanges = np.zeros((hours, crews))
+        self.events = 0
+
+    def lines(self, simulation: Simulation) -> Iterator[bytes]:
+        """The lines of a simulation, counted on the way."""
+        for part in simulation.slices():
+            self._add(part.batch)
+            self.events += len(part)
+            yield from part.lines
+
+    def _add(self, batch: Any) -> None:
+        good = ~batch.failed
+        rows, hour = batch.account[good], (batch.ts[good] - self.begin) // HOUR
+        to_new = batch.model[good] == self.new
+        for h in np.unique(hour).tolist():
+            here = hour == h
+            active = np.unique(rows[here])
+            at_risk = active[~self.used[active]]
+            users = np.unique(rows[here & to_new])
+            begins = users[~self.used[users]]
+            self.used[users] = True
+            self._count(self.risk[h], at_risk)
+            self._count(self.first[h], begins)
+            self._count(self.exchanges[h], rows[here & to_new])
+
+    def _count(self, row: Any, accounts: Any) -> None:
+        row += np.bincount(self.crew[accounts] % len(row), minlength=len(row))
+
+    def clairvoyant(self, number: int, onset: int, until: int) -> float | None:
+        """Hours from the onset to its alarm."""
+        first, last = (onset - self.begin) // HOUR, min((until - self.begin) // HOUR + 1, len(self.risk))
+        honest = self.first[:, -1] / np.maximum(self.risk[:, -1], 1)
+        expected = np.maximum((self.risk[:, number] * honest)[first:last], 1e-9)
+        seen = self.first[first:last, number]
+        ratio = seen.sum() / expected.sum()
+        if ratio <= 1:
+            return None
+        evidence = np.cumsum(seen * math.log(ratio) - (ratio - 1) * expected)
+        raised = np.flatnonzero(evidence >= ALARM)
+        if not len(raised):
+            return None
+        return float((self.begin + (first + int(raised[0]) + 1) * HOUR - onset) / HOUR)
+
+    def leaked(self, number: int, until: float) -> float:
+        """Share of a campaign's exchanges with the model that lie before a moment."""
+        column = self.exchanges[:, number]
+        hours = int(min(max(0, (until - self.begin) // HOUR), len(column)))
+        return float(column[:hours].sum() / max(1, column.sum()))
+
+
+def run(scenario: str, seed: int, accounts: int | None, **parameters: Any) -> Trial:
+    """Run one scenario."""
+    simulation = generate(scenario, seed=seed, accounts=accounts, **parameters)
+    observer = Observer(simulation)
+    alerts = [
+        orjson.loads(output.value)["data"]
+        for output in replay(Settings(), observer.lines(simulation), releases=simulation.releases)
+        if output.topic == "alerts"
+    ]
+    return judged(simulation, observer, alerts)
+
+
+def run_learnt(scenario: str, seed: int, accounts: int | None) -> Trial:
+    """The same after an earlier release, of `FIRST`, that the campaign's accounts took up like everybody.
+
+    The stream of the earlier release comes before, of the same accounts; its watch is over, and has taught
+    each group its θ₀, when that of the scenario begins.
+    """
+    simulation = generate(scenario, seed=seed, accounts=accounts)
+    observer = Observer(simulation)
+    world = simulation.stage.world
+    earlier = generate(scenario, seed=seed, accounts=accounts, begin=world.begin - (world.end - world.begin))
+    _live_ordinarily(earlier)
+    first = earlier.releases[0] | {"model": FIRST.decode()}
+    settings = Settings(watch_ms=7 * 24 * HOUR)
+    outputs = replay(
+        settings,
+        itertools.chain(_renamed(earlier), observer.lines(simulation)),
+        releases=[first, *simulation.releases],
+    )
+    alerts = [orjson.loads(output.value)["data"] for output in outputs if output.topic == "alerts"]
+    return judged(simulation, observer, alerts)
+
+
+def _live_ordinarily(simulation: Simulation) -> None:
+    """Let the accounts of campaigns take the model up as honest ones do."""
+    accounts = simulation.stage.world.accounts
+    crew = np.flatnonzero(accounts["crew"] >= 0)
+    models = np.random.default_rng(simulation.stage.parameters.seed).choice(
+        simulation.stage.world.honest, len(crew)
+    )
+    for column in ("adopts", "share", "tries", "trial"):
+        accounts[column][crew] = accounts[column][models]
+    simulation._traffic = Traffic(  # it has copied the columns
+        simulation.stage.world, simulation.stage.timeline, simulation.stage.parameters.seed
+    )
+
+
+def _renamed(simulation: Simulation) -> Iterator[bytes]:
+    for part in simulation.slices():
+        for line in part.lines:
+            yield line.replace(b'"m-2"', b'"' + FIRST + b'"')
+
+
+def judged(simulation: Simulation, observer: Observer, alerts: list[dict[str, Any]]) -> Trial:
+    """Hold alerts against the truth."""
+    truth, model = simulation.truth, simulation.truth["releases"][0]["model"]
+    groups = [one for one in alerts if one["entity"]["kind"] != "account" and one["model"] == model]
+    told = [(one, _named(one)) for one in groups]
+    moving = [n for n, c in enumerate(simulation.stage.campaigns) if c.moves]
+    findings, ours = [], set()
+    for number, campaign in zip(moving, truth["campaigns"], strict=True):
+        related = {tuple(e) for e in campaign["entities"] + campaign["related"]}
+        onset = _ms(campaign["onset"])
+        on_it = [one for one, named in told if named & related and _ms(one["detected_at"]) > onset]
+        ours |= {one["alert_id"] for one in on_it}
+        findings.append(_finding(number, campaign, on_it, observer))
+    rollouts = {(one["kind"], one["id"]) for one in truth["rollouts"]}
+    rolled = {one["alert_id"] for one, named in told if named & rollouts} - ours
+    honest = {one["alert_id"]: "/".join(one["entity"].values()) for one in groups}
+    return Trial(
+        scenario=simulation.scenario.name,
+        seed=truth["seed"],
+        events=observer.events,
+        accounts=truth["totals"]["accounts"],
+        account_days=truth["account_days"],
+        network_days=truth["network_days"],
+        findings=findings,
+        false=sorted(name for i, name in honest.items() if i not in ours | rolled),
+        rollouts=len(rolled),
+        right=len(ours),
+        accounts_noted=len({one["alert_id"] for one in alerts if one["entity"]["kind"] == "account"}),
+    )
+
+
+def _finding(number: int, campaign: dict[str, Any], alerts: list[Any], observer: Observer) -> Finding:
+    onset, members = _ms(campaign["onset"]), set(campaign["members"])
+    times: dict[Named, float] = {}
+    counted: dict[str, int] = {}
+    for one in alerts:
+        for name in _named(one):
+            times.setdefault(name, (_ms(one["detected_at"]) - onset) / HOUR)
+        counted[one["alert_id"]] = max(one["members_total"], counted.get(one["alert_id"], 0))
+    listed = {account for one in alerts for account in one["members"]}
+    precision = len(listed & members) / len(listed) if listed else 0.0
+    delays = sorted(times[name] for e in campaign["entities"] if (name := (e[0], e[1])) in times)
+    delay = min(times.values()) if times else None
+    total = min(len(members), sum(counted.values()) * precision)
+    return Finding(
+        campaign=campaign["id"],
+        delay=delay,
+        delays=delays,
+        networks=len(campaign["entities"]),
+        leaked=1.0 if delay is None else observer.leaked(number, onset + delay * HOUR),
+        precision=precision,
+        recall=total / len(members),
+        clairvoyant=observer.clairvoyant(number, onset, _ms(campaign["note"]["moved_by"])),
+    )
+
+
+def _named(alert: dict[str, Any]) -> set[Named]:
+    return {(one["kind"], one["id"]) for one in (alert["entity"], *alert["groups"])}
+
+
+def _ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
