@@ -9,7 +9,7 @@ KAFKA := $(BIN)/python -m infra.kafka.local
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format chaos soak fuzz bench bench-growth bench-check peers lock clean
+.PHONY: help setup demo test check format chaos soak fuzz quality bench bench-growth bench-check peers lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ soak: $(STAMP) ## Steady load, resident memory once a minute (MINUTES=30)
 
 fuzz: $(STAMP) ## Look for input that stops a step (SECONDS=60)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+
+quality: $(STAMP) ## Every scenario over several seeds, one table; fails when a target is missed (SEEDS=2)
+	$(BIN)/python -m tests.quality --seeds $(or $(SEEDS),2)
 
 bench: $(STAMP) ## Throughput and latency against a real broker and other engines (SIZE=small|1m|10m RUNS=3)
 	@$(MAKE) --no-print-directory peers || echo "Quix Streams and Bytewax do not install here: without them" >&2
