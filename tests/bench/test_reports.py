@@ -27,8 +27,8 @@ FOUND = {
 
 def test_ratios_are_of_the_same_run_and_a_missed_target_is_told() -> None:
     told = {row[0]: row[1:] for row in throughput.targets(FOUND)}
-    assert told[throughput.CEILING] == ["0.33 (0.25–0.40)", "at least 0.35, missed"]
-    assert told[FAUST_COUNT.name] == ["22.50 (20.00–25.00)", "at least 15"]
+    assert told[throughput.CEILING] == ["0.33 (0.25–0.40)", "0.33 (0.25–0.40)", "at least 0.35, missed"]
+    assert told[FAUST_COUNT.name] == ["22.50 (20.00–25.00)", "22.50 (20.00–25.00)", "at least 15"]
 
 
 def test_the_table_is_sorted_by_rate() -> None:

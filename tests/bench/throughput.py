@@ -96,9 +96,9 @@ def check_same(found: Found, names: Sequence[str]) -> None:
         raise click.ClickException("the engines did not count the same")
 
 
-def rate(one: dict[str, Any]) -> float:
-    """Events per second."""
-    return float(one["asked"] / one["seconds"])
+def rate(one: dict[str, Any], figure: str = "seconds") -> float:
+    """Events per second (or per CPU second)."""
+    return float(one["asked"] / one[figure])
 
 
 def report(found: Found, traffic: Traffic, runs: int) -> str:
@@ -134,7 +134,10 @@ def report(found: Found, traffic: Traffic, runs: int) -> str:
         f"{traffic.events:,} events of {traffic.accounts:,} accounts in {traffic.groups:,} networks, "
         f"{traffic.partitions} partitions; median (least–most) of {runs} interleaved runs. "
         f"{machine()}.{note}\n\n{table(heads, rows)}\n\n"
-        + table(["the worker against", "events/s, ratio", "target"], targets(found))
+        + table(
+            ["the worker against", "events/s, ratio", "events per CPU second, ratio", "target"],
+            targets(found),
+        )
     )
 
 
@@ -152,9 +155,17 @@ def targets(found: Found) -> list[list[str]]:
     rows = []
     for own, other, least in pairs:
         if own in found and other in found:
-            runs = zip(found[own], found[other], strict=True)
+            runs = list(zip(found[own], found[other], strict=True))
             ratios = Samples([rate(a) / rate(b) for a, b in runs])
+            cpu = Samples([rate(a, "cpu") / rate(b, "cpu") for a, b in runs])
             verdict = "" if ratios.median >= least else ", missed"
             name = "its own single events, with arrays" if other == WORKER.name else other
-            rows.append([name, ratios.text("{:.2f}".format), f"at least {least:g}{verdict}"])
+            rows.append(
+                [
+                    name,
+                    ratios.text("{:.2f}".format),
+                    cpu.text("{:.2f}".format),
+                    f"at least {least:g}{verdict}",
+                ]
+            )
     return rows
