@@ -10,6 +10,8 @@ from typing import Any
 
 import orjson
 import pytest
+from kafka import TopicPartition
+from kafka.admin import KafkaAdminClient
 from kafka.partitioner.default import murmur2
 
 from infra.kafka.supervisor import free_port
@@ -136,6 +138,17 @@ def test_sigterm_commits_what_is_done_and_two_workers_share_the_partitions(made:
     for worker in [ingest(made, "--until-end", instance=name) for name in ("i1", "i2")]:
         assert worker.wait() == 0
     assert counts(made) == expected(stream, 0)
+
+
+def test_what_retention_took_is_told_and_the_rest_is_read(made: Rig, admin: KafkaAdminClient) -> None:
+    log, _ = names(made)
+    fill(made, log, [events(10), []])
+    ingest_all(made)
+    fill(made, log, [events(30)[10:], []])
+    admin.delete_records({TopicPartition(log, 0): 15})
+    worker = ingest_all(made)
+    assert f"{log}[0]: offsets 10 to 14 were deleted before they were read" in worker.text()
+    assert sum(counts(made).values()) == 25
 
 
 def test_a_worker_tells_its_health_and_its_figures(made: Rig) -> None:
