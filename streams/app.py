@@ -130,7 +130,8 @@ def app_settings(config: Config, instance: str | None) -> dict[str, Any]:
     name = instance or f"{socket.gethostname()}-{os.getpid()}"
     web: dict[str, Any] = {"web_enabled": False}
     if config.web_port is not None:
-        web = {"web_enabled": True, "web_bind": config.web_host, "web_port": config.web_port}
+        port = config.web_port or _free_port(config.web_host)  # Faust knows no port 0.
+        web = {"web_enabled": True, "web_bind": config.web_host, "web_port": port}
     session = config.session_timeout.total_seconds()
     return {
         "broker": [URL(f"kafka://{address}") for address in config.bootstrap],
@@ -160,6 +161,12 @@ def app_settings(config: Config, instance: str | None) -> dict[str, Any]:
         "worker_redirect_stdouts": False,
         **web,
     }
+
+
+def _free_port(host: str) -> int:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as found:
+        return int(found.getsockname()[1])
 
 
 def run_worker(
