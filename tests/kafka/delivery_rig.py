@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,13 @@ class Office:
     def log(self) -> Path:
         return self.folder / "worker.log"
 
-    def produce(self, *records: bytes) -> None:
-        """Write alerts, keyed as networks does."""
-        with KafkaProducer(bootstrap_servers=self.broker, acks="all") as producer:
+    def produce(self, *records: bytes, pause: float = 0.0) -> None:
+        """Write alerts, keyed as networks does, in their order whatever the broker does."""
+        with KafkaProducer(bootstrap_servers=self.broker, acks="all", enable_idempotence=True) as producer:
             for record in records:
                 key = orjson.loads(record)["data"]["alert_id"].encode()
                 producer.send(f"{self.prefix}alerts", record, key=key)
+                time.sleep(pause)
             producer.flush()
 
     def read(self, topic: str) -> list[Any]:
