@@ -32,6 +32,7 @@ def render(text: str) -> str:
     html: str = parser.renderer.render(tokens, parser.options, {})
     # A wide table scrolls by itself, and has to be reached by the keyboard for that.
     html = html.replace("<table>", '<div class="wide" tabindex="0" role="group" aria-label="Table"><table>')
+    html = html.replace("<pre>", '<pre tabindex="0">')
     return html.replace("</table>", "</table></div>").replace("<th>", '<th scope="col">')
 
 

@@ -14,8 +14,8 @@ import orjson
 from kafka.consumer.fetcher import ConsumerRecord
 
 from streams import brokers
-from streams.config import Config, Logical, load
-from streams.demo import private
+from streams.config import Config, Logical, Role, load
+from streams.demo import ROLES, private
 from streams.events import parse_time
 from streams.processes import Processes, worker_command
 from streams.simulate import generate
@@ -53,19 +53,16 @@ class Pipeline:
         self, config: Config, processes: Processes, scenario: str = SCENARIO, scale: float = SCALE
     ) -> None:
         self.config, self.processes = config, processes
-        self.url = f"http://127.0.0.1:{config.web_port}"
+        self.url = f"http://127.0.0.1:{config.web_ports['web']}"
         self._simulation = generate(scenario, seed=1, scale=scale)
         self._slices = iter(self._simulation.slices())
         self._played = 0.0
         self.released_at = parse_time(self._simulation.releases[0]["released_at"])
-        self._environment = config.environment() | {"KIM_TOKEN": KIM, "LEE_TOKEN": LEE}
 
-    def start(self, role: str, name: str | None = None) -> None:
+    def start(self, role: Role) -> None:
         """Start a worker."""
-        environment = self._environment
-        if role != "web":
-            environment = {key: value for key, value in environment.items() if key != "PIVOTWATCH_WEB_PORT"}
-        self.processes.start(name or role, worker_command(role, "--instance", f"{role}-0"), environment)
+        environment = self.config.for_role(role).environment() | {"KIM_TOKEN": KIM, "LEE_TOKEN": LEE}
+        self.processes.start(role, worker_command(role, "--instance", f"{role}-0"), environment)
 
     def kill(self, name: str) -> None:
         """End a worker as kill -9 does."""
@@ -79,7 +76,7 @@ class Pipeline:
 
     def start_all(self) -> None:
         """Start the whole pipeline, and wait for the page."""
-        for role in ("accounts", "networks", "web"):
+        for role in ROLES:
             self.start(role)
         self.wait_for_page()
 
@@ -129,7 +126,7 @@ def pipeline(
     **settings: Any,
 ) -> Iterator[Pipeline]:
     """Topics, and workers that are ended afterwards."""
-    changes = {"web_port": free_port(), "web": {"people": PEOPLE}} | settings
+    changes = {"web_ports": {"web": free_port()}, "web": {"people": PEOPLE}} | settings
     config = private(load(brokers=broker)).model_copy(
         update={"topic_prefix": prefix, "app_prefix": prefix + "pw"} | changes
     )
