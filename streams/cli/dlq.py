@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SHOWN = 60
 
 
-@click.group(short_help="List dead letters, send them again.")
+@click.group(short_help="List dead letters of events or deliveries, send them again.")
 def dlq() -> None:
     """Records that could not be read, or with --deliveries alerts that could not be delivered."""
 
