@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ class Receiver:
     taken
         Headers and body of every request that was answered with 2xx, and of those taken but cut.
     tries
-        Every request, with the answer it got; ``times`` says when, by the monotonic clock.
+        Every request, with the answer it got.
     """
 
     def __init__(self) -> None:
@@ -38,7 +37,6 @@ class Receiver:
         self.always: Any = 200
         self.taken: list[tuple[dict[str, str], Any]] = []
         self.tries: list[tuple[str, Any]] = []
-        self.times: list[float] = []
         self.url = ""
 
     def bodies(self) -> list[Any]:
@@ -54,7 +52,6 @@ class Receiver:
         headers = {name.lower(): value for name, value in request.headers.items()}
         act = self.script.popleft() if self.script else self.always
         self.tries.append((headers.get("webhook-id", ""), act))
-        self.times.append(time.monotonic())
         if "webhook-signature" in headers:
             Webhook(SECRET).verify(raw, headers)
         if act == "hang":

@@ -67,9 +67,6 @@ def test_retry_after_holds_for_all_that_wait_also_when_others_under_way_do_well(
     begun = time.monotonic()
     deliver([raw("open", alert_id=f"{number:016x}", revision=1) for number in range(12)], webhook(hook))
     assert time.monotonic() - begun >= 1.0
-    # Of the four that may be under way at once three did well, and nobody asked again meanwhile.
-    early = [act for when, (_, act) in zip(hook.times, hook.tries, strict=True) if when < begun + 1.0]
-    assert len(early) <= 4
     assert len(set(hook.webhook_ids())) == len(hook.taken) == 12
 
 
