@@ -29,6 +29,9 @@ from models.settings import DAY_MS, Settings
 from models.shape import Shape
 from models.split_watch import SplitPopulation
 from models.spread import Spread, measure
+from models.steady import GROUPS as STEADY
+from models.steady import KIND as POPULATION
+from models.steady import SteadyClock
 from models.thinness import advised_width
 
 HORIZON_MS = 7 * DAY_MS
@@ -88,6 +91,7 @@ class ReleaseWatch:
         self.surge = Corroboration()
         self.e_bh_threshold = math.inf
         self.splits = SplitPopulation()
+        self.steady = SteadyClock()
         self.shape = Shape()
 
     @property
@@ -132,10 +136,22 @@ class ReleaseWatch:
             if at_risk[i] and self._is_watched(group) and group not in behind:
                 self._update(bucket, group, x)
             self._travel(bucket, group, counts.traffic[i], x)
+        self._score_steady(bucket, counts, flagged)
         self._note_moves(bucket, counts.movers)
         self._note_blocks(bucket, counts.blocks)
         first_uses, first_risk = int(counts.events[0].sum()), int(counts.risk[0].sum())
         self.history.append(Past(bucket, counts.total, first_uses, first_risk))
+
+    def _score_steady(self, bucket: int, counts: ModelCounts, flagged: Ints) -> None:
+        """Hold the accounts that are always there against all others."""
+        age = bucket - self.release.released_at // self.settings.bucket_ms
+        risk, events = (table[FIRST_USE][~flagged].sum(axis=0) for table in (counts.risk, counts.events))
+        for group, (at_risk, seen, expected) in zip(
+            STEADY, self.steady.update(age, risk, events), strict=True
+        ):
+            if at_risk:
+                self._update(bucket, group, (seen, expected, 0, 0.0))
+            self._travel(bucket, group, NO_TRAFFIC, (seen, expected, 0, 0.0))
 
     def crossed(self, group: Group) -> tuple[bool, bool]:
         """Has the group crossed, by its own threshold and by e-BH over all groups?"""
@@ -173,7 +189,7 @@ class ReleaseWatch:
 
     def _measure(self) -> None:
         """Learn from what was seen so far what is ordinary, and who stands out."""
-        sums = {group: (state.seen, state.expected) for group, state in self.groups.items()}
+        sums = {g: (state.seen, state.expected) for g, state in self.groups.items() if g[0] != POPULATION}
         self.spread = measure(sums, {g for g, state in self.groups.items() if state.detector.flagged})
         for (kind, _), state in self.groups.items():
             state.apart = self.spread.apart(kind, state.seen, state.expected)
@@ -183,6 +199,8 @@ class ReleaseWatch:
 
     def _theta(self, group: Group) -> float:
         learnt = self.theta(group)
+        if learnt is None and group[0] == POPULATION:
+            return self.settings.theta
         return self.spread.theta(group[0], self.settings.theta) if learnt is None else learnt
 
     def _flagged_sets(self, counts: ModelCounts) -> Ints:
@@ -249,6 +267,7 @@ class ReleaseWatch:
             "clocks": [clock.snapshot() for clock in self.clocks],
             "surge": self.surge.snapshot(),
             "history": [[b, *traffic.row(), *rest] for b, traffic, *rest in self.history],
+            "steady": self.steady.slow,
             "splits": [self.splits.tally, self.shape.snapshot()],
             "e_bh": None if self.e_bh_threshold == math.inf else self.e_bh_threshold,
         }
@@ -260,6 +279,7 @@ class ReleaseWatch:
         self.surge = Corroboration.restored(state["surge"])
         self.history = [Past(b, Traffic(*t), uses, risk) for b, *t, uses, risk in state["history"]]
         self.e_bh_threshold = math.inf if state["e_bh"] is None else state["e_bh"]
+        self.steady.slow = state["steady"]
         self.splits.tally, shape = state["splits"]
         self.shape = Shape.restored(shape)
 

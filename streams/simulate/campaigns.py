@@ -154,9 +154,9 @@ C1 = Plan("c1", "network", "one network moves half of its traffic within a day",
 C2 = Plan(
     "c2",
     "slow",
-    "few accounts with one request an hour, moving over four days",
+    "few accounts with three requests an hour, moving over four days",
     80,
-    rate=30.0,
+    rate=72.0,
     hours=96.0,
     window_h=(-1, 168),
 )

@@ -237,7 +237,7 @@ _ALL = [
     Scenario(
         "c2",
         "slow and small",
-        "80 accounts of one network with about one request an hour each move over four days.",
+        "80 accounts of one network with about three requests an hour each move over four days.",
         "alert",
         _plans(campaigns.C2),
     ),

@@ -6,6 +6,7 @@ detectors), false discovery over all groups, incidents, decisions. One instance,
 
 from __future__ import annotations
 
+import sys
 import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ from models.incidents import Incidents, Surroundings, Transition
 from models.registry import GroupRecord, GroupRegistry
 from models.releases import Release, ReleaseCalendar
 from models.settings import DAY_MS, Settings
+from models.steady import GROUPS as STEADY
+from models.steady import KIND as POPULATION
 from models.watch import ReleaseWatch, name_jointly
 from streams.events import BadEvent
 from streams.network_classes import SUSPECT, NetworkClass
@@ -199,6 +202,9 @@ class NetworksStep:
             if not view.empty:
                 scored = counts[release] = view.counts(release, self.calendar.stream_start or 0)
                 self.watches[release].score(bucket, scored, self._behind(bucket, view))
+                for group in STEADY:  # so that their state is saved
+                    self.registry.get(group)
+                self._dirty |= set(STEADY)
         if not view.empty:
             name_jointly([self.watches[release] for release in counts], bucket)
         return counts
@@ -212,7 +218,7 @@ class NetworksStep:
             counts,
             view.findings(release.model),
             Surroundings(
-                self.registry.members,
+                lambda group: sys.maxsize if group[0] == POPULATION else self.registry.members(group),
                 self.verdicts.get,
                 lambda group, since: view.idle or self.registry.late_since(group, since),
                 lambda group: group[0] == "network" and self._network_class(group[1]) in SUSPECT,

@@ -7,6 +7,7 @@ from typing import Any
 from models.incident import Incident
 from models.settings import DAY_MS, HOUR_MS, Settings
 from models.shape import Pattern
+from models.steady import KIND as POPULATION
 
 WHY = {
     "reopened": "It had been resolved and has begun again.",
@@ -49,6 +50,8 @@ def _lone(incident: Incident, settings: Settings) -> str:
 
 def _group(incident: Incident, evidence: dict[str, Any], settings: Settings) -> list[str]:
     kind, name = incident.entity
+    if kind == POPULATION:
+        return [*_population(incident, evidence), _how_sure(evidence)]
     seen = evidence["first_uses_seen"] + evidence["switches_seen"]
     expected = evidence["first_uses_expected"] + evidence["switches_expected"]
     moved = (
@@ -75,6 +78,21 @@ def _group(incident: Incident, evidence: dict[str, Any], settings: Settings) -> 
         shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
         sentences.append(f"The same accounts stand out as {shown}.")
     return sentences
+
+
+def _population(incident: Incident, evidence: dict[str, Any]) -> list[str]:
+    """Of accounts that no group holds together."""
+    seen, expected = evidence["first_uses_seen"], evidence["first_uses_expected"]
+    moved = (
+        f"Accounts that are {incident.entity[1]} in a bucket moved to {incident.model} by themselves: "
+        f"{seen} first uses where the pace of all other accounts, per hour of their time, predicts "
+        f"{expected:.1f} ({seen / (expected + 0.5):.0f} times as many)."
+    )
+    where = (
+        "No network, payment or sign-up holds them together, so no members can be named; look for what "
+        "accounts that first used the model since the onset and never pause have in common."
+    )
+    return [moved, where]
 
 
 def _looks(pattern: Pattern) -> dict[str, list[str]]:

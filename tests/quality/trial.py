@@ -16,6 +16,7 @@ import numpy as np
 import orjson
 
 from models.settings import Settings
+from models.steady import KIND as POPULATION
 from streams.replay import replay
 from streams.simulate import Simulation, generate
 from streams.simulate.traffic import Traffic
@@ -219,7 +220,12 @@ def judged(simulation: Simulation, observer: Observer, alerts: list[dict[str, An
     for number, campaign in zip(moving, truth["campaigns"], strict=True):
         related = {tuple(e) for e in campaign["entities"] + campaign["related"]}
         onset = _ms(campaign["onset"])
-        on_it = [one for one, named in told if named & related and _ms(one["detected_at"]) > onset]
+        # Accounts that no group holds together are told as the population's: right while there is a campaign.
+        on_it = [
+            one
+            for one, named in told
+            if (named & related or one["entity"]["kind"] == POPULATION) and _ms(one["detected_at"]) > onset
+        ]
         ours |= {one["alert_id"] for one in on_it}
         findings.append(_finding(number, campaign, on_it, observer))
     rollouts = {(one["kind"], one["id"]) for one in truth["rollouts"]}

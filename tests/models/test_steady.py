@@ -1,0 +1,110 @@
+"""Accounts that are always there, held against all others by the time they had to decide."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from models.cohort import COHORTS, EXPOSURES
+from models.steady import GROUPS, KIND, STEADY, SteadyClock
+from tests.models.world import World
+
+NEW, FIRST, AWAY_6 = 0, 1, 5
+
+
+def table(**cells):
+    """Accounts per cohort of the middle band; names are exposures: x3=100."""
+    out = np.zeros((3, 2, EXPOSURES), dtype=np.int64)
+    for name, value in cells.items():
+        out[1, 0, int(name[1:])] = value
+    return out.ravel()
+
+
+def middle(clock, age, risk, events):
+    return clock.update(age, risk, events)[1]
+
+
+def test_whose_chance_grows_with_the_time_away_is_as_expected():
+    """One in a thousand decides in each hour; who was away for six shows six hours' decisions."""
+    at_risk, seen, expected = middle(SteadyClock(), 50, table(x3=2_000, x5=1_000), table(x3=2, x5=6))
+    assert (at_risk, seen) == (2_000, 2)
+    assert expected == pytest.approx(2.0)
+
+
+def test_the_first_activity_since_the_release_counts_from_the_release():
+    _, _, expected = middle(SteadyClock(), 10, table(x3=1_000, x1=300), table(x1=3))
+    assert expected == pytest.approx(1_000 * 3 / (300 * 10))
+    _, _, in_the_first_hour = middle(SteadyClock(), 0, table(x3=1_000, x5=300), table(x5=3))
+    assert in_the_first_hour == pytest.approx(1_000 * 3 / 300)
+
+
+def test_new_accounts_tell_nothing():
+    with_new = middle(SteadyClock(), 10, table(x3=100, x5=300, x0=5_000), table(x5=3, x0=900))
+    assert with_new == middle(SteadyClock(), 10, table(x3=100, x5=300), table(x5=3))
+
+
+def test_when_every_activity_has_the_same_chance_the_expectation_follows():
+    """An outage with fallback: a tenth of all that are active, however long they had been away."""
+    clock = SteadyClock()
+    for age in range(1, 20):
+        clock.update(age, table(x3=1_000, x5=1_000), table(x3=1, x5=6))
+    _, seen, expected = middle(clock, 20, table(x3=1_000, x5=1_000), table(x3=100, x5=100))
+    assert expected == pytest.approx(seen)
+
+
+def test_nobody_at_risk_nobody_expected():
+    zeros = np.zeros(COHORTS, dtype=np.int64)
+    assert SteadyClock().update(5, zeros, zeros) == [(0, 0, 0.0)] * 3
+
+
+class Crowd(World):
+    """A world whose rest has been away for six hours, beside steady accounts in everybody's networks."""
+
+    def counts(self, moves=(), requests=10, blocks=()):
+        counts = super().counts(moves, requests, blocks)
+        for kind in range(2):
+            for values in (counts.risk[kind], counts.events[kind]):
+                column = values.reshape(len(values), 3, 2, EXPOSURES)
+                column[:, 1, 0, AWAY_6] = column[:, 0, 0, 4]
+                column[:, 0, 0, 4] = 0
+            others = slice(0, 20)
+            risk, events = counts.risk[kind][others], counts.events[kind][others]
+            risk.reshape(20, 3, 2, EXPOSURES)[:, 1, 0, STEADY] += 10
+            events.reshape(20, 3, 2, EXPOSURES)[:, 1, 0, STEADY] += self.keyless
+        return counts
+
+
+def test_a_campaign_without_a_key_is_told_as_the_populations():
+    world = Crowd()
+    world.keyless = 0
+    world.calm(10)
+    assert world.told == []
+    world.keyless = 1  # in each of twenty networks one of ten steady accounts, hour after hour
+    for _ in range(5):
+        world.step()
+    opened = [entity for reason, entity, *_ in world.told if reason == "opened"]
+    assert opened == [GROUPS[1]]
+    incident = world.incidents.by_entity[GROUPS[1]]
+    assert (incident.severity, incident.members) == ("medium", {})
+    assert incident.leading.hazard_ratio > 10
+    assert incident.leading.theta == world.settings.theta
+
+
+def test_a_restart_in_between_leaves_no_trace():
+    straight, restarted = Crowd(), Crowd()
+    for world in (straight, restarted):
+        world.keyless = 0
+        world.calm(10)
+        world.keyless = 1
+        world.step()
+    restarted.restart()
+    for world in (straight, restarted):
+        for _ in range(4):
+            world.step()
+    assert straight.told == restarted.told
+    for group in GROUPS:
+        if group in straight.watch.groups:
+            assert straight.watch.snapshot_group(group) == restarted.watch.snapshot_group(group)
+    assert math.isfinite(straight.watch.groups[KIND, GROUPS[1][1]].log_r)
