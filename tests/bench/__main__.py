@@ -52,7 +52,7 @@ def growth_command(runs: int, write: bool, day: float) -> None:
     """Cost by accounts, networks, watched models and partitions; the plot; replay."""
     points = growth.measure(runs, day)
     replayed = growth.replay_rate(SIZES["1m"], runs)
-    show("growth", growth.report(points, replayed, SIZES["1m"], runs), write=write)
+    show("growth", growth.report(points, replayed, SIZES["1m"], runs, day), write=write)
     if write:
         growth.plot(points)
 

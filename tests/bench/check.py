@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
+
 from tests.bench import checkpoints, growth
 from tests.bench.children import FAUST_COUNT, WORKER
 from tests.bench.data import SIZES
@@ -22,6 +24,7 @@ from tests.bench.throughput import ARRAYS, CEILING, NETWORKS, STEP, measure
 
 STORED = Path(__file__).with_name("ratios.json")
 LEAST = 0.10
+LEAST_RUNS = 3
 MEMORY_ACCOUNTS = 100_000
 SHORT_DAY = 0.25
 GROWTH = {"accounts": (10_000, 1_000_000), "watched models": (1, 10)}
@@ -128,6 +131,8 @@ def compare(
 
 def check(runs: int, *, write: bool) -> int:
     """Measure, show, and store if asked to; exit status 1 when something became slower."""
+    if write and runs < LEAST_RUNS:
+        raise click.UsageError(f"a tolerance needs {LEAST_RUNS} runs at least")
     found = measured(runs)
     stored = json.loads(STORED.read_text()) if STORED.exists() else {}
     rows, worse = compare(found, stored)

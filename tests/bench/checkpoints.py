@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.bench.children import WORKER
 from tests.bench.data import Traffic
-from tests.bench.figures import Samples, column, machine, table, thousands
+from tests.bench.figures import Samples, column, machine, table, taken, thousands
 from tests.bench.throughput import filled, rate, through_kafka
 
 NEVER = {"checkpoint_interval": "1d", "checkpoint_events": "1000000000000"}
@@ -46,6 +46,6 @@ def report(found: dict[str, list[dict[str, Any]]], traffic: Traffic, runs: int) 
         for name, results in found.items()
     ]
     return (
-        f"{traffic.events:,} events of {traffic.accounts:,} accounts; median (least–most) of {runs} "
-        f"interleaved runs. {machine()}.\n\n" + table(["checkpoints", "events/s", "time", "CPU"], rows)
+        f"{traffic.events:,} events of {traffic.accounts:,} accounts; {taken(runs)}. {machine()}.\n\n"
+        + table(["checkpoints", "events/s", "time", "CPU"], rows)
     )

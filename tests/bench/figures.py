@@ -83,6 +83,17 @@ def machine() -> str:
     )
 
 
+def taken(runs: int) -> str:
+    """What the figures of so many runs are.
+
+    Examples
+    --------
+    >>> taken(1), taken(3)
+    ('one run', 'median (least–most) of 3 interleaved runs')
+    """
+    return "one run" if runs == 1 else f"median (least–most) of {runs} interleaved runs"
+
+
 def show(name: str, text: str, *, write: bool) -> None:
     """Print, and put into its place in the README if asked to."""
     print(f"\n{text}\n", flush=True)

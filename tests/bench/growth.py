@@ -19,7 +19,7 @@ import click
 
 from tests.bench.children import WORKER
 from tests.bench.data import Traffic
-from tests.bench.figures import Samples, column, machine, table, thousands
+from tests.bench.figures import Samples, column, machine, table, taken, thousands
 from tests.bench.plot import Curve, Panel, draw
 from tests.bench.throughput import filled, in_memory, through_kafka
 
@@ -29,17 +29,22 @@ KINDS = ("accounts", "networks", "watched models", "partitions")
 Points = dict[str, dict[int, list[dict[str, Any]]]]
 
 
+def hours(scale: float) -> int:
+    """Hours of a share of a day; the release is in the third."""
+    return max(4, round(24 * scale))
+
+
 def traffic_of(kind: str, size: int, scale: float = 1.0) -> Traffic:
     """The events of one point; ``scale`` shortens the day."""
-    hours = max(4, round(24 * scale))
-    share = hours / 24
+    span = hours(scale)
+    share = span / 24
     if kind == "accounts":
         events, accounts, groups = 10 * size, size, max(10, size // 40)
     elif kind == "networks":
         events, accounts, groups = 1_000_000, 200_000, size
     else:
         events, accounts, groups = 1_000_000, 24_000, 600
-    one = Traffic(int(events * share), accounts, groups, hours=hours, partitions=1)
+    one = Traffic(int(events * share), accounts, groups, hours=span, partitions=1)
     if kind == "watched models":
         return dataclasses.replace(one, watched=size)
     return dataclasses.replace(one, partitions=size) if kind == "partitions" else one
@@ -82,12 +87,12 @@ def networks_per_event(one: dict[str, Any]) -> float:
 
 
 def longest_accounts(one: dict[str, Any]) -> float:
-    """Milliseconds of the longest call of the accounts step: the close of a bucket."""
+    """CPU milliseconds of the longest call of the accounts step: the close of a bucket."""
     return float(one["longest_accounts"] * 1e3)
 
 
 def longest_networks(one: dict[str, Any]) -> float:
-    """Milliseconds of the longest call of the networks step: the score of a bucket."""
+    """CPU milliseconds of the longest call of the networks step: the score of a bucket."""
     return float(one["longest_networks"] * 1e3)
 
 
@@ -106,7 +111,7 @@ def replay_rate(traffic: Traffic, runs: int) -> Samples:
     return Samples(rates)
 
 
-def report(points: Points, replayed: Samples, replay_of: Traffic, runs: int) -> str:
+def report(points: Points, replayed: Samples, replay_of: Traffic, runs: int, scale: float) -> str:
     """The tables."""
     rows = []
     for kind, sizes in points.items():
@@ -125,11 +130,11 @@ def report(points: Points, replayed: Samples, replay_of: Traffic, runs: int) -> 
         "",
         "accounts step, CPU µs per event",
         "networks step, CPU µs per event",
-        "longest close of a bucket, ms",
-        "longest score of a bucket, ms",
+        "longest close of a bucket, CPU ms",
+        "longest score of a bucket, CPU ms",
     ]
     return (
-        f"Median (least–most) of {runs} interleaved runs. {machine()}.\n\n"
+        f"{hours(scale)} hours of events; {taken(runs)}. {machine()}.\n\n"
         + table(heads, rows)
         + f"\n\nReplay of {replay_of.events:,} events from a file, start-up included: "
         + f"{replayed.text(thousands)} events/s."
@@ -151,7 +156,7 @@ def panels(points: Points) -> list[Panel]:
     ]
     closes = [
         Panel(
-            f"longest call in ms, by {kind}",
+            f"longest call, CPU ms, by {kind}",
             [curve("accounts step", kind, longest_accounts), curve("networks step", kind, longest_networks)],
         )
         for kind in KINDS[:2]

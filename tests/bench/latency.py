@@ -14,7 +14,7 @@ from aiokafka import AIOKafkaProducer
 
 from tests.bench.broker import Place
 from tests.bench.children import BYTEWAX, FAUST_STEPS, QUIX, WORKER, Runner, Told
-from tests.bench.figures import Samples, machine, table
+from tests.bench.figures import Samples, machine, table, taken
 
 RATES = (100, 1_000)
 SECONDS = 5
@@ -95,10 +95,7 @@ def report(found: dict[tuple[str, int], list[Percentiles]], runs: int) -> str:
                 row.append(samples.text("{:.1f}".format))
         rows.append(row)
     heads = ["way", *(f"{which} at {pace:,}/s" for pace in RATES for which in ("p50", "p99"))]
-    return (
-        f"Milliseconds, {SECONDS} s at each rate; median (least–most) of {runs} interleaved runs. "
-        f"{machine()}.\n\n" + table(heads, rows)
-    )
+    return f"Milliseconds, {SECONDS} s at each rate; {taken(runs)}. {machine()}.\n\n" + table(heads, rows)
 
 
 def note(found: dict[tuple[str, int], list[Percentiles]]) -> None:

@@ -23,7 +23,7 @@ from tests.bench.children import (
     Stalled,
 )
 from tests.bench.data import Traffic
-from tests.bench.figures import Samples, column, machine, table, thousands
+from tests.bench.figures import Samples, column, machine, table, taken, thousands
 
 ARRAY = 100
 TRIES = 3
@@ -132,7 +132,7 @@ def report(found: Found, traffic: Traffic, runs: int) -> str:
     note = f" Not installed here: {', '.join(missing)}." if missing else ""
     return (
         f"{traffic.events:,} events of {traffic.accounts:,} accounts in {traffic.groups:,} networks, "
-        f"{traffic.partitions} partitions; median (least–most) of {runs} interleaved runs. "
+        f"{traffic.partitions} partitions; {taken(runs)}. "
         f"{machine()}.{note}\n\n{table(heads, rows)}\n\n"
         + table(
             ["the worker against", "events/s, ratio", "events per CPU second, ratio", "target"],

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from typing import Any
 
 from models.settings import HOUR_MS, Settings
@@ -29,7 +28,7 @@ class Pipeline:
     accounts, networks
         Time of each.
     longest
-        Seconds of the longest call of each: for so long an event loop would do nothing else.
+        CPU seconds of the longest call of each: for so long an event loop would do nothing else.
     """
 
     def __init__(self, traffic: Traffic) -> None:
@@ -60,10 +59,11 @@ class Pipeline:
             self._timed("networks", lambda: self.judge.process(lines))
 
     def _timed(self, name: str, act: Any) -> list[Output]:
-        began = time.perf_counter()
-        with getattr(self, name):
+        span: Span = getattr(self, name)
+        before = span.cpu
+        with span:
             outputs: list[Output] = act()
-        self.longest[name] = max(self.longest[name], time.perf_counter() - began)
+        self.longest[name] = max(self.longest[name], span.cpu - before)
         return outputs
 
     def found(self) -> dict[str, Any]:
