@@ -195,7 +195,7 @@ class HttpIngest:
         events = [event for _, event in decoded.events]
         new, waiting = self._dedup.claim([f"{name} {event['id']}" for event in events], sent)
         fresh = [event for event, is_new in zip(events, new, strict=True) if is_new]
-        self._metrics.read(name, decoded)
+        self._metrics.read(name, events=len(decoded.events), skipped=decoded.skipped)
         letters = [letter(bad, self._redaction, {"source": name}) for bad in decoded.misread]
         if fresh or letters:
             self._metrics.sent(letters)

@@ -10,7 +10,7 @@ from faust.types import TP
 
 from streams.agents.backlog import Backlog
 from streams.agents.ingest_metrics import IngestMetrics
-from streams.sources.decoder import Decoder, Event
+from streams.sources.decoder import Decoded, Decoder, Event
 from streams.sources.letters import letter
 from streams.sources.settings import Decoders, IngestSettings
 from streams.steps.buckets import FUTURE_MS
@@ -31,11 +31,14 @@ class Read:
         The offset behind the last of them.
     events, letters
         In their order.
+    skipped
+        Documents that are no requests.
     """
 
     next: int = 0
     events: list[tuple[Place, Event]] = dataclasses.field(default_factory=list)
     letters: list[Output] = dataclasses.field(default_factory=list)
+    skipped: int = 0
 
 
 class Reading:
@@ -68,39 +71,38 @@ class Reading:
 
     async def take(self, tp: TP, limit: float, room: int) -> Read:
         """Take records of a partition until one passes the limit, or there are ``room`` events."""
-        read, taken = Read(), 0
+        decoder, read, taken = self._decoders[tp.topic], Read(), 0
+        front = self._backlog.passed(tp, -math.inf)
         while self._backlog.left(tp) and len(read.events) < room:
             record = self._backlog.take(tp)
-            before = len(read.events)
-            self._decode(tp, record, read)
-            if self._front(tp, record, read.events[before:]) > limit:
-                break
+            decoded = decoder.decode(record.value)
+            read.next, stamp = record.offset + 1, record.timestamp
+            # Times that will be refused as future move nothing.
+            latest = math.inf if stamp is None or stamp < 0 else stamp + FUTURE_MS
+            for position, event in decoded.events:
+                read.events.append(((record.offset, position), event))
+                if front < event["ts"] <= latest:
+                    front = event["ts"]
+            read.skipped += decoded.skipped
+            if decoded.misread:
+                self._misread(tp, decoder.mapping.name, record, decoded, read)
             taken += 1
+            if front > limit:
+                break
             if taken % PAUSE_EVERY == 0:
                 await asyncio.sleep(0)
+        self._backlog.passed(tp, front)
+        self.counts["events"] += len(read.events)
+        self.counts["skipped"] += read.skipped
+        self._metrics.read(decoder.mapping.name, events=len(read.events), skipped=read.skipped)
         return read
 
-    def _decode(self, tp: TP, record: InputRecord, read: Read) -> None:
-        decoder, offset = self._decoders[tp.topic], record.offset
-        decoded = decoder.decode(record.value)
-        read.next = offset + 1
-        read.events += [((offset, position), event) for position, event in decoded.events]
-        self.counts["events"] += len(decoded.events)
-        self.counts["skipped"] += decoded.skipped
+    def _misread(self, tp: TP, source: str, record: InputRecord, decoded: Decoded, read: Read) -> None:
         self.counts["misread"] += decoded.bad
-        self._metrics.read(decoder.mapping.name, decoded)
-        for misread in decoded.misread:
-            told: dict[str, object] = {
-                "source": decoder.mapping.name,
-                "topic": tp.topic,
-                "partition": tp.partition,
-                "offset": offset,
-            }
-            read.letters.append(letter(misread, self._redaction, told, record))
-
-    def _front(self, tp: TP, record: InputRecord, events: list[tuple[Place, Event]]) -> float:
-        """The highest event time of a partition so far, but for times that will be refused as future."""
-        stamp = record.timestamp
-        latest = math.inf if stamp is None or stamp < 0 else stamp + FUTURE_MS
-        times = (event["ts"] for _, event in events)
-        return self._backlog.passed(tp, max((ts for ts in times if ts <= latest), default=-math.inf))
+        told: dict[str, object] = {
+            "source": source,
+            "topic": tp.topic,
+            "partition": tp.partition,
+            "offset": record.offset,
+        }
+        read.letters += [letter(misread, self._redaction, told, record) for misread in decoded.misread]
