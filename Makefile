@@ -60,7 +60,7 @@ bench: $(STAMP) ## Throughput and latency against a real broker and other engine
 	@$(MAKE) --no-print-directory peers || echo "Quix Streams and Bytewax do not install here: without them" >&2
 	$(KAFKA) run -- $(BIN)/python -m tests.bench run --size $(or $(SIZE),small) --runs $(or $(RUNS),3) $(FLAGS)
 
-bench-growth: $(STAMP) ## Cost by accounts, networks, models, partitions; about half an hour (RUNS=3 FLAGS=--write)
+bench-growth: $(STAMP) ## Cost by accounts, networks, models, partitions, with a plot (RUNS=3 FLAGS=--write)
 	$(KAFKA) run -- $(BIN)/python -m tests.bench growth --runs $(or $(RUNS),3) $(FLAGS)
 
 bench-check: $(STAMP) ## Has anything become slower? Compares ratios with tests/bench/ratios.json
