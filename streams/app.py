@@ -21,7 +21,7 @@ from kafka.admin import MemberToRemove
 from mode import CrashingSupervisor
 from yarl import URL
 
-from streams import brokers
+from streams import brokers, memory
 from streams.agents.accounts import AccountsShell
 from streams.agents.networks import NetworksShell
 from streams.agents.shell import Shell
@@ -225,6 +225,7 @@ def run_app(config: Config, role: str, app: RoleApp, instance: str | None) -> in
     )
     worker.spinner = None
     app.shell.stop = worker.end
+    memory.settle()
     try:
         worker.execute_from_commandline()
     except SystemExit as ended:

@@ -25,6 +25,7 @@ from streams.fetch import Position
 from streams.health import JOINING, Health
 from streams.live import LivePartition
 from streams.marker import Epoch, Identity, latest
+from streams.memory import give_back
 from streams.metrics import Metrics
 from streams.outbox import Outbox
 
@@ -166,7 +167,7 @@ class Shell(Frame, Generic[L]):
             )
             if generation != self.app.consumer_generation_id:
                 return  # Assigned anew meanwhile; the next call loads.
-            live.timed = self.metrics.checkpoint.observe
+            live.timed = self._saved
             self.live[partition] = live
             await self.started(live)
             logger.info(
@@ -186,6 +187,11 @@ class Shell(Frame, Generic[L]):
             known = None if live.partition in self._reset else committed[tp]
             offsets[tp] = live.begin(earliest[tp], ends[tp], known) if not live.begun else live.offset
         return offsets
+
+    def _saved(self, seconds: float) -> None:
+        """Note a checkpoint; what it and the buckets before it took is free now."""
+        self.metrics.checkpoint.observe(seconds)
+        give_back()
 
     async def tend(self) -> None:
         """Look after the live partitions until the process ends, or the finite run is over."""
