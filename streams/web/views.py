@@ -22,7 +22,7 @@ from streams.report.notes import doubts
 from streams.steps.reasons import AGAINST
 from streams.web.board import Board, Decision, Incident
 
-CARD = drawings.Size(560, 70, 78, 30)
+CARD = drawings.Size(560, 58, 64, 28)
 SIDE = drawings.Size(380, 56, 50, 26)
 CARDS = 40
 NOTES = 30

@@ -18,7 +18,7 @@ from tests.kafka.engine_rig import wait_for
 
 HERE = Path(__file__).parent
 SCENARIO, SCALE, HOURS = "mixed", 0.3, 26
-SIZE = 1280, 860
+SIZE = 1280, 800
 SECONDS = 300
 
 
@@ -34,7 +34,7 @@ def main() -> None:
     ):
         live.start_all()
         live.play(HOURS)
-        last = live.released_at + (HOURS - 1) * 3_600_000
+        last = live.released_at + (HOURS - 3) * 3_600_000  # what the last events could close
         wait_for("the last bucket", lambda: live.judged_at() >= last, SECONDS)
         for name in ("light", "dark"):
             tab = Tab(browser, dark=name == "dark", size=SIZE)
