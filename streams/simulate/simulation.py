@@ -111,10 +111,11 @@ def generate(name: str, *, seed: int = 1, scale: float = 1.0, **parameters: Any)
         mean_rate=given.mean_rate or scenario.mean_rate,
         pace=given.pace or scenario.pace,
     )
-    return Simulation(scenario, _set_stage(scenario, given))
+    return Simulation(scenario, set_stage(scenario, given))
 
 
-def _set_stage(scenario: Scenario, given: Parameters) -> Stage:
+def set_stage(scenario: Scenario, given: Parameters) -> Stage:
+    """Put a story into the world; of ``given`` nothing but the sizes of campaigns may be None."""
     if given.pace not in PACES:
         raise ValueError(f"pace must be one of {', '.join(PACES)}")
     # Filled in by `generate`.

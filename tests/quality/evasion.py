@@ -1,0 +1,171 @@
+"""What it costs an attacker to stay unseen: ``python -m tests.quality.evasion``.
+
+Each table turns one knob of a simulated campaign until it is no longer found, or until it is no
+longer worth it: how slowly its accounts move, in how small groups they hide, how many further
+accounts it adds to move the population's own curve. The stream goes through the real steps.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+import click
+import orjson
+
+from models.settings import Settings
+from streams.replay import replay
+from streams.simulate.campaigns import C1, Plan, run_plan, spread_over_existing
+from streams.simulate.crew import within
+from streams.simulate.scenarios import Scenario
+from streams.simulate.simulation import Simulation, set_stage
+from streams.simulate.stage import Parameters, Stage
+from streams.simulate.world import Kind, draw_accounts
+from tests.quality.trial import Observer, Trial, judged
+
+HONEST = 3_000
+DAY_HOURS = 24.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One line of a table.
+
+    Attributes
+    ----------
+    table, knob
+        Which table, and what was turned how far.
+    build
+        Name of the builder, a key of `BUILDERS`, and its arguments.
+    days
+        How long the stream goes on after the release.
+    """
+
+    table: str
+    knob: str
+    build: str
+    arguments: tuple[float, ...]
+    days: float = 7.0
+
+
+def slow(stage: Stage, hours: float, share: float) -> None:
+    """The network of `C1` takes so many hours, and sends this share of its traffic."""
+    run_plan(stage, dataclasses.replace(C1, hours=hours, share=share))
+
+
+def small(stage: Stage, members: float, accounts: float, kinds: Sequence[Kind] = (Kind.HOSTING,)) -> None:
+    """Networks of the campaign's own, of so many members each, with nobody else in them."""
+    networks = round(accounts / members)
+    plan = Plan("small", "small", "", round(accounts), networks=networks, kinds=kinds, honest=0.0)
+    run_plan(stage, plan)
+
+
+def inflated(stage: Stage, added: float) -> None:
+    """`C1`, and further accounts in everybody's networks: they live like honest ones and move within its day.
+
+    ``added`` is their number as a multiple of the honest accounts.
+    """
+    run_plan(stage, C1)
+    rng, world = stage.rng, stage.world
+    if not added:
+        return
+    sizes = world.sizes()
+    home = rng.choice(len(sizes), round(added * world.honest), p=sizes / sizes.sum())
+    rate = stage.parameters.mean_rate or 17.0
+    rows = draw_accounts(rng, home, world.kind, world.tz, begin=world.begin, end=world.end, mean_rate=rate)
+    rows["adopts"] = within(rng, len(rows), world.release, DAY_HOURS)
+    rows["share"] = rng.beta(18.0, 1.5, len(rows))
+    world.add_accounts(rows)
+
+
+def scattered(stage: Stage, _: float) -> None:
+    """No network of its own at all; see `campaigns.spread_over_existing`."""
+    spread_over_existing(stage)
+
+
+BUILDERS: dict[str, Callable[..., None]] = {
+    "slow": slow,
+    "small": small,
+    "inflated": inflated,
+    "scattered": scattered,
+}
+
+CASES: tuple[Case, ...] = (
+    *(
+        Case("slow drip", f"{hours / 24:g} days", "slow", (hours, 0.5), max(7.0, hours / 24 + 1))
+        for hours in (24.0, 96.0, 168.0, 336.0)
+    ),
+    *(
+        Case("slow drip", f"{days} days, {100 * share:g} % of the traffic", "slow", (24.0 * days, share), 8.0)
+        for days, share in ((1, 0.05), (7, 0.05))
+    ),
+    *(
+        Case("small groups", f"{n} accounts in each of {300 // n}", "small", (float(n), 300.0))
+        for n in (8, 4, 2)
+    ),
+    Case("small groups", "900 accounts, all in networks of others", "scattered", (0.0,)),
+    *(
+        Case("inflated curve", f"{added:g} for each honest one", "inflated", (added,), 4.0)
+        for added in (0.0, 0.25, 1.0, 3.0)
+    ),
+)
+
+
+def trial(case: Case, seed: int, accounts: int) -> Trial:
+    """Run one case."""
+
+    def build(stage: Stage) -> None:
+        BUILDERS[case.build](stage, *case.arguments)
+
+    story = Scenario(case.table, case.knob, "", "limit", build)
+    given = Parameters(
+        seed=seed,
+        days=case.days,
+        warmup_days=story.warmup_days,
+        accounts=accounts,
+        mean_rate=story.mean_rate,
+        pace=story.pace,
+    )
+    simulation = Simulation(story, set_stage(story, given))
+    observer = Observer(simulation)
+    lines = observer.lines(simulation)
+    outputs = replay(Settings(), lines, releases=simulation.releases)
+    alerts = [orjson.loads(output.value)["data"] for output in outputs if output.topic == "alerts"]
+    return judged(simulation, observer, alerts)
+
+
+def row(case: Case, trials: Sequence[Trial]) -> list[str]:
+    """A line of the table: the knob, how often found, delay, leaked, groups of others alerted."""
+    findings = [finding for one in trials for finding in one.findings]
+    found = [finding for finding in findings if finding.delay is not None]
+    delay = f"{statistics.median(f.delay for f in found if f.delay is not None):.0f} h" if found else "–"
+    leaked = statistics.median(finding.leaked for finding in findings)
+    others = statistics.median(len(set(one.false)) for one in trials)
+    return [case.knob, f"{len(found)} of {len(findings)}", delay, f"{100 * leaked:.1f} %", f"{others:g}"]
+
+
+@click.command()
+@click.option("--seeds", default=2, show_default=True, help="How many runs of each case.")
+@click.option("--accounts", default=HONEST, show_default=True, help="Honest accounts.")
+@click.option("--processes", type=click.IntRange(1, 2), default=1, show_default=True)
+@click.option("--only", help="Cases whose table or knob contains this.")
+def main(seeds: int, accounts: int, processes: int, only: str | None) -> None:
+    """Print the tables."""
+    cases = [case for case in CASES if not only or only in f"{case.table} {case.knob}"]
+    last = None
+    with ProcessPoolExecutor(processes) as pool:
+        running = [
+            (case, [pool.submit(trial, case, seed + 1, accounts) for seed in range(seeds)]) for case in cases
+        ]
+        for case, futures in running:
+            if case.table != last:
+                head = [case.table, "found", "after", "sent to the model before", "other groups alerted"]
+                click.echo("\n| " + " | ".join(head) + " |\n|" + " --- |" * len(head))
+                last = case.table
+            click.echo("| " + " | ".join(row(case, [future.result() for future in futures])) + " |")
+
+
+if __name__ == "__main__":
+    main()
