@@ -17,7 +17,7 @@ from streams.report.collect import Course, Point
 
 logger = logging.getLogger(__name__)
 
-MOST_INCIDENTS = 20_000
+MOST_INCIDENTS = 10_000
 MOST_REVISIONS = 200
 MOST_BUCKETS = 4_096
 OPEN = ("open", "updated")
@@ -53,6 +53,7 @@ class Incident:
     raw: bytes
     data: dict[str, Any]
     told: deque[Told]
+    onset: float
 
     @property
     def alert_id(self) -> str:
@@ -65,9 +66,9 @@ class Incident:
         return self.data["state"] in OPEN
 
     @property
-    def gravity(self) -> tuple[int, str, str]:
+    def gravity(self) -> tuple[int, float, str]:
         """The gravest first, then the newest."""
-        return (-SEVERITIES.index(self.data["severity"]), _reversed(self.data["onset"]), self.alert_id)
+        return (-SEVERITIES.index(self.data["severity"]), -self.onset, self.alert_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -98,7 +99,9 @@ class Board:
     """
 
     def __init__(self) -> None:
-        self.incidents: OrderedDict[str, Incident] = OrderedDict()
+        self.incidents: dict[str, Incident] = {}
+        self._ended: dict[str, None] = {}
+        self._lone: dict[str, None] = {}
         self.buckets: deque[Bucket] = deque(maxlen=MOST_BUCKETS)
         self.courses: dict[tuple[str, str], Course] = {}
         self.decisions: OrderedDict[str, Decision] = OrderedDict()
@@ -132,9 +135,7 @@ class Board:
             return None
         history = before.told if before else deque[Told](maxlen=MOST_REVISIONS)
         history.append(told)
-        self.incidents[alert_id] = Incident(value or b"", data, history)
-        self.incidents.move_to_end(alert_id)
-        self._forget()
+        self._file(Incident(value or b"", data, history, read.onset.timestamp()))
         opened = before is None or before.data["state"] not in OPEN
         return {
             "alert_id": alert_id,
@@ -146,11 +147,22 @@ class Board:
             "model": read.model,
         }
 
-    def _forget(self) -> None:
-        """Keep within bounds: what has ended goes first, the oldest of it."""
+    def _file(self, incident: Incident) -> None:
+        """Keep within bounds: what has ended goes first, then single accounts, each the oldest."""
+        alert_id = incident.alert_id
+        self._remove(alert_id)
+        self.incidents[alert_id] = incident
+        if not incident.is_open:
+            self._ended[alert_id] = None
+        elif incident.data["entity"]["kind"] == "account":
+            self._lone[alert_id] = None
         if len(self.incidents) > MOST_INCIDENTS:
-            oldest = next((i for i, one in self.incidents.items() if not one.is_open), None)
-            self.incidents.pop(oldest if oldest is not None else next(iter(self.incidents)))
+            self._remove(next(iter(self._ended or self._lone or self.incidents)))
+
+    def _remove(self, alert_id: str) -> None:
+        self.incidents.pop(alert_id, None)
+        self._ended.pop(alert_id, None)
+        self._lone.pop(alert_id, None)
 
     def take_decision(
         self, offset: int, key: bytes | None, value: bytes | None, headers: dict[str, bytes]
@@ -261,8 +273,3 @@ def _entity(value: Any) -> dict[str, str] | None:
         isinstance(value, dict) and isinstance(value.get("kind"), str) and isinstance(value.get("id"), str)
     )
     return {"kind": value["kind"], "id": value["id"]} if known else None
-
-
-def _reversed(text: str) -> str:
-    """A text that sorts the other way round."""
-    return "".join(chr(0x10FFFF - ord(c)) for c in text)

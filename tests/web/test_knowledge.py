@@ -104,10 +104,17 @@ def test_an_alert_with_a_field_of_another_form_is_shown_or_left_out(name, value)
         views.incident(incident)
 
 
-def test_it_keeps_within_bounds_and_what_is_open_the_longest(monkeypatch):
+def test_it_keeps_within_bounds_what_is_open_the_longest_and_groups_before_single_accounts(monkeypatch):
     monkeypatch.setattr(boards, "MOST_INCIDENTS", 3)
-    board = taken(alert(1), alert(2, state="resolved"), alert(3), alert(4), alert(5))
-    assert [int(i, 16) for i in board.incidents] == [3, 4, 5]
+    lone = {"entity": {"kind": "account", "id": "a"}, "severity": "info"}
+    board = taken(alert(1), alert(2, state="resolved"), alert(3, **lone), alert(4))
+    assert [int(i, 16) for i in board.incidents] == [1, 3, 4]
+    for number in (5, 6):
+        board.take_alert(alert(number, **lone).value)
+    assert [int(i, 16) for i in board.incidents] == [1, 4, 6]
+    board.take_alert(alert(7).value)
+    board.take_alert(alert(8).value)
+    assert [int(i, 16) for i in board.incidents] == [4, 7, 8]
 
 
 # Decisions.
