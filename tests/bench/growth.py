@@ -65,8 +65,8 @@ def measure(runs: int, scale: float, sizes: Mapping[str, Sequence[int]] | None =
         size: filled(traffic_of("partitions", size, scale / 3)) for size in points.get("partitions", {})
     }
     for run in range(runs):
-        for kind, sizes in points.items():
-            for size, results in sizes.items():
+        for kind, of_kind in points.items():
+            for size, results in of_kind.items():
                 if kind == "partitions":
                     traffic = traffic_of(kind, size, scale / 3)
                     results.append(through_kafka(WORKER, places[size], traffic))

@@ -30,7 +30,7 @@ def test_events_are_sound_and_as_asked() -> None:
     assert 180 < len({e.account for e in events}) <= 200
     assert len({e.network for e in events}) == 10
     assert {e.model for e in events} == {"m-1", "m-2", "m-3", "m-4"}
-    moments = [e.ts for e in events]
+    moments = [int(e.ts) for e in events]
     assert min(moments) == BEGIN
     assert max(moments) < BEGIN + 6 * HOUR_MS
 

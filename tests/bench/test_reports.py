@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.bench import checkpoints, growth, throughput
+from tests.bench import checkpoints, growth, plot, throughput
 from tests.bench.children import FAUST_COUNT, WORKER
 from tests.bench.data import SIZES
 from tests.bench.figures import README, replaced
@@ -61,6 +61,6 @@ def test_the_page_has_a_place_for_every_figure() -> None:
 def test_the_plot_shows_every_point() -> None:
     one = result(1_000, 0.01, networks_cpu=0.001, longest_accounts=0.2, longest_networks=0.1)
     points = {kind: {size: [one] for size in growth.SIZES[kind]} for kind in growth.KINDS}
-    drawing = ElementTree.fromstring(growth.draw(growth.panels(points), "growth"))
+    drawing = ElementTree.fromstring(plot.draw(growth.panels(points), "growth"))
     dots = drawing.findall(".//{http://www.w3.org/2000/svg}circle")
     assert len(dots) == 2 * (2 * 3 + 2 * 4 + 3) + 3
