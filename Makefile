@@ -9,7 +9,7 @@ KAFKA := $(BIN)/python -m infra.kafka.local
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check format chaos soak fuzz quality bench bench-growth bench-check peers lock clean
+.PHONY: help setup demo test check audit format chaos soak fuzz quality bench bench-growth bench-check peers lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,12 +31,16 @@ demo: $(STAMP) ## A local Kafka, the workers and a simulated launch with a hidde
 test: $(STAMP) ## Every test, doctests too, against a real broker
 	$(BIN)/python -m pytest --doctest-modules models streams infra tests
 
-check: $(STAMP) ## Format, lint, types and the fast tests, under a minute
+check: $(STAMP) ## Format, lint, types, known weaknesses of dependencies and the fast tests, under a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy models streams infra
+	$(BIN)/python -m tests.audit
 	$(BIN)/python -m pytest --quiet --doctest-modules -m "not kafka and not chaos and not browser and not slow" \
 		models streams infra tests
+
+audit: $(STAMP) ## Known weaknesses of the locked dependencies; fails when the database is out of reach
+	$(BIN)/python -m tests.audit --required
 
 format: $(STAMP) ## Put the code in the form that check wants
 	$(BIN)/ruff format .
