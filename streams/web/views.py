@@ -142,15 +142,12 @@ class Views:
         fields = last.fields
         due = last.written_at + 2 * int(fields["bucket_ms"]) + 2 * millis(self.config.idle_after)
         on_time = self.clock() < due
-        checks = [
-            Check(
-                "networks",
-                f"judged everything up to {_short(last.end)}",
-                on_time,
-                _iso(last.written_at),
-            ),
-            Check("accounts", "every partition has counted it", on_time),
-        ]
+        judged = f"judged everything up to {_short(last.end)}"
+        if not on_time:
+            judged = f"nothing more was judged than up to {_short(last.end)}: are all workers there?"
+        checks = [Check("networks", judged, on_time, _iso(last.written_at))]
+        if on_time:
+            checks.append(Check("accounts", "every partition has counted it", True))
         told = {
             "stale_records": "{:,} records of buckets that were judged before",
             "dropped_models": "{:,} models were dropped: too many at once",
