@@ -57,17 +57,13 @@ class GroupWatch:
     def log_r(self) -> float:
         r"""Ln of the evidence of both kinds, :math:`0.8\,R_{pace} + 0.2\,R_{split}`.
 
-        Each satisfies :math:`E[R_t] \le t` under its own null, whatever the other does, so under "no faster
-        than θ₀ and no more alike than θ_s" the weighted mean does too: the expectation is linear.
+        Under its own null, whatever the other does, each satisfies :math:`E[R_t] \le t`, but for a head start
+        :math:`R_0` of the pace. So under "no faster than θ₀ and no more alike than θ_s" the weighted mean
+        satisfies :math:`E[R_t] \le 0.8 R_0 + t`: the expectation is linear.
         """
         return log_add(
             self.detector.log_r + math.log(PACE_WEIGHT), self.split.detector.log_r + math.log(SPLIT_WEIGHT)
         )
-
-    @property
-    def by_split(self) -> bool:
-        """Does the split tell more than the pace?"""
-        return self.split.detector.log_r > self.detector.log_r
 
     @property
     def flagged(self) -> bool:

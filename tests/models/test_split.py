@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from river import drift
 
 from models.columns import Columns
+from models.corroboration import Corroboration
 from models.counts import Block
-from models.group_watch import PACE_WEIGHT, SPLIT_WEIGHT, log_add
+from models.group import GroupEDetector
+from models.group_watch import PACE_WEIGHT, SPLIT_WEIGHT, GroupWatch, log_add
 from models.settings import DAY_MS, HOUR_MS
 from models.shape import HourOfDay, Pattern, Shape, pattern
 from models.split import (
@@ -329,3 +331,21 @@ def test_old_hours_fade_and_survive_a_restart():
     _, first, last, requests = clock.snapshot()
     assert (first, last) == (0, 24 * 28 - 1)
     assert requests == [64 * 14 // 2 + 14] * 24
+
+
+def test_false_alerts_of_both_kinds_of_evidence_together_keep_within_villes_bound():
+    """Both nulls at their boundary, and the more accounts move in a bucket, the more are alike in it."""
+    rng, a, runs, buckets, p = np.random.default_rng(8), 400.0, 500, 30, 0.3
+    over = 0
+    for _ in range(runs):
+        state = GroupWatch(GroupEDetector(head=10.0), Corroboration(), [0, 0])
+        greatest = -math.inf
+        for _ in range(buckets):
+            moved = int(rng.poisson(3 * 0.4))
+            state.detector.update((moved, 0.4, moved, 0.4))
+            alike = int((rng.random(4) < p).sum())
+            state.split.detector.update(bucket(4, alike, p))
+            greatest = max(greatest, state.log_r)
+        over += greatest >= math.log(a)
+    bound = (10.0 + buckets) / a
+    assert over / runs <= bound + 3 * math.sqrt(bound * (1 - bound) / runs)
