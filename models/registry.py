@@ -69,6 +69,10 @@ class GroupRegistry:
     >>> registry.leave(("network", "AS1"), 2)
     >>> registry.members(("network", "AS1")), registry.members(("network", "AS2"))
     (7, 0)
+    >>> registry.leave(("network", "AS1"), 7)
+    >>> registry.forget(("network", "AS1"))
+    >>> len(registry.groups)
+    0
     """
 
     version = 1
@@ -90,6 +94,12 @@ class GroupRegistry:
     def leave(self, group: Group, accounts: int) -> None:
         """Accounts were last seen in a group over 90 days ago."""
         self.get(group).members -= accounts
+
+    def forget(self, group: Group) -> None:
+        """Drop the record of a group that nobody was seen in for 90 days, unless it has taught a θ₀."""
+        record = self.groups.get(group)
+        if record and record.members <= 0 and not record.theta.watches:
+            del self.groups[group]
 
     def members(self, group: Group) -> int:
         """Accounts seen in a group within 90 days."""

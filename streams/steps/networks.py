@@ -176,6 +176,8 @@ class NetworksStep:
         for group, accounts in view.named("left").items():
             self.registry.leave(group, accounts)
             self._dirty.add(group)
+            if not any(group in watch.groups for watch in self.watches.values()):
+                self.registry.forget(group)
         sent = {group: row[0] for group, row in zip(view.groups, view.traffic(), strict=True)}
         for group, late in view.named("late_groups").items():
             known = self.registry.get(group)

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.settings import DAY_MS, HOUR_MS
+from models.settings import DAY_MS, HOUR_MS, Settings
 from streams.alerts import parse_alert
 from streams.replay import replay
+from streams.steps.accounts import AccountsStep
 from streams.steps.contract import ControlledStep, Line
 from streams.steps.networks import NetworksStep
 from tests.steps.stream import (
@@ -25,6 +26,7 @@ from tests.steps.stream import (
     event,
     launch,
     launch_buckets,
+    line,
     networks_step,
     new_model,
     records,
@@ -435,3 +437,25 @@ def test_dead_letters_name_the_control_topic():
 
 def test_an_event_alone_is_no_alert():
     assert alerts(replay(SETTINGS, [orjson.dumps(event())], releases=RELEASES)) == []
+
+
+def test_what_is_known_of_groups_stays_bounded():
+    """Every few weeks others come, with instruments of payment of their own: after 90 days they are gone."""
+    daily = Settings(bucket_ms=DAY_MS, aliases=())
+    accounts, networks, store = AccountsStep(daily, 0, 1, shards=4), networks_step(settings=daily), Store()
+    sizes = []
+    for day in range(0, 500, 5):
+        crowd = [
+            event(f"a{day // 20}-{i}", START + day * DAY_MS, links={"payment": f"p{day // 20}-{i}"})
+            for i in range(20)
+        ]
+        for output in accounts.process([line(*crowd)]):
+            if output.topic == "buckets":
+                networks.process([Line(output.value)])
+        store.take(networks)
+        sizes.append((len(networks.registry.groups), sum(map(len, store.shards.values()))))
+    early, late = sizes[30:50], sizes[-20:]
+    assert max(groups for groups, _ in late) <= max(groups for groups, _ in early) + 20
+    assert max(stored for _, stored in late) <= 1.2 * max(stored for _, stored in early)
+    again = store.into(networks_step(settings=daily))
+    assert again.registry.groups.keys() == networks.registry.groups.keys()
