@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from typing import Any
 
 from quixstreams import Application, message_context
@@ -11,7 +12,7 @@ from tests.bench.probe import Peer, Task
 from tests.bench.runners.librdkafka import QUICK
 
 
-def main() -> None:
+def main(folder: str) -> None:
     task = Task.given()
     peer = Peer(task)
     app = Application(
@@ -20,6 +21,7 @@ def main() -> None:
         auto_offset_reset="earliest",
         auto_create_topics=False,
         consumer_extra_config=QUICK,
+        state_dir=folder,
         loglevel="ERROR",
     )
     source = app.topic(task.topic, key_deserializer="bytes", value_deserializer="bytes")
@@ -35,4 +37,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with tempfile.TemporaryDirectory() as folder:
+        main(folder)
