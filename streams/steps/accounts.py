@@ -139,6 +139,8 @@ class AccountsStep:
         }
         self._counted.update(events=cells.requests, late=b.late, failed=b.failed)
         b.reset_counters()
+        if left and self.roster.tidy():
+            self.names.forget_sets()
         if self.names.crowded:
             self.buckets.forget_names()
         self._rewrite = True

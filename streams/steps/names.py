@@ -137,6 +137,10 @@ class Names:
             ]
         return np.array(found, dtype=np.int64)
 
+    def forget_sets(self) -> None:
+        """The roster has numbered its sets anew."""
+        self._places.clear()
+
     def _set(self, place: int) -> int:
         groups = groups_of(self.network_names[place >> 32], self.link_sets[place & 0xFFFFFFFF])
         numbers = sorted({self.roster.group_id(group) for group in groups})

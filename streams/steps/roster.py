@@ -20,6 +20,8 @@ from models.settings import DAY_MS, Settings
 
 KEEP_MS = 90 * DAY_MS
 SWEEP_MS = DAY_MS
+SLACK = 10_000
+"""So many sets of groups that nobody is in are not worth the trouble."""
 
 Ints = NDArray[np.int64]
 
@@ -167,6 +169,23 @@ class Roster:
                 del self.elsewhere[row][group]
                 left[group] = left.get(group, 0) + 1
         return left, gone, set(turn) if left or len(gone) else set()
+
+    def tidy(self) -> bool:
+        """Forget groups that no account is in any more, once they are many; True: all have new numbers."""
+        home = self.columns["home"]
+        used = np.union1d(0, home)
+        if len(self.sets) <= 2 * len(used) + SLACK:
+            return False
+        old_sets, old_groups = [self.sets[number] for number in used.tolist()], self.groups
+        self.groups, self.sets, self._by_name = [], [], []
+        self._name_rank = np.empty(0, dtype=np.int64)
+        self._group_ids.clear()
+        self._set_ids.clear()
+        numbers = [self.set_id(tuple(sorted(self.group_id(old_groups[g]) for g in old))) for old in old_sets]
+        home[:] = np.array(numbers)[np.searchsorted(used, home)]
+        for row, seen in self.elsewhere.items():
+            self.elsewhere[row] = {self.group_id(old_groups[g]): bucket for g, bucket in seen.items()}
+        return True
 
     def in_shard(self, shard: int) -> Rows:
         """Rows of a shard, by account id, so that the state is the same whatever came before."""

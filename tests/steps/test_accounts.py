@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import streams.steps.accounts
 import streams.steps.names
 import streams.steps.record
+import streams.steps.roster
 from models.settings import DAY_MS, HOUR_MS, Settings
 from streams.steps.accounts import AccountsStep
 from streams.steps.contract import IdleStep
@@ -497,6 +498,34 @@ def test_those_who_joined_less_those_who_left_were_seen_within_90_days(visits, s
         exact, lenient = window(at, bucket, 90), window(at, bucket, 91)
         for group in {*members, *lenient}:
             assert exact[group] <= members[group] <= lenient[group]
+
+
+@pytest.mark.parametrize("slack", [0, 3])
+def test_groups_that_nobody_is_in_are_forgotten_and_leave_no_trace(slack, monkeypatch):
+    """Over a year everyone pays by other means every month, some are now here, now there."""
+    daily = Settings(bucket_ms=DAY_MS)
+    lines = [
+        line(
+            event(
+                f"a{i}", START + day * DAY_MS, network=f"AS{(day * i) % 3}", links={"pay": f"{day // 30}-{i}"}
+            )
+        )
+        for day in range(0, 400, 7)
+        for i in range(6)
+    ]
+    hoarder, store = AccountsStep(daily, 0, 1, shards=4), Store()
+    expected = run(hoarder, [lines])
+    monkeypatch.setattr(streams.steps.roster, "SLACK", slack)
+    step, outputs = AccountsStep(daily, 0, 1, shards=4), []
+    for i, one in enumerate(lines):
+        outputs += step.process([one])
+        if i % 50 == 49:
+            store.take(step)
+            step = store.into(AccountsStep(daily, 0, 1, shards=4)) if i % 100 == 99 else step
+    assert outputs + step.final() == expected
+    straight = AccountsStep(daily, 0, 1, shards=4)
+    assert run(straight, [lines]) == expected
+    assert len(straight.roster.sets) < len(hoarder.roster.sets) / 2
 
 
 @pytest.mark.parametrize("rhythm", [1, 16, 64])
