@@ -17,6 +17,9 @@ COHORTS = 3 * 2 * EXPOSURES
 _EDGES = np.array([1, 2, 4, 8, 16, 32])
 _COARSE = np.array([0, 1, 1, 2, 2, 2, 2])
 """Of the seven bands that are recorded three are told apart: with more each learns too slowly."""
+STEADY = 3
+"""Exposure of those that were active in the bucket before."""
+STEADY_COHORTS = np.arange(COHORTS) % EXPOSURES == STEADY
 BAND_NAMES = ("1 request", "2 to 4 requests", "5 or more requests")
 _FIRST_WITHIN = 12
 _GAPS = np.array([1, 3, 8])

@@ -8,7 +8,9 @@ with mean :math:`\theta_0 E`, so for every :math:`\mu > 1` the factor
 .. math:: R_\mu \leftarrow (1 + R_\mu)\, L_\mu
 
 from a head start :math:`R_0` satisfies :math:`E[R_t] \le R_0 + t`. The detector is the mean of the
-:math:`R_\mu` over :math:`\mu \in \{2, 4, 8, 16, 32\}` and over both types of event; a mean keeps the bound.
+:math:`R_\mu` over :math:`\mu \in \{2, 4, 8, 16, 32\}` and over the parts that are counted: both types of
+event of all its accounts, and again of those that were active in the bucket before too. A campaign that hides
+among honest accounts never pauses; they do. A mean keeps the bound.
 By Markov's inequality the probability of a false alert by bucket :math:`t` is at most :math:`(R_0 + t)/A` at
 threshold :math:`A`, whenever one looks (anytime-valid), *given* the hazard: that the hazard is an estimate
 is an error that has to be measured. Campaigns move when a model is released: a head start of a week's
@@ -28,6 +30,7 @@ change-point detection procedures (2011), for the head start.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Self
 
 from river import base
@@ -39,8 +42,8 @@ _LN = tuple(math.log(mu) for mu in MULTIPLES)
 _LN4 = math.log(4)
 FLAGGED_ABOVE = 4.0
 
-Counts = tuple[int, float, int, float]
-"""Events seen and expected: first use, then switch."""
+Counts = Sequence[float]
+"""Events seen and expected of each part: first use, switch, and the same of steady accounts."""
 
 
 class GroupEDetector(base.DriftDetector):
@@ -54,6 +57,8 @@ class GroupEDetector(base.DriftDetector):
         θ₀, the hazard ratio that still counts as ordinary. It may be set anew before each update.
     head
         R₀, the head start.
+    parts
+        How many pairs of events seen and expected an update has; onset and flag follow the first two.
 
     Attributes
     ----------
@@ -82,17 +87,20 @@ class GroupEDetector(base.DriftDetector):
     5 26.0 True
     """
 
-    def __init__(self, threshold: float = math.log(24 / 1e-5), theta: float = 3.0, head: float = 0.0) -> None:
+    def __init__(
+        self, threshold: float = math.log(24 / 1e-5), theta: float = 3.0, head: float = 0.0, parts: int = 2
+    ) -> None:
         super().__init__()
         self.threshold = threshold
         self.theta = theta
         self.head = head
+        self.parts = parts
         self._reset()
 
     def _reset(self) -> None:
         super()._reset()
         self.log_r = math.log(self.head) if self.head > 0 else -math.inf
-        self._log_r = [self.log_r] * (len(MULTIPLES) * len(EVENT_TYPES))
+        self._log_r = [self.log_r] * (len(MULTIPLES) * self.parts)
         self.cusum = [0.0, 0.0]
         self.seen = [0, 0]
         self.expected = [0.0, 0.0]
@@ -100,10 +108,11 @@ class GroupEDetector(base.DriftDetector):
 
     def update(self, x: Counts) -> None:  # type: ignore[override]  # river's detectors of one number take a float
         """Take one bucket: (first uses seen, expected, switches seen, expected)."""
-        for kind in range(len(EVENT_TYPES)):
+        for kind in range(self.parts):
             seen, expected = x[2 * kind], self.theta * x[2 * kind + 1]
             self._update_r(kind, seen, expected)
-            self._update_cusum(kind, int(seen), expected, x[2 * kind + 1])
+            if kind < len(EVENT_TYPES):
+                self._update_cusum(kind, int(seen), expected, x[2 * kind + 1])
         self.log_r = _log_mean_exp(self._log_r)
         self._drift_detected = self.log_r >= self.threshold
 
@@ -150,7 +159,7 @@ class GroupEDetector(base.DriftDetector):
     def restored(cls, threshold: float, state: list[object]) -> Self:
         """A detector that continues exactly where `snapshot` was taken."""
         log_r, cusum, seen, expected, since, theta = state
-        detector = cls(threshold, float(theta))  # type: ignore[arg-type]  # JSON
+        detector = cls(threshold, float(theta), parts=len(log_r) // len(MULTIPLES))  # type: ignore[arg-type]  # JSON
         detector._log_r = [-math.inf if r is None else r for r in log_r]  # type: ignore[attr-defined]
         detector.cusum, detector.seen = list(cusum), list(seen)  # type: ignore[call-overload]
         detector.expected, detector.since = list(expected), list(since)  # type: ignore[call-overload]

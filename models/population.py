@@ -29,7 +29,7 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cohort import COHORTS
+from models.cohort import COHORTS, STEADY_COHORTS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -42,10 +42,11 @@ DECAY_PER_HOUR = 0.995
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Expectation:
-    """What one bucket says: the hazard of all unflagged, and per group the expected events."""
+    """What one bucket says: the hazard of the unflagged, and the events expected per group."""
 
     hazard: float
     expected: Floats
+    steady: Floats
 
 
 class PopulationClock:
@@ -110,11 +111,12 @@ class PopulationClock:
             _weigh(outside_risk, pace) + PSEUDO_RISK
         )
         expected = _weigh(group_risk, pace) * without
+        steady = _weigh(group_risk * STEADY_COHORTS, pace) * without
         self.slow_hazard = SLOW * self.slow_hazard + (1 - SLOW) * hazard
         self.events = self.decay * self.events + events
         self.expected = self.decay * self.expected + risk * pace * hazard
         self.seen += total
-        return Expectation(hazard, expected)
+        return Expectation(hazard, expected, steady)
 
     def snapshot(self) -> list[object]:
         """Compact state, JSON-able."""

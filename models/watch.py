@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from models.account import EVENT_TYPES, FIRST_USE
+from models.cohort import STEADY_COHORTS
 from models.corroboration import Corroboration, residual
 from models.counts import NO_TRAFFIC, Block, Group, Ints, ModelCounts, Mover, Traffic
 from models.fdr import e_bh, smallest_nameable
@@ -36,6 +37,8 @@ from models.thinness import advised_width
 
 HORIZON_MS = 7 * DAY_MS
 _bucket = operator.attrgetter("bucket")
+PARTS = 4
+"""Of each group the first uses and switches of all its accounts, and again of those always there."""
 LEARNT_AFTER = 100
 """First uses seen outside flagged groups, after which a release is no longer `learning`."""
 
@@ -124,17 +127,19 @@ class ReleaseWatch:
         self._measure()
         flagged = self._flagged_sets(counts)
         seen, expected, at_risk = [], [], np.zeros(len(counts.groups), dtype=np.int64)
+        steady: list[list[Any]] = []
         for kind, clock in enumerate(self.clocks):
-            s, result, risk = _expect(clock, counts, counts.risk[kind], counts.events[kind], flagged)
+            s, always, result, risk = _expect(clock, counts, counts.risk[kind], counts.events[kind], flagged)
             seen.append(s.tolist())
             expected.append(result.expected.tolist())
+            steady += always.tolist(), result.steady.tolist()
             at_risk += risk
             if kind == FIRST_USE:
                 self.surge.update(bucket, result.hazard)
         for i, group in enumerate(counts.groups):
             x = seen[0][i], expected[0][i], seen[1][i], expected[1][i]
             if at_risk[i] and self._is_watched(group) and group not in behind:
-                self._update(bucket, group, x)
+                self._update(bucket, group, x, [row[i] for row in steady])
             self._travel(bucket, group, counts.traffic[i], x)
         self._score_steady(bucket, counts, flagged)
         self._note_moves(bucket, counts.movers)
@@ -166,7 +171,7 @@ class ReleaseWatch:
     def rearm(self, group: Group) -> None:
         """Start the evidence of a group anew, when its incident is resolved."""
         state = self.groups[group]
-        state.detector = GroupEDetector(self.threshold, state.detector.theta)
+        state.detector = GroupEDetector(self.threshold, state.detector.theta, parts=PARTS)
         state.moves, state.excursion, state.series.held = [], NO_TRAFFIC, False
         state.split.rearm()
 
@@ -210,16 +215,22 @@ class ReleaseWatch:
             sets[counts.pair_set[flagged[counts.pair_group]]] = True
         return sets
 
-    def _update(self, bucket: int, group: Group, x: tuple[int, float, int, float]) -> None:
+    def _update(
+        self,
+        bucket: int,
+        group: Group,
+        x: tuple[int, float, int, float],
+        steady: Sequence[float] = (0, 0.0) * 2,
+    ) -> None:
         state = self.groups.get(group)
         if state is None:
-            detector = GroupEDetector(self.threshold, head=self.horizon)
+            detector = GroupEDetector(self.threshold, head=self.horizon, parts=PARTS)
             state = self.groups[group] = GroupWatch(detector, Corroboration(), [bucket, bucket])
         if state.detector.quiet:
             state.before, state.excursion, state.moves = state.before + state.excursion, NO_TRAFFIC, []
             state.split.calm()
         state.detector.theta = self._theta(group)
-        state.detector.update(x)
+        state.detector.update((*x, *steady))
         for kind, updates in enumerate(state.detector.since):
             if updates == 1:
                 state.onset[kind] = bucket
@@ -279,7 +290,7 @@ class ReleaseWatch:
         self.surge = Corroboration.restored(state["surge"])
         self.history = [Past(b, Traffic(*t), uses, risk) for b, *t, uses, risk in state["history"]]
         self.e_bh_threshold = math.inf if state["e_bh"] is None else state["e_bh"]
-        self.steady.slow = state["steady"]
+        self.steady.slow = tuple(state["steady"]) if state["steady"] else None
         self.splits.tally, shape = state["splits"]
         self.shape = Shape.restored(shape)
 
@@ -309,18 +320,18 @@ def name_jointly(watches: Sequence[ReleaseWatch], bucket: int) -> None:
 
 def _expect(
     clock: PopulationClock, counts: ModelCounts, risk: Ints, events: Ints, flagged: Ints
-) -> tuple[Ints, Expectation, Ints]:
-    """Per group the events seen, the clock's expectation, and the accounts at risk, for one type of event."""
+) -> tuple[Ints, Ints, Expectation, Ints]:
+    """Of one type of event per group: those seen, of steady accounts, the expectation, accounts at risk."""
     groups, free = len(counts.groups), ~flagged
     by_group = _sum_pairs(risk, counts.pair_set, counts.pair_group, groups)
-    seen = _sum_pairs(events, counts.pair_set, counts.pair_group, groups).sum(axis=1)
+    seen = _sum_pairs(events, counts.pair_set, counts.pair_group, groups)
     free_pair = free[counts.pair_set]
     own = counts.pair_set[free_pair], counts.pair_group[free_pair]
     total_risk, total_events = risk[free].sum(axis=0), events[free].sum(axis=0)
     outside_risk = total_risk - _sum_pairs(risk, *own, groups)
     outside_events = total_events.sum() - _sum_pairs(events, *own, groups).sum(axis=1)
     result = clock.update(total_risk, total_events, by_group, outside_risk, outside_events)
-    return seen, result, by_group.sum(axis=1)
+    return seen.sum(axis=1), seen[:, STEADY_COHORTS].sum(axis=1), result, by_group.sum(axis=1)
 
 
 def _sum_pairs(values: Ints, pair_set: Ints, pair_group: Ints, groups: int) -> Ints:

@@ -236,8 +236,8 @@ _ALL = [
     ),
     Scenario(
         "c2",
-        "slow and small",
-        "80 accounts of one network with about three requests an hour each move over four days.",
+        "slow",
+        "240 accounts of one network with about three requests an hour each move over four days.",
         "alert",
         _plans(campaigns.C2),
     ),

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from models.cohort import COHORTS, EXPOSURES
-from models.steady import GROUPS, KIND, STEADY, SteadyClock
+from models.cohort import COHORTS, EXPOSURES, STEADY
+from models.steady import GROUPS, KIND, SteadyClock
 from tests.models.world import World
 
 NEW, FIRST, AWAY_6 = 0, 1, 5
@@ -35,9 +35,10 @@ def test_whose_chance_grows_with_the_time_away_is_as_expected():
 
 def test_the_first_activity_since_the_release_counts_from_the_release():
     _, _, expected = middle(SteadyClock(), 10, table(x3=1_000, x1=300), table(x1=3))
-    assert expected == pytest.approx(1_000 * 3 / (300 * 10))
-    _, _, in_the_first_hour = middle(SteadyClock(), 0, table(x3=1_000, x5=300), table(x5=3))
-    assert in_the_first_hour == pytest.approx(1_000 * 3 / 300)
+    usual = 3 / (1_000 + 300 * 10)
+    assert expected == pytest.approx(1_000 * (3 + 20 * usual) / (300 * 10 + 20))
+    _, _, in_the_first_hour = middle(SteadyClock(), 0, table(x3=300, x5=1_000), table(x5=3))
+    assert in_the_first_hour == pytest.approx(300 * (3 + 20 * 3 / 1_300) / 1_020)
 
 
 def test_new_accounts_tell_nothing():
@@ -54,6 +55,11 @@ def test_when_every_activity_has_the_same_chance_the_expectation_follows():
     assert expected == pytest.approx(seen)
 
 
+def test_where_nearly_everybody_is_always_there_nothing_is_concluded():
+    at_risk, _, _ = middle(SteadyClock(), 10, table(x3=1_000, x5=100), table(x3=300, x5=0))
+    assert at_risk == 0
+
+
 def test_nobody_at_risk_nobody_expected():
     zeros = np.zeros(COHORTS, dtype=np.int64)
     assert SteadyClock().update(5, zeros, zeros) == [(0, 0, 0.0)] * 3
@@ -67,8 +73,8 @@ class Crowd(World):
         for kind in range(2):
             for values in (counts.risk[kind], counts.events[kind]):
                 column = values.reshape(len(values), 3, 2, EXPOSURES)
-                column[:, 1, 0, AWAY_6] = column[:, 0, 0, 4]
-                column[:, 0, 0, 4] = 0
+                column[:, 1, 0, AWAY_6] = column[:, 0, 0, STEADY]
+                column[:, 0, 0, STEADY] = 0
             others = slice(0, 20)
             risk, events = counts.risk[kind][others], counts.events[kind][others]
             risk.reshape(20, 3, 2, EXPOSURES)[:, 1, 0, STEADY] += 10
