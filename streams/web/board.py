@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from models.incident import SEVERITIES
-from streams.alerts import parse_alert
+from streams.alerts import AlertData, parse_alert
 from streams.errors import WrongUse
 from streams.events import parse_time
 from streams.report.collect import Course, Point
@@ -121,9 +121,12 @@ class Board:
         """Take a record of ``alerts``."""
         try:
             read = parse_alert(value or b"").data
-        except WrongUse:
-            self._misread("alerts")
-            return None
+        except WrongUse as error:
+            self._misread("alerts", error)
+            found = _without_evidence(value or b"")
+            if found is None:
+                return None
+            value, read = found
         data = read.model_dump(mode="json", include=SUMMARY | {"evidence": EVIDENCE})
         data["merged_into"] = _entity(getattr(read, "merged_into", None))
         told = Told(
@@ -180,8 +183,8 @@ class Board:
                 target = f"{entity['kind']}:{entity['id']}" if entity else str(fields["alert_id"])
                 by, at, note = (str(fields.get(name) or "") for name in ("by", "at", "note"))
                 decision = Decision(offset, str(fields["verdict"]), by, at, note, target)
-            except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError):
-                self._misread("decisions")
+            except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+                self._misread("decisions", error)
                 return None
         self.decisions[target] = decision
         self.decisions.move_to_end(target)
@@ -204,8 +207,8 @@ class Board:
             fields |= {name: int(fields[name]) for name in NUMBERS}
             bucket = Bucket(at, fields, written_at)
             self._adopt(bucket)
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
-            self._misread("status")
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            self._misread("status", error)
             return None
         # A state that was built anew scores buckets again.
         while self.buckets and self.buckets[-1].at >= at:
@@ -240,9 +243,9 @@ class Board:
                 found[name] += int(bucket.fields.get(name, 0))
         return found
 
-    def _misread(self, topic: str) -> None:
+    def _misread(self, topic: str, why: BaseException) -> None:
         self.unreadable += 1
-        logger.warning("a record of %s cannot be read; the page goes on without it", topic)
+        logger.warning("a record of %s cannot be read; the page goes on without it: %s", topic, why)
 
 
 SUMMARY: dict[str, Any] = dict.fromkeys(
@@ -265,6 +268,17 @@ SUMMARY: dict[str, Any] = dict.fromkeys(
 )
 EVIDENCE = {"hazard_ratio", "log_e_value", "threshold", "observed_share", "population_share"}
 NUMBERS = ("bucket_ms", "watermark", "requests", "accounts", "groups", "late", "invalid", "failed")
+
+
+def _without_evidence(value: bytes) -> tuple[bytes, AlertData] | None:
+    """An alert of which only the evidence breaks the contract: better shown without it than not at all."""
+    try:
+        event = orjson.loads(value)
+        event["data"]["evidence"] = {}
+        raw = orjson.dumps(event)
+        return raw, parse_alert(raw).data
+    except (orjson.JSONDecodeError, KeyError, TypeError, WrongUse):
+        return None
 
 
 def _entity(value: Any) -> dict[str, str] | None:

@@ -94,10 +94,12 @@ def test_an_incident_comes_is_judged_and_nothing_is_lost_while_the_page_is_away(
         expect(desk.page.locator("#summary")).to_contain_text("Suppressed", timeout=SOON)
 
         # The worker of the page is killed; the launch goes on without it.
-        had = len(live.records("alerts"))
-        wait_for(
-            "all alerts", lambda: int(page.evaluate("document.documentElement.dataset.alerts || 0")) == had
-        )
+        def has_every_alert_once():
+            return int(page.evaluate("document.documentElement.dataset.alerts")) == len(
+                live.records("alerts")
+            )
+
+        wait_for("every alert once", has_every_alert_once)
         live.kill("web")
         expect(page.locator("#link-word")).to_have_text("reconnecting", timeout=SOON)
         live.play(60)
@@ -109,11 +111,7 @@ def test_an_incident_comes_is_judged_and_nothing_is_lost_while_the_page_is_away(
         expect(page.locator("#link-word")).to_have_text("live", timeout=SOON)
         end = datetime.fromtimestamp((live.judged_at() + HOUR) / 1000, UTC)
         expect(page.locator("#figures")).to_contain_text(f"{end.day} {end:%b %H:%M}", timeout=SOON)
-        alerts = live.records("alerts")
-        wait_for(
-            "every alert once",
-            lambda: int(page.evaluate("document.documentElement.dataset.alerts")) == len(alerts),
-        )
+        wait_for("every alert once, those from meanwhile as well", has_every_alert_once)
         assert page.evaluate("window.neverReloaded")
         # A browser complains by itself when nobody answers.
         for one in (wall, desk):
@@ -187,6 +185,23 @@ def test_what_comes_leaves_focus_open_parts_and_a_form_as_they_are(live, tab):
     assert page.evaluate("document.activeElement.getAttribute('href')") == href
     assert page.locator("#members").get_attribute("open") is not None
     assert page.get_by_label("Note").input_value() == "half a sent"
+
+
+def test_a_page_that_nobody_sees_holds_no_connection_and_catches_up(live, tab):
+    window = tab()
+    first_incident(window, live)
+    page = window.page
+    page.goto(live.url)
+    expect(page.locator("#link-word")).to_have_text("live")
+    see = """(state) => {
+      Object.defineProperty(document, 'visibilityState', { value: state, configurable: true });
+      document.dispatchEvent(new Event('visibilitychange'));
+      return source === null;
+    }"""
+    assert page.evaluate(see, "hidden")
+    expect(page.locator("#link-word")).to_have_text("paused")
+    assert not page.evaluate(see, "visible")
+    expect(page.locator("#link-word")).to_have_text("live")
 
 
 def test_a_viewer_looks_and_decides_nothing(live, tab):

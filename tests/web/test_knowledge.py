@@ -104,6 +104,14 @@ def test_an_alert_with_a_field_of_another_form_is_shown_or_left_out(name, value)
         views.incident(incident)
 
 
+def test_an_alert_with_evidence_of_another_form_is_shown_without_it():
+    board = taken(alert(1, evidence={"population_share": -1}))
+    assert board.unreadable == 1
+    (card,) = Views(load(), board, lambda: NOW).now()["cards"]
+    assert card.data.members_total == 412
+    assert card.chart is None
+
+
 def test_it_keeps_within_bounds_what_is_open_the_longest_and_groups_before_single_accounts(monkeypatch):
     monkeypatch.setattr(boards, "MOST_INCIDENTS", 3)
     lone = {"entity": {"kind": "account", "id": "a"}, "severity": "info"}

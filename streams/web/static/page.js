@@ -120,41 +120,55 @@ function say(text) {
   while (said.children.length > 5) said.firstChild.remove();
 }
 
-function lamp(on) {
+function lamp(word) {
   const link = document.getElementById("link");
-  link.className = "link " + (on ? "on" : "off");
-  const word = on ? "live" : "reconnecting";
+  link.className = "link " + { live: "on", reconnecting: "off", paused: "" }[word];
   const label = document.getElementById("link-word");
   if (label.textContent !== word) label.textContent = word;
 }
 
+let source = null;
+
+/** A browser has six connections to a place: a page that nobody sees holds none of them. */
+function followIfSeen() {
+  if (document.visibilityState === "visible") {
+    if (!source) follow();
+  } else if (source) {
+    source.close();
+    source = null;
+    lamp("paused");
+  }
+}
+
 function follow() {
-  const source = new EventSource("/api/v1/events?since=" + encodeURIComponent(cursor));
+  const mine = (source = new EventSource("/api/v1/events?since=" + encodeURIComponent(cursor)));
   const happened = (event) => {
     if (event.lastEventId) cursor = event.lastEventId;
     soon();
     return JSON.parse(event.data);
   };
-  source.addEventListener("hello", () => {
-    lamp(true);
+  mine.addEventListener("hello", () => {
+    lamp("live");
     soon();
   });
-  source.addEventListener("alert", (event) => {
+  mine.addEventListener("alert", (event) => {
     const told = happened(event);
     document.documentElement.dataset.alerts = Number(document.documentElement.dataset.alerts || 0) + 1;
     if (told.opened && told.severity !== "info") say(`New incident, ${told.severity}: ${told.what} moved to ${told.model}.`);
   });
-  source.addEventListener("decision", (event) => {
+  mine.addEventListener("decision", (event) => {
     const told = happened(event);
     say(`${told.target}: ${told.verdict || "decision taken back"}${told.by ? " by " + told.by : ""}.`);
   });
-  source.addEventListener("status", happened);
-  source.addEventListener("reset", happened);
-  source.addEventListener("error", () => {
-    lamp(false);
-    if (source.readyState === EventSource.CLOSED) {
+  mine.addEventListener("status", happened);
+  mine.addEventListener("reset", happened);
+  mine.addEventListener("error", () => {
+    if (mine !== source) return;
+    lamp("reconnecting");
+    if (mine.readyState === EventSource.CLOSED) {
+      source = null;
       refresh(); // Logged out meanwhile?
-      setTimeout(follow, AGAIN);
+      setTimeout(followIfSeen, AGAIN);
     }
   });
 }
@@ -163,6 +177,7 @@ remember(document);
 ages();
 setInterval(ages, 5000);
 if (cursor !== undefined) {
-  follow();
+  followIfSeen();
+  document.addEventListener("visibilitychange", followIfSeen);
   setInterval(refresh, ANYWAY);
 }
