@@ -16,10 +16,13 @@ import yaml
 from infra.kafka.java import kafka_version
 from streams.cli.worker import ROLES
 from streams.config import Config, load
+from streams.web.role import refuse_open_page
+from streams.web.settings import read_settings
 from tests.infra.files import INFRA, ROOT
 
 KUBERNETES = INFRA / "kubernetes"
-WORKLOADS = ("accounts", "networks", "delivery", "ingest")
+MEMBERS = ("accounts", "networks", "delivery", "ingest")
+WORKLOADS = (*MEMBERS, "web")
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
@@ -96,8 +99,8 @@ def test_kafka_is_the_version_of_the_tests():
 
 def test_compose_reads_it_where_there_is_compose():
     if shutil.which("docker") and run_quietly("docker", "compose", "version"):
-        variable = "PIVOTWATCH_GRAFANA_PASSWORD_FILE=LICENSE"
-        run("env", variable, "docker", "compose", "-f", "infra/compose/compose.yaml", "config", "--quiet")
+        variables = ("PIVOTWATCH_GRAFANA_PASSWORD_FILE=LICENSE", "PIVOTWATCH_WEB_TOKEN_FILE=LICENSE")
+        run("env", *variables, "docker", "compose", "-f", "infra/compose/compose.yaml", "config", "--quiet")
 
 
 def run_quietly(*command: str) -> bool:
@@ -162,13 +165,15 @@ def workload(name: str) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("name", WORKLOADS)
 def test_a_workload_keeps_its_members_is_probed_and_has_no_rights(name: str):
     parts = workload(name)
-    stateful, budget = parts["StatefulSet"]["spec"], parts["PodDisruptionBudget"]["spec"]
-    assert stateful["selector"] == budget["selector"]
-    assert stateful["selector"]["matchLabels"] == parts["Service"]["spec"]["selector"]
-    assert stateful["selector"]["matchLabels"] == stateful["template"]["metadata"]["labels"]
-    assert stateful["serviceName"] == parts["Service"]["metadata"]["name"]
+    # The page is in no group and keeps nothing: any pod is as good as another.
+    running = parts["StatefulSet" if name in MEMBERS else "Deployment"]["spec"]
+    budget = parts["PodDisruptionBudget"]["spec"]
+    assert running["selector"] == budget["selector"]
+    assert running["selector"]["matchLabels"] == parts["Service"]["spec"]["selector"]
+    assert running["selector"]["matchLabels"] == running["template"]["metadata"]["labels"]
+    assert running.get("serviceName", "web") == parts["Service"]["metadata"]["name"]
     assert budget["maxUnavailable"] == 1
-    pod = stateful["template"]["spec"]
+    pod = running["template"]["spec"]
     (container,) = pod["containers"]
     assert container["args"] == ["worker", "--role", name, "--instance", "$(POD_NAME)"]
     assert name in ROLES
@@ -177,9 +182,9 @@ def test_a_workload_keeps_its_members_is_probed_and_has_no_rights(name: str):
     assert environment["POD_NAME"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"
     assert environment["PIVOTWATCH_WEB_PORT"]["value"] == str(container["ports"][0]["containerPort"])
     assert {"livenessProbe", "readinessProbe"} <= set(container)
-    for probe, path in (
-        () if name == "ingest" else (("startup", "/health"), ("liveness", "/health"), ("readiness", "/ready"))
-    ):
+    port = environment["PIVOTWATCH_WEB_PORT"]["value"]
+    assert running["template"]["metadata"]["annotations"]["prometheus.io/port"] == port
+    for probe, path in (("startup", "/health"), ("liveness", "/health"), ("readiness", "/ready")):
         assert container[f"{probe}Probe"]["httpGet"] == {"path": path, "port": "http"}
     assert set(container["resources"]["requests"]) == {"cpu", "memory"}
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -202,6 +207,35 @@ def test_kustomizations_name_files_that_are_there_and_configurations_that_are_re
                     assert load(path.parent / name, sasl_username="u").security_protocol == "SASL_SSL"
 
 
+@pytest.mark.parametrize("name", ["base", "overlays/example"])
+def test_the_page_listens_to_others_because_it_asks_who_they_are(name: str):
+    (container,) = workload("web")["Deployment"]["spec"]["template"]["spec"]["containers"]
+    environment = {one["name"]: one.get("value") for one in container["env"]}
+    config = load(
+        KUBERNETES / name / "pivotwatch.toml",
+        sasl_username=environment["PIVOTWATCH_SASL_USERNAME"],
+        web_host=environment["PIVOTWATCH_WEB_HOST"],
+    )
+    settings = read_settings(config.web)
+    refuse_open_page(config, settings)
+    mounts = [mount["mountPath"] for mount in container["volumeMounts"]]
+    for person in settings.people:
+        assert str(person.token_file.parent) in mounts
+
+
+def test_the_page_of_compose_listens_to_others_because_it_asks_who_they_are():
+    service = workers()["web"]
+    config = load(
+        INFRA / "compose" / "pivotwatch.toml", web_host=service["environment"]["PIVOTWATCH_WEB_HOST"]
+    )
+    settings = read_settings(config.web)
+    refuse_open_page(config, settings)
+    assert {str(person.token_file) for person in settings.people} == {
+        f"/run/secrets/{name}" for name in service["secrets"]
+    }
+    assert config.delivery["base_url"].endswith(service["ports"][0].rpartition(":")[0])
+
+
 def test_only_what_holds_no_state_is_scaled():
     found = documents(KUBERNETES / "components" / "autoscaling" / "scalers.yaml")
     scaled = [one["spec"] for one in found if one["kind"] == "ScaledObject"]
@@ -220,7 +254,9 @@ def test_nothing_holds_a_secret():
 def test_kustomize_builds_it_where_there_is_kustomize():
     if shutil.which("kustomize"):
         for folder in ("base", "overlays/example"):
-            assert run("kustomize", "build", str(KUBERNETES / folder)).count("\nkind: StatefulSet") == 4
+            built = run("kustomize", "build", str(KUBERNETES / folder))
+            assert built.count("\nkind: StatefulSet") == len(MEMBERS)
+            assert built.count("\nkind: Deployment") == len(WORKLOADS) - len(MEMBERS)
 
 
 # systemd.
