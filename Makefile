@@ -36,7 +36,8 @@ check: $(STAMP) ## Format, lint, types, known weaknesses of dependencies and the
 	$(BIN)/ruff check .
 	$(BIN)/mypy models streams infra
 	$(BIN)/python -m tests.audit
-	$(BIN)/python -m pytest --quiet --doctest-modules -m "not kafka and not chaos and not browser and not slow" \
+	$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal --doctest-modules \
+		-m "not kafka and not chaos and not browser and not slow" \
 		models streams infra tests
 
 audit: $(STAMP) ## Known weaknesses of the locked dependencies; fails when the database is out of reach
