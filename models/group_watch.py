@@ -27,7 +27,9 @@ class GroupWatch:
     moves
         (bucket, account, young) of the present excursion: kept only while W is above 0.
     excursion, before
-        Traffic since the onset, and before it during this watch.
+        Traffic of the present excursion, and before it during this watch.
+    since
+        The bucket in which the traffic of the excursion begins: that in which the first W left 0.
     seen, expected
         Events of both types over the whole watch, for θ₀.
     last_risk
@@ -46,6 +48,7 @@ class GroupWatch:
     moves: list[tuple[int, str, bool]] = dataclasses.field(default_factory=list)
     excursion: Traffic = NO_TRAFFIC
     before: Traffic = NO_TRAFFIC
+    since: int = -1
     seen: int = 0
     expected: float = 0.0
     last_risk: int = -1
@@ -100,23 +103,24 @@ class GroupWatch:
     def snapshot(self) -> list[Any]:
         """State, JSON-able."""
         traffic = [self.excursion.row(), self.before.row()]
-        totals = [self.seen, self.expected, self.last_risk]
+        totals = [self.since, self.seen, self.expected, self.last_risk]
         models = [m.snapshot() for m in (self.detector, self.second, self.series, self.split)]
         return [models, self.onset, self.moves, traffic, totals]
 
     @classmethod
     def restored(cls, threshold: float, state: list[Any]) -> Self:
         """A group that continues exactly where `snapshot` was taken."""
-        (detector, second, series, split), onset, moves, (excursion, before), (seen, expected, last_risk) = (
-            state
-        )
+        (detector, second, series, split), onset, moves, traffic, totals = state
+        since, seen, expected, last_risk = totals
+        excursion, before = (Traffic(*row) for row in traffic)
         return cls(
             GroupEDetector.restored(threshold, detector),
             Corroboration.restored(second),
             list(onset),
             [(b, account, young) for b, account, young in moves],
-            Traffic(*excursion),
-            Traffic(*before),
+            excursion,
+            before,
+            since,
             seen,
             expected,
             last_risk,

@@ -74,7 +74,9 @@ class Incident:
     members
         Account to (first bucket it moved in, young).
     evidence, traffic, before
-        Figures per group, traffic since the onset and before it during the watch.
+        Figures per group, traffic of its excursion and before that during the watch.
+    since
+        Per group, the bucket in which that traffic begins.
     started, alerted
         Events seen and expected per group: of the watch before the present excursion, and in the
         excursions that are over. They do not teach θ₀.
@@ -95,6 +97,7 @@ class Incident:
     evidence: dict[Group, Evidence] = dataclasses.field(default_factory=dict)
     traffic: dict[Group, Traffic] = dataclasses.field(default_factory=dict)
     before: dict[Group, Traffic] = dataclasses.field(default_factory=dict)
+    since: dict[Group, int] = dataclasses.field(default_factory=dict)
     findings: dict[str, Finding] = dataclasses.field(default_factory=dict)
     started: dict[Group, tuple[int, float]] = dataclasses.field(default_factory=dict)
     alerted: dict[Group, tuple[int, float]] = dataclasses.field(default_factory=dict)
@@ -193,6 +196,7 @@ class Incident:
             fields[name] = [[group, dataclasses.astuple(value)] for group, value in fields[name].items()]
         for name in ("started", "alerted"):
             fields[name] = [[group, list(value)] for group, value in fields[name].items()]
+        fields["since"] = [[group, bucket] for group, bucket in self.since.items()]
         fields["findings"] = [dataclasses.astuple(finding) for finding in self.findings.values()]
         fields["shape"], fields["pattern"] = self.shape.snapshot(), dataclasses.astuple(self.pattern)
         fields["told_log_r"] = None if self.told_log_r == float("-inf") else self.told_log_r
@@ -214,6 +218,7 @@ class Incident:
         }
         for name in ("traffic", "before"):
             fields[name] = {tuple(group): Traffic(*values) for group, values in fields[name]}
+        fields["since"] = {tuple(group): bucket for group, bucket in fields["since"]}
         for name in ("started", "alerted"):
             fields[name] = {tuple(group): (seen, expected) for group, (seen, expected) in fields[name]}
         fields["findings"] = {

@@ -241,6 +241,7 @@ class Incidents:
             if block.account in incident.members:
                 incident.shape.add(block)
         incident.traffic[group] = incident.traffic.get(group, NO_TRAFFIC) + state.excursion
+        incident.since.setdefault(group, state.since)
         incident.before[group] = state.before
         state.series.held = True
         first_seen, first_expected, switch_seen, switch_expected = state.counted()
@@ -384,6 +385,7 @@ def _fold(host: Incident, other: Incident) -> None:
     host.evidence = other.evidence | host.evidence
     host.traffic = other.traffic | host.traffic
     host.before = other.before | host.before
+    host.since = other.since | host.since
     host.started = other.started | host.started
     host.alerted = other.alerted | host.alerted
     host.findings.update(other.findings)

@@ -243,6 +243,8 @@ class ReleaseWatch:
     def _travel(self, bucket: int, group: Group, traffic: Traffic, x: tuple[int, float, int, float]) -> None:
         """Take the requests of a group that has once been at risk."""
         if (state := self.groups.get(group)) is not None:
+            if state.excursion == NO_TRAFFIC:
+                state.since = bucket
             state.excursion = state.excursion + traffic
             row = Row(bucket, bucket + 1, traffic.requests, traffic.chosen, x[0] + x[2], x[1] + x[3])
             state.series.add(row, moving=not state.detector.quiet)

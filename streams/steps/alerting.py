@@ -88,7 +88,8 @@ class Alerting:
         """The proof: what was seen, what everyone did meanwhile, how improbable the difference is."""
         leading, width = incident.leading, self.settings.bucket_ms
         entity = next((g for g, e in incident.evidence.items() if e is leading), incident.entity)
-        everyone, _ = watch.population(incident.onset)
+        # Both since the same bucket: an excursion may have begun before the event type with the larger W.
+        everyone, _ = watch.population(incident.since.get(entity, incident.onset))
         _, moves = watch.population(0)
         own = incident.traffic.get(entity)
         others = everyone - own if own else everyone

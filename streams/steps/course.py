@@ -45,7 +45,7 @@ def profile(incident: Incident, group: Group, everyone: Traffic) -> dict[str, An
     Parameters
     ----------
     everyone
-        Traffic of all since the onset.
+        Traffic of all in the same time.
     """
     own, before = incident.traffic.get(group), incident.before.get(group)
     if own is None or incident.lone_account:

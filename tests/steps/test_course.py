@@ -6,8 +6,10 @@ import functools
 
 import orjson
 
+from models.settings import Settings
 from streams.alerts import POINTS_SHOWN, parse_alert
 from streams.replay import replay
+from streams.simulate import generate
 from tests.steps.stream import MODEL, SETTINGS, launch
 
 
@@ -59,3 +61,13 @@ def test_partitions_leave_no_trace():
     assert [(d.evidence.series, d.evidence.profile) for d in told(1)] == [
         (d.evidence.series, d.evidence.profile) for d in told(3)
     ]
+
+
+def test_what_others_did_is_counted_over_the_same_time():
+    """The excursion may begin before the onset, which is of the event type with the larger W."""
+    simulation = generate("c1", seed=1, scale=0.1, days=1.0)
+    lines = (line for part in simulation.slices() for line in part.lines)
+    outputs = list(replay(Settings(), lines, partitions=1, releases=simulation.releases))
+    told = [parse_alert(o.value).data.evidence for o in outputs if o.topic == "alerts"]
+    assert told
+    assert all(0 <= evidence.population_share < evidence.observed_share for evidence in told)
