@@ -13,7 +13,12 @@ from typing import Any
 
 import faust
 from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 from faust.types.auth import AuthProtocol
 
 from streams.config import Config
@@ -55,6 +60,30 @@ def faust_credentials(config: Config) -> Any:
         credentials.protocol = AuthProtocol(config.security_protocol)
         return credentials
     return faust.SSLCredentials(context) if context else None
+
+
+_REFUSALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
+
+
+def refusal(error: BaseException | None) -> KafkaError | None:
+    """The missing right that an error goes back to; None when it is another matter.
+
+    Examples
+    --------
+    >>> crash = RuntimeError("a record was not sent")
+    >>> crash.__context__ = TopicAuthorizationFailedError("buckets")
+    >>> refusal(crash)
+    TopicAuthorizationFailedError('buckets')
+    >>> refusal(RuntimeError("another matter"))
+    """
+    chain: list[BaseException] = []
+    # Services raise an error from itself: only the context leads on.
+    while error is not None and error not in chain:
+        if isinstance(error, _REFUSALS):
+            return error
+        chain.append(error)
+        error = error.__context__ if error.__cause__ in (None, error) else error.__cause__
+    return None
 
 
 @asynccontextmanager

@@ -23,12 +23,12 @@ from yarl import URL
 
 from streams import brokers, memory
 from streams.agents.accounts import AccountsShell
-from streams.agents.networks import NetworksShell
+from streams.agents.networks import CONTROL_TOPICS, NetworksShell
 from streams.agents.shell import Shell
-from streams.aiobroker import faust_credentials
+from streams.aiobroker import faust_credentials, refusal
 from streams.changelog import CheckpointTable, Tables
 from streams.config import Config, Logical, Role
-from streams.errors import Fault
+from streams.errors import Fault, OutOfReach
 from streams.fetch import FetchTransport
 
 SHELLS: Mapping[Role, type[Shell[Any]]] = {"accounts": AccountsShell, "networks": NetworksShell}
@@ -218,6 +218,8 @@ def run_worker(
 
 def run_app(config: Config, role: str, app: RoleApp, instance: str | None) -> int:
     """Run an app to its end; exit status 0 for a clean one, 1 for a crash."""
+    if role != "web":
+        brokers.refuse_without_group(config, config.app_id(role))
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = RoleWorker(
@@ -231,6 +233,9 @@ def run_app(config: Config, role: str, app: RoleApp, instance: str | None) -> in
     except SystemExit as ended:
         if isinstance(worker.crash_reason, Fault):
             raise worker.crash_reason from None
+        if refused := refusal(worker.crash_reason or ended):
+            user = config.sasl_username or "this user"
+            raise OutOfReach(f"{user} lacks a right (`python -m streams.acls`): {refused}") from None
         if app.shell.over and instance is not None:
             _leave(config, role, instance)
         return int(ended.code or 0)
@@ -248,6 +253,9 @@ def _look(config: Config, role: Role, until_end: bool) -> tuple[int, int, dict[i
         requests = brokers.partitions_of(client, config.topic("requests"))
         source = brokers.partitions_of(client, config.topic(SOURCES[role]))
         ends = client.end_offsets(requests) if until_end else None
+        for logical in CONTROL_TOPICS if role == "networks" else ():
+            brokers.partitions_of(client, config.topic(logical))
+        brokers.refuse_other_partitions(client, f"{config.app_id(role)}-state-changelog", source)
     finite = None if ends is None else {tp.partition: offset for tp, offset in ends.items()}
     return len(requests), len(source), finite
 

@@ -10,10 +10,10 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError, KafkaTimeoutError
+from kafka.errors import GroupAuthorizationFailedError, KafkaError, KafkaTimeoutError
 
 from streams.config import Config
-from streams.errors import OutOfReach
+from streams.errors import OutOfReach, WrongUse
 
 TIMEOUT_MS = 5_000
 POLL_MS = 500
@@ -88,12 +88,54 @@ def partitions_of(client: KafkaConsumer, topic: str) -> list[TopicPartition]:
     Raises
     ------
     OutOfReach
-        When there is no such topic.
+        When there is no such topic, or it is hidden from this user: the broker does not tell which.
     """
     numbers = client.partitions_for_topic(topic) if topic in client.topics() else None
     if not numbers:
-        raise OutOfReach(f"there is no topic {topic}: make it with `pivotwatch topics create`")
+        told = f"there is no topic {topic}: make it with `pivotwatch topics create`"
+        raise OutOfReach(told + or_hidden(client.config["sasl_plain_username"]))
     return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+
+def refuse_other_partitions(client: KafkaConsumer, changelog: str, source: Sequence[TopicPartition]) -> None:
+    """Refuse a changelog with another number of partitions: Faust would read only those, without a word.
+
+    Raises
+    ------
+    WrongUse
+        With what to do.
+    """
+    kept = client.partitions_for_topic(changelog) if changelog in client.topics() else None
+    if kept and len(kept) != len(source):
+        raise WrongUse(
+            f"{changelog} has {len(kept)} partitions, {source[0].topic} has {len(source)}: "
+            "delete that topic, and start with --reset-state to count anew"
+        )
+
+
+def or_hidden(user: str | None) -> str:
+    """What else to try when there is no topic, for a user who may not see every one."""
+    return f", or let {user} use it (`python -m streams.acls`)" if user else ""
+
+
+def refuse_without_group(config: Config, group: str) -> None:
+    """Ask whether we may be in a consumer group; a worker that may not would try again for ever.
+
+    Raises
+    ------
+    OutOfReach
+        When we may not.
+    """
+    with admin(config) as client:
+        try:
+            client.list_group_offsets([group])
+        except GroupAuthorizationFailedError:
+            raise OutOfReach(
+                f"{config.sasl_username or 'this user'} may not read the group {group}: "
+                "give it the right (`python -m streams.acls`)"
+            ) from None
+        except KafkaError:
+            return  # A broker that has just begun knows no coordinator yet: the worker waits for it.
 
 
 def records(
@@ -124,8 +166,17 @@ def _explained(config: Config) -> Iterator[None]:
     try:
         yield
     except KafkaTimeoutError:
-        raise OutOfReach(
-            f"Kafka at {config.brokers} does not answer: is it running, and is `brokers` right?"
-        ) from None
+        told = f"Kafka at {config.brokers} does not answer: is it running, and is `brokers` right?"
+        raise OutOfReach(told + _doubts(config)) from None
     except (KafkaError, OSError) as error:
         raise OutOfReach(f"Kafka at {config.brokers} refuses: {error}") from None
+
+
+def _doubts(config: Config) -> str:
+    """What else may be wrong: a broker hangs up on whom it does not know, and says nothing."""
+    told = ""
+    if config.security_protocol.endswith("SSL"):
+        told += " Is its certificate of the authority in `ssl_cafile`?"
+    if config.sasl_mechanism:
+        told += f" Does it know {config.sasl_username} by this password and `sasl_mechanism`?"
+    return told

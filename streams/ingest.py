@@ -145,7 +145,8 @@ def look(config: Config, settings: IngestSettings, until_end: bool) -> dict[str,
         there = client.topics()
         for name in names:
             if name not in there:
-                raise OutOfReach(f"there is no topic {name}, which [ingest] topics names")
+                told = f"there is no topic {name}, which [ingest] topics names"
+                raise OutOfReach(told + brokers.or_hidden(config.sasl_username))
         theirs = [tp for name in names for tp in brokers.partitions_of(client, name)]
         ends = client.end_offsets(theirs) if until_end and theirs else {}
     with brokers.admin(config) as admin:

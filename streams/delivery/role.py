@@ -36,6 +36,7 @@ def run_delivery(
     with brokers.consumer(config, isolation_level="read_committed") as client:
         source = brokers.partitions_of(client, config.topic("alerts"))
         brokers.partitions_of(client, config.topic("deliveries_dlq"))
+        brokers.refuse_other_partitions(client, f"{config.app_id('delivery')}-state-changelog", source)
         ends = {tp.partition: end for tp, end in client.end_offsets(source).items()} if until_end else None
     app = build_delivery(
         config,

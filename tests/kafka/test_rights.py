@@ -1,0 +1,215 @@
+"""Every role runs with exactly the rights of `streams.acls`, and says what is missing without one of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from kafka.admin import KafkaAdminClient, NewTopic
+
+from streams import brokers
+from streams.acls import Grant, User, grants
+from streams.config import Config
+from tests.kafka.engine_rig import wait_for
+from tests.kafka.security_rig import (
+    ADMIN,
+    PASSWORD,
+    ROOT,
+    Secured,
+    allow,
+    command,
+    produce,
+    run,
+    secured_broker,
+)
+from tests.steps.stream import launch
+from tests.web.site import KIM, PEOPLE, TOKENS
+
+SOURCE = "their-log"
+SOURCES: dict[User, Sequence[str]] = {"ingest": (SOURCE,)}
+ROLES: tuple[User, ...] = ("accounts", "networks", "delivery", "ingest")
+BAD = b"no event"
+# Nobody listens there, and it is tried once: every alert becomes a dead letter.
+NOBODY = {
+    "name": "nobody",
+    "kind": "alertmanager",
+    "url": "http://127.0.0.1:9",
+    "retry_first": "1ms",
+    "retry_budget": "0s",
+}
+TABLES: dict[User, dict[str, Any]] = {
+    "ingest": {"ingest": {"topics": [{"name": SOURCE, "source": "native"}]}},
+    "delivery": {"delivery": {"targets": [NOBODY]}},
+    "web": {"web_port": 0, "web": {"people": PEOPLE}},
+}
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A broker whose topics hold what makes every role use every right."""
+    with secured_broker(tmp_path_factory.mktemp("tls")) as made:
+        root = made.config(ADMIN)
+        run(root, "topics", "create")
+        with brokers.admin(root) as client:
+            client.create_topics([NewTopic(SOURCE, 1, 1)])
+        events, releases = launch()
+        lines = [(event["account"].encode(), orjson.dumps(event)) for event in events]
+        calendar = [(entry["model"].encode(), orjson.dumps(entry)) for entry in releases]
+        asyncio.run(produce(root, "requests", [*lines, (b"a", BAD)]))
+        asyncio.run(produce(root, "releases", [*calendar, (b"m", BAD)]))
+        asyncio.run(
+            produce(
+                root.model_copy(update={"topics": root.topics.model_copy(update={"dlq": SOURCE})}),
+                "dlq",
+                [lines[0], (b"a", BAD)],
+            )
+        )
+        for role in ("accounts", "networks"):  # So that the others find buckets and alerts.
+            run(root, "worker", "--role", role, "--until-end", "--log-level", "error")
+        yield made
+
+
+@pytest.fixture(scope="module")
+def admin(secured: Secured) -> Iterator[KafkaAdminClient]:
+    with brokers.admin(secured.config(ADMIN)) as client:
+        yield client
+
+
+def new(secured: Secured, role: User, prefix: str) -> Config:
+    """A role with a group and a changelog that nobody has had."""
+    return secured.config(role, app_prefix=prefix, **TABLES.get(role, {}))
+
+
+def rights(config: Config, role: User) -> list[Grant]:
+    """What it gets, one operation a topic where they can be told apart."""
+    return grants(config, role, SOURCES.get(role, ()))
+
+
+def finite(config: Config, role: User) -> subprocess.CompletedProcess[str]:
+    done = command(config, "worker", "--role", role, "--until-end", "--log-level", "error", deadline=90)
+    assert PASSWORD not in done.stdout + done.stderr
+    return done
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_role_runs_with_exactly_its_rights(role: User, secured: Secured, admin: KafkaAdminClient) -> None:
+    config = new(secured, role, f"all-of-{role}")
+    allow(admin, role, rights(config, role))
+    done = finite(config, role)
+    assert done.returncode == 0, done.stderr
+
+
+# `dlq redrive` reads them; the role itself only writes.
+UNUSED = {("delivery", "deliveries.dlq", "Read")}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("role", ROLES)
+def test_without_one_of_them_it_ends_and_names_it(
+    role: User, secured: Secured, admin: KafkaAdminClient
+) -> None:
+    for number in range(len(rights(new(secured, role, "count"), role))):
+        config = new(secured, role, f"{role}-lacks-{number}")
+        wanted = rights(config, role)
+        missing = wanted.pop(number)
+        if (role, missing.name, missing.operations[0]) in UNUSED:
+            continue
+        allow(admin, role, wanted)
+        done = finite(config, role)
+        told = done.stderr.splitlines()[-1]
+        assert done.returncode == 3, f"{missing}\n{done.stderr[-4000:]}"
+        assert told.startswith("Error: "), f"{missing}\n{done.stderr[-4000:]}"
+        assert missing.name in told
+        assert "python -m streams.acls" in told
+
+
+def test_the_page_needs_its_topics_and_writes_decisions_only_with_the_right_to(
+    secured: Secured, admin: KafkaAdminClient, tmp_path: Path
+) -> None:
+    config = new(secured, "web", "web")
+    wanted = rights(config, "web")
+    for missing in (grant for grant in wanted if grant.operations == ("Read",)):
+        # To write includes to describe, and then the page would only find out later.
+        allow(admin, "web", [grant for grant in wanted if grant.name != missing.name])
+        done = command(config, "worker", "--role", "web", deadline=60)
+        assert done.returncode == 3
+        assert f"there is no topic {missing.name}" in done.stderr.splitlines()[-1]
+    for number, given in enumerate((wanted, wanted[:-1])):
+        assert wanted[-1] == Grant("topic", "decisions", ("Write",))
+        allow(admin, "web", given)
+        with page(config, tmp_path / f"{number}.log") as url:
+            assert decide(url) == (200 if given is wanted else 503)
+
+
+@contextlib.contextmanager
+def page(config: Config, log: Path) -> Iterator[str]:
+    """The page, once it has read everything."""
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "streams.cli", "worker", "--role", "web"],
+            env=config.environment() | TOKENS,
+            cwd=ROOT,
+            stdout=stream,
+            stderr=stream,
+        )
+
+    def address() -> str:
+        assert process.poll() is None, log.read_text()
+        found = re.search(r"the page is at (\S+)/\n", log.read_text())
+        return found[1] if found else ""
+
+    def ready(url: str) -> bool:
+        with contextlib.suppress(OSError):
+            return urllib.request.urlopen(f"{url}/ready").status == 200
+        return False
+
+    try:
+        url = wait_for("its address", address)
+        wait_for("readiness", lambda: ready(url))
+        yield url
+    finally:
+        process.kill()
+        process.wait()
+        assert PASSWORD not in log.read_text()
+
+
+def decide(url: str) -> int:
+    """Judge the gravest incident; the status of the answer."""
+    kim = {"Authorization": f"Bearer {KIM}"}
+    listed = urllib.request.urlopen(urllib.request.Request(f"{url}/api/v1/incidents", headers=kim))
+    incidents = orjson.loads(listed.read())["incidents"]
+    request = urllib.request.Request(
+        f"{url}/api/v1/incidents/{incidents[0]['alert_id']}/decisions",
+        data=orjson.dumps({"verdict": "confirmed"}),
+        headers={"Content-Type": "application/json"} | kim,
+    )
+    try:
+        return int(urllib.request.urlopen(request).status)
+    except urllib.error.HTTPError as told:
+        return told.code
+
+
+def test_a_wrong_password_ends_every_role_at_once(secured: Secured, tmp_path: Path) -> None:
+    (tmp_path / "wrong").write_text("guess")
+
+    def refused(role: User) -> tuple[int, str]:
+        config = secured.config(role, sasl_password_file=tmp_path / "wrong", **TABLES.get(role, {}))
+        done = command(config, "worker", "--role", role, deadline=60)
+        return done.returncode, done.stderr.splitlines()[-1]
+
+    with ThreadPoolExecutor(2) as pool:
+        for status, told in pool.map(refused, (*ROLES, "web")):
+            assert status == 3
+            assert told.startswith(f"Error: Kafka at {secured.address} does not answer: ")
+            assert re.search(r"Does it know pivotwatch-\w+ by this password", told)
