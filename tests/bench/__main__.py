@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from tests.bench import check, checkpoints, growth, latency, throughput
+from tests.bench import check, checkpoints, growth, latency, scale, throughput
 from tests.bench.data import SIZES
 from tests.bench.figures import machine, show, table
 
@@ -70,6 +70,21 @@ def memory(write: bool) -> None:
         )
     heads = ["accounts", "settled", "fullest (a bucket open)", "in the changelog"]
     show("memory", f"Bytes per account. {machine()}.\n\n" + table(heads, rows), write=write)
+
+
+@main.command(name="scale")
+@click.option("--accounts", default=3_000, show_default=True, help="Honest accounts.")
+@click.option("--days", default=2.0, show_default=True, help="After the release.")
+@click.option("--workers", multiple=True, type=int, default=scale.WORKERS, show_default=True)
+@click.option("--partitions", multiple=True, type=int, default=scale.PARTITIONS, show_default=True)
+def scale_command(accounts: int, days: float, workers: tuple[int, ...], partitions: tuple[int, ...]) -> None:
+    """The same campaign over several numbers of workers and partitions; status 1 when alerts differ."""
+    simulation = scale.story(accounts, days)
+    expected = scale.replayed(simulation)
+    events, results = scale.measure(simulation, workers, partitions)
+    print(scale.report(events, results, expected))
+    if scale.differ(results, expected):
+        sys.exit(1)
 
 
 @main.command(name="check")
