@@ -99,11 +99,12 @@ CASES: tuple[Case, ...] = (
     ),
     *(
         Case("slow drip", f"{days} days, {100 * share:g} % of the traffic", "slow", (24.0 * days, share), 8.0)
-        for days, share in ((1, 0.05), (7, 0.05))
+        for share in (0.05, 0.2, 0.95)
+        for days in (1, 4, 7)
     ),
     *(
         Case("small groups", f"{n} accounts in each of {300 // n}", "small", (float(n), 300.0))
-        for n in (8, 4, 2)
+        for n in (15, 12, 10, 8, 7, 4, 2)
     ),
     Case("small groups", "900 accounts, all in networks of others", "scattered", (0.0,)),
     *(
