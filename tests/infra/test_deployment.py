@@ -154,6 +154,30 @@ def test_the_package_brings_every_file_that_it_reads(tmp_path: Path):
     }
     assert needed <= packed, sorted(needed - packed)
 
+    # And what is installed from it works, far from here.
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "-q",
+        "--no-deps",
+        "--no-index",
+        "-t",
+        "site",
+        str(wheel),
+        cwd=tmp_path,
+    )
+    (tmp_path / "elsewhere").mkdir()
+    program = ("env", f"PYTHONPATH={tmp_path / 'site'}", sys.executable, "-m", "streams.cli")
+    sample = ("simulate", "c1", "--scale", "0.05", "--days", "1", "--out", "e.jsonl", "--releases", "r.json")
+    run(*program, *sample, cwd=tmp_path / "elsewhere")
+    replay = ("replay", "e.jsonl", "--releases", "r.json", "--alerts", "a.jsonl", "--report", "r.html")
+    run(*program, *replay, cwd=tmp_path / "elsewhere")
+    assert b"<svg" in (tmp_path / "elsewhere" / "r.html").read_bytes()
+    where = "import streams.web.pages as p, streams.sources.mapping; print(p.__file__)"
+    assert run(*program[:3], "-c", where, cwd=tmp_path / "elsewhere").startswith(str(tmp_path / "site"))
+
 
 # Kubernetes.
 
