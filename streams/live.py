@@ -27,8 +27,9 @@ class Hole(Exception):
 class LivePartition(Generic[S]):
     """Feeds one step from one partition, and saves it.
 
-    Processing and saving exclude each other, so that what is saved is one moment. A step
-    that raised is broken: it takes nothing more and is never saved.
+    Processing and saving exclude each other, so that what is saved is one moment. When one of
+    them does not come to its end, because it raised or was cancelled, the partition takes
+    nothing more and is never saved again: the last checkpoint counts.
 
     Parameters
     ----------
@@ -163,11 +164,12 @@ class LivePartition(Generic[S]):
         """Let the step do something, and send what it returns. The caller holds the lock."""
         try:
             outputs = act()
+            self.changed = True
+            await self._outbox.send(outputs)
         except BaseException:
+            # The step is ahead of its offset, or an output was not sent: nothing of this may be saved.
             self.ended = True
             raise
-        self.changed = True
-        await self._outbox.send(outputs)
 
     async def checkpoint(self) -> None:
         """Save the state if anything changed."""
@@ -228,7 +230,12 @@ class LivePartition(Generic[S]):
         )
         self.changed = False
         self.events = 0
-        await self._checkpoints.save(snapshot, self._outbox.pending)
+        try:
+            await self._checkpoints.save(snapshot, self._outbox.pending)
+        except BaseException:
+            # The step takes these shards for saved: the next marker would name older ones.
+            self.ended = True
+            raise
         self.saved_at = time.monotonic()
         self.timed(self.saved_at - begun)
 

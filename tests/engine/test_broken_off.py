@@ -1,0 +1,114 @@
+"""What was broken off half-way is never saved: the last checkpoint counts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import pytest
+
+from streams.checkpoint import Checkpoints
+from streams.chunks import Chunk
+from streams.live import LivePartition
+from streams.marker import Epoch, Identity, Snapshot, latest
+from streams.outbox import Outbox
+from streams.steps.contract import Output
+from tests.engine.test_checkpoint import Log
+from tests.engine.test_fetch import record
+
+HERE = Identity("accounts", 1, "")
+Act = Callable[[LivePartition[Any]], Coroutine[Any, Any, None]]
+
+
+class Counting:
+    """How often it had each record: a shard a record."""
+
+    def __init__(self) -> None:
+        self.times: Counter[int] = Counter()
+        self.dirty: set[int] = set()
+
+    def process(self, records: Any) -> list[Output]:
+        seen = [record.offset for record in records]
+        self.times.update(seen)
+        self.dirty.update(seen)
+        return [Output("buckets", None, b"%d" % offset) for offset in seen]
+
+    def meta(self) -> bytes:
+        return b""
+
+    def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
+        found, self.dirty = set(self.times) if full else self.dirty, set()
+        return {offset: b"%d" % self.times[offset] for offset in found}
+
+    def restore(self, meta: bytes, shards: Any) -> None: ...
+
+
+class Broker:
+    """Takes records, or stands still, or refuses them; changelog and producer in one."""
+
+    def __init__(self) -> None:
+        self.log = Log()
+        self.state = "up"
+
+    async def send(self, first: Any, *given: Any, **how: Any) -> Awaitable[object]:
+        if self.state == "down":
+            raise ConnectionError("away")
+        while self.state == "stalled":
+            await asyncio.sleep(0)
+        if how:  # The producer's.
+            done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            done.set_result(None)
+            return done
+        return await self.log.send(first, *given)
+
+
+async def take(live: LivePartition[Any]) -> None:
+    await live.take(Chunk([record(live.offset)], live.offset - 1, 0))
+
+
+async def save(live: LivePartition[Any]) -> None:
+    await live.checkpoint()
+
+
+async def act_broken_off(broker: Broker, live: LivePartition[Any], act: Act, how: str) -> None:
+    """Act while the broker is down or stalled; in a stall it is cancelled, as at the end of a process."""
+    broker.state = how
+    acting = asyncio.ensure_future(act(live))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    acting.cancel()
+    await asyncio.wait([acting])
+    assert acting.cancelled() or isinstance(acting.exception(), ConnectionError)
+    broker.state = "up"
+
+
+@pytest.mark.parametrize("how", ["down", "stalled"])
+@pytest.mark.parametrize("act", [take, save])
+def test_what_was_broken_off_is_not_saved(act: Act, how: str) -> None:
+    async def run() -> None:
+        broker = Broker()
+        live: LivePartition[Any] = LivePartition(
+            Counting(),
+            partition=0,
+            generation=1,
+            checkpoints=Checkpoints(broker, HERE, Epoch(1, "me"), (), lambda offset: None),
+            outbox=Outbox(broker, str, pytest.fail),
+            snapshot=None,
+            is_ours=lambda: asyncio.sleep(0, True),
+        )
+        live.begin(0, 99, None)
+        await take(live)
+        await live.checkpoint()
+        before = Snapshot(1, b"", {0: b"1"})
+        assert latest(broker.log.stored, HERE) == before
+
+        await take(live)
+        await act_broken_off(broker, live, act, how)
+        live.changed = True  # Something else happens in the partition: a decision, one more chunk.
+        await take(live)
+        await live.checkpoint()
+        assert latest(broker.log.stored, HERE) == before
+
+    asyncio.run(run())
