@@ -21,6 +21,7 @@ from streams.changelog import PartitionLog
 from streams.checkpoint import Checkpoints, delete
 from streams.chunks import Chunk
 from streams.config import Config
+from streams.errors import WrongUse
 from streams.fetch import Position
 from streams.health import JOINING, Health
 from streams.live import LivePartition
@@ -178,7 +179,19 @@ class Shell(Frame, Generic[L]):
             )
 
     async def resume(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
-        """Where to read on; called after `load`, and again whenever Faust seeks."""
+        """Where to read on; called after `load`, and again whenever Faust seeks.
+
+        Raises
+        ------
+        WrongUse
+            When the input was given more partitions meanwhile: nobody has a state for them, and keys moved.
+        """
+        kept = self.app.tables["state"].partitions
+        if any(tp.partition >= kept for tp in committed):
+            raise WrongUse(
+                f"{self.source} was given more than the {kept} partitions that this worker started with; "
+                "infra/README.md says how to go on with more"
+            )
         tps = {tp: self.live[tp.partition] for tp in committed if tp.partition in self.live}
         earliest = await self.consumer.earliest_offsets(*tps) if tps else {}
         ends = await self.consumer.highwaters(*tps) if tps else {}
