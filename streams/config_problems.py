@@ -8,16 +8,18 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from streams.errors import OutOfReach, WrongUse
 
 ENV_PREFIX = "PIVOTWATCH_"
+
+Form = TypeVar("Form", bound=BaseModel)
 
 _EXPECTED = {
     "int_parsing": "a whole number",
@@ -103,6 +105,49 @@ def _line(
         meant = nearest(location[-1], known[location[0]] if len(location) > 1 else known)
         return f"{where}: {key}: no such key" + (f"; did you mean {meant}?" if meant else "")
     return f"{where}: {key} = {_shown(location, detail)}: expected {_expected(detail)}"
+
+
+def read_table(
+    name: str, form: type[Form], table: Mapping[str, Any], keys: Iterable[str], kinds: Collection[str] = ()
+) -> Form:
+    """Read a table that a role checks by itself.
+
+    Parameters
+    ----------
+    name, form, table
+        What the file calls it, what it must be, and what stands there.
+    keys
+        Every key in it and in the tables within.
+    kinds
+        Of a list of tables of several kinds: what ``kind`` may be.
+
+    Raises
+    ------
+    WrongUse
+        With one line per mistake, never with a value: somebody may have written a secret there.
+    """
+    try:
+        return form(**table)
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=False)
+    raise WrongUse("\n".join(f"[{name}] {_in_table(detail, keys, kinds)}" for detail in details))
+
+
+def _in_table(detail: ErrorDetails, keys: Iterable[str], kinds: Collection[str]) -> str:
+    # Pydantic puts the kind of a table into the place of a mistake; people do not write it there.
+    way = [str(part) for at, part in enumerate(detail["loc"]) if not (at == 2 and part in kinds)]
+    key = ".".join(way)
+    if detail["type"] == "missing":
+        return f"{key}: required, but missing"
+    if detail["type"] == "union_tag_not_found":
+        return f"{key}.kind: required, but missing: one of {', '.join(kinds)}"
+    if detail["type"] == "union_tag_invalid":
+        return f"{key}.kind: expected one of {', '.join(kinds)}"
+    if detail["type"] == "extra_forbidden":
+        meant = nearest(way[-1], keys)
+        return f"{key}: no such key" + (f"; did you mean {meant}?" if meant else "")
+    text = detail["msg"].removeprefix("Value error, ")
+    return f"{key}: {text}" if key else text
 
 
 def _source(location: list[str], flags: Mapping[str, Any], path: Path | None) -> str:

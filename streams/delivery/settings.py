@@ -9,12 +9,11 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from streams.alerts import Severity
 from streams.config import TopicName
-from streams.config_problems import ENV_PREFIX, nearest
+from streams.config_problems import ENV_PREFIX, read_table
 from streams.durations import Duration, PositiveDuration, parse_duration
 from streams.errors import WrongUse
 from streams.sinks import pagerduty
@@ -226,28 +225,7 @@ def read_settings(table: dict[str, Any]) -> DeliverySettings:
     WrongUse
         With one line per mistake, never with a value: somebody may have written a secret there.
     """
-    try:
-        return DeliverySettings(**table)
-    except ValidationError as error:
-        lines = [_line(detail) for detail in error.errors(include_url=False, include_input=False)]
-    raise WrongUse("\n".join(lines))
-
-
-def _line(detail: ErrorDetails) -> str:
-    # Pydantic puts the kind of the target into the place of a mistake; people do not write it there.
-    way = [part for at, part in enumerate(detail["loc"]) if not (at == 2 and part in KINDS)]
-    key = ".".join(str(part) for part in way)
-    if detail["type"] == "missing":
-        return f"[delivery] {key}: required, but missing"
-    if detail["type"] == "union_tag_not_found":
-        return f"[delivery] {key}.kind: required, but missing: one of {', '.join(KINDS)}"
-    if detail["type"] == "union_tag_invalid":
-        return f"[delivery] {key}.kind: expected one of {', '.join(KINDS)}"
-    if detail["type"] == "extra_forbidden":
-        meant = nearest(str(way[-1]), _KEYS)
-        return f"[delivery] {key}: no such key" + (f"; did you mean {meant}?" if meant else "")
-    text = detail["msg"].removeprefix("Value error, ")
-    return f"[delivery] {key}: {text}" if key else f"[delivery] {text}"
+    return read_table("delivery", DeliverySettings, table, _KEYS, KINDS)
 
 
 _KEYS = sorted({name for table in (DeliverySettings, *AnyTarget.__args__) for name in table.model_fields})

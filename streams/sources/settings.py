@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streams.config import Config, Logical, Port, TopicName
-from streams.config_problems import nearest
+from streams.config_problems import read_table
 from streams.durations import PositiveDuration, parse_duration
 from streams.errors import WrongUse
 from streams.sources.decoder import Decoder
@@ -154,11 +153,7 @@ def read_settings(table: dict[str, Any]) -> IngestSettings:
     WrongUse
         With one line per mistake.
     """
-    try:
-        return IngestSettings(**table)
-    except ValidationError as error:
-        lines = [_line(detail) for detail in error.errors(include_url=False)]
-    raise WrongUse("\n".join(lines))
+    return read_table("ingest", IngestSettings, table, _KEYS)
 
 
 def refuse_own_topics(config: Config, settings: IngestSettings) -> None:
@@ -176,18 +171,6 @@ def refuse_own_topics(config: Config, settings: IngestSettings) -> None:
                 f"[ingest] topics: {topic.name} is pivotwatch's own topic of {own[topic.name]}; "
                 "events go to a topic of another name first"
             )
-
-
-def _line(detail: ErrorDetails) -> str:
-    """One mistake, without the value: somebody may have written a secret there."""
-    key = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "missing":
-        return f"[ingest] {key}: required, but missing"
-    if detail["type"] == "extra_forbidden":
-        meant = nearest(str(detail["loc"][-1]), _KEYS)
-        return f"[ingest] {key}: no such key" + (f"; did you mean {meant}?" if meant else "")
-    text = detail["msg"].removeprefix("Value error, ")
-    return f"[ingest] {key}: {text}" if key else f"[ingest] {text}"
 
 
 _KEYS = sorted(

@@ -6,12 +6,11 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.networks import IPvAnyNetwork
 
-from streams.config_problems import ENV_PREFIX, nearest
+from streams.config_problems import ENV_PREFIX, read_table
 from streams.durations import PositiveDuration, parse_duration
-from streams.errors import WrongUse
 from streams.sources.pseudonyms import read_secret
 
 Role = Literal["viewer", "operator"]
@@ -128,22 +127,7 @@ def read_settings(table: dict[str, Any]) -> WebSettings:
     WrongUse
         With one line per mistake, never with a value: somebody may have written a token there.
     """
-    try:
-        return WebSettings(**table)
-    except ValidationError as error:
-        lines = [_line(detail) for detail in error.errors(include_url=False, include_input=False)]
-    raise WrongUse("\n".join(lines))
-
-
-def _line(detail: Any) -> str:
-    key = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "missing":
-        return f"[web] {key}: required, but missing"
-    if detail["type"] == "extra_forbidden":
-        meant = nearest(str(detail["loc"][-1]), _KEYS)
-        return f"[web] {key}: no such key" + (f"; did you mean {meant}?" if meant else "")
-    text = detail["msg"].removeprefix("Value error, ")
-    return f"[web] {key}: {text}" if key else f"[web] {text}"
+    return read_table("web", WebSettings, table, _KEYS)
 
 
 _KEYS = sorted({name for table in (WebSettings, Person, Proxy) for name in table.model_fields})
