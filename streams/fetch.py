@@ -28,6 +28,7 @@ from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from streams.batches import Results
 from streams.chunks import Chunk, ChunkScheduler
 from streams.errors import WrongUse
 from streams.membership import Name
@@ -89,6 +90,8 @@ class FetchThread(driver.AIOKafkaConsumerThread):
     async def on_start(self) -> None:
         """Connect, and watch what the group says of us."""
         await super().on_start()
+        # Nothing is fetched before there is a subscription.
+        self._ensure_consumer()._fetcher._records = Results(self.transport.chunked)
         if self.app.conf.consumer_group_instance_id is not None:
             coordinator = self._ensure_consumer()._coordinator
             Name(coordinator, self.app.conf.broker_session_timeout, self.transport.lost_name)

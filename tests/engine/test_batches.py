@@ -1,0 +1,244 @@
+"""Records out of batches: the same as aiokafka's own way gives, whatever the batches are."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import gc
+import struct
+import weakref
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka import codec as codecs
+from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords
+from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import CorruptRecordException
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import calc_crc32c
+from faust.transport.drivers import aiokafka as driver
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.batches import Batches, Results
+from streams.fetch import FetchThread
+
+TP = TopicPartition("requests", 0)
+OTHER = TopicPartition("changelog", 0)
+CODECS = [
+    number
+    for number, name in enumerate(("", "gzip", "snappy", "lz4", "zstd"))
+    if not name or getattr(codecs, f"has_{name}")()
+]
+CONTROL = 0x20
+ABORT, COMMIT = 0, 1
+
+Record = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """A batch as it lies in the log.
+
+    ``skips`` are the offsets before each record that were compacted away, ``behind`` those at the end.
+    A producer is transactional when it has a number; ``control`` makes the batch a marker.
+    """
+
+    records: Sequence[Record]
+    skips: Sequence[int] = ()
+    behind: int = 0
+    producer: int = -1
+    codec: int = 0
+    control: int | None = None
+
+    def at(self, base: int) -> tuple[bytes, int]:
+        """Its bytes, and the offset behind it."""
+        builder = DefaultRecordBatchBuilder(2, self.codec, self.producer >= 0, self.producer, 0, 0, 1 << 20)
+        delta = -1
+        for number, (key, value, headers) in enumerate(self.records):
+            delta += 1 + (self.skips[number] if number < len(self.skips) else 0)
+            builder.append(delta, 1_000 + number, key, value, headers)
+        last = max(delta + self.behind, 0)
+        data = bytearray(builder.build())
+        struct.pack_into(">q", data, 0, base)
+        struct.pack_into(">i", data, 23, last)
+        if self.control is not None:
+            data[22] |= CONTROL
+        struct.pack_into(">I", data, 17, calc_crc32c(bytes(data[21:])))
+        return bytes(data), base + last + 1
+
+
+def marker(producer: int, kind: int) -> Batch:
+    """The end of a transaction."""
+    return Batch([(struct.pack(">hh", 0, kind), b"\0\0\0\0\0\0", [])], producer=producer, control=kind)
+
+
+class Log:
+    """Batches one behind the other, and what a broker answers when it is asked for them."""
+
+    def __init__(self, *batches: Batch) -> None:
+        self.parts: list[tuple[bytes, int]] = []
+        self.aborted: list[tuple[int, int, int]] = []
+        self.end = 0
+        begun: dict[int, int] = {}
+        for batch in batches:
+            if batch.control is None:
+                begun.setdefault(batch.producer, self.end)
+            elif (first := begun.pop(batch.producer, None)) is not None and batch.control == ABORT:
+                self.aborted.append((batch.producer, first, self.end))
+            data, self.end = batch.at(self.end)
+            self.parts.append((data, self.end))
+
+    def fetched(self, begin: int = 0) -> PartitionRecords:
+        """What aiokafka makes of the answer: whole batches, the first one of which may begin earlier."""
+        data = b"".join(data for data, end in self.parts if end > begin)
+        aborted = [(producer, first) for producer, first, marker in self.aborted if marker >= begin]
+        args = (aborted, begin, None, None, True, READ_COMMITTED)
+        return PartitionRecords(TP, MemoryRecords(data), *args)
+
+
+def told(records: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Everything that is known of records."""
+    return [(r.offset, r.timestamp, r.timestamp_type, r.key, r.value, tuple(r.headers)) for r in records]
+
+
+some_bytes = st.none() | st.binary(max_size=40)
+some_headers = st.lists(st.tuples(st.sampled_from(["", "trace", "ü"]), some_bytes), max_size=2)
+some_records = st.lists(st.tuples(some_bytes, some_bytes, some_headers), max_size=6)
+data_batches = st.builds(
+    Batch,
+    records=some_records,
+    skips=st.lists(st.integers(0, 3), max_size=6),
+    behind=st.integers(0, 3),
+    producer=st.integers(-1, 2),
+    codec=st.sampled_from(CODECS),
+)
+some_batches = st.lists(
+    data_batches | st.builds(marker, st.integers(0, 2), st.sampled_from([ABORT, COMMIT])), max_size=8
+)
+
+
+@given(some_batches, st.integers(0, 20), st.lists(st.integers(1, 7), min_size=1))
+def test_they_are_the_records_that_aiokafka_makes(batches: list[Batch], begin: int, sizes: list[int]) -> None:
+    """Transactions, markers, holes, compression, headers and tombstones, from any offset on, in any parts."""
+    log = Log(*batches)
+    theirs = log.fetched(begin)
+    expected = told(list(theirs))
+    ours, found = Batches(log.fetched(begin)), list[tuple[Any, ...]]()
+    while not ours.is_empty:
+        for size in sizes:
+            part = told(ours.take(size))
+            assert len(part) <= size
+            found += part
+            # Whoever reads on from here instead misses nothing and gets nothing twice.
+            assert told(list(log.fetched(ours.next_fetch_offset))) == expected[len(found) :]
+    assert found == expected
+    assert ours.take(1) == []
+    assert ours.next_fetch_offset == theirs.next_fetch_offset
+
+
+def three() -> Batch:
+    return Batch([(b"k", b"%d" % n, []) for n in range(3)])
+
+
+def held(*batches: Batch) -> tuple[Results, Any, Any]:
+    """Results with an answer in them, what they hold, and the state of the partition."""
+
+    async def subscribed() -> Any:  # aiokafka asks for a loop that runs.
+        subscription = SubscriptionState()
+        subscription.assign_from_user({TP, OTHER})
+        return subscription
+
+    subscription = asyncio.run(subscribed())
+    assignment = subscription.subscription.assignment
+    state = assignment.state_value(TP)
+    state.seek(0)
+    results = Results({"requests"})
+    records = Log(*batches).fetched()
+    result = FetchResult(TP, partition_records=records, assignment=assignment, backoff=0)
+    results[TP] = result
+    return results, result, state
+
+
+def test_only_chunked_topics_are_read_by_batches() -> None:
+    results, result, _ = held(three())
+    assert type(results[TP]) is FetchResult, "aiokafka asks for exactly this type"
+    plain = FetchResult(OTHER, partition_records=Log().fetched(), assignment=None, backoff=0)
+    results[OTHER] = plain
+    assert isinstance(result._partition_records, Batches)
+    assert type(plain._partition_records) is PartitionRecords
+    assert "getall" not in vars(plain)
+
+
+def test_the_position_follows_what_is_handed_out() -> None:
+    _, result, state = held(three(), three(), marker(1, COMMIT))
+    assert [r.offset for r in result.getall(4)] == [0, 1, 2, 3]
+    assert (state.position, result.has_more()) == (4, True)
+    assert [r.offset for r in result.getall(9)] == [4, 5]
+    assert (state.position, result.has_more()) == (7, False), "also behind a marker"
+    assert result.getall(9) == []
+
+
+def test_the_whole_of_it_at_once() -> None:
+    _, result, state = held(three(), three())
+    assert len(result.getall()) == 6
+    assert (state.position, result.has_more()) == (6, False)
+
+
+@pytest.mark.parametrize("happens", ["seek", "pause"])
+def test_what_was_fetched_before_a_seek_or_a_pause_is_dropped(happens: str) -> None:
+    _, result, state = held(three(), three())
+    result.getall(2)
+    if happens == "seek":
+        state.seek(0)
+    else:
+
+        async def pause() -> None:
+            state.pause()
+
+        asyncio.run(pause())
+    assert (result.getall(9), result.has_more()) == ([], False)
+    assert state.position == (0 if happens == "seek" else 2)
+
+
+def test_a_batch_with_a_wrong_checksum_is_never_passed_over() -> None:
+    _, result, state = held(three())
+    bad = bytearray(three().at(3)[0])
+    bad[-2] ^= 1
+    data = three().at(0)[0] + bytes(bad) + three().at(6)[0]
+    result._partition_records._records = MemoryRecords(data)
+    assert len(result.getall(3)) == 3
+    for _ in range(2):
+        if result.has_more():
+            with pytest.raises(CorruptRecordException, match="requests"):
+                result.getall(9)
+        assert (result.getall(9), result.has_more(), state.position) == ([], False, 3)
+
+
+def test_what_nobody_wants_any_more_is_free_at_once() -> None:
+    results, result, _ = held(three(), three())
+    result.getall(2)
+    gone = weakref.ref(result._partition_records)
+    gc.disable()
+    try:
+        del results[TP], result
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_the_consumer_of_a_worker_reads_by_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def connected(self: Any) -> None: ...
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", connected)
+    thread = FetchThread.__new__(FetchThread)
+    thread.transport = SimpleNamespace(chunked={"requests"})  # type: ignore[assignment]
+    thread.app = SimpleNamespace(conf=SimpleNamespace(consumer_group_instance_id=None))  # type: ignore[assignment]
+    fetcher = SimpleNamespace(_records={})
+    thread._consumer = SimpleNamespace(_fetcher=fetcher)
+    asyncio.run(thread.on_start())
+    assert isinstance(fetcher._records, Results)

@@ -1,0 +1,120 @@
+"""Reading by batches from a real broker gives what aiokafka gives by itself."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import codec as codecs
+from aiokafka.record.default_records import DefaultRecord
+
+from streams.batches import Results
+from tests.kafka.conftest import MakeTopic
+
+DEADLINE = 60.0
+CODECS = [None, *(n for n in ("gzip", "snappy", "lz4", "zstd") if getattr(codecs, f"has_{n}")())]
+
+
+async def fill(broker: str, topic: str, prefix: str) -> None:
+    """Batches of every kind: compressed, aborted, committed, with headers and tombstones."""
+    for codec in CODECS:
+        async with AIOKafkaProducer(bootstrap_servers=broker, compression_type=codec) as producer:
+            sent = [
+                await producer.send(
+                    topic,
+                    None if n % 7 == 0 else b"%d" % n * 50,
+                    key=b"k%d" % n,
+                    headers=[("n", b"%d" % n), ("none", None)] if n % 5 == 0 else None,
+                )
+                for n in range(60)
+            ]
+            await asyncio.gather(*sent)
+        async with AIOKafkaProducer(
+            bootstrap_servers=broker, transactional_id=f"{prefix}tx", compression_type=codec
+        ) as producer:
+            for end in (producer.abort_transaction, producer.commit_transaction):
+                await producer.begin_transaction()
+                await asyncio.gather(*[await producer.send(topic, b"in a transaction") for _ in range(20)])
+                await end()
+
+
+@contextlib.asynccontextmanager
+async def reading(broker: str, tp: TopicPartition, *, batches: bool) -> AsyncIterator[Any]:
+    """A consumer of one partition, at its beginning."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=broker, isolation_level="read_committed", auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        if batches:
+            consumer._fetcher._records = Results({tp.topic})
+        consumer.assign([tp])
+        consumer.seek(tp, 0)
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def drain(consumer: Any, tp: TopicPartition, most: int) -> list[Any]:
+    """Everything up to the end of the partition."""
+    end, found = (await consumer.end_offsets([tp]))[tp], []
+    async with asyncio.timeout(DEADLINE):
+        while await consumer.position(tp) < end:
+            for records in (await consumer.getmany(timeout_ms=200, max_records=most)).values():
+                assert len(records) <= most
+                found += records
+    return found
+
+
+def told(records: list[Any]) -> list[tuple[Any, ...]]:
+    return [(r.offset, r.timestamp, r.timestamp_type, r.key, r.value, tuple(r.headers)) for r in records]
+
+
+async def plain(consumer: Any, tp: TopicPartition, most: int) -> list[Any]:
+    return await drain(consumer, tp, most)
+
+
+async def with_pauses(consumer: Any, tp: TopicPartition, most: int) -> list[Any]:
+    found = []
+    for _ in range(3):
+        for records in (await consumer.getmany(timeout_ms=5_000, max_records=most)).values():
+            found += records
+        consumer.pause(tp)
+        assert await consumer.getmany(timeout_ms=50) == {}
+        consumer.resume(tp)
+    return found + await drain(consumer, tp, most)
+
+
+async def with_seeks(consumer: Any, tp: TopicPartition, most: int) -> list[Any]:
+    for offset in (31, 5, 95):
+        consumer.seek(tp, offset)
+        await consumer.getmany(timeout_ms=5_000, max_records=most)
+    consumer.seek(tp, 0)
+    return await drain(consumer, tp, most)
+
+
+@pytest.mark.parametrize("way", [plain, with_pauses, with_seeks])
+def test_the_records_are_the_same(
+    broker: str,
+    make_topic: MakeTopic,
+    topic_prefix: str,
+    way: Callable[[Any, TopicPartition, int], Awaitable[list[Any]]],
+) -> None:
+    tp = TopicPartition(make_topic("mixed"), 0)
+
+    async def test() -> None:
+        await fill(broker, tp.topic, topic_prefix)
+        async with reading(broker, tp, batches=False) as consumer:
+            expected = told(await drain(consumer, tp, 10_000))
+        assert len(expected) == 80 * len(CODECS)
+        for most in (7, 10_000):
+            async with reading(broker, tp, batches=True) as consumer:
+                found = await way(consumer, tp, most)
+            assert told(found) == expected
+            assert {type(record) for record in found} == {DefaultRecord}
+
+    asyncio.run(test())
