@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from aiokafka import ConsumerRecord
@@ -13,23 +13,31 @@ from streams.checkpoint import Checkpoints
 from streams.chunks import Chunk
 from streams.marker import FINAL, UNDECIDED, Snapshot, StateRefused
 from streams.outbox import Outbox
-from streams.steps.contract import Output, Step
+from streams.steps.contract import Output, SlicedStep, Step
+from streams.steps.work import Work
 
 S = TypeVar("S", bound=Step)
+T = TypeVar("T")
 
 RETRY_SECONDS = 0.1
+SLICE_SECONDS = 0.02
+"""Work in slices lets others run so often."""
 
 
 class Hole(Exception):
     """Records were read but never reached the step."""
 
 
+class Abandoned(Exception):
+    """The assignment ended while work was left alone; nobody waits for it any more."""
+
+
 class LivePartition(Generic[S]):
     """Feeds one step from one partition, and saves it.
 
-    Processing and saving exclude each other, so that what is saved is one moment. When one of
-    them does not come to its end, because it raised or was cancelled, the partition takes
-    nothing more and is never saved again: the last checkpoint counts.
+    Processing and saving exclude each other, so that what is saved is one moment; between slices of either
+    the event loop goes on. When one of them does not come to its end, because it raised or was cancelled, the
+    partition takes nothing more and is never saved again: the last checkpoint counts.
 
     Parameters
     ----------
@@ -143,7 +151,7 @@ class LivePartition(Generic[S]):
                 if records:
                     if not await self.before(records[-1].offset + 1):
                         return
-                    await self.apply(lambda: self.step.process(records))
+                    await self.apply(lambda: processing(self.step, records))
                     self.events += len(records)
                 if self.limit is not None and chunk[-1].offset >= self.limit:
                     self.offset = self.limit
@@ -160,23 +168,44 @@ class LivePartition(Generic[S]):
         """Has the end been reached and declared?"""
         return self.decision == FINAL or (self.limit is not None and self.offset >= self.limit)
 
-    async def apply(self, act: Callable[[], list[Output]]) -> None:
+    async def apply(self, act: Callable[[], list[Output] | Work[list[Output]]]) -> None:
         """Let the step do something, and send what it returns. The caller holds the lock."""
         try:
             outputs = act()
+            if isinstance(outputs, Generator):
+                outputs = await self._in_slices(outputs)
             self.changed = True
             await self._outbox.send(outputs)
+        except Abandoned:
+            return
         except BaseException:
             # The step is ahead of its offset, or an output was not sent: nothing of this may be saved.
             self.ended = True
             raise
+
+    async def _in_slices(self, work: Work[T]) -> T:
+        """Do work, letting the event loop go on in between. The caller holds the lock."""
+        begun = time.monotonic()
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]  # of the generator's type
+            if time.monotonic() - begun >= SLICE_SECONDS:
+                await asyncio.sleep(0)
+                if self.ended:
+                    work.close()
+                    raise Abandoned
+                begun = time.monotonic()
 
     async def checkpoint(self) -> None:
         """Save the state if anything changed."""
         async with self.lock:
             await self._save_changes()
 
-    async def decide(self, choose: Callable[[], int | None], act: Callable[[int], list[Output]]) -> None:
+    async def decide(
+        self, choose: Callable[[], int | None], act: Callable[[int], list[Output] | Work[list[Output]]]
+    ) -> None:
         """Write a decision into the marker, and only then let it take effect.
 
         Parameters
@@ -219,10 +248,17 @@ class LivePartition(Generic[S]):
         if self.ended:
             return
         begun = time.monotonic()
+        try:
+            meta, shards = self.step.meta(), await self._shards(full=not self._checkpoints.begun)
+        except Abandoned:
+            return
+        except BaseException:
+            self.ended = True
+            raise
         snapshot = Snapshot(
             offset=self.offset,
-            meta=self.step.meta(),
-            shards=self.step.snapshot(full=not self._checkpoints.begun),
+            meta=meta,
+            shards=shards,
             pins=self.pins(),
             decision=self.decision,
             controls=dict(self.controls),
@@ -238,6 +274,14 @@ class LivePartition(Generic[S]):
             raise
         self.saved_at = time.monotonic()
         self.timed(self.saved_at - begun)
+
+    async def _shards(self, *, full: bool) -> Mapping[int, bytes]:
+        step = self.step
+        return (
+            await self._in_slices(step.saving(full=full))
+            if isinstance(step, SlicedStep)
+            else step.snapshot(full=full)
+        )
 
     def pins(self) -> bytes:
         """Decisions of the step that the snapshot does not include."""
@@ -258,3 +302,10 @@ class LivePartition(Generic[S]):
         if chunk[0].offset >= self.offset and chunk[-1].offset < end:
             return chunk
         return [record for record in chunk if self.offset <= record.offset < end]
+
+
+def processing(
+    step: Step, records: Sequence[ConsumerRecord[bytes, bytes]]
+) -> list[Output] | Work[list[Output]]:
+    """Let a step process records, in slices if it can."""
+    return step.processing(records) if isinstance(step, SlicedStep) else step.process(records)

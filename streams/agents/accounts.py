@@ -14,7 +14,8 @@ from typing import Any
 from streams.agents.shell import Shell
 from streams.live import LivePartition
 from streams.marker import FINAL, StateRefused
-from streams.steps.contract import IdleStep, Output
+from streams.steps.contract import IdleStep, Output, SlicedIdleStep
+from streams.steps.work import Work
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,10 @@ class AccountsPartition(LivePartition[IdleStep]):
     quiet_at: int | None = None
     quiet_since: float = 0.0
 
-    def act(self, decision: int) -> list[Output]:
+    def act(self, decision: int) -> list[Output] | Work[list[Output]]:
         """Carry out a decision."""
+        if isinstance(self.step, SlicedIdleStep):
+            return self.step.ending() if decision == FINAL else self.step.idling(decision)
         return self.step.final() if decision == FINAL else self.step.idle(decision)
 
 

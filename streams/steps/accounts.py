@@ -24,9 +24,10 @@ from streams.steps.cells import Cells
 from streams.steps.contract import InputRecord, Output
 from streams.steps.letters import dead_letter
 from streams.steps.names import Names
-from streams.steps.record import encode
+from streams.steps.record import encode, encoding
 from streams.steps.roster import KEEP_MS, Roster
 from streams.steps.segment import pack_buckets, unpack_buckets
+from streams.steps.work import Work, at_once
 from streams.versions import migrated
 
 STATE_VERSION = 1
@@ -73,7 +74,11 @@ class AccountsStep:
 
     def process(self, records: Sequence[InputRecord]) -> list[Output]:
         """Count the records' events; returns dead letters and the records of buckets that closed."""
-        self.buckets.process(records)
+        return at_once(self.processing(records))
+
+    def processing(self, records: Sequence[InputRecord]) -> Work[list[Output]]:
+        """The work of `process`."""
+        yield from self.buckets.process(records)
         return self._take()
 
     def idle_due(self, now_ms: int) -> int | None:
@@ -83,20 +88,28 @@ class AccountsStep:
 
     def idle(self, bucket: int) -> list[Output]:
         """Close every bucket up to and including ``bucket``."""
+        return at_once(self.idling(bucket))
+
+    def idling(self, bucket: int) -> Work[list[Output]]:
+        """The work of `idle`."""
         self._idle = True
         if self.buckets.next is None:
             self.buckets.next = bucket
-        self.buckets.close_before(bucket + 1)
+        yield from self.buckets.close_before(bucket + 1)
         self._idle = False
         return self._take()
 
     def final(self) -> list[Output]:
         """Close every open bucket and declare the partition finished."""
+        return at_once(self.ending())
+
+    def ending(self) -> Work[list[Output]]:
+        """The work of `final`."""
         if self.finished:
             return []
         last = self.buckets.last_open()
         if last is not None:
-            self.buckets.close_before(last + 1)
+            yield from self.buckets.close_before(last + 1)
         bound = self.buckets.next or 0
         self._outputs += encode(self.partition, bound, bound, {}, final=True, idle=False)
         self.finished = True
@@ -109,19 +122,27 @@ class AccountsStep:
     def _bad(self, record: InputRecord, raw: bytes | None, position: int | None, error: BadEvent) -> None:
         self._outputs.append(dead_letter(record, raw, position, error, ("requests", self.partition)))
 
-    def _close(self, bucket: int, since: int, cells: Cells) -> None:
+    def _close(self, bucket: int, since: int, cells: Cells) -> Work[None]:
         """Bring the models up to date with a closed bucket and send its record."""
         self._expire(bucket)
         body: dict[str, Any] = {}
-        if cells:
-            activity = Activity(self.settings, self.names, bucket, cells.whole())
+        if cells.requests:
+            yield
+            activity = Activity(self.settings, self.names, bucket)
+            yield from activity.read((yield from cells.merging()))
+            yield
             self._follow(bucket, activity)
             body = activity.body()
-            body["models"] = [self._model(bucket, activity, m) for m in sorted(self.candidates)]
+            body["models"] = []
+            for model in sorted(self.candidates):
+                yield
+                body["models"].append((yield from self._model(bucket, activity, model)))
+            yield
             self._dirty |= set(np.unique(self.roster.columns["shard"][activity.rows]).tolist())
-            joined = self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
+            joined = yield from self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
         else:
             joined = {}
+        yield
         left, gone, swept = self.roster.sweep(since, bucket, self.buckets.accounts)
         self._dirty |= swept
         for models in self.candidates.values():
@@ -134,17 +155,20 @@ class AccountsStep:
             "invalid": b.invalid,
             "failed": b.failed,
             "late_groups": sorted([*group, count] for group, count in b.late_groups.items()),
-            "joined": sorted([*self.roster.groups[g], count] for g, count in joined.items()),
-            "left": sorted([*self.roster.groups[g], count] for g, count in left.items()),
+            "joined": (yield from self.roster.named(joined)),
+            "left": (yield from self.roster.named(left)),
         }
         self._counted.update(events=cells.requests, late=b.late, failed=b.failed)
         b.reset_counters()
+        yield
         if left and self.roster.tidy():
             self.names.forget_sets()
         if self.names.crowded:
             self.buckets.forget_names()
         self._rewrite = True
-        self._outputs += encode(self.partition, since, bucket, body, final=False, idle=self._idle)
+        self._outputs += yield from encoding(
+            self.partition, since, bucket, body, final=False, idle=self._idle
+        )
 
     def _follow(self, bucket: int, activity: Activity) -> None:
         """Follow the models that are new. When there are too many, the least used is followed no longer."""
@@ -163,22 +187,26 @@ class AccountsStep:
         for model in [m for m in self.candidates if self.first_seen[m] <= oldest]:
             del self.candidates[model]
 
-    def _model(self, bucket: int, activity: Activity, model: str) -> dict[str, Any]:
+    def _model(self, bucket: int, activity: Activity, model: str) -> Work[dict[str, Any]]:
         """What the bucket says about one candidate."""
         models = self.candidates[model]
         n, k = activity.n, activity.chosen(model)
+        yield
         changes = models.update(bucket, activity.rows, n, k, (int(n.sum()), int(k.sum())))
-        return {
+        yield
+        row: dict[str, Any] = {
             "model": model,
             "first": self.first_seen[model],
             "total": activity.total(model),
             "traffic": activity.traffic(model),
             "done": [activity.cohorts(~mask) for mask in changes.at_risk],
             "events": [activity.cohorts(mask) for mask in changes.events],
-            "movers": activity.movers(changes.events),
-            "findings": self._findings(bucket, activity, models, changes, k),
-            "blocks": activity.blocks(model, changes.blocks),
         }
+        yield
+        row["movers"] = yield from activity.movers(changes.events)
+        row["findings"] = self._findings(bucket, activity, models, changes, k)
+        row["blocks"] = yield from activity.blocks(model, changes.blocks)
+        return row
 
     def _findings(
         self, bucket: int, activity: Activity, models: AccountModels, changes: Changes, k: Any
@@ -234,10 +262,14 @@ class AccountsStep:
         A segment holds what was counted since the one before, so that a checkpoint writes what is new
         and not everything. They are written anew as one when a bucket has closed or there are many.
         """
+        return at_once(self.saving(full=full))
+
+    def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
+        """The work of `snapshot`."""
         taken = self.buckets.take_recent()
-        shards = {
-            s: self._pack_shard(s) for s in (range(self.roster.shards) if full else sorted(self._dirty))
-        }
+        shards = {}
+        for number in range(self.roster.shards) if full else sorted(self._dirty):
+            shards[number] = yield from self._pack_shard(number)
         self._dirty.clear()
         if full or self._rewrite or self._segments >= MAX_SEGMENTS:
             shards |= {self.roster.shards + i: b"" for i in range(1, self._segments)}
@@ -247,10 +279,13 @@ class AccountsStep:
             self._segments += 1
         return shards
 
-    def _pack_shard(self, shard: int) -> bytes:
+    def _pack_shard(self, shard: int) -> Work[bytes]:
+        yield
         rows = self.roster.in_shard(shard)
+        yield
         roster, own = self.roster.snapshot(rows)
         columns = [own, *(m.snapshot(rows) for _, m in sorted(self.candidates.items()))]
+        yield
         arrays = {str(i): np.frombuffer(state, dtype=np.uint8) for i, state in enumerate(columns)}
         return pack(arrays, version=STATE_VERSION, models=sorted(self.candidates), roster=roster)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from models.settings import DAY_MS, Settings
 from models.split import Blocks
 from streams.steps.cells import UNTOLD, Run
 from streams.steps.names import Names
+from streams.steps.order import ordered
 from streams.steps.roster import Roster
+from streams.steps.work import Work, parts, sliced
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -23,6 +26,8 @@ AGES = 3
 """Young by the date of creation or not; or, for want of one, seen first within 7 days."""
 
 SIZE_UNIT = 16
+
+NONE = np.empty(0, dtype=np.int64)
 
 
 class Activity:
@@ -38,38 +43,49 @@ class Activity:
         Names of the models that were used, sorted.
     """
 
-    def __init__(self, settings: Settings, names: Names, bucket: int, cells: Run) -> None:
+    def __init__(self, settings: Settings, names: Names, bucket: int) -> None:
         self.names, self.roster = names, names.roster
         self._bucket, self._settings = bucket, settings
+
+    def read(self, cells: Run) -> Work[None]:
+        """Take the counts."""
+        settings, names, bucket = self._settings, self.names, self._bucket
+        yield
         model, own = names.chosen_models()
         self._model, self._by_choice = model[cells.choice], own[cells.choice]
         self._counts = np.column_stack([cells.requests, cells.tokens_in, cells.tokens_out, cells.with_tools])
         self.rows, starts, self._inverse = _blocks(cells.account)
-        self.roster.meet(self.rows, bucket)
+        yield from self.roster.meet(self.rows, bucket)
         self._note_created(np.minimum.reduceat(cells.created.view(np.uint64), starts).view(np.int64))
         self.n = np.add.reduceat(cells.requests, starts)
+        yield
         places, place = np.unique(cells.place, return_inverse=True)
-        cell_set = names.sets(places)[place]
-        self.sets = self._sets(cell_set, starts)
+        yield
+        cell_set = (yield from names.sets(places))[place]
+        self.sets = yield from self._sets(cell_set, starts)
         self._cohort = self._cohorts()
         used = dict(zip(names.models.values(), names.models, strict=True))
         self.models = sorted(used[i] for i in np.unique(self._model).tolist())
-        self._named = NamedSets(self.roster, self.sets)
+        self._named = NamedSets(self.roster)
+        yield from self._named.name(self.sets)
         self._set_of = self._named.rank[self.sets]
         band, young, previous = self._cohort.T
         oldest = bucket - settings.buckets(settings.watch_ms)
         span = bucket - oldest + 2
         since = np.where(previous < 0, 0, previous - oldest + 1)
         codes = ((self._set_of * BANDS + band) * AGES + young) * span + since
+        yield
         codes, first, self._code = np.unique(codes, return_index=True, return_inverse=True)
         self._codes = np.column_stack([self._set_of[first], *(column[first] for column in self._cohort.T)])
-        self._traffic = self._per_group(cell_set)
+        self._traffic = yield from self._per_group(cell_set)
 
     def body(self) -> dict[str, Any]:
         """The part of the record that is not about one model (spent: tokens in, out, requests with tools)."""
         groups, counts = self._traffic[:, 1], self._traffic[:, 3:]
         total = np.zeros((len(self._named.groups), counts.shape[1]), dtype=np.int64)
-        np.add.at(total, groups, counts)
+        bounds = np.flatnonzero(np.diff(self._traffic[:, 0], prepend=-1, append=-1)).tolist()
+        for start, end in pairwise(bounds):  # a model's groups, each once
+            total[groups[start:end]] += counts[start:end]
         _, *spent = self._counts.sum(axis=0).tolist()
         return {
             "groups": self._named.groups,
@@ -103,17 +119,20 @@ class Activity:
         some = np.flatnonzero(counts)
         return np.column_stack([self._codes[some], counts[some]])
 
-    def movers(self, events: tuple[Mask, Mask]) -> list[list[Any]]:
+    def movers(self, events: tuple[Mask, Mask]) -> Work[list[list[Any]]]:
         """Accounts with an event: [account, set, first use, switch, young, had an earlier bucket]."""
         first, switch = events
-        moved = np.flatnonzero(first | switch)
-        names = [self.roster.names[row] for row in self.rows[moved].tolist()]
-        own_set = self._set_of[moved].tolist()
-        which = np.column_stack([first[moved], switch[moved]]).astype(np.int64).tolist()
-        cohort = self._cohort[moved, 1:].tolist()
-        return sorted([*row[:2], *row[2], *row[3]] for row in zip(names, own_set, which, cohort, strict=True))
+        moved = yield from self._by_name(np.flatnonzero(first | switch))
+        rows: list[list[Any]] = []
+        for some in parts(moved):
+            names = [self.roster.names[row] for row in self.rows[some].tolist()]
+            which = first[some].astype(np.int64).tolist(), switch[some].astype(np.int64).tolist()
+            cohort = self._cohort[some, 1:].T.tolist()
+            rows += map(list, zip(names, self._set_of[some].tolist(), *which, *cohort, strict=True))
+            yield
+        return rows
 
-    def blocks(self, model: str, ended: Blocks) -> list[list[Any]]:
+    def blocks(self, model: str, ended: Blocks) -> Work[list[list[Any]]]:
         """Accounts that ended a block: [account, set, second, steady, split, size in, size out].
 
         Sizes are 16 ln of the mean tokens of the bucket's requests to the model; -1 when there are none.
@@ -122,11 +141,24 @@ class Activity:
             return []
         to_model = self._model == self.names.model(model)
         requests, *tokens = (self._per_account(to_model, column)[ended.place] for column in range(3))
-        sizes = [_log_mean(of, requests).tolist() for of in tokens]
-        names = [self.roster.names[row] for row in self.rows[ended.place].tolist()]
-        flags = [mask.astype(np.int64).tolist() for mask in (ended.second, ended.steady)]
-        own_set = self._set_of[ended.place].tolist()
-        return sorted(map(list, zip(names, own_set, *flags, ended.split.tolist(), *sizes, strict=True)))
+        yield
+        sizes = [_log_mean(of, requests) for of in tokens]
+        flags = [mask.astype(np.int64) for mask in (ended.second, ended.steady)]
+        columns = [self._set_of[ended.place], *flags, ended.split, *sizes]
+        at = np.zeros(len(self.rows), dtype=np.int64)
+        at[ended.place] = np.arange(len(ended.place))
+        rows: list[list[Any]] = []
+        for some in parts((yield from self._by_name(ended.place))):
+            names = [self.roster.names[row] for row in self.rows[some].tolist()]
+            rows += map(list, zip(names, *(column[at[some]].tolist() for column in columns), strict=True))
+            yield
+        return rows
+
+    def _by_name(self, places: Ints) -> Work[Ints]:
+        """Places of active accounts, in the order of the accounts' names."""
+        names = [self.roster.names[row] for row in self.rows[places].tolist()]
+        order = yield from ordered(range(len(names)), names.__getitem__)
+        return places[np.array(order, dtype=np.int64)]
 
     def set_index(self, i: int) -> int:
         """The record's index of the set of the i-th active account."""
@@ -145,31 +177,37 @@ class Activity:
         np.add.at(counts, self._inverse[mask], self._counts[mask, column])
         return counts
 
-    def _per_group(self, cell_set: Ints) -> Ints:
+    def _per_group(self, cell_set: Ints) -> Work[Ints]:
         """Model, index of the group, requests by choice, all, tokens in, out, with tools: in this order."""
-        cell, group = self._named.spread(cell_set)
+        cell, group = yield from self._named.spread(cell_set)
+        yield
         key = self._model[cell] * (len(self._named.groups) + 1) + group
         order = np.argsort(key, kind="stable")
+        yield
         cell, group = cell[order], group[order]
         _, starts, _ = _blocks(key[order])
         counts = self._counts[cell]
         chosen = np.where(self._by_choice[cell], counts[:, 0], 0)
         table = np.column_stack([chosen, counts])
+        yield
         sums = np.add.reduceat(table, starts, axis=0) if len(starts) else table
         return np.column_stack([self._model[cell[starts]], group[starts], sums])
 
-    def _sets(self, cell_set: Ints, starts: Ints) -> Ints:
+    def _sets(self, cell_set: Ints, starts: Ints) -> Work[Ints]:
         """The set of groups of each account: of its one place, or the union of its places'."""
         least, most = np.minimum.reduceat(cell_set, starts), np.maximum.reduceat(cell_set, starts)
         several = least != most
         if several.any():
             union: dict[int, set[int]] = {}
-            of_several = several[self._inverse]
-            pairs = zip(self._inverse[of_several].tolist(), cell_set[of_several].tolist(), strict=True)
-            for account, number in pairs:
-                union.setdefault(account, set()).update(self.roster.sets[number])
-            for account, groups in union.items():
-                least[account] = self.roster.set_id(tuple(sorted(groups)))
+            for some in parts(np.flatnonzero(several[self._inverse])):
+                accounts, numbers = self._inverse[some].tolist(), cell_set[some].tolist()
+                for account, number in zip(accounts, numbers, strict=True):
+                    union.setdefault(account, set()).update(self.roster.sets[number])
+                yield
+            for pairs in sliced(list(union.items())):
+                for account, groups in pairs:
+                    least[account] = self.roster.set_id(tuple(sorted(groups)))
+                yield
         return least
 
     def _cohorts(self) -> Ints:
@@ -202,14 +240,20 @@ class NamedSets:
         The roster's number of a set to the record's.
     """
 
-    def __init__(self, roster: Roster, sets: Ints) -> None:
-        used = np.unique(sets)
-        members = [roster.sets[number] for number in used.tolist()]
-        sizes = np.array([len(groups) for groups in members], dtype=np.int64)
-        flat = np.array([group for groups in members for group in groups], dtype=np.int64)
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+
+    def name(self, sets: Ints) -> Work[None]:
+        """Number these sets."""
+        roster, used = self._roster, np.unique(sets)
+        yield
+        sizes, flat = yield from self._members(used)
         groups = np.unique(flat)
-        order = np.argsort(roster.name_rank(groups))
+        yield
+        order = np.argsort((yield from roster.name_rank(groups)))
+        yield
         self.groups = [roster.groups[group] for group in groups[order].tolist()]
+        yield
         index = np.empty(len(groups), dtype=np.int64)
         index[order] = np.arange(len(groups))
         # One row a set, filled up with -1: in the order of rows, a set comes before a longer one like it.
@@ -217,20 +261,36 @@ class NamedSets:
         table[np.arange(table.shape[1]) < sizes[:, None]] = index[np.searchsorted(groups, flat)]
         table.sort(axis=1)
         table[table == len(groups)] = -1
+        yield
         by_names = np.lexsort(table.T[::-1]) if table.shape[1] else np.arange(len(used))
+        yield
         table, sizes = table[by_names], sizes[by_names]
-        self.sets = [row[:size] for row, size in zip(table.tolist(), sizes.tolist(), strict=True)]
+        self.sets = []
+        for some in parts(np.arange(len(used))):
+            rows = zip(table[some].tolist(), sizes[some].tolist(), strict=True)
+            self.sets += [row[:size] for row, size in rows]
+            yield
         self.rank = np.zeros(len(roster.sets), dtype=np.int64)
         self.rank[used[by_names]] = np.arange(len(used))
-        self._roster, self._index = roster, np.zeros(len(roster.groups), dtype=np.int64)
+        self._index = np.zeros(len(roster.groups), dtype=np.int64)
         self._index[groups] = index
 
-    def spread(self, cell_set: Ints) -> tuple[Ints, Ints]:
+    def _members(self, sets: Ints) -> Work[tuple[Ints, Ints]]:
+        """How many groups each set has, and the groups."""
+        sizes, flat = [NONE], [NONE]
+        for some in parts(sets):
+            members = [self._roster.sets[number] for number in some.tolist()]
+            sizes.append(np.array([len(groups) for groups in members], dtype=np.int64))
+            flat.append(np.array([group for groups in members for group in groups], dtype=np.int64))
+            yield
+        return np.concatenate(sizes), np.concatenate(flat)
+
+    def spread(self, cell_set: Ints) -> Work[tuple[Ints, Ints]]:
         """Every cell once per group that it is in: places of cells, and indices of groups."""
         used, inverse = np.unique(cell_set, return_inverse=True)
-        members = [self._roster.sets[number] for number in used.tolist()]
-        sizes = np.array([len(groups) for groups in members], dtype=np.int64)
-        flat = self._index[np.array([group for groups in members for group in groups], dtype=np.int64)]
+        yield
+        sizes, groups = yield from self._members(used)
+        flat = self._index[groups]
         begins = np.cumsum(sizes) - sizes
         of_cell = sizes[inverse]
         cell = np.repeat(np.arange(len(cell_set)), of_cell)

@@ -39,6 +39,7 @@ from streams.steps.cells import EVENT, UNTOLD, Cells, Run
 from streams.steps.contract import InputRecord
 from streams.steps.names import Names, groups_of
 from streams.steps.origins import Origins
+from streams.steps.work import Work
 
 Ints = NDArray[np.int64]
 
@@ -60,8 +61,8 @@ class Buckets:
     names
         Numbers for what events name.
     on_close
-        Called with each bucket that closes, in order, its counts, and the first bucket that this
-        closing completes (earlier ones without events are not called for).
+        The work on each bucket that closes, in order: given the bucket, the first that this closing
+        completes (earlier ones without events are not called for), and its counts.
     on_bad
         Called with a record (or one element of an array: its value and position) that cannot be read.
 
@@ -82,7 +83,7 @@ class Buckets:
         self,
         settings: Settings,
         names: Names,
-        on_close: Callable[[int, int, Cells], None],
+        on_close: Callable[[int, int, Cells], Work[None]],
         on_bad: Callable[[InputRecord, bytes | None, int | None, BadEvent], None],
     ) -> None:
         self.width = settings.bucket_ms
@@ -101,8 +102,8 @@ class Buckets:
         self.late_groups: dict[Group, int] = {}
         self.origins = Origins()
 
-    def process(self, records: Sequence[InputRecord]) -> None:
-        """Take records in offset order: the hot path."""
+    def process(self, records: Sequence[InputRecord]) -> Work[None]:
+        """Take records in offset order: the hot path. It pauses only where a bucket closes."""
         read, names, pack, buffer = decode, self.names, EVENT.pack_into, self._buffer
         size, end = EVENT.size, BUFFERED * EVENT.size
         row_of, choice_of, requested_of = names.roster.rows.get, names.plain.get, names.choices.get
@@ -122,7 +123,7 @@ class Buckets:
                     events = ((None, message),)  # type: ignore[assignment]  # not a list
             except UNREADABLE:
                 self._at = at
-                self._read_leniently(record, limit)
+                yield from self._read_leniently(record, limit)
                 low, high, at = self._low, self._close_at, self._at
                 continue
             for place, event in events:
@@ -163,7 +164,7 @@ class Buckets:
                             at = 0
                         continue
                 self._at = at
-                self._take(event, limit, record, place)
+                yield from self._take(event, limit, record, place)
                 low, high, at = self._low, self._close_at, self._at
         self._at = at
 
@@ -179,7 +180,7 @@ class Buckets:
             cells = self.recent.setdefault(number, Cells())
             cells.add(events[bucket == number])
 
-    def _take(self, event: Request, limit: int, record: InputRecord, place: int | None) -> None:
+    def _take(self, event: Request, limit: int, record: InputRecord, place: int | None) -> Work[None]:
         """Count one event, whatever it is: new names, times as text, late, failed, or behind the bucket."""
         names = self.names
         try:
@@ -192,10 +193,10 @@ class Buckets:
             self._refuse(record, place, error)
             return
         except UNREADABLE:
-            self._read_leniently(record, limit)
+            yield from self._read_leniently(record, limit)
             return
         if type(event.ts) is not int or ts >= self._close_at:
-            self._advance(ts)
+            yield from self._advance(ts)
         if ts < self._low:
             self.late += 1
             links = names.link_sets[names.link(raw)]
@@ -233,7 +234,7 @@ class Buckets:
             if event.links is not NO_LINKS and bytes(event.links) not in known:
                 read_links(bytes(event.links))
 
-    def _read_leniently(self, record: InputRecord, limit: int) -> None:
+    def _read_leniently(self, record: InputRecord, limit: int) -> Work[None]:
         """Take what is good of a message, and refuse the rest element by element."""
         found = read_leniently(record.value)
         first = self.origins.first_new(record, len(found)) if record.headers else 0
@@ -243,7 +244,7 @@ class Buckets:
             if isinstance(event, BadEvent):
                 self._refuse(record, place, event)
             else:
-                self._take(as_request(event), limit, record, place)
+                yield from self._take(as_request(event), limit, record, place)
 
     def _refuse(self, record: InputRecord, place: int | None, error: BadEvent) -> None:
         self.invalid += 1
@@ -255,16 +256,16 @@ class Buckets:
         """Where the first open bucket begins."""
         return 0 if self.next is None else self.next * self.width
 
-    def _advance(self, ts: int) -> None:
+    def _advance(self, ts: int) -> Work[None]:
         """Move the watermark and close what it has passed."""
         if self.next is None:
             self.next = (ts - self.lateness) // self.width
         self.max_ts = max(self.max_ts, ts)
         if self.max_ts >= self._close_at:
-            self.close_before((self.max_ts - self.lateness) // self.width)
+            yield from self.close_before((self.max_ts - self.lateness) // self.width)
             self._close_at = (self.next + 1) * self.width + self.lateness
 
-    def close_before(self, bucket: int) -> None:
+    def close_before(self, bucket: int) -> Work[None]:
         """Close every bucket before ``bucket``; those without events only move the bound."""
         if self.next is None or bucket <= self.next:
             return
@@ -272,13 +273,13 @@ class Buckets:
         since = self.next
         for ready in sorted(b for b in {*self.open, *self.recent} if b < bucket):
             self.next = ready + 1
-            cells = self.open.pop(ready, None) or Cells()
-            cells.merge(self.recent.pop(ready, Cells()))
-            self.on_close(ready, since, cells)
+            cells = self.open.pop(ready, Cells())
+            cells.take_over(self.recent.pop(ready, Cells()))
+            yield from self.on_close(ready, since, cells)
             since = ready + 1
         if since < bucket:
             self.next = bucket
-            self.on_close(bucket - 1, since, Cells())
+            yield from self.on_close(bucket - 1, since, Cells())
         self._close_at = (bucket + 1) * self.width + self.lateness
 
     def last_open(self) -> int | None:

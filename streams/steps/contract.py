@@ -12,6 +12,9 @@ The rules that every step keeps:
   ``meta`` taken at the same moment together are the whole state.
 * An exception out of a step is a fault of the program: the shell lets the process die
   with nothing more acknowledged. Bad input never raises, it becomes a dead letter.
+
+What takes long (the close of a bucket, its score, a snapshot) is `Work`, done in slices: between two of them
+a shell lets others run, but gives this step nothing else to do and saves nothing of it.
 """
 
 from __future__ import annotations
@@ -19,6 +22,8 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
+
+from streams.steps.work import Work
 
 
 class InputRecord(Protocol):
@@ -80,6 +85,17 @@ class Step(Protocol):
         """Continue exactly where ``meta`` and ``shards`` were taken. The step must be new."""
 
 
+@runtime_checkable
+class SlicedStep(Protocol):
+    """A step that can do its work in slices, with the same results."""
+
+    def processing(self, records: Sequence[InputRecord]) -> Work[list[Output]]:
+        """The work of `Step.process`."""
+
+    def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
+        """The work of `Step.snapshot`."""
+
+
 class IdleStep(Step, Protocol):
     """The accounts step: it can also complete buckets when its partition has run dry."""
 
@@ -91,6 +107,17 @@ class IdleStep(Step, Protocol):
 
     def final(self) -> list[Output]:
         """Close every open bucket and declare the partition finished."""
+
+
+@runtime_checkable
+class SlicedIdleStep(SlicedStep, Protocol):
+    """An `IdleStep` that can do its work in slices."""
+
+    def idling(self, bucket: int) -> Work[list[Output]]:
+        """The work of `IdleStep.idle`."""
+
+    def ending(self) -> Work[list[Output]]:
+        """The work of `IdleStep.final`."""
 
 
 class ControlledStep(Step, Protocol):

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from models.counts import Group
 from streams.events import network_of, read_links
 from streams.steps.roster import Roster
+from streams.steps.work import Work, parts
 
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
@@ -127,15 +128,19 @@ class Names:
         own = np.array([not self._is_alias(requested) for _, requested in self.choice_names], dtype=bool)
         return model, own
 
-    def sets(self, places: Ints) -> Ints:
+    def sets(self, places: Ints) -> Work[Ints]:
         """The roster's sets of groups, of networks and links given as network << 32 | links."""
-        found = list(map(self._places.get, places.tolist()))
-        if None in found:
-            found = [
-                self._set(place) if known is None else known
-                for place, known in zip(places.tolist(), found, strict=True)
-            ]
-        return np.array(found, dtype=np.int64)
+        sets = [np.empty(0, dtype=np.int64)]
+        for some in parts(places):
+            found = list(map(self._places.get, some.tolist()))
+            if None in found:
+                found = [
+                    self._set(place) if known is None else known
+                    for place, known in zip(some.tolist(), found, strict=True)
+                ]
+            sets.append(np.array(found, dtype=np.int64))
+            yield
+        return np.concatenate(sets)
 
     def forget_sets(self) -> None:
         """The roster has numbered its sets anew."""

@@ -8,7 +8,7 @@ accounts seen in a group within 90 days.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from models.columns import Columns, Rows
 from models.counts import Group
 from models.settings import DAY_MS, Settings
+from streams.steps.order import merged, ordered
+from streams.steps.work import Work, parts
 
 KEEP_MS = 90 * DAY_MS
 SWEEP_MS = DAY_MS
@@ -77,12 +79,14 @@ class Roster:
             self.rows[account] = row
         return row
 
-    def meet(self, rows: Rows, bucket: int) -> None:
+    def meet(self, rows: Rows, bucket: int) -> Work[None]:
         """Note when accounts were first active; from here on they are part of the state."""
         self.columns.reserve(len(self.names))
         fresh = rows[self.columns["first"][rows] < 0]
-        shards = [zlib.crc32(self.names[row].encode()) % self.shards for row in fresh.tolist()]
-        self.columns["shard"][fresh] = shards
+        for some in parts(fresh):
+            shards = [zlib.crc32(self.names[row].encode()) % self.shards for row in some.tolist()]
+            self.columns["shard"][some] = shards
+            yield
         self.columns["first"][fresh] = bucket
 
     def set_id(self, groups: tuple[int, ...]) -> int:
@@ -101,40 +105,62 @@ class Roster:
             self.groups.append(group)
         return number
 
-    def name_rank(self, groups: Ints) -> Ints:
+    def name_rank(self, groups: Ints) -> Work[Ints]:
         """Where groups stand among all that are known, by name."""
         if len(self._name_rank) < len(self.groups):
-            new = range(len(self._name_rank), len(self.groups))
-            self._by_name = sorted([*self._by_name, *new], key=self.groups.__getitem__)
+            name = self.groups.__getitem__
+            new = yield from ordered(range(len(self._name_rank), len(self.groups)), name)
+            self._by_name = yield from merged(self._by_name, new, name)
             self._name_rank = np.empty(len(self.groups), dtype=np.int64)
             self._name_rank[self._by_name] = np.arange(len(self.groups))
+            yield
         return self._name_rank[groups]
 
-    def settle(self, bucket: int, rows: Rows, sets: Ints, requests: Ints) -> dict[int, int]:
+    def named(self, counts: Mapping[int, int]) -> Work[list[list[Any]]]:
+        """Numbers by group as [kind, name, number], by name."""
+        groups = np.array(list(counts), dtype=np.int64)
+        rank = yield from self.name_rank(groups)
+        rows: list[list[Any]] = []
+        for some in parts(groups[np.argsort(rank)]):
+            rows += [[*self.groups[g], counts[g]] for g in some.tolist()]
+            yield
+        return rows
+
+    def settle(self, bucket: int, rows: Rows, sets: Ints, requests: Ints) -> Work[dict[int, int]]:
         """Note that accounts were active in sets of groups; returns the groups that were joined.
 
         Rows are unique. The columns ``last`` and ``home`` are as after the bucket.
         """
         joined: dict[int, int] = {}
         last, home = self.columns["last"], self.columns["home"]
-        moved = np.flatnonzero(home[rows] != sets)
-        for row, new in zip(rows[moved].tolist(), sets[moved].tolist(), strict=True):
-            old, seen = self.sets[home[row]], self.elsewhere.get(row, {})
-            for group in self.sets[new]:
-                if group in old or seen.pop(group, None) is not None:
-                    continue
-                joined[group] = joined.get(group, 0) + 1
-            for group in old:
-                if group not in self.sets[new]:
-                    seen[group] = int(last[row])
-            if seen:
-                self.elsewhere[row] = seen
-            else:
-                self.elsewhere.pop(row, None)
+        for some in parts(np.flatnonzero(home[rows] != sets)):
+            for row, new in zip(rows[some].tolist(), sets[some].tolist(), strict=True):
+                self._move(row, new, joined)
+            yield
         home[rows] = sets
         last[rows] = bucket
         self.columns["requests"][rows] += requests
         return joined
+
+    def _move(self, row: int, new: int, joined: dict[int, int]) -> None:
+        """An account is active in another set of groups than before."""
+        old = self.sets[self.columns["home"][row]]
+        if not old and row not in self.elsewhere:
+            for group in self.sets[new]:
+                joined[group] = joined.get(group, 0) + 1
+            return
+        seen = self.elsewhere.get(row, {})
+        for group in self.sets[new]:
+            if group in old or seen.pop(group, None) is not None:
+                continue
+            joined[group] = joined.get(group, 0) + 1
+        for group in old:
+            if group not in self.sets[new]:
+                seen[group] = int(self.columns["last"][row])
+        if seen:
+            self.elsewhere[row] = seen
+        else:
+            self.elsewhere.pop(row, None)
 
     def sweep(
         self, since: int, bucket: int, in_use: Callable[[], Rows]

@@ -24,6 +24,7 @@ from streams.steps.contract import Line
 from streams.steps.controls import read
 from streams.steps.names import Names
 from streams.steps.roster import Roster
+from streams.steps.work import at_once
 from tests.steps.stream import (
     SETTINGS,
     START,
@@ -425,12 +426,17 @@ def test_tokens_and_tools_add_up():
 def test_buckets_have_no_name_for_what_they_do_not_know():
     """A bucket record is closed in order even if its events are of the far past."""
     closed = []
+
+    def close(bucket, since, cells):
+        yield
+        closed.append((since, bucket, len(cells)))
+
     buckets = Buckets(
         SETTINGS,
         Names(Roster(SETTINGS, 1), ()),
-        lambda b, since, cells: closed.append((since, b, len(cells))),
+        close,
         lambda *_: None,
     )
-    buckets.process([line(event(ts=ts)) for ts in (1, START)])
+    at_once(buckets.process([line(event(ts=ts)) for ts in (1, START)]))
     assert closed[0][1] == 0
     assert closed[-1][1] < START // SETTINGS.bucket_ms

@@ -14,6 +14,7 @@ from streams.app import run_worker
 from streams.config import load
 from streams.steps.accounts import AccountsStep
 from streams.steps.contract import InputRecord, Output
+from streams.steps.work import Work
 from tests.bench.probe import Latencies, Span, Task, counted, measured, tell
 
 
@@ -38,22 +39,22 @@ class Watched:
         watched = self
 
         class Step(AccountsStep):
-            def process(self, records: Sequence[InputRecord]) -> list[Output]:
+            def processing(self, records: Sequence[InputRecord]) -> Work[list[Output]]:
                 if watched.span.began is None:
                     watched.span.start()
-                outputs = super().process(records)
+                outputs = yield from super().processing(records)
                 watched.took(records, outputs)
                 return outputs
 
-            def final(self) -> list[Output]:
+            def ending(self) -> Work[list[Output]]:
                 with watched.end():
-                    outputs = super().final()
+                    outputs = yield from super().ending()
                 watched.outputs += outputs
                 return outputs
 
-            def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
+            def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
                 with watched.end():
-                    return super().snapshot(full=full)
+                    return (yield from super().saving(full=full))
 
         step = Step(*args)
         self.steps.append(step)

@@ -1,0 +1,170 @@
+"""Work in slices: the event loop goes on in between, and nothing half done is sent or saved."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from streams import live as live_module
+from streams.checkpoint import Checkpoints
+from streams.chunks import Chunk
+from streams.live import LivePartition
+from streams.marker import Epoch, Snapshot, latest
+from streams.outbox import Outbox
+from streams.steps.contract import Output
+from streams.steps.work import Work
+from tests.engine.test_broken_off import HERE, Broker, Counting, save, take
+from tests.engine.test_fetch import record
+
+SLICES = 5
+
+
+class Sliced(Counting):
+    """Counts in slices; half-way every count is one too high."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.half_way = False
+        self.poisoned = False
+
+    def processing(self, records: Any) -> Work[list[Output]]:
+        self.half_way = True
+        yield from [None] * SLICES
+        if self.poisoned:
+            raise RuntimeError("poisoned")
+        outputs = self.process(records)
+        self.half_way = False
+        return outputs
+
+    def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
+        assert not self.half_way
+        shards = self.snapshot(full=full)
+        yield from [None] * SLICES
+        return shards
+
+
+class Place:
+    """A partition, its broker, and how often the loop came round."""
+
+    def __init__(self) -> None:
+        self.broker, self.step = Broker(), Sliced()
+        self.sent = 0
+        self.turns = 0
+        self.live: LivePartition[Any] = LivePartition(
+            self.step,
+            partition=0,
+            generation=1,
+            checkpoints=Checkpoints(self.broker, HERE, Epoch(1, "me"), (), lambda offset: None),
+            outbox=Outbox(self.broker, str, pytest.fail, self.count),
+            snapshot=None,
+            is_ours=lambda: asyncio.sleep(0, True),
+        )
+        self.live.begin(0, 99, None)
+
+    def count(self, outputs: Any) -> None:
+        self.sent += len(outputs)
+
+    async def tick(self) -> None:
+        while True:
+            self.turns += 1
+            await asyncio.sleep(0)
+
+    def saved(self) -> Snapshot | None:
+        return latest(self.broker.log.stored, HERE)
+
+
+@pytest.fixture(autouse=True)
+def pause_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "SLICE_SECONDS", 0.0)
+
+
+def test_the_loop_goes_on_between_slices() -> None:
+    async def run() -> None:
+        place = Place()
+        ticker = asyncio.ensure_future(place.tick())
+        await take(place.live)
+        taking = place.turns
+        await place.live.checkpoint()
+        assert taking >= SLICES
+        assert place.turns - taking >= SLICES
+        assert place.saved() == Snapshot(1, b"", {0: b"1"})
+        assert place.sent == 1
+        ticker.cancel()
+
+    asyncio.run(run())
+
+
+def test_without_need_it_is_not_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "SLICE_SECONDS", 3600.0)
+
+    async def run() -> None:
+        place = Place()
+        ticker = asyncio.ensure_future(place.tick())
+        await take(place.live)
+        assert place.turns == 0
+        ticker.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_checkpoint_waits_for_the_last_slice() -> None:
+    async def run() -> None:
+        place = Place()
+        one, two = (Chunk([record(offset)], offset - 1, 0) for offset in range(2))
+        live = place.live
+        await asyncio.gather(live.take(one), save(live), live.take(two), save(live))
+        assert place.saved() == Snapshot(2, b"", {0: b"1", 1: b"1"})
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("act", [take, save])
+def test_nothing_is_sent_or_saved_once_the_assignment_has_ended(act: Any) -> None:
+    async def run() -> None:
+        place = Place()
+        await take(place.live)
+        acting = asyncio.ensure_future(act(place.live))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        sent = place.sent
+        place.live.end()
+        await acting
+        await place.live.checkpoint()
+        assert place.sent == sent
+        assert place.saved() is None
+
+    asyncio.run(run())
+
+
+def test_what_was_cancelled_half_way_is_not_saved() -> None:
+    async def run() -> None:
+        place = Place()
+        await take(place.live)
+        await place.live.checkpoint()
+        before = place.saved()
+        acting = asyncio.ensure_future(take(place.live))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert place.step.half_way
+        acting.cancel()
+        await asyncio.wait([acting])
+        place.live.changed = True
+        await place.live.checkpoint()
+        assert place.saved() == before
+
+    asyncio.run(run())
+
+
+def test_an_error_half_way_is_raised_and_nothing_saved() -> None:
+    async def run() -> None:
+        place = Place()
+        place.step.poisoned = True
+        with pytest.raises(RuntimeError, match="poisoned"):
+            await take(place.live)
+        await place.live.checkpoint()
+        assert place.saved() is None
+        assert place.sent == 0
+
+    asyncio.run(run())
