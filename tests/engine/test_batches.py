@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka import codec as codecs
 from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.errors import CorruptRecordException
@@ -29,11 +28,8 @@ from streams.fetch import FetchThread
 
 TP = TopicPartition("requests", 0)
 OTHER = TopicPartition("changelog", 0)
-CODECS = [
-    number
-    for number, name in enumerate(("", "gzip", "snappy", "lz4", "zstd"))
-    if not name or getattr(codecs, f"has_{name}")()
-]
+CODECS = range(5)
+"""None, gzip, snappy, lz4, zstd."""
 CONTROL = 0x20
 ABORT, COMMIT = 0, 1
 
@@ -57,7 +53,8 @@ class Batch:
 
     def at(self, base: int) -> tuple[bytes, int]:
         """Its bytes, and the offset behind it."""
-        builder = DefaultRecordBatchBuilder(2, self.codec, self.producer >= 0, self.producer, 0, 0, 1 << 20)
+        codec = self.codec if self.records else 0  # As compaction leaves an empty batch behind.
+        builder = DefaultRecordBatchBuilder(2, codec, self.producer >= 0, self.producer, 0, 0, 1 << 20)
         delta = -1
         for number, (key, value, headers) in enumerate(self.records):
             delta += 1 + (self.skips[number] if number < len(self.skips) else 0)
