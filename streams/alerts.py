@@ -12,6 +12,7 @@ import orjson
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streams.errors import WrongUse
+from streams.events import MAX_TS
 
 MEMBERS_SHOWN = 100
 POINTS_SHOWN = 96
@@ -96,6 +97,11 @@ class Series(_Part):
         columns = (self.until, self.share, self.others_share, self.seen, self.expected, self.low, self.high)
         if any(len(column) != len(self.at) for column in columns):
             raise ValueError("expected arrays of one length")
+        if any(until <= at for at, until in zip(self.at, self.until, strict=True)):
+            raise ValueError("until: expected to be behind at")
+        last = max(self.until, default=0)
+        if not 0 < self.start.timestamp() * 1000 + last * self.bucket_ms < MAX_TS:
+            raise ValueError("expected times between 1970 and 2100")
         return self
 
 

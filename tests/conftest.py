@@ -7,11 +7,17 @@ import re
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from infra.kafka.local import broker_address
+
+if TYPE_CHECKING:
+    from kafka.admin import KafkaAdminClient
+
+    from tests.kafka.security_rig import Secured
 
 TESTS = Path(__file__).parent
 
@@ -29,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
         for mark in MARKS.get(folder, ()):
             item.add_marker(mark)
-        if "broker" in getattr(item, "fixturenames", ()):
+        if {"broker", "secured"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("kafka")
 
 
@@ -38,6 +44,25 @@ def broker() -> Iterator[str]:
     """Address of a broker: the one in PIVOTWATCH_BROKERS, else one started for this session."""
     with broker_address() as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A broker for one module that lets nobody in without TLS and a password."""
+    from tests.kafka.security_rig import secured_broker
+
+    with secured_broker(tmp_path_factory.mktemp("tls")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def secured_admin(secured: Secured) -> Iterator[KafkaAdminClient]:
+    """Who may do everything there."""
+    from streams import brokers
+    from tests.kafka.security_rig import ADMIN
+
+    with brokers.admin(secured.config(ADMIN)) as client:
+        yield client
 
 
 @pytest.fixture

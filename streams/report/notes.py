@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from models.settings import DAY_MS, HOUR_MS, Settings
-from streams.alerts import AlertData, Profile
+from streams.alerts import AlertData, Evidence, Profile
 from streams.durations import format_duration
 from streams.report.collect import Collected
 
@@ -93,9 +93,15 @@ def doubts(data: AlertData) -> list[str]:
         found.append(
             "What it asks of the model is like what everyone else asks: tool use and sizes are near."
         )
-    if evidence.e_bh:
+    if evidence.e_bh and not _over_the_line(evidence):
         found.append("It is named only beside others (e-BH): alone its evidence is below the line.")
     return found
+
+
+def _over_the_line(evidence: Evidence) -> bool:
+    """Has the evidence grown enough meanwhile to be named alone?"""
+    value, line = evidence.log_e_value, evidence.threshold
+    return value is not None and line is not None and value >= line
 
 
 def _alike(profile: Profile) -> bool:

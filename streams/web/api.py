@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +21,9 @@ from streams.web.pages import USER, Pages
 MOST = 1_000
 RETRY_MS = 1_000
 PING_SECONDS = 15.0
+MOST_FOLLOWERS = 500
+STREAM_SECONDS = 3600.0
+"""Then whoever follows has to come again, without loss, and to show again who they are."""
 
 
 class Api:
@@ -28,6 +32,7 @@ class Api:
     def __init__(self, pages: Pages) -> None:
         self.pages = pages
         self.board = pages.views.board
+        self.followers = 0
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -121,11 +126,21 @@ class Api:
         """What happens, as server-sent events; the id of each says where to go on after it."""
         given = request.headers.get("Last-Event-ID") or request.query.get("since")
         position = cursor.read(given) if given is not None else None
-        response = EventSourceResponse(ping_interval=PING_SECONDS)
-        await response.prepare(request)
-        with contextlib.suppress(ConnectionResetError):  # Whoever followed has gone.
-            await self._tell(response, given, position)
-        return response
+        if self.followers >= MOST_FOLLOWERS:
+            raise web.HTTPServiceUnavailable(text="too many follow already", headers={"Retry-After": "30"})
+        self.followers += 1
+        try:
+            response = EventSourceResponse(ping_interval=PING_SECONDS)
+            await response.prepare(request)
+            # Whoever followed has gone, does not read, or has had the time.
+            with contextlib.suppress(ConnectionResetError, TimeoutError):
+                async with asyncio.timeout(STREAM_SECONDS):
+                    await self._tell(response, given, position)
+            if request.transport is not None and request.transport.get_write_buffer_size():
+                request.transport.abort()  # It does not read: we would wait for it for ever.
+            return response
+        finally:
+            self.followers -= 1
 
     async def _tell(
         self, response: EventSourceResponse, given: str | None, position: dict[cursor.Place, int] | None

@@ -14,6 +14,7 @@ from streams.alerts import AlertData, parse_alert
 from streams.errors import WrongUse
 from streams.events import parse_time
 from streams.report.collect import Course, Point
+from streams.web.records import MOST_TEXT, read_status, signature
 
 logger = logging.getLogger(__name__)
 
@@ -173,15 +174,15 @@ class Board:
         """Take a record of ``decisions``."""
         target = (key or b"").decode(errors="replace")
         if not value:
-            by = headers.get("pivotwatch.by", b"").decode(errors="replace")
-            at = headers.get("pivotwatch.at", b"").decode(errors="replace")
-            decision = Decision(offset, None, by, at, "", target)
+            told = (headers.get(f"pivotwatch.{name}", b"").decode(errors="replace") for name in ("by", "at"))
+            decision = Decision(offset, None, *signature(*told), "", target)
         else:
             try:
                 fields = orjson.loads(value)
                 entity = fields.get("entity")
                 target = f"{entity['kind']}:{entity['id']}" if entity else str(fields["alert_id"])
-                by, at, note = (str(fields.get(name) or "") for name in ("by", "at", "note"))
+                by, at = signature(fields.get("by"), fields.get("at"))
+                note = str(fields.get("note") or "")[:MOST_TEXT]
                 decision = Decision(offset, str(fields["verdict"]), by, at, note, target)
             except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
                 self._misread("decisions", error)
@@ -202,14 +203,13 @@ class Board:
     def take_status(self, value: bytes | None, written_at: int) -> dict[str, Any] | None:
         """Take a record of ``status``."""
         try:
-            fields = orjson.loads(value or b"")
-            at = parse_time(fields["bucket"])
-            fields |= {name: int(fields[name]) for name in NUMBERS}
-            bucket = Bucket(at, fields, written_at)
-            self._adopt(bucket)
-        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+            fields = read_status(value or b"")
+        except ValueError as error:
             self._misread("status", error)
             return None
+        at = parse_time(fields["bucket"])
+        bucket = Bucket(at, fields, written_at)
+        self._adopt(bucket)
         # A state that was built anew scores buckets again.
         while self.buckets and self.buckets[-1].at >= at:
             self.buckets.pop()
@@ -267,7 +267,6 @@ SUMMARY: dict[str, Any] = dict.fromkeys(
     True,
 )
 EVIDENCE = {"hazard_ratio", "log_e_value", "threshold", "observed_share", "population_share"}
-NUMBERS = ("bucket_ms", "watermark", "requests", "accounts", "groups", "late", "invalid", "failed")
 
 
 def _without_evidence(value: bytes) -> tuple[bytes, AlertData] | None:

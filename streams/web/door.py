@@ -34,6 +34,8 @@ def door(pages: Callable[[], Pages]) -> Any:
             if told.status < 400:
                 raise
             return _refusal(pages(), request, told)
+        except ConnectionResetError:  # Whoever asked has gone: nobody is there to be told.
+            raise
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)
             return _refusal(pages(), request, web.HTTPInternalServerError(text="a fault of this program"))

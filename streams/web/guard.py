@@ -8,6 +8,7 @@ itsdangerous with the tokens themselves: a changed token ends every session, a r
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import hmac
 import ipaddress
 import logging
@@ -56,10 +57,11 @@ class Guard:
 
     def __init__(self, settings: WebSettings, host: str, throttle: Throttle | None = None) -> None:
         self.settings = settings
-        self.secure = settings.secure_cookie if settings.secure_cookie is not None else not is_loopback(host)
+        https = settings.tls_certfile is not None or not is_loopback(host)
+        self.secure = https if settings.secure_cookie is None else settings.secure_cookie
         self.throttle = throttle or Throttle()
         self._tokens = {person: person.token() for person in settings.people}
-        key = b"\n".join(sorted(self._tokens.values())) or secrets.token_bytes(32)
+        key = _signing_key([*self._tokens.values(), *settings.form_key()])
         self._sessions = URLSafeTimedSerializer(key, salt="pivotwatch-session")
         self._forms = URLSafeTimedSerializer(key, salt="pivotwatch-form")
 
@@ -211,6 +213,17 @@ class Guard:
             or not hmac.compare_digest(found.encode(), binding.encode())
         ):
             raise web.HTTPForbidden(text="this form is too old or not ours: load the page again")
+
+
+def _signing_key(held: list[bytes]) -> bytes:
+    """From what only we and each person know, in a way that makes guessing slow.
+
+    The form of the login is signed for everybody: a fast key would let them try tokens at home, as many
+    as they like, without one failed login.
+    """
+    if not held:
+        return secrets.token_bytes(32)
+    return hashlib.scrypt(b"\n".join(sorted(held)), salt=b"pivotwatch-page", n=1 << 14, r=8, p=1)
 
 
 def _within(address: str | None, networks: list[Any]) -> bool:

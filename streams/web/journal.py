@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 
@@ -79,6 +80,14 @@ class Journal:
             return [RESET]
         return [e for e in self._entries if e.offset > position.get(e.place, -1)]
 
+    def _fresh(self, seen: int, position: Mapping[Place, int]) -> list[Entry]:
+        """`behind`, for who has looked at the first ``seen`` entries: at the newer ones only."""
+        count = self._number - seen
+        if seen < 0 or count > len(self._entries):
+            return self.behind(position)
+        newest = list(itertools.islice(reversed(self._entries), count))
+        return [e for e in reversed(newest) if e.offset > position.get(e.place, -1)]
+
     def _lost(self, position: Mapping[Place, int]) -> bool:
         unknown = any(offset > self.positions.get(place, -1) for place, offset in position.items())
         return unknown or any(offset > position.get(place, -1) for place, offset in self._gone.items())
@@ -89,8 +98,8 @@ class Journal:
         while not self.closed:
             more = self._more
             if seen != self._number:
-                seen = self._number
-                for entry in self.behind(mine):
+                fresh, seen = self._fresh(seen, mine), self._number
+                for entry in fresh:
                     if entry is RESET:
                         mine = dict(self.positions)
                     else:

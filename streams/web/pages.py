@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -89,7 +90,7 @@ class Pages:
 
     async def decide(self, request: web.Request) -> web.Response:
         """Take a decision from the form of an incident."""
-        user, form = request[USER], await request.post()
+        user, form = request[USER], await read_form(request)
         self.guard.check_form(request, form.get(FORM_FIELD), user)
         incident = await self.find(request)
         try:
@@ -130,7 +131,7 @@ class Pages:
 
     async def log_in(self, request: web.Request) -> web.Response:
         """Take the form."""
-        form = await request.post()
+        form = await read_form(request)
         self.guard.check_form(request, form.get(FORM_FIELD), None)
         try:
             user = await self.guard.check(request, str(form.get("token", "")).strip())
@@ -146,7 +147,7 @@ class Pages:
 
     async def log_out(self, request: web.Request) -> web.Response:
         """End the session."""
-        user, form = request[USER], await request.post()
+        user, form = request[USER], await read_form(request)
         self.guard.check_form(request, form.get(FORM_FIELD), user)
         response = web.HTTPSeeOther("/login")
         self.guard.end(response)
@@ -196,6 +197,22 @@ class Pages:
             "cursor": cursor.write(self.journal.positions),
             "form_token": self.guard.form_token(user.binding) if user and user.binding else "",
         }
+
+
+async def read_form(request: web.Request) -> Mapping[str, object]:
+    """The fields of a form as our pages send it; no files.
+
+    Raises
+    ------
+    aiohttp.web.HTTPException
+        When it is none.
+    """
+    if request.content_type.startswith("multipart/"):
+        raise web.HTTPUnsupportedMediaType(text="expected a form: application/x-www-form-urlencoded")
+    try:
+        return await request.post()
+    except (LookupError, ValueError):  # An encoding that nobody knows, or text that is not in it.
+        raise web.HTTPBadRequest(text="this form cannot be read") from None
 
 
 def here(target: str) -> str:

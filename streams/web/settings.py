@@ -50,6 +50,14 @@ class Person(_Table):
         return read_secret(f"[web] token of {self.name}", self.token_env, self.token_file)
 
 
+def _is_part(networks: list[IPvAnyNetwork]) -> list[IPvAnyNetwork]:
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError(
+            "expected addresses of the proxy alone: from everywhere, anybody could write the header"
+        )
+    return networks
+
+
 class Proxy(_Table):
     """A proxy that has authenticated whoever it lets through, and tells the name in a header.
 
@@ -63,7 +71,7 @@ class Proxy(_Table):
         Who may decide: these names, and members of these groups. All others may look.
     """
 
-    addresses: Annotated[list[IPvAnyNetwork], Field(min_length=1)]
+    addresses: Annotated[list[IPvAnyNetwork], Field(min_length=1), AfterValidator(_is_part)]
     header: HeaderName = "X-Forwarded-User"
     groups_header: HeaderName | None = None
     operators: list[str] = []
@@ -82,7 +90,11 @@ class WebSettings(_Table):
     session
         How long a login lasts.
     secure_cookie
-        Whether browsers send the session over HTTPS only. Default: yes, unless the page listens on loopback.
+        Whether browsers send the session over HTTPS only. Default: yes, unless the page listens on loopback
+        without TLS.
+    form_key_env, form_key_file
+        A secret that signs forms, the same for all workers. Needed where several workers stand behind a proxy
+        and nobody has a token; otherwise the tokens do it.
     tls_certfile, tls_keyfile
         Serve HTTPS with these.
 
@@ -101,6 +113,8 @@ class WebSettings(_Table):
     open_as: Role = "viewer"
     session: PositiveDuration = parse_duration("12h")
     secure_cookie: bool | None = None
+    form_key_env: Annotated[str, AfterValidator(_is_variable)] | None = None
+    form_key_file: Path | None = None
     tls_certfile: Path | None = None
     tls_keyfile: Path | None = None
 
@@ -111,7 +125,15 @@ class WebSettings(_Table):
             raise ValueError("people: expected a different name for each")
         if (self.tls_certfile is None) != (self.tls_keyfile is None):
             raise ValueError("expected tls_certfile and tls_keyfile, or neither")
+        if self.form_key_env is not None and self.form_key_file is not None:
+            raise ValueError("expected one of form_key_env and form_key_file")
         return self
+
+    def form_key(self) -> list[bytes]:
+        """The secret that signs forms, if there is one."""
+        if self.form_key_env is None and self.form_key_file is None:
+            return []
+        return [read_secret("[web] form_key", self.form_key_env, self.form_key_file)]
 
     @property
     def guarded(self) -> bool:

@@ -34,21 +34,28 @@ ADMIN, PASSWORD = "admin", "only-for-this-test"
 
 def certificates(folder: Path) -> None:
     """A certificate authority, and a broker's certificate for 127.0.0.1."""
-
-    def openssl(*arguments: str) -> None:
-        done = subprocess.run(
-            ["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    openssl("req", "-x509", *key, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=ca")
-    openssl("req", *key, "-keyout", "broker.key", "-out", "broker.csr", "-subj", "/CN=127.0.0.1")
-    signed = ("-in", "broker.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
-    openssl("x509", "-req", *signed, "-extfile", "names", "-out", "broker.pem")
-    chain = (folder / "broker.key").read_text() + (folder / "broker.pem").read_text()
-    (folder / "keystore.pem").write_text(chain)
+    openssl(
+        folder, "req", "-x509", *KEY, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=ca"
+    )
+    certificate(folder, "broker", "127.0.0.1", "-extfile", "names")
+
+
+def certificate(folder: Path, file: str, name: str, *more: str) -> None:
+    """A key and a certificate of the authority, each in a file and both in ``FILE-chain.pem``."""
+    openssl(folder, "req", *KEY, "-keyout", f"{file}.key", "-out", f"{file}.csr", "-subj", f"/CN={name}")
+    signed = ("-in", f"{file}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
+    openssl(folder, "x509", "-req", *signed, *more, "-out", f"{file}.pem")
+    chain = (folder / f"{file}.key").read_text() + (folder / f"{file}.pem").read_text()
+    (folder / f"{file}-chain.pem").write_text(chain)
+
+
+KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
+
+
+def openssl(folder: Path, *arguments: str) -> None:
+    done = subprocess.run(["openssl", *arguments], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def server_settings(folder: Path) -> dict[str, str]:
@@ -65,12 +72,28 @@ def server_settings(folder: Path) -> dict[str, str]:
             f'{login} username="{ADMIN}" password="{PASSWORD}";'
         ),
         "ssl.keystore.type": "PEM",
-        "ssl.keystore.location": str(folder / "keystore.pem"),
+        "ssl.keystore.location": str(folder / "broker-chain.pem"),
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(folder / "ca.pem"),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
         # The quorum of one speaks to itself on a listener of its own, without a name.
         "super.users": f"User:{ADMIN};User:ANONYMOUS",
+    }
+
+
+def mutual_settings(folder: Path) -> dict[str, str]:
+    """TLS by which clients, too, show who they are; the name in a certificate is the user."""
+    ours = server_settings(folder)
+    by_password = ("sasl.", "listener.name.")
+    return {name: value for name, value in ours.items() if not name.startswith(by_password)} | {
+        "listeners": "SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
+        "advertised.listeners": "SSL://127.0.0.1:{port}",
+        "inter.broker.listener.name": "SSL",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,SSL:SSL",
+        "ssl.client.auth": "required",
+        "ssl.principal.mapping.rules": "RULE:^CN=(.*)$/$1/",
+        # The broker speaks to itself with its own certificate.
+        "super.users": f"User:{ADMIN};User:127.0.0.1;User:ANONYMOUS",
     }
 
 

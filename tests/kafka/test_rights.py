@@ -31,7 +31,6 @@ from tests.kafka.security_rig import (
     command,
     produce,
     run,
-    secured_broker,
 )
 from tests.steps.stream import launch
 from tests.web.site import KIM, PEOPLE, TOKENS
@@ -56,34 +55,27 @@ TABLES: dict[User, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+def secured(secured: Secured) -> Secured:
     """A broker whose topics hold what makes every role use every right."""
-    with secured_broker(tmp_path_factory.mktemp("tls")) as made:
-        root = made.config(ADMIN)
-        run(root, "topics", "create")
-        with brokers.admin(root) as client:
-            client.create_topics([NewTopic(SOURCE, 1, 1)])
-        events, releases = launch()
-        lines = [(event["account"].encode(), orjson.dumps(event)) for event in events]
-        calendar = [(entry["model"].encode(), orjson.dumps(entry)) for entry in releases]
-        asyncio.run(produce(root, "requests", [*lines, (b"a", BAD)]))
-        asyncio.run(produce(root, "releases", [*calendar, (b"m", BAD)]))
-        asyncio.run(
-            produce(
-                root.model_copy(update={"topics": root.topics.model_copy(update={"dlq": SOURCE})}),
-                "dlq",
-                [lines[0], (b"a", BAD)],
-            )
+    root = secured.config(ADMIN)
+    run(root, "topics", "create")
+    with brokers.admin(root) as client:
+        client.create_topics([NewTopic(SOURCE, 1, 1)])
+    events, releases = launch()
+    lines = [(event["account"].encode(), orjson.dumps(event)) for event in events]
+    calendar = [(entry["model"].encode(), orjson.dumps(entry)) for entry in releases]
+    asyncio.run(produce(root, "requests", [*lines, (b"a", BAD)]))
+    asyncio.run(produce(root, "releases", [*calendar, (b"m", BAD)]))
+    asyncio.run(
+        produce(
+            root.model_copy(update={"topics": root.topics.model_copy(update={"dlq": SOURCE})}),
+            "dlq",
+            [lines[0], (b"a", BAD)],
         )
-        for role in ("accounts", "networks"):  # So that the others find buckets and alerts.
-            run(root, "worker", "--role", role, "--until-end", "--log-level", "error")
-        yield made
-
-
-@pytest.fixture(scope="module")
-def admin(secured: Secured) -> Iterator[KafkaAdminClient]:
-    with brokers.admin(secured.config(ADMIN)) as client:
-        yield client
+    )
+    for role in ("accounts", "networks"):  # So that the others find buckets and alerts.
+        run(root, "worker", "--role", role, "--until-end", "--log-level", "error")
+    return secured
 
 
 def new(secured: Secured, role: User, prefix: str) -> Config:
@@ -103,9 +95,11 @@ def finite(config: Config, role: User) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_a_role_runs_with_exactly_its_rights(role: User, secured: Secured, admin: KafkaAdminClient) -> None:
+def test_a_role_runs_with_exactly_its_rights(
+    role: User, secured: Secured, secured_admin: KafkaAdminClient
+) -> None:
     config = new(secured, role, f"all-of-{role}")
-    allow(admin, role, rights(config, role))
+    allow(secured_admin, role, rights(config, role))
     done = finite(config, role)
     assert done.returncode == 0, done.stderr
 
@@ -117,7 +111,7 @@ UNUSED = {("delivery", "deliveries.dlq", "Read")}
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("role", ROLES)
 def test_without_one_of_them_it_ends_and_names_it(
-    role: User, secured: Secured, admin: KafkaAdminClient
+    role: User, secured: Secured, secured_admin: KafkaAdminClient
 ) -> None:
     for number in range(len(rights(new(secured, role, "count"), role))):
         config = new(secured, role, f"{role}-lacks-{number}")
@@ -125,7 +119,7 @@ def test_without_one_of_them_it_ends_and_names_it(
         missing = wanted.pop(number)
         if (role, missing.name, missing.operations[0]) in UNUSED:
             continue
-        allow(admin, role, wanted)
+        allow(secured_admin, role, wanted)
         done = finite(config, role)
         told = done.stderr.splitlines()[-1]
         assert done.returncode == 3, f"{missing}\n{done.stderr[-4000:]}"
@@ -135,19 +129,19 @@ def test_without_one_of_them_it_ends_and_names_it(
 
 
 def test_the_page_needs_its_topics_and_writes_decisions_only_with_the_right_to(
-    secured: Secured, admin: KafkaAdminClient, tmp_path: Path
+    secured: Secured, secured_admin: KafkaAdminClient, tmp_path: Path
 ) -> None:
     config = new(secured, "web", "web")
     wanted = rights(config, "web")
     for missing in (grant for grant in wanted if grant.operations == ("Read",)):
         # To write includes to describe, and then the page would only find out later.
-        allow(admin, "web", [grant for grant in wanted if grant.name != missing.name])
+        allow(secured_admin, "web", [grant for grant in wanted if grant.name != missing.name])
         done = command(config, "worker", "--role", "web", deadline=60)
         assert done.returncode == 3
         assert f"there is no topic {missing.name}" in done.stderr.splitlines()[-1]
     for number, given in enumerate((wanted, wanted[:-1])):
         assert wanted[-1] == Grant("topic", "decisions", ("Write",))
-        allow(admin, "web", given)
+        allow(secured_admin, "web", given)
         with page(config, tmp_path / f"{number}.log") as url:
             assert decide(url) == (200 if given is wanted else 503)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -18,34 +17,32 @@ from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUpsertion
 from kafka.errors import TopicAuthorizationFailedError
 
+from infra.kafka.local import LocalKafka
 from streams import brokers
 from streams.acls import User, grants
 from streams.aiobroker import faust_credentials
 from streams.config import Config, load
 from streams.errors import WrongUse
-from tests.kafka.security_rig import ADMIN, Secured, allow, produce, run, secured_broker
+from tests.kafka.security_rig import (
+    ADMIN,
+    Secured,
+    allow,
+    certificate,
+    certificates,
+    mutual_settings,
+    produce,
+    run,
+)
 from tests.steps.stream import MODEL, launch
 
 USERS: tuple[User, ...] = ("accounts", "networks", "tail", "topics")
 
 
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    with secured_broker(tmp_path_factory.mktemp("tls")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def admin(secured: Secured) -> Iterator[KafkaAdminClient]:
-    with brokers.admin(secured.config(ADMIN)) as client:
-        yield client
-
-
 def test_topics_workers_and_tail_over_tls_with_the_rights_of_their_role(
-    secured: Secured, admin: KafkaAdminClient
+    secured: Secured, secured_admin: KafkaAdminClient
 ) -> None:
     for user in USERS:
-        allow(admin, user, grants(secured.config(user), user))
+        allow(secured_admin, user, grants(secured.config(user), user))
     run(secured.config("topics"), "topics", "create")
     run(secured.config("topics"), "topics", "check")
 
@@ -123,12 +120,12 @@ def test_passwords_are_never_sent_in_the_clear_unless_that_is_asked_for_by_name(
 
 
 def test_a_password_is_rotated_while_a_connection_stands(
-    secured: Secured, admin: KafkaAdminClient, tmp_path: Path
+    secured: Secured, secured_admin: KafkaAdminClient, tmp_path: Path
 ) -> None:
     run(secured.config(ADMIN), "topics", "create")
     asyncio.run(produce(secured.config(ADMIN), "alerts", [(b"k", b"{}")]))
     old = secured.config("tail")
-    allow(admin, "tail", grants(old, "tail"))
+    allow(secured_admin, "tail", grants(old, "tail"))
     partition = TopicPartition("alerts", 0)
     with brokers.consumer(old) as standing:
         standing.assign([partition])
@@ -138,7 +135,7 @@ def test_a_password_is_rotated_while_a_connection_stands(
         password = UserScramCredentialUpsertion(
             "pivotwatch-tail", ScramMechanism.SCRAM_SHA_512, "new-for-this-test", iterations=4096
         )
-        assert not any(admin.alter_user_scram_credentials([password]).values())
+        assert not any(secured_admin.alter_user_scram_credentials([password]).values())
         (tmp_path / "new").write_text("new-for-this-test")
         new = secured.config("tail", sasl_password_file=tmp_path / "new")
         run(new, "alerts", "tail", "--from-beginning", "--until-end")
@@ -148,3 +145,43 @@ def test_a_password_is_rotated_while_a_connection_stands(
         end = time.monotonic() + 20
         while not standing.poll(timeout_ms=200):
             assert time.monotonic() < end, "the connection that stood reads no more"
+
+
+def test_over_mutual_tls_the_name_in_the_certificate_has_the_rights(tmp_path: Path) -> None:
+    certificates(tmp_path)
+    for user in ("accounts", "tail", "topics"):
+        certificate(tmp_path, user, f"pivotwatch-{user}")
+    certificate(tmp_path, ADMIN, ADMIN)
+    with LocalKafka(provider="java", settings=mutual_settings(tmp_path)) as kafka:
+
+        def config(user: str, **settings: Any) -> Config:
+            ours = {"ssl_certfile": tmp_path / f"{user}.pem", "ssl_keyfile": tmp_path / f"{user}.key"}
+            return load(
+                brokers=kafka.address,
+                security_protocol="SSL",
+                ssl_cafile=tmp_path / "ca.pem",
+                requests_partitions=2,
+                **ours | settings,
+            )
+
+        with brokers.admin(config(ADMIN)) as client:
+            for user in ("accounts", "tail", "topics"):
+                allow(client, user, grants(config(user), user))
+        run(config("topics"), "topics", "create")
+        events, _ = launch()
+        requests = [(event["account"].encode(), orjson.dumps(event)) for event in events]
+        asyncio.run(produce(config(ADMIN), "requests", requests))
+        run(config("accounts"), "worker", "--role", "accounts", "--instance", "a0", "--until-end")
+        assert can_read(config(ADMIN), "buckets")
+
+        # And no more than that, and nobody without a certificate or with one of another authority.
+        assert not can_read(config("tail"), "requests")
+        (tmp_path / "other").mkdir()
+        certificates(tmp_path / "other")
+        certificate(tmp_path / "other", ADMIN, ADMIN)
+        foreign = {name: tmp_path / "other" / f"{ADMIN}.{end}" for name, end in ENDS.items()}
+        for stranger in (dict.fromkeys(ENDS), foreign):
+            run(config(ADMIN, **stranger), "topics", "check", status=3)
+
+
+ENDS = {"ssl_certfile": "pem", "ssl_keyfile": "key"}

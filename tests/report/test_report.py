@@ -114,6 +114,12 @@ def test_doubts_name_a_roll_out_and_likeness():
     assert doubts(data(evidence={})) == []
 
 
+@pytest.mark.parametrize(("value", "told"), [(None, True), (12.0, True), (15.4, False), (79.7, False)])
+def test_who_is_over_the_line_by_now_is_not_said_to_be_below_it(value, told):
+    found = doubts(data(evidence={"e_bh": True, "log_e_value": value, "threshold": 15.4}))
+    assert any("below the line" in doubt for doubt in found) == told
+
+
 def test_the_drawing_of_an_incident_has_its_parts():
     found = data()
     svg = str(drawings.course(found, found.evidence.series))

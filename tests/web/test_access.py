@@ -7,10 +7,12 @@ import logging
 import re
 
 import pytest
+from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from streams.config import load
 from streams.errors import WrongUse
 from streams.web import decide
+from streams.web.guard import Guard
 from streams.web.headers import HEADERS
 from streams.web.role import refuse_open_page
 from streams.web.settings import read_settings
@@ -118,6 +120,21 @@ async def test_beyond_this_machine_the_cookie_wants_https(site):
     (cookie,) = answer.headers.getall("Set-Cookie")
     assert cookie.startswith("__Host-pivotwatch-login=")
     assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
+
+
+def test_with_tls_of_its_own_the_cookie_wants_https_on_this_machine_too():
+    table = {"people": [], "tls_certfile": "/x", "tls_keyfile": "/y"}
+    assert Guard(read_settings(table), "127.0.0.1").cookie == "__Host-pivotwatch"
+    assert Guard(read_settings(table | {"secure_cookie": False}), "127.0.0.1").cookie == "pivotwatch"
+    assert Guard(read_settings({}), "127.0.0.1").cookie == "pivotwatch"
+
+
+@served(people=PEOPLE)
+async def test_what_the_login_signs_for_everybody_lets_nobody_guess_fast(site):
+    token = await site.form_token("/login")
+    for key in (KIM, LEE, f"{KIM}\n{LEE}", f"{LEE}\n{KIM}"):
+        with pytest.raises(BadSignature):
+            URLSafeTimedSerializer(key, salt="pivotwatch-form").loads(token)
 
 
 @served(people=PEOPLE)
@@ -264,6 +281,16 @@ async def test_a_long_body_is_refused(site):
     assert answer.status == 413
 
 
+@served(people=PEOPLE)
+async def test_what_is_no_form_is_refused_without_a_fault(site):
+    boundary = {"Content-Type": "multipart/form-data; boundary=x"}
+    strange = {"Content-Type": "application/x-www-form-urlencoded; charset=nonsense"}
+    other = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
+    assert (await site.post("/login", data=b"--y", headers=boundary)).status == 415
+    assert (await site.post("/login", data=b"a=b&c", headers=strange)).status == 400
+    assert (await site.post("/login", data=b"token=\xff", headers=other)).status == 400
+
+
 # A proxy that knows people.
 
 
@@ -305,6 +332,39 @@ async def test_a_name_that_is_none_is_refused(site):
 async def test_from_elsewhere_the_header_of_the_proxy_says_nothing(site):
     assert (await site.get("/", headers={"X-Forwarded-User": "kim"})).status == 303
     assert (await site.get("/api/v1/incidents", headers={"X-Forwarded-User": "kim"})).status == 401
+
+
+def form_of_a_proxy_elsewhere(monkeypatch, **web):
+    """What another worker says to the form that one has made."""
+    for name, token in (TOKENS | {"FORM_KEY": "one-key-for-all-workers"}).items():
+        monkeypatch.setenv(name, token)
+    kim = {"X-Forwarded-User": "kim"}
+
+    async def inside():
+        async with site(proxy=PROXY, **web) as one, site(proxy=PROXY, **web) as other:
+            number = one.put_alert()
+            other.put_alert()
+            token = await one.form_token(f"/incidents/{number}", headers=kim)
+            form = {"verdict": "confirmed", "form_token": token}
+            return (await other.post(f"/incidents/{number}/decisions", data=form, headers=kim)).status
+
+    return asyncio.run(inside())
+
+
+def test_behind_a_proxy_several_workers_take_each_others_forms_when_they_share_a_key(monkeypatch):
+    assert form_of_a_proxy_elsewhere(monkeypatch, form_key_env="FORM_KEY") == 303
+    assert form_of_a_proxy_elsewhere(monkeypatch, people=PEOPLE) == 303
+    assert form_of_a_proxy_elsewhere(monkeypatch) == 403
+
+
+@served(people=PEOPLE)
+async def test_who_claims_to_come_from_elsewhere_is_bounded_all_the_same(site):
+    def guess(number):
+        told = {"X-Forwarded-For": f"192.0.2.{number}", "Forwarded": f"for=192.0.2.{number}"}
+        return site.get("/api/v1/incidents", headers=bearer(f"guess {number}") | told)
+
+    answers = await asyncio.gather(*(guess(number) for number in range(30)))
+    assert sorted(answer.status for answer in answers) == [401] * 10 + [429] * 20
 
 
 # What answers tell the browser.
@@ -402,6 +462,9 @@ def test_no_token_is_ever_told(monkeypatch, caplog):
         ({"people": [{"name": "k", "token_file": "/x"}] * 2}, "a different name for each"),
         ({"proxy": {"header": "X"}}, "proxy.addresses: required"),
         ({"proxy": {"addresses": []}}, "proxy.addresses"),
+        ({"proxy": {"addresses": ["0.0.0.0/0"]}}, "anybody could write the header"),
+        ({"proxy": {"addresses": ["10.0.0.5", "::/0"]}}, "anybody could write the header"),
+        ({"form_key_env": "A", "form_key_file": "/x"}, "one of form_key_env and form_key_file"),
         ({"tls_certfile": "/x"}, "tls_certfile and tls_keyfile"),
     ],
 )

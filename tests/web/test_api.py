@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import orjson
+import pytest
 
-from tests.web.site import KIM, PEOPLE, Site, bearer, served
+from streams.web import api
+from tests.web.site import KIM, PEOPLE, Site, bearer, served, site
 
 DECIDED = {"verdict": "confirmed", "by": "kim", "note": "two keys"}
 
@@ -204,3 +206,60 @@ async def test_at_the_end_everybody_is_let_go(site: Site):
         await events(answer, 1)
         await site.app.shell.close()
         assert await asyncio.wait_for(answer.content.read(), 10) == b""
+
+
+def test_no_more_follow_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(api, "MOST_FOLLOWERS", 2)
+
+    async def inside():
+        async with site() as made:
+            one, two = [await made.get("/api/v1/events") for _ in range(2)]
+            refused = await made.get("/api/v1/events")
+            assert (refused.status, refused.headers["Retry-After"]) == (503, "30")
+            one.close()
+            number = 0
+            async with asyncio.timeout(10):
+                while (again := await made.get("/api/v1/events")).status != 200:
+                    number += 1
+                    made.put_alert(number)  # It is told that one has gone when it sends something.
+            two.close()
+            again.close()
+
+    asyncio.run(inside())
+
+
+def test_who_follows_comes_again_after_a_while_and_misses_nothing(monkeypatch: pytest.MonkeyPatch):
+    async def inside():
+        async with site() as made:
+            made.put_alert(1)
+            monkeypatch.setattr(api, "STREAM_SECONDS", 0.5)
+            async with made.client.get("/api/v1/events?since=") as answer:
+                _, (_, last, _) = await events(answer, 2)
+                await asyncio.wait_for(answer.content.read(), 10)
+            monkeypatch.undo()
+            made.put_alert(2)
+            async with made.client.get("/api/v1/events", headers={"Last-Event-ID": last}) as answer:
+                assert (await events(answer, 2))[1][2]["alert_id"] == f"{2:016x}"
+
+    asyncio.run(inside())
+
+
+def test_one_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(api, "STREAM_SECONDS", 0.5)
+
+    async def inside():
+        async with site() as made:
+            server = made.client.server
+            _, writer = await asyncio.open_connection(server.host, server.port, limit=1024)
+            writer.write(b"GET /api/v1/events?since= HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            shell = made.app.shell
+            for number in range(20_000):
+                shell.journal.add(("alerts", 0), number, "alert", "x" * 2_000)
+            async with asyncio.timeout(30):
+                while not server.handler.connections:
+                    await asyncio.sleep(0.01)
+                while server.handler.connections:
+                    await asyncio.sleep(0.01)
+            writer.close()
+
+    asyncio.run(inside())

@@ -1,11 +1,12 @@
-"""The page over TLS and SCRAM, with the rights that its role has on Kafka."""
+"""The page with TLS of its own, and with the rights that its role has on a Kafka with TLS and SCRAM."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import ssl
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
@@ -22,7 +23,6 @@ from tests.kafka.security_rig import (
     allow,
     produce,
     run,
-    secured_broker,
 )
 from tests.report.examples import alert
 from tests.web.site import KIM, PEOPLE, bearer
@@ -31,36 +31,39 @@ from tests.web.test_role import address, worker
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module")
-def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    with secured_broker(tmp_path_factory.mktemp("tls")) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def admin(secured: Secured) -> Iterator[KafkaAdminClient]:
-    with brokers.admin(secured.config(ADMIN)) as client:
-        yield client
-
-
-def test_they_are_enough_to_show_and_to_decide(
-    secured: Secured, admin: KafkaAdminClient, tmp_path: Path
+def test_over_tls_they_are_enough_to_show_and_to_decide(
+    secured: Secured, secured_admin: KafkaAdminClient, tmp_path: Path
 ) -> None:
-    config = secured.config("web", web_port=0, web={"people": PEOPLE[:1]})
-    allow(admin, "web", grants(config, "web"))
+    tls = {
+        f"tls_{name}file": str(secured.folder / f"broker.{end}")
+        for name, end in (("cert", "pem"), ("key", "key"))
+    }
+    config = secured.config("web", web_port=0, web={"people": PEOPLE[:1]} | tls)
+    allow(secured_admin, "web", grants(config, "web"))
     run(secured.config(ADMIN), "topics", "create")
     asyncio.run(produce(secured.config(ADMIN), "alerts", [(b"k", alert(1).value)]))
     log = tmp_path / "log"
     with worker(config, log, KIM_TOKEN=KIM) as process:
         url = address(log, process)
+        assert url.startswith("https://127.0.0.1:")
+        known = ssl.create_default_context(cafile=secured.folder / "ca.pem")
 
         def ask(path: str, body: bytes | None = None) -> dict:
             request = urllib.request.Request(url + "/api/v1" + path, body, bearer(KIM))
-            return json.load(urllib.request.urlopen(request, timeout=30))
+            return json.load(urllib.request.urlopen(request, timeout=30, context=known))
 
         wait_for("the incident", lambda: ask("/incidents")["total"] == 1)
         done = ask(f"/incidents/{1:016x}/decisions", orjson.dumps({"verdict": "confirmed"}))
         assert done["decisions"][0]["by"] == "kim"
+
+        with urllib.request.urlopen(url + "/login", timeout=30, context=known) as login:
+            assert login.headers["Strict-Transport-Security"].startswith("max-age=")
+            assert login.headers["Set-Cookie"].startswith("__Host-pivotwatch-login=")
+            assert "; Secure" in login.headers["Set-Cookie"]
+        with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+            urllib.request.urlopen(url + "/login", timeout=30)
+        with pytest.raises(OSError, match=r"closed|reset|disconnected"):
+            urllib.request.urlopen(url.replace("https:", "http:") + "/login", timeout=30)
     with brokers.consumer(secured.config(ADMIN)) as client:
         found = list(brokers.records(client, ["decisions"], from_beginning=True, until_end=True))
     assert [orjson.loads(one.value)["verdict"] for one in found] == ["confirmed"]
