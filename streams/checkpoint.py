@@ -17,9 +17,13 @@ repeats of nothing, because the marker's offset, not the group's, says where to 
 
 Every assignment of a partition opens an *epoch* with keys of its own, so that the late write
 of a worker that lost the partition cannot replace what the new owner wrote. Of the complete
-markers the one with the highest (offset, decision, fence, epoch) counts. Decisions that do not
-follow from the input (an idle bucket, the end, control records in use) are written into the
-marker *before* they take effect, so that a restart repeats them.
+markers the one with the highest (offset, decision, fence, not pending, epoch) counts. Decisions
+that do not follow from the input (an idle bucket, the end, control records in use) are written
+into the marker *before* they take effect, and do so only if the assignment is still in force
+then (`LivePartition.confirmed`), so that a restart, or whoever comes next, repeats them.
+
+What breaks off in the middle of one of these steps is an exception, and ends the process: the
+step has given its changed shards away, so nothing more of it may be saved (`LivePartition.save`).
 """
 
 from __future__ import annotations

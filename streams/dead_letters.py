@@ -30,7 +30,8 @@ class DeadLetter:
     key, value, headers
         Of the record that could not be read.
     about
-        What is told of it: topic, partition, offset, class, message; position in an array.
+        What is told of it: topic, partition, offset, class, message; position in an array;
+        null, for a value that was none at all.
     """
 
     partition: int
@@ -60,6 +61,8 @@ class DeadLetter:
             return f"only the beginning of {self.about['length']} bytes is kept"
         if not self.about.get("topic"):
             return "it does not say where it came from"
+        if self.key is None and self.value is None:
+            return "it had neither key nor value, and no client sends such a record"
         return ""
 
 
@@ -80,9 +83,8 @@ def letter_of(record: Any) -> DeadLetter:
         for name, value in record.headers
         if name.startswith(PREFIX)
     }
-    return DeadLetter(
-        record.partition, record.offset, record.timestamp, record.key, record.value, tuple(own), about
-    )
+    value = None if "null" in about else record.value
+    return DeadLetter(record.partition, record.offset, record.timestamp, record.key, value, tuple(own), about)
 
 
 def letters(config: Config, topic: Logical = "dlq") -> Iterator[DeadLetter]:

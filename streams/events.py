@@ -45,7 +45,7 @@ def parse_time(value: object, name: str = "ts") -> int:
             moment = moment.replace(tzinfo=datetime.UTC)
         milliseconds = int((moment - _EPOCH) // datetime.timedelta(milliseconds=1))
     else:
-        raise BadEvent(f"{name}: expected epoch milliseconds or RFC 3339, got {_shown(value)}")
+        raise BadEvent(f"{name}: expected epoch milliseconds or RFC 3339, got {shown(value)}")
     if not 0 < milliseconds < MAX_TS:
         raise BadEvent(f"{name}: {milliseconds} is not between 1970 and 2100 in milliseconds")
     return milliseconds
@@ -232,7 +232,7 @@ def check_text(value: object, name: str, *, empty: bool) -> None:
     if value is None and empty:
         return
     if not isinstance(value, str) or len(value) > MAX_TEXT or not (value or empty):
-        raise BadEvent(f"{name}: expected text of 1 to {MAX_TEXT} characters, got {_shown(value)}")
+        raise BadEvent(f"{name}: expected text of 1 to {MAX_TEXT} characters, got {shown(value)}")
 
 
 def network_of(ip: str) -> str | None:
@@ -277,14 +277,15 @@ def decode_releases(text: bytes) -> list[dict[str, Any]]:
 def check_release(entry: Any) -> None:
     """Say what is wrong with a release calendar entry."""
     if not isinstance(entry, dict):
-        raise BadEvent(f"release: expected a JSON object, got {_shown(entry)}")
+        raise BadEvent(f"release: expected a JSON object, got {shown(entry)}")
     check_text(entry.get("model"), "model", empty=False)
     if entry.get("released_at") is None:
         raise BadEvent("released_at: required, but missing")
     parse_time(entry["released_at"], "released_at")
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value in a message, short whatever it is."""
     # A list may be nested deeper than repr can follow, and longer than anybody wants to read.
     text = reprlib.repr(value) if isinstance(value, dict | list) else repr(value)
     return text if len(text) <= 40 else text[:37] + "..."

@@ -103,7 +103,16 @@ class LivePartition(Generic[S]):
         self._outbox = outbox
         self._is_ours = is_ours
         if snapshot:
-            step.restore(snapshot.meta, snapshot.shards)
+            try:
+                self.restore(snapshot)
+            except StateRefused:
+                raise
+            except Exception as error:
+                raise self._refused(f"the state cannot be read: {error!r}") from error
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Bring the step to where a snapshot was taken."""
+        self.step.restore(snapshot.meta, snapshot.shards)
 
     def begin(self, earliest: int, end: int, committed: int | None) -> int:
         """Where to read on; refuses to begin with a hole.

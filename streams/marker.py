@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+import msgspec
 import orjson
 
 from streams.versions import Migration, StateRefused, migrated
@@ -34,6 +35,8 @@ FINAL = 2**62
 """The decision that the input has ended; above every bucket."""
 
 MARKER = b"marker"
+MAX_PARTS = 100_000
+AGAIN = "start with --reset-state to count anew from what the topic still holds"
 
 
 class Epoch(NamedTuple):
@@ -156,26 +159,61 @@ class Marker:
         Raises
         ------
         StateRefused
-            When a newer version wrote it, or one that is too old.
+            When a newer version wrote it, or one that is too old, or it cannot be read.
         """
         line, _, rest = raw.partition(b"\n")
-        head = migrated(orjson.loads(line), "the state", version=STATE_VERSION, migrations=MIGRATIONS)
+        try:
+            found = {"version": msgspec.json.decode(line, type=_Versioned).version, **orjson.loads(line)}
+            stored = migrated(found, "the state", version=STATE_VERSION, migrations=MIGRATIONS)
+            head = msgspec.convert(stored, _Head)
+        except (orjson.JSONDecodeError, msgspec.DecodeError, RecursionError) as error:
+            raise StateRefused(f"a marker of the changelog cannot be read: {error}; {AGAIN}") from None
         snapshot = Snapshot(
-            offset=head["offset"],
-            meta=rest[head["pins"] :],
+            offset=head.offset,
+            meta=rest[head.pins :],
             shards={},
-            pins=rest[: head["pins"]],
-            decision=head["decision"],
-            pending=head["pending"],
-            controls=head["controls"],
-            fence=head["fence"],
+            pins=rest[: head.pins],
+            decision=head.decision,
+            pending=head.pending,
+            controls=head.controls,
+            fence=head.fence,
         )
         return cls(
-            identity=Identity(head["step"], head["partitions"], head["settings"]),
-            epoch=Epoch(*head["epoch"]),
+            identity=Identity(head.step, head.partitions, head.settings),
+            epoch=head.epoch,
             snapshot=snapshot,
-            slots={shard: Slot(*slot) for shard, *slot in head["slots"]},
+            slots={shard: Slot(*slot) for shard, *slot in head.slots},
         )
+
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+
+
+class _Versioned(msgspec.Struct):
+    version: int
+
+
+class _Head(msgspec.Struct):
+    """The first line of a marker, as `Marker.encode` writes it."""
+
+    step: str
+    partitions: int
+    settings: str
+    epoch: Epoch
+    offset: Count
+    decision: int
+    pending: bool
+    controls: dict[str, int]
+    fence: Count
+    pins: Count
+    slots: list[
+        tuple[
+            Count,
+            Annotated[int, msgspec.Meta(ge=0, le=1)],
+            Count,
+            Annotated[int, msgspec.Meta(ge=0, le=MAX_PARTS)],
+        ]
+    ]
 
 
 def latest(stored: Mapping[bytes, bytes], identity: Identity) -> Snapshot | None:
@@ -218,14 +256,13 @@ def _collect(stored: Mapping[bytes, bytes], marker: Marker) -> dict[int, bytes] 
 
 
 def _check(found: Identity, wanted: Identity) -> None:
-    again = "start with --reset-state to count anew from what the topic still holds"
     if found.partitions != wanted.partitions:
         raise StateRefused(
             f"the state was made with {found.partitions} partitions of the input, now there are "
-            f"{wanted.partitions}: keys live in other partitions now; {again}"
+            f"{wanted.partitions}: keys live in other partitions now; {AGAIN}"
         )
     if found != wanted:
         raise StateRefused(
             f"the state was made by {found.step} under settings {found.settings}, now it is "
-            f"{wanted.step} under {wanted.settings}: go back to the settings of before, or {again}"
+            f"{wanted.step} under {wanted.settings}: go back to the settings of before, or {AGAIN}"
         )

@@ -38,10 +38,11 @@ class NetworksPartition(LivePartition[ControlledStep]):
 
     follower: asyncio.Task[None] | None = None
 
-    def __init__(self, step: ControlledStep, *, snapshot: Snapshot | None, **parts: Any) -> None:
-        super().__init__(step, snapshot=snapshot, **parts)
-        if snapshot and snapshot.pins:
-            step.repin(snapshot.pins)
+    def restore(self, snapshot: Snapshot) -> None:
+        """Bring the step to where a snapshot was taken, with the control records that came since."""
+        super().restore(snapshot)
+        if snapshot.pins:
+            self.step.repin(snapshot.pins)
 
     def pins(self) -> bytes:
         """Control records that the snapshot does not include."""

@@ -25,6 +25,7 @@ from streams.delivery.outcomes import Overflow, Undelivered
 from streams.delivery.progress import Progress
 from streams.errors import WrongUse
 from streams.sinks.message import Message, is_closed
+from streams.steps.letters import MAX_BYTES
 
 MOST_WAITING = 10_000
 """Deliveries that may wait for one target; it bounds the memory."""
@@ -232,4 +233,6 @@ def dead_letter(key: str, job: Job, reason: str, text: str, target: str = "") ->
         "pivotwatch.errors.message": text,
         TARGET_HEADER: target,
     }
-    return Message(key, job.raw, headers)
+    if len(job.raw) > MAX_BYTES:
+        headers["pivotwatch.errors.length"] = str(len(job.raw))
+    return Message(key, job.raw[:MAX_BYTES], headers)

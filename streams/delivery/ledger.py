@@ -7,11 +7,15 @@ has told; an incident that is over stays in it as long as its alerts may be read
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+import msgspec
 import orjson
 
+from streams.alerts import Severity
 from streams.checkpoint import Changelog
 from streams.delivery.lifecycle import Told
+from streams.versions import StateRefused
 
 Key = tuple[str, str]
 """Name of the target, id of the alert."""
@@ -33,10 +37,15 @@ class Ledger:
         self._told: dict[Key, Told] = {}
         self._written: dict[Key, int] = {}
         for raw_key, raw in stored.items():
-            entry = orjson.loads(raw)
-            key = read_key(raw_key)
-            self._written[key] = entry.pop("written")
-            self._told[key] = Told(**entry)
+            try:
+                key, entry = read_key(raw_key), _decode(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise StateRefused(
+                    f"an entry of the delivery log cannot be read: {error}; --reset-state forgets what was "
+                    "delivered"
+                ) from None
+            self._written[key] = entry.written
+            self._told[key] = Told(entry.revision, entry.severity, entry.open, entry.alert, entry.members)
 
     def get(self, key: Key) -> Told | None:
         """What a target was told of an incident."""
@@ -70,6 +79,20 @@ class Ledger:
         for key in old:
             del self._told[key], self._written[key]
             await (await self._changelog.send(_write_key(key), None))
+
+
+class _Entry(msgspec.Struct):
+    """What is kept of an incident, with the moment when it was written."""
+
+    revision: int
+    severity: Severity
+    open: bool
+    written: int
+    alert: dict[str, Any] | None = None
+    members: int = 0
+
+
+_decode = msgspec.json.Decoder(_Entry).decode
 
 
 def _write_key(key: Key) -> bytes:

@@ -9,7 +9,7 @@ import orjson
 from streams.sources.decoder import Misread
 from streams.sources.private import shape_of
 from streams.steps.contract import InputRecord, Output
-from streams.steps.letters import MAX_BYTES, PREFIX
+from streams.steps.letters import enclose
 
 Redaction = Literal["redacted", "full", "empty"]
 
@@ -52,13 +52,9 @@ def letter(
         body = misread.raw if misread.document is None else _dumps(misread.document)
     else:
         body = b""
-    if len(body) > MAX_BYTES:
-        headers["length"] = len(body)
-        body = body[:MAX_BYTES]
-    told_headers = tuple((PREFIX + name, str(value).encode()) for name, value in headers.items())
     if redaction == "full" and record is not None:
-        return Output("dlq", record.key, body, (*record.headers, *told_headers))
-    return Output("dlq", None, body, told_headers)
+        return enclose(record.key, body, record.headers, headers)
+    return enclose(None, body, (), headers)
 
 
 def _dumps(document: Any) -> bytes:

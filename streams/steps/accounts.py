@@ -67,6 +67,7 @@ class AccountsStep:
         self.finished = False
         self._counted: Counter[str] = Counter()
         self._idle = False
+        self._told = False
         self._outputs: list[Output] = []
         self._dirty: set[int] = set()
         self._segments = 0
@@ -111,7 +112,7 @@ class AccountsStep:
         if last is not None:
             yield from self.buckets.close_before(last + 1)
         bound = self.buckets.next or 0
-        self._outputs += encode(self.partition, bound, bound, {}, final=True, idle=False)
+        self._outputs += encode(self.partition, bound, bound, {}, width=self.settings.bucket_ms, final=True)
         self.finished = True
         return self._take()
 
@@ -167,8 +168,15 @@ class AccountsStep:
             self.buckets.forget_names()
         self._rewrite = True
         self._outputs += yield from encoding(
-            self.partition, since, bucket, body, final=False, idle=self._idle
+            self.partition,
+            since,
+            bucket,
+            body,
+            width=self.settings.bucket_ms,
+            first=not self._told,
+            idle=self._idle,
         )
+        self._told = True
 
     def _follow(self, bucket: int, activity: Activity) -> None:
         """Follow the models that are new. When there are too many, the least used is followed no longer."""
@@ -254,6 +262,7 @@ class AccountsStep:
                 "segments": self._segments,
                 "finished": self.finished,
             }
+            | ({} if self._told else {"told": False})
         )
 
     def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
@@ -295,7 +304,7 @@ class AccountsStep:
         self.buckets.restore(state["buckets"])
         self.first_seen, self.finished = state["first_seen"], state["finished"]
         self.used, self.dropped = state.get("used", {}), state.get("dropped", 0)
-        self._segments = state["segments"]
+        self._segments, self._told = state["segments"], state.get("told", True)
         for model in state["candidates"]:
             self.candidates[model] = AccountModels(PageHinkley.calibrated(self.settings.bucket_ms))
         for number, content in sorted(shards.items()):

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from models.counts import Group
-from streams.events import BadEvent, check_release, check_text, parse_time
+from streams.events import BadEvent, check_release, check_text, parse_time, shown
 from streams.steps.contract import InputRecord
 
 VERDICTS = ("confirmed", "benign", "verified")
@@ -60,6 +60,7 @@ def read(topic: str, record: InputRecord) -> Control:
     if not record.value:
         if not key:
             raise BadEvent("the message is empty and has no key")
+        check_text(key, "key", empty=False)
         return Entry(key, None) if topic == "releases" else _withdrawn(key)
     try:
         fields = orjson.loads(record.value)
@@ -80,17 +81,21 @@ def _decision(fields: Any) -> Decision:
     if not isinstance(fields, dict):
         raise BadEvent("decision: expected a JSON object")
     if fields.get("verdict") not in VERDICTS:
-        raise BadEvent(f"verdict: expected one of {', '.join(VERDICTS)}, got {fields.get('verdict')!r}")
+        raise BadEvent(f"verdict: expected one of {', '.join(VERDICTS)}, got {shown(fields.get('verdict'))}")
     entity, alert_id = fields.get("entity"), fields.get("alert_id")
     if entity is not None:
         if not isinstance(entity, dict):
             raise BadEvent("entity: expected an object with kind and id")
         check_text(entity.get("kind"), "entity.kind", empty=False)
         check_text(entity.get("id"), "entity.id", empty=False)
-    elif not isinstance(alert_id, str):
+    elif alert_id is None:
         raise BadEvent("a decision names an entity or an alert_id")
+    else:
+        check_text(alert_id, "alert_id", empty=False)
+    by = fields.get("by")
+    check_text(by, "by", empty=True)
     group = (entity["kind"], entity["id"]) if entity is not None else None
-    return Decision(group, alert_id, fields["verdict"], str(fields.get("by", "")))
+    return Decision(group, alert_id, fields["verdict"], by or "")
 
 
 class Controls:

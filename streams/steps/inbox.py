@@ -2,14 +2,22 @@
 
 Bucket b is complete when every partition has sent b or a later bucket (a record completes all earlier
 ones), or is finished. Repeats are ignored: a worker that was killed sends the same records again.
+
+The topic may hold records that `accounts` did not write. They are told by their form, by what must hold
+within them, by the width of a bucket, and by the chain: the records of a partition leave no bucket out,
+so one that comes with a gap before it is not its next one. Whatever cannot be taken changes nothing here:
+the genuine record of that bucket is still waited for, and nothing is scored without it.
 """
 
 from __future__ import annotations
 
 import base64
 import math
+import zlib
 from typing import Any
 
+from streams.events import BadEvent
+from streams.steps import body
 from streams.steps.record import Header
 
 
@@ -20,6 +28,8 @@ class Inbox:
     ----------
     partitions
         How many there are.
+    width
+        Of a bucket, in milliseconds.
 
     Attributes
     ----------
@@ -29,37 +39,59 @@ class Inbox:
         Number of records that came for buckets already given out.
     """
 
-    def __init__(self, partitions: int) -> None:
-        self.partitions = partitions
+    def __init__(self, partitions: int, width: int) -> None:
+        self.partitions, self.width = partitions, width
         self.next: int | None = None
         self.stale = 0
         self._through: dict[int, float] = {}
         self._since: dict[int, int] = {}
-        self._parts: dict[tuple[int, int], dict[int, bytes]] = {}
+        self._parts: dict[tuple[int, int, int], dict[int, bytes]] = {}
         self._bodies: dict[int, dict[int, tuple[bool, bytes]]] = {}
 
     def put(self, header: Header, piece: bytes) -> None:
-        """Take one Kafka record."""
+        """Take one Kafka record.
+
+        Raises
+        ------
+        BadEvent
+            When it does not belong here; nothing has changed then.
+        """
         p = header.p
-        if not 0 <= p < self.partitions:
-            raise ValueError(f"a bucket record of partition {p}, but there are {self.partitions}")
-        if header.final:
-            self._through[p] = math.inf
-            return
-        if header.b <= self._through.get(p, -1):
-            return
-        parts = self._parts.setdefault((p, header.b), {})
+        self._check_place(header)
+        parts = self._parts.setdefault((p, header.b, header.crc), {})
         parts[header.part] = piece
         if len(parts) < header.parts:
             return
-        del self._parts[p, header.b]
+        del self._parts[p, header.b, header.crc]
+        content = b"".join(parts.get(i, b"") for i in range(header.parts))
+        if zlib.crc32(content) != header.crc:
+            raise BadEvent("not a bucket: the content is not the one that its header tells of")
+        body.check(content, header.b)
+        if header.final:
+            self._through[p] = math.inf
+            return
+        if header.b <= self._through.get(p, -math.inf):
+            return
         self._through[p] = header.b
+        self._parts = {key: kept for key, kept in self._parts.items() if key[0] != p or key[1] > header.b}
         self._since.setdefault(p, header.since)
         if self.next is not None and header.b < self.next:
             self.stale += 1
             return
-        content = b"".join(parts[i] for i in range(header.parts))
         self._bodies.setdefault(header.b, {})[p] = (header.idle, content)
+
+    def _check_place(self, header: Header) -> None:
+        """Is the record of a partition that there is, of the right width, and without a gap before it?"""
+        if header.p >= self.partitions:
+            raise BadEvent(f"a bucket of partition {header.p}, but there are {self.partitions}")
+        if header.width != self.width:
+            raise BadEvent(f"a bucket of {header.width} ms; those of this worker have {self.width} ms")
+        gap = self._through.get(header.p, header.since) + 1
+        if header.since > gap and not header.first:
+            raise BadEvent(
+                f"records of partition {header.p} are missing before it, of the buckets {gap} to "
+                f"{header.since - 1}: send them again in their order, or start with --reset-state"
+            )
 
     def ready(self) -> int | None:
         """The next bucket, if it is there from every partition."""
@@ -120,8 +152,8 @@ class Inbox:
         self.next, self.stale = state["next"], state["stale"]
         self._through = {p: math.inf if b is None else b for p, b in state["through"]}
         self._since = dict(state["since"])
-        for p, b, i, piece in state["parts"]:
-            self._parts.setdefault((p, b), {})[i] = base64.b85decode(piece)
+        for p, b, crc, i, piece in state["parts"]:
+            self._parts.setdefault((p, b, crc), {})[i] = base64.b85decode(piece)
         for b, p, idle, content in state["bodies"]:
             self._bodies.setdefault(b, {})[p] = (idle, base64.b85decode(content))
 

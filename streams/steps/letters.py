@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from streams.events import BadEvent
 from streams.steps.contract import InputRecord, Output
 
 PREFIX = "pivotwatch.errors."
 MAX_BYTES = 900_000
 """A broker takes about 1 MB: of a longer record the beginning is kept, and its length is told."""
+MAX_AROUND = 50_000
+"""So much room have a key and headers; of more only the beginning of the key is kept."""
+MAX_MESSAGE = 1_000
 
 
 def dead_letter(
@@ -28,9 +33,27 @@ def dead_letter(
     }
     if position is not None:
         told["position"] = position
-    body = raw or b""
+    return enclose(record.key, raw, record.headers, told)
+
+
+def enclose(
+    key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]], told: Mapping[str, object]
+) -> Output:
+    """A letter that every broker takes, whatever is in it. ``null`` tells of a value that was none at all.
+
+    Examples
+    --------
+    >>> enclose(b"k", None, (), {"message": "empty"}).headers
+    (('pivotwatch.errors.message', b'empty'), ('pivotwatch.errors.null', b'1'))
+    """
+    body, told = value or b"", dict(told)
+    if value is None:
+        told["null"] = 1
+    around = len(key or b"") + sum(len(name) + len(content or b"") for name, content in headers)
     if len(body) > MAX_BYTES:
         told["length"] = len(body)
-        body = body[:MAX_BYTES]
-    headers = tuple((PREFIX + name, str(value).encode()) for name, value in told.items())
-    return Output("dlq", record.key, body, (*record.headers, *headers))
+    if around > MAX_AROUND:
+        told["length"] = len(body) + around
+        key, headers = key and key[:MAX_MESSAGE], ()
+    own = tuple((PREFIX + name, str(text)[:MAX_MESSAGE].encode()) for name, text in told.items())
+    return Output("dlq", key, body[:MAX_BYTES], (*headers, *own))

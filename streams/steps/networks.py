@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 import orjson
 
 from models.counts import Group, ModelCounts
@@ -59,7 +58,7 @@ class NetworksStep:
         self, settings: Settings, partitions: int, network_class: NetworkClass = lambda _: None
     ) -> None:
         self.settings = settings
-        self.inbox = Inbox(partitions)
+        self.inbox = Inbox(partitions, settings.bucket_ms)
         self.controls = Controls()
         self.calendar = ReleaseCalendar()
         self.registry = GroupRegistry()
@@ -76,19 +75,18 @@ class NetworksStep:
         return self.inbox.finished
 
     def process(self, records: Sequence[InputRecord]) -> list[Output]:
-        """Take bucket records; returns the alerts and the status of the buckets that could be scored."""
+        """Take bucket records; returns the alerts and the status of the buckets that could be scored.
+
+        A record that `accounts` did not write becomes a dead letter. One of a newer version raises
+        `WrongUse`: it is genuine, and must not be left out.
+        """
         outputs: list[Output] = []
         for record in records:
             try:
-                header, piece = decode(record.value)
-            except msgspec.DecodeError as error:
-                outputs.append(
-                    dead_letter(
-                        record, record.value, None, BadEvent(f"not a bucket: {error}"), ("buckets", 0)
-                    )
-                )
+                self.inbox.put(*decode(record.value))
+            except BadEvent as error:
+                outputs.append(dead_letter(record, record.value, None, error, ("buckets", 0)))
                 continue
-            self.inbox.put(header, piece)
             while self.inbox.ready() is not None:
                 if self.inbox.empty_next and not self.watches and not self.controls.waiting:
                     self.inbox.skip()

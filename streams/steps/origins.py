@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import orjson
 
 from streams.steps.contract import InputRecord
@@ -70,9 +71,7 @@ class Origins:
         if raw is None:
             return 0
         try:
-            topic, partition, *ends = orjson.loads(raw)
-            first, last = (ends[0], ends[1]), (ends[2], ends[3])
-            origin = str(topic), int(partition)
+            origin, first, last = _read(raw)
             applied = self.applied.get(origin)
             if applied is None or first > applied:
                 index = 0
@@ -80,7 +79,7 @@ class Origins:
                 index = count
             else:
                 index = _first_above(applied, first[0], orjson.loads(headers[PLACES]))
-        except (ValueError, TypeError, IndexError, KeyError):
+        except (msgspec.DecodeError, ValueError, TypeError, KeyError):
             return 0  # Not ours, whatever it is.
         self.applied[origin] = max(last, applied or last)
         self.repeated += index
@@ -93,6 +92,15 @@ class Origins:
     def restore(self, state: Sequence[Any]) -> None:
         """Continue where `snapshot` was taken."""
         self.applied = {(topic, partition): (o, p) for topic, partition, o, p in state}
+
+
+def _read(raw: bytes) -> tuple[tuple[str, int], Place, Place]:
+    """The origin of an array, and the places of its first and its last event."""
+    topic, partition, offset, position, *last = _decode(raw)
+    return (topic, partition), (offset, position), (last[0], last[1])
+
+
+_decode = msgspec.json.Decoder(tuple[str, int, int, int, int, int]).decode
 
 
 def _first_above(applied: Place, base: int, relative: Sequence[int]) -> int:

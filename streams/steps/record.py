@@ -2,69 +2,111 @@
 
 Only integers and names cross, so that sums over partitions are exact in any order. The content is
 sorted: the same counts give the same bytes, whatever happened on the way. A record longer than
-``MAX_BYTES`` travels in parts.
+``MAX_BYTES`` travels in parts. What the content must be like is in `streams.steps.body`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import zlib
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 import orjson
 
+from streams.errors import WrongUse
+from streams.events import MAX_TS, BadEvent
 from streams.steps import work
 from streams.steps.contract import Output
 from streams.steps.work import Work, at_once, sliced
 
 VERSION = 1
-MAX_BYTES = 900_000
+MAX_BYTES = 890_000
+"""Less than a dead letter holds, so that one can be sent again whole."""
+MAX_PARTS = 10_000
+
+Bucket = Annotated[int, msgspec.Meta(ge=-MAX_TS, le=MAX_TS)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     """Identity of a part of a record: version, partition, bucket, part of parts.
 
-    The record of bucket ``b`` also says that the buckets from ``since`` on had no events. A ``final``
-    record says that the partition is finished; an ``idle`` one that it had run dry.
+    The record of bucket ``b`` also says that the buckets from ``since`` on had no events. A ``first``
+    record says that nothing is known of what was before; a ``final`` one that the partition is
+    finished; an ``idle`` one that it had run dry. ``width`` is that of a bucket in milliseconds, ``crc`` the
+    CRC-32 of the content of all parts: it holds together what belongs together.
     """
 
-    v: int
-    p: int
-    since: int
-    b: int
-    part: int
-    parts: int
+    v: Annotated[int, msgspec.Meta(ge=1)]
+    p: Count
+    since: Bucket
+    b: Bucket
+    part: Count
+    parts: Annotated[int, msgspec.Meta(ge=1, le=MAX_PARTS)]
+    width: Annotated[int, msgspec.Meta(ge=1, le=MAX_TS)]
+    crc: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+    first: bool = False
     final: bool = False
     idle: bool = False
 
 
-class _Versioned(msgspec.Struct):
-    v: int
+class _Known(msgspec.Struct):
+    """What a record of every version, also of a newer one, begins with."""
+
+    v: Annotated[int, msgspec.Meta(ge=1)]
+    p: Count
+    since: int
+    b: int
+    part: Count
+    parts: Count
+
+
+_known, _header = msgspec.json.Decoder(_Known).decode, msgspec.json.Decoder(Header).decode
 
 
 def encode(
-    partition: int, since: int, bucket: int, body: dict[str, Any], *, final: bool, idle: bool
+    partition: int,
+    since: int,
+    bucket: int,
+    body: dict[str, Any],
+    *,
+    width: int,
+    first: bool = False,
+    final: bool = False,
+    idle: bool = False,
 ) -> list[Output]:
     r"""A record as Kafka records: one, or several when it is long. Tables of integers may be arrays.
 
     Examples
     --------
-    >>> (output,) = encode(0, 5, 7, {"active": []}, final=False, idle=False)
-    >>> output.key, output.value
-    (b'0', b'{"v":1,"p":0,"since":5,"b":7,"part":0,"parts":1}\n{"active":[]}')
+    >>> (output,) = encode(0, 5, 7, {"late": 0}, width=3_600_000)
+    >>> head, content = output.value.split(b"\n")
+    >>> output.key, head
+    (b'0', b'{"v":1,"p":0,"since":5,"b":7,"part":0,"parts":1,"width":3600000,"crc":4176856562}')
+    >>> content
+    b'{"late":0}'
     """
-    return at_once(encoding(partition, since, bucket, body, final=final, idle=idle))
+    return at_once(encoding(partition, since, bucket, body, width=width, first=first, final=final, idle=idle))
 
 
 def encoding(
-    partition: int, since: int, bucket: int, body: dict[str, Any], *, final: bool, idle: bool
+    partition: int,
+    since: int,
+    bucket: int,
+    body: dict[str, Any],
+    *,
+    width: int,
+    first: bool = False,
+    final: bool = False,
+    idle: bool = False,
 ) -> Work[list[Output]]:
     """The work of `encode`."""
     content = b"".join((yield from _pieces(body)))
     slices = [content[i : i + MAX_BYTES] for i in range(0, len(content), MAX_BYTES)] or [b""]
-    outputs = []
+    crc, outputs = zlib.crc32(content), []
     for part, piece in enumerate(slices):
-        head = Header(VERSION, partition, since, bucket, part, len(slices), final, idle)
+        head = Header(VERSION, partition, since, bucket, part, len(slices), width, crc, first, final, idle)
         value = msgspec.json.encode(head) + b"\n" + piece
         outputs.append(Output("buckets", str(partition).encode(), value))
     return outputs
@@ -97,13 +139,20 @@ def decode(value: bytes | None) -> tuple[Header, bytes]:
 
     Raises
     ------
-    msgspec.DecodeError
+    BadEvent
         When it is not such a record.
-    ValueError
-        When a newer version wrote it.
+    WrongUse
+        When it is one of a newer version: to leave it out would give wrong results.
     """
     head, _, piece = (value or b"").partition(b"\n")
-    version = msgspec.json.decode(head, type=_Versioned).v
-    if version > VERSION:
-        raise ValueError(f"bucket record of version {version}; this program knows {VERSION}: upgrade it")
-    return msgspec.json.decode(head, type=Header), piece
+    try:
+        if (version := _known(head).v) > VERSION:
+            raise WrongUse(
+                f"a bucket record of version {version}; this program knows {VERSION}: upgrade networks"
+            )
+        header = _header(head)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BadEvent(f"not a bucket record: {error}") from None
+    if header.since > header.b or header.part >= header.parts or header.b * header.width >= MAX_TS:
+        raise BadEvent("not a bucket record: its numbers contradict each other")
+    return header, piece

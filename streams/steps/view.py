@@ -6,11 +6,9 @@ Sums of integers by name, sorted: in how many partitions the accounts live leave
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from models.account import EVENT_TYPES
@@ -19,6 +17,9 @@ from models.counts import Block, Group, ModelCounts, Mover, Traffic
 from models.incident import Finding
 from models.releases import Release
 from streams.steps.activity import BY_FIRST_SIGHT, YOUNG, YOUNG_MS
+from streams.steps.body import Block as BlockRow
+from streams.steps.body import Body, decode
+from streams.steps.body import Mover as MoverRow
 
 Ints = NDArray[np.int64]
 
@@ -45,11 +46,11 @@ class View:
 
     def __init__(self, bucket: int, width: int, bodies: Mapping[int, tuple[bool, bytes]]) -> None:
         self.bucket, self.width = bucket, width
-        self._bodies = [orjson.loads(content) for _, (_, content) in sorted(bodies.items())]
-        active = [body for body in self._bodies if "active" in body]
+        self._bodies = [decode(content) for _, (_, content) in sorted(bodies.items())]
+        active = [body for body in self._bodies if body.active]
         self.idle = any(idle for idle, _ in bodies.values())
-        self.requests: int = sum(body["requests"] for body in active)
-        self.groups: list[Group] = sorted({(kind, name) for body in active for kind, name in body["groups"]})
+        self.requests: int = sum(body.requests for body in active)
+        self.groups: list[Group] = sorted({(kind, name) for body in active for kind, name in body.groups})
         self._rank = {group: i for i, group in enumerate(self.groups)}
         named = [self._name_sets(body) for body in active]
         self.sets = sorted({s for sets in named for s in sets})
@@ -60,15 +61,15 @@ class View:
         self._pair_set, self._pair_group = table[:, 0], table[:, 1]
         self.models: dict[str, int] = {}
         for body in active:
-            for row in body["models"]:
-                self.models[row["model"]] = min(row["first"], self.models.get(row["model"], row["first"]))
+            for row in body.models:
+                self.models[row.model] = min(row.first, self.models.get(row.model, row.first))
 
-    def _name_sets(self, body: dict[str, Any]) -> list[tuple[int, ...]]:
+    def _name_sets(self, body: Body) -> list[tuple[int, ...]]:
         local = self._local(body)
-        return [tuple(sorted(local[g] for g in s)) for s in body["sets"]]
+        return [tuple(sorted(local[g] for g in s)) for s in body.sets]
 
-    def _local(self, body: dict[str, Any]) -> list[int]:
-        return [self._rank[kind, name] for kind, name in body["groups"]]
+    def _local(self, body: Body) -> list[int]:
+        return [self._rank[kind, name] for kind, name in body.groups]
 
     @property
     def empty(self) -> bool:
@@ -77,38 +78,36 @@ class View:
 
     def accounts(self) -> tuple[int, int]:
         """Accounts active in the bucket, and those of them never active before (within 90 days)."""
-        rows = [row for body, _ in self._active for row in body["active"]]
+        rows = [row for body, _ in self._active for row in body.active]
         return sum(row[4] for row in rows), sum(row[4] for row in rows if row[3] < 0)
 
     def traffic(self) -> list[list[int]]:
         """Requests of each group, their tokens in and out, and how many used tools."""
         out = [[0, 0, 0, 0] for _ in self.groups]
         for body, _ in self._active:
-            for g, row in zip(self._local(body), body["traffic"], strict=True):
+            for g, row in zip(self._local(body), body.traffic, strict=True):
                 out[g] = list(map(operator.add, out[g], row))
         return out
 
     def _everyone(self) -> list[int]:
         """The same of everyone."""
-        return [self.requests, *(sum(body["spent"][i] for body, _ in self._active) for i in range(3))]
+        return [self.requests, *(sum(body.spent[i] for body, _ in self._active) for i in range(3))]
 
     def named(self, field: str) -> dict[Group, int]:
         """Sums of a list of [kind, name, number]: joined, left, late_groups."""
         out: dict[Group, int] = {}
         for body in self._bodies:
-            for kind, name, count in body.get(field, ()):
+            for kind, name, count in getattr(body, field):
                 out[kind, name] = out.get((kind, name), 0) + count
         return out
 
     def number(self, field: str) -> int:
         """Sum of a number: late, invalid, failed."""
-        return sum(int(body.get(field, 0)) for body in self._bodies)
+        return sum(int(getattr(body, field)) for body in self._bodies)
 
     def watermark(self) -> int:
         """The least watermark of the partitions that told one."""
-        return min(
-            (int(body["watermark"]) for body in self._bodies if body.get("watermark", -1) > 0), default=0
-        )
+        return min((body.watermark for body in self._bodies if body.watermark > 0), default=0)
 
     def counts(self, release: Release, stream_start: int) -> ModelCounts:
         """Counts of one released model.
@@ -124,20 +123,20 @@ class View:
         total, movers, blocks = [0] * 5, [], []
         for body, sets in self._active:
             place = _Placing(self, release, stream_start, prevalent, sets)
-            row = next((m for m in body["models"] if m["model"] == release.model), None)
+            row = next((m for m in body.models if m.model == release.model), None)
             for kind in range(len(EVENT_TYPES)):
-                place.add(risk[kind], body["active"], 1)
+                place.add(risk[kind], body.active, 1)
                 if row is not None:
-                    place.add(risk[kind], row["done"][kind], -1)
-                    place.add(events[kind], row["events"][kind], 1)
+                    place.add(risk[kind], row.done[kind], -1)
+                    place.add(events[kind], row.events[kind], 1)
             if row is None:
                 continue
             local = self._local(body)
-            for g, *numbers in row["traffic"]:
+            for g, *numbers in row.traffic:
                 to_model[local[g]] = list(map(operator.add, to_model[local[g]], numbers))
-            total = list(map(operator.add, total, row["total"]))
-            movers += [self._mover(m, sets, place) for m in row["movers"] if not (prevalent and m[5] < 0)]
-            blocks += [self._block(b, sets) for b in row["blocks"]]
+            total = list(map(operator.add, total, row.total))
+            movers += [self._mover(m, sets, place) for m in row.movers if not (prevalent and m[5] < 0)]
+            blocks += [self._block(b, sets) for b in row.blocks]
         movers.sort(key=lambda mover: mover.account)
         blocks.sort(key=lambda block: block.account)
         return ModelCounts(
@@ -152,12 +151,12 @@ class View:
             blocks,
         )
 
-    def _block(self, row: list[Any], sets: list[int]) -> Block:
+    def _block(self, row: BlockRow, sets: list[int]) -> Block:
         account, own_set, second, steady, split, *sizes = row
         groups = tuple(self.groups[g] for g in self.sets[sets[own_set]])
         return Block(account, groups, bool(second), bool(steady), split, (sizes[0], sizes[1]))
 
-    def _mover(self, row: list[Any], sets: list[int], place: _Placing) -> Mover:
+    def _mover(self, row: MoverRow, sets: list[int], place: _Placing) -> Mover:
         account, own_set, first, switch, young, _ = row
         groups = tuple(self.groups[g] for g in self.sets[sets[own_set]])
         return Mover(account, groups, (bool(first), bool(switch)), place.is_young(young))
@@ -166,9 +165,9 @@ class View:
         """Accounts that used a model for the first time in this bucket, and the networks they were in."""
         accounts, networks = 0, set()
         for body, sets in self._active:
-            for row in body["models"]:
-                if row["model"] == model:
-                    for _, own_set, first, *_ in row["movers"]:
+            for row in body.models:
+                if row.model == model:
+                    for _, own_set, first, *_ in row.movers:
                         if first:
                             accounts += 1
                             groups = (self.groups[g] for g in self.sets[sets[own_set]])
@@ -179,10 +178,10 @@ class View:
         """Account findings of a model, by account."""
         found = []
         for body, sets in self._active:
-            for row in body["models"]:
-                if row["model"] == model:
-                    all_n, all_k = body["requests"], row["total"][0]
-                    for account, own_set, since, n, k, usual in row["findings"]:
+            for row in body.models:
+                if row.model == model:
+                    all_n, all_k = body.requests, row.total[0]
+                    for account, own_set, since, n, k, usual in row.findings:
                         groups = tuple(self.groups[g] for g in self.sets[sets[own_set]])
                         x = k / n - (all_k - k) / max(1, all_n - n)
                         found.append(Finding(account, groups, since, n, k, x, usual / 1000))
@@ -209,7 +208,7 @@ class _Placing:
     def is_young(self, young: int) -> bool:
         return young == YOUNG or (young == BY_FIRST_SIGHT and self.by_sight)
 
-    def add(self, table: Ints, rows: list[list[int]], sign: int) -> None:
+    def add(self, table: Ints, rows: Sequence[Sequence[int]], sign: int) -> None:
         if not rows:
             return
         own_set, band, young, previous, accounts = np.array(rows, dtype=np.int64).T

@@ -184,7 +184,7 @@ class Board:
                 by, at = signature(fields.get("by"), fields.get("at"))
                 note = str(fields.get("note") or "")[:MOST_TEXT]
                 decision = Decision(offset, str(fields["verdict"]), by, at, note, target)
-            except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+            except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, RecursionError) as error:
                 self._misread("decisions", error)
                 return None
         self.decisions[target] = decision

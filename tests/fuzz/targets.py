@@ -61,7 +61,7 @@ def _control(topic: str) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
         step = NetworksStep(Settings(), 1)
         step.control(topic, Line(data, key=data[:4]))
-        step.process([Line(encode(0, 1, 1, {}, final=False, idle=False)[0].value)])
+        step.process([Line(encode(0, 1, 1, {}, width=HOUR_MS, first=True)[0].value)])
         step.repin(step.pins())
         step.snapshot(full=True)
 

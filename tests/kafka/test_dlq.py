@@ -19,6 +19,8 @@ BAD = [
     Line(b"{", offset=3, key=b"acct-1", headers=(("trace", b"\x00\x01"),)),
     Line(b'[{"id":"x"},7]', offset=4),
     Line(b"x" * 950_000, offset=5, key=b"acct-2"),
+    Line(None, offset=6, key=b"acct-3"),
+    Line(None, offset=7),
 ]
 
 
@@ -54,7 +56,7 @@ def test_dead_letters_are_listed_and_sent_again(broker: str, topic_prefix: str, 
         assert listed.exit_code == 0, listed.output
         assert "0:0  requests/1@3" in listed.output
         assert "requests/1@4[1]" in listed.output
-        assert "4 dead letters" in listed.output
+        assert "6 dead letters" in listed.output
 
         lines = run.invoke(main, ["dlq", "list", "--json", *flags]).stdout.splitlines()
         first = orjson.loads(lines[0])
@@ -72,7 +74,9 @@ def test_dead_letters_are_listed_and_sent_again(broker: str, topic_prefix: str, 
 
         everything = run.invoke(main, ["dlq", "redrive", "--all", *flags])
         assert "only the beginning of 950000 bytes is kept" in everything.output
-        assert "3 sent again" in everything.output
+        assert "neither key nor value" in everything.output
+        assert "4 sent again" in everything.output
         again = raw(made.config, made.config.topic("requests"))
         assert [one for one in again if one[1] is None] == [(1, None, b'{"id":"x"}', []), (1, None, b"7", [])]
-        assert len(raw(made.config, made.config.topic("dlq"))) == 4, "they stay where they are"
+        assert [one[1:] for one in again if one[1] == b"acct-3"] == [(b"acct-3", None, [])], "null stays null"
+        assert len(raw(made.config, made.config.topic("dlq"))) == 6, "they stay where they are"

@@ -337,11 +337,6 @@ def test_what_is_no_bucket_record_is_a_dead_letter(value):
     assert [told(o)["topic"] for o in dead(outputs)] == ["buckets"]
 
 
-def test_a_bucket_record_of_a_newer_version_is_not_skipped():
-    with pytest.raises(ValueError, match="upgrade it"):
-        networks_step().process([Line(b'{"v":2}')])
-
-
 # Meanings
 
 

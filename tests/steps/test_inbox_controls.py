@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streams.events import BadEvent
 from streams.steps.contract import Line
 from streams.steps.controls import Controls, Decision, Entry
 from streams.steps.inbox import Inbox
@@ -17,10 +18,15 @@ from streams.steps.record import decode, encode
 # Records
 
 
-def record(p, bucket, since=None, final=False, idle=False):
+WIDTH = 3_600_000
+
+
+def record(p, bucket, since=None, first=False, final=False, idle=False):
     """Header and piece, as they arrive."""
     since = bucket if since is None else since
-    outputs = encode(p, since, bucket, {"p": p, "b": bucket}, final=final, idle=idle)
+    outputs = encode(
+        p, since, bucket, {"p": p, "b": bucket}, width=WIDTH, first=first, final=final, idle=idle
+    )
     return [decode(output.value) for output in outputs]
 
 
@@ -41,20 +47,20 @@ def feed(inbox, pieces):
 
 
 def test_a_bucket_waits_for_every_partition():
-    inbox = Inbox(2)
+    inbox = Inbox(2, WIDTH)
     assert feed(inbox, record(0, 5)) == []
     assert feed(inbox, record(1, 5)) == [(5, {0: (False, {"p": 0, "b": 5}), 1: (False, {"p": 1, "b": 5})})]
 
 
 def test_a_later_record_completes_the_buckets_before_it():
-    inbox = Inbox(2)
+    inbox = Inbox(2, WIDTH)
     feed(inbox, record(0, 5) + record(0, 6) + record(0, 7))
     out = feed(inbox, record(1, 7, since=4))
     assert [(b, sorted(bodies)) for b, bodies in out] == [(4, []), (5, [0]), (6, [0]), (7, [0, 1])]
 
 
 def test_a_finished_partition_is_not_waited_for():
-    inbox = Inbox(2)
+    inbox = Inbox(2, WIDTH)
     feed(inbox, record(0, 5))
     assert [b for b, _ in feed(inbox, record(1, 0, final=True))] == [5]
     assert not inbox.finished
@@ -63,30 +69,30 @@ def test_a_finished_partition_is_not_waited_for():
 
 
 def test_partitions_without_events_do_not_stop_the_end():
-    inbox = Inbox(3)
+    inbox = Inbox(3, WIDTH)
     out = feed(inbox, [piece for p in range(3) for piece in record(p, 0, final=True)])
     assert out == []
     assert inbox.finished
 
 
 def test_repeats_are_ignored():
-    inbox = Inbox(2)
+    inbox = Inbox(2, WIDTH)
     pieces = record(0, 5) + record(0, 6)
     out = feed(inbox, pieces + pieces + record(1, 6, since=5) + pieces + record(1, 6, since=5))
     assert [b for b, _ in out] == [5, 6]
     assert feed(inbox, pieces) == []
 
 
-def long_record(p, bucket, monkeypatch_bytes=4):
+def long_record(p, bucket, since=None, monkeypatch_bytes=4):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("streams.steps.record.MAX_BYTES", monkeypatch_bytes)
-        return record(p, bucket)
+        return record(p, bucket, since)
 
 
 @settings(max_examples=50)
 @given(st.randoms(use_true_random=False))
 def test_parts_in_any_order_and_repeated_make_the_record(random):
-    inbox = Inbox(1)
+    inbox = Inbox(1, WIDTH)
     pieces = long_record(0, 5)
     assert len(pieces) > 2
     pieces = pieces + random.choices(pieces, k=4)
@@ -95,23 +101,23 @@ def test_parts_in_any_order_and_repeated_make_the_record(random):
 
 
 def test_parts_sent_again_after_a_crash_make_one_record():
-    inbox = Inbox(1)
+    inbox = Inbox(1, WIDTH)
     pieces = long_record(0, 5)
     out = feed(inbox, pieces[:2] + pieces + pieces[1:])
     assert out == [(5, {0: (False, {"p": 0, "b": 5})})]
 
 
 def test_an_idle_record_completes_and_is_known_as_such():
-    inbox = Inbox(2)
+    inbox = Inbox(2, WIDTH)
     feed(inbox, record(0, 5))
     assert feed(inbox, record(1, 5, idle=True)) == [
         (5, {0: (False, {"p": 0, "b": 5}), 1: (True, {"p": 1, "b": 5})})
     ]
 
 
-def test_a_record_of_an_unknown_partition_is_a_fault():
-    with pytest.raises(ValueError, match="partition"):
-        feed(Inbox(2), record(2, 5))
+def test_a_record_of_an_unknown_partition_is_refused():
+    with pytest.raises(BadEvent, match="partition"):
+        feed(Inbox(2, WIDTH), record(2, 5))
 
 
 @st.composite
@@ -123,7 +129,9 @@ def sendings(draw):
         bucket, own = draw(st.integers(3, 6)), []
         for gap in draw(st.lists(st.integers(0, 3), max_size=5)):
             own.append(
-                long_record(p, bucket + gap) if draw(st.booleans()) else record(p, bucket + gap, since=bucket)
+                long_record(p, bucket + gap, bucket)
+                if draw(st.booleans())
+                else record(p, bucket + gap, since=bucket)
             )
             bucket += gap + 1
         own.append(record(p, bucket, final=True))
@@ -141,11 +149,11 @@ def sendings(draw):
 @given(sendings(), st.sets(st.integers(0, 40)))
 def test_however_they_arrive_every_body_is_given_out_once_in_order(sent, restarts):
     partitions, streams, flat = sent
-    inbox, out = Inbox(partitions), []
+    inbox, out = Inbox(partitions, WIDTH), []
     for i, piece in enumerate(flat):
         if i in restarts:
             state = orjson.loads(orjson.dumps(inbox.snapshot()))
-            inbox = Inbox(partitions)
+            inbox = Inbox(partitions, WIDTH)
             inbox.restore(state)
         out += feed(inbox, [piece])
     expected = {}

@@ -78,7 +78,7 @@ def test_a_record_made_in_slices_is_one_json_text(small, rows):
         "names": [["é", i] for i in range(rows)],
         "models": [{"done": [table, table[:1]], "total": [1, 2]}] * 2,
     }
-    (output,) = encode(0, 1, 2, body, final=False, idle=False)
+    (output,) = encode(0, 1, 2, body, width=1)
     assert output.value.split(b"\n", 1)[1] == orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
