@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import length_hint
 from typing import Any
 
 import msgspec
@@ -109,7 +110,7 @@ class Buckets:
         row_of, choice_of, requested_of = names.roster.rows.get, names.plain.get, names.choices.get
         network_of, address_of, link_of = names.networks.get, names.addresses.get, names.links.get
         low, high, at = self._low, self._close_at, self._at
-        events: Iterable[tuple[int | None, Request]]
+        events: Iterable[Request]
         for record in records:
             stamp = record.timestamp
             limit = MAX_TS if stamp is None or stamp < 0 else stamp + FUTURE_MS
@@ -118,15 +119,15 @@ class Buckets:
                 if type(message) is list:
                     self._check_links(message)
                     first = self.origins.first_new(record, len(message)) if record.headers else 0
-                    events = enumerate(message[first:], first)
+                    events = iter(message[first:])
                 else:
-                    events = ((None, message),)  # type: ignore[assignment]  # not a list
+                    events = (message,)  # type: ignore[assignment]  # not a list
             except UNREADABLE:
                 self._at = at
                 yield from self._read_leniently(record, limit)
                 low, high, at = self._low, self._close_at, self._at
                 continue
-            for place, event in events:
+            for event in events:
                 ts, created, status = event.ts, event.account_created, event.status
                 if type(ts) is int and low <= ts < high and ts <= limit and (status is None or status < 400):
                     requested, network, links = event.requested_model, event.network, event.links
@@ -137,7 +138,7 @@ class Buckets:
                         else requested_of((event.model, requested))
                     )
                     net = network_of(network) if network else address_of(event.ip)
-                    link = 0 if links is NO_LINKS else link_of(bytes(links))
+                    link = 0 if links is NO_LINKS else link_of(b"" + links)
                     if created is None:
                         created = UNTOLD
                     try:
@@ -164,6 +165,8 @@ class Buckets:
                             at = 0
                         continue
                 self._at = at
+                # Told from what is left, so that nothing counts while all is well.
+                place = len(message) - length_hint(events) - 1 if type(message) is list else None
                 yield from self._take(event, limit, record, place)
                 low, high, at = self._low, self._close_at, self._at
         self._at = at
