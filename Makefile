@@ -9,7 +9,7 @@ KAFKA := $(BIN)/python -m infra.kafka.local
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check audit format chaos soak fuzz quality bench bench-growth bench-check peers lock clean
+.PHONY: help setup demo test check audit format chaos soak fuzz quality bench bench-growth bench-check picture peers lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ bench-growth: $(STAMP) ## Cost by accounts, networks, models, partitions, with a
 
 bench-check: $(STAMP) ## Has anything become slower? Compares ratios with tests/bench/ratios.json
 	$(KAFKA) run -- $(BIN)/python -m tests.bench check --runs $(or $(RUNS),3) $(FLAGS)
+
+picture: $(STAMP) ## The picture of the page in the README, anew, from a pipeline that runs (needs Chromium)
+	$(BIN)/python -m tests.browser.picture
 
 peers: $(PEERS)/.installed ## The environment of what bench compares with, in .venv-peers
 

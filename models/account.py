@@ -202,12 +202,6 @@ class AccountModels:
         columns["since"][rows] = np.where(lower, bucket + 1, columns["since"][rows])
         return (n >= p.min_instances) & (total - least > p.threshold)
 
-    def has_event(self, rows: Rows, event: int) -> Mask:
-        """Which accounts have had the event (so are no longer at risk)."""
-        self.columns.reserve(int(rows.max()) + 1 if len(rows) else 0)
-        held: Mask = (self.columns["flags"][rows] & (USED, SWITCHED)[event]) != 0
-        return held
-
     def moving_since(self, rows: Rows) -> Ints:
         """The bucket after the last minimum of the Page-Hinkley sum: where the move began."""
         return self.columns["since"][rows].astype(np.int64)

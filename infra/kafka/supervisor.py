@@ -1,6 +1,6 @@
 """The process between a caller and its broker: it outlives the caller by as long as it takes to clean up.
 
-`infra.kafka.local.LocalKafka` starts it and speaks with it over a pipe, one JSON object a line.
+`infra.kafka.broker.LocalKafka` starts it and speaks with it over a pipe, one JSON object a line.
 When the pipe closes, for whatever reason (the caller ended, or was killed with -9), or when
 SIGTERM comes, it ends the broker, removes the data that it made itself, and exits. After
 ``detach`` only SIGTERM or the end of the broker ends it.

@@ -125,15 +125,12 @@ class ControlledStep(Step, Protocol):
 
     A control record takes effect at the next unscored bucket. Which ones a bucket used must
     survive a crash, so the shell writes ``pins()`` into the marker and awaits it *before* it
-    calls ``process`` whenever ``pins_changed()`` says so, and hands them back by ``repin``
+    calls ``process`` with records that it has read later, and hands them back by ``repin``
     after ``restore``.
     """
 
     def control(self, topic: str, record: InputRecord) -> list[Output]:
         """Take a record of ``releases`` or ``decisions``; returns dead letters only."""
-
-    def pins_changed(self) -> bool:
-        """Are there control records that no marker holds yet?"""
 
     def pins(self) -> bytes:
         """All control records that are taken but not yet part of the snapshot."""

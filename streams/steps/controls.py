@@ -105,7 +105,6 @@ class Controls:
         self._pending: list[tuple[int | None, Control]] = []
         self._offsets: dict[str, int] = {}
         self._unsaved: list[list[Any]] = []
-        self.changed = False
 
     def take(self, topic: str, record: InputRecord, effective: int | None) -> None:
         """Take a record, unless its offset was taken before."""
@@ -115,7 +114,6 @@ class Controls:
         control = read(topic, record)
         self._pending.append((effective, control))
         self._unsaved.append([topic, record.offset, effective, _dump(control)])
-        self.changed = True
 
     @property
     def waiting(self) -> bool:
@@ -130,7 +128,6 @@ class Controls:
 
     def pins(self) -> bytes:
         """Everything taken since the last snapshot."""
-        self.changed = False
         return orjson.dumps(self._unsaved)
 
     def repin(self, pins: bytes) -> None:

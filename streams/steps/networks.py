@@ -102,10 +102,6 @@ class NetworksStep:
             return [dead_letter(record, record.value, None, error, (topic, 0))]
         return []
 
-    def pins_changed(self) -> bool:
-        """Are there control records that no marker holds yet?"""
-        return self.controls.changed
-
     def pins(self) -> bytes:
         """All control records that are not yet part of a snapshot."""
         return self.controls.pins()

@@ -43,6 +43,7 @@ def test_the_same_counts(
         assert found["digest"] == expected[runner.job]["digest"]
 
 
+@pytest.mark.slow
 def test_arrays_hold_the_same(expected: dict[str, Any]) -> None:
     arrays = dataclasses.replace(TRAFFIC, array=50)
     for way, job in (("steps", "steps"), ("ceiling", "count")):

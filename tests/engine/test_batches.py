@@ -119,6 +119,7 @@ some_batches = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(some_batches, st.integers(0, 20), st.lists(st.integers(1, 7), min_size=1))
 def test_they_are_the_records_that_aiokafka_makes(batches: list[Batch], begin: int, sizes: list[int]) -> None:
     """Transactions, markers, holes, compression, headers and tombstones, from any offset on, in any parts."""

@@ -128,24 +128,19 @@ class SummingStep:
         self.finals: set[int] = set()
         self.controls: list[list[object]] = []
         self.unsaved = 0
-        self.pinned = 0
 
     def control(self, topic: str, record: InputRecord) -> list[Output]:
         self.controls.append([topic, record.offset, (record.value or b"").decode(), self.scored + 1])
         self.unsaved += 1
         return []
 
-    def pins_changed(self) -> bool:
-        return self.unsaved > self.pinned
-
     def pins(self) -> bytes:
-        self.pinned = self.unsaved
         return orjson.dumps(self.controls[len(self.controls) - self.unsaved :]) if self.unsaved else b""
 
     def repin(self, pins: bytes) -> None:
         again = orjson.loads(pins)
         self.controls += again
-        self.unsaved = self.pinned = len(again)
+        self.unsaved = len(again)
 
     @property
     def finished(self) -> bool:
@@ -176,7 +171,7 @@ class SummingStep:
         return orjson.dumps([self.scored, sorted(self.finals), self.controls])
 
     def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
-        self.unsaved = self.pinned = 0
+        self.unsaved = 0
         seen = {str(b): {str(p): n for p, n in parts.items()} for b, parts in self.seen.items()}
         return {0: orjson.dumps(seen)}
 

@@ -574,6 +574,7 @@ def play(world, moves, restarts):
     return world
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(script, st.sets(st.integers(0, 13)))
 def test_restarts_leave_no_trace(moves, restarts):

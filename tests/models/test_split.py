@@ -147,6 +147,7 @@ def run_with_estimates(rng, factor, buckets=30):
     return own.detector.log_r
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [1.0, THETA])
 def test_false_alerts_keep_within_villes_bound_with_an_estimated_population(factor):
     """P(R_t ≥ A) ≤ t/A for like members, and for members who split twice as often as everyone."""

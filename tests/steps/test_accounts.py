@@ -528,6 +528,7 @@ def test_groups_that_nobody_is_in_are_forgotten_and_leave_no_trace(slack, monkey
     assert len(straight.roster.sets) < len(hoarder.roster.sets) / 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rhythm", [1, 16, 64])
 def test_every_shard_has_its_turn_in_a_partition_that_is_seldom_active(rhythm):
     """Which shards are swept follows from the bucket; buckets without events may not lose theirs."""

@@ -103,6 +103,7 @@ def test_records_that_come_again_are_ignored(again):
     assert networks_step(1, RELEASES).process(lines) == UNDISTURBED
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(st.randoms(use_true_random=False), st.integers(2, 4))
 def test_how_partitions_are_interleaved_leaves_no_trace(random, partitions):
@@ -145,6 +146,7 @@ def test_a_partition_that_had_run_dry_is_told_as_lag():
 # Restored
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(st.sets(st.integers(0, len(BUCKETS))), st.sets(st.integers(0, len(BUCKETS))))
 def test_restored_at_any_moment_it_sends_the_same_bytes(saved, restored):
@@ -161,6 +163,7 @@ def test_restored_at_any_moment_it_sends_the_same_bytes(saved, restored):
     assert step.finished
 
 
+@pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(0, len(BUCKETS) - 1), st.integers(0, 5))
 def test_a_restored_step_also_saves_the_same(at, every):
@@ -370,8 +373,7 @@ class Shell:
         self.step.control(topic, record)
 
     def bucket(self, record):
-        if self.step.pins_changed():
-            self.pins = self.step.pins()
+        self.pins = self.step.pins()
         self.out += self.step.process([record])
         self.log.append(record)
 
@@ -386,6 +388,7 @@ class Shell:
             self.control(topic, record)
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     st.lists(st.integers(0, len(BUCKETS)), min_size=len(CONTROLS), max_size=len(CONTROLS)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 import orjson
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,7 @@ def sent(events, seed, per_message=3):
     return out
 
 
+@pytest.mark.slow
 @given(st.integers(0, 1 << 30))
 def test_arrays_sent_again_count_once_even_over_restarts(seed):
     events = launch(hours=6)[0][:400]

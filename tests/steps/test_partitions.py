@@ -40,6 +40,7 @@ def test_the_number_of_partitions_leaves_no_trace_in_the_alerts_of_groups(partit
     assert of_groups(replay(SETTINGS, lines, partitions=partitions, releases=releases)) == alone()
 
 
+@pytest.mark.slow
 @settings(max_examples=8)
 @given(st.integers(0, 10**6), st.sampled_from([1, 3]))
 def test_order_within_the_allowed_lateness_leaves_no_trace_in_the_alerts(seed, partitions):
@@ -51,6 +52,7 @@ def test_order_within_the_allowed_lateness_leaves_no_trace_in_the_alerts(seed, p
     assert of_groups(replay(SETTINGS, lines, partitions=partitions, releases=releases)) == alone()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("partitions", [2, 7])
 def test_an_inferred_release_is_the_same_for_any_number_of_partitions(partitions):
     lines = [orjson.dumps(e) for e in new_model(74)]
@@ -60,6 +62,7 @@ def test_an_inferred_release_is_the_same_for_any_number_of_partitions(partitions
     assert of_groups(replay(SETTINGS, lines, partitions=partitions)) == one
 
 
+@pytest.mark.slow
 def test_a_simulated_campaign_is_the_same_for_any_number_of_partitions():
     simulation = generate("c1", seed=3, scale=0.1, days=2, warmup_days=1)
     lines = [each for hour in simulation.slices() for each in hour.blob.splitlines()]

@@ -6,6 +6,7 @@ import functools
 
 import numpy as np
 import orjson
+import pytest
 
 from models.settings import HOUR_MS
 from streams.alerts import Alert
@@ -51,6 +52,7 @@ def told(share, office=False, partitions=1):
     return [a for a in alerts(outputs) if a["data"]["entity"]["kind"] != "account"]
 
 
+@pytest.mark.slow
 def test_a_steady_split_is_found_at_everybodys_pace():
     found = told(0.5)
     assert {a["data"]["entity"]["id"] for a in found} == {ODD}
@@ -66,6 +68,7 @@ def test_a_steady_split_is_found_at_everybodys_pace():
     assert Alert.model_validate(found[-1])
 
 
+@pytest.mark.slow
 def test_a_company_that_sends_nearly_all_is_not():
     assert told(0.96, office=True) == []
 
