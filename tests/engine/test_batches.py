@@ -218,13 +218,15 @@ def test_a_batch_with_a_wrong_checksum_is_never_passed_over() -> None:
 
 
 def test_what_nobody_wants_any_more_is_free_at_once() -> None:
-    results, result, _ = held(three(), three())
-    result.getall(2)
-    gone = weakref.ref(result._partition_records)
+    results, result, _ = held(three())
+    theirs = Log(three(), three()).fetched()
+    results[TP] = FetchResult(TP, partition_records=theirs, assignment=result._assignment, backoff=0)
+    results[TP].getall(2)
+    gone = [weakref.ref(theirs), weakref.ref(results[TP]._partition_records)]
     gc.disable()
     try:
-        del results[TP], result
-        assert gone() is None
+        del results[TP], theirs
+        assert [ref() for ref in gone] == [None, None]
     finally:
         gc.enable()
 
