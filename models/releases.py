@@ -83,13 +83,17 @@ class ReleaseCalendar:
         """Was the model ever seen?"""
         return model in self._sightings
 
+    def counts_first_uses(self, model: str, bucket_start: int) -> bool:
+        """Does it still matter who uses the model for the first time in a bucket?"""
+        if model in self._inferred or self.stream_start is None:
+            return False
+        return bucket_start < self._sightings[model].first_seen + WINDOW_MS
+
     def first_uses(self, model: str, bucket_start: int, accounts: int, networks: set[str]) -> None:
         """Count the accounts that used the model for the first time in a bucket, and their networks."""
+        if self.stream_start is None or not self.counts_first_uses(model, bucket_start):
+            return
         sighting = self._sightings[model]
-        if model in self._inferred or self.stream_start is None:
-            return
-        if bucket_start >= sighting.first_seen + WINDOW_MS:
-            return
         sighting.accounts += accounts
         sighting.networks |= networks
         is_new = sighting.first_seen >= self.stream_start + LEARNING_MS

@@ -11,7 +11,7 @@ import dataclasses
 import math
 import operator
 import sys
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Generator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -39,6 +39,8 @@ HORIZON_MS = 7 * DAY_MS
 _bucket = operator.attrgetter("bucket")
 PARTS = 4
 """Of each group the first uses and switches of all its accounts, and again of those always there."""
+SLICE = 1024
+"""Groups of a slice."""
 LEARNT_AFTER = 100
 """First uses seen outside flagged groups, after which a release is no longer `learning`."""
 
@@ -117,7 +119,14 @@ class ReleaseWatch:
         return self.history[-1].bucket - self.history[0].bucket + 1 if self.history else 0
 
     def score(self, bucket: int, counts: ModelCounts, behind: Container[Group] = ()) -> None:
-        """Take one completed bucket.
+        """Take one completed bucket; see `scoring`."""
+        for _ in self.scoring(bucket, counts, behind):
+            pass
+
+    def scoring(
+        self, bucket: int, counts: ModelCounts, behind: Container[Group] = ()
+    ) -> Generator[None, None, None]:
+        """Take one completed bucket in slices: at every ``yield`` it may be left alone for a while.
 
         Parameters
         ----------
@@ -125,6 +134,7 @@ class ReleaseWatch:
             Groups whose data come late: what they show now happened at another time, so they are not judged.
         """
         self._measure()
+        yield
         flagged = self._flagged_sets(counts)
         seen, expected, at_risk = [], [], np.zeros(len(counts.groups), dtype=np.int64)
         steady: list[list[Any]] = []
@@ -136,14 +146,20 @@ class ReleaseWatch:
             at_risk += risk
             if kind == FIRST_USE:
                 self.surge.update(bucket, result.hazard)
+            yield
         for i, group in enumerate(counts.groups):
+            if i % SLICE == 0:
+                yield
             x = seen[0][i], expected[0][i], seen[1][i], expected[1][i]
             if at_risk[i] and self._is_watched(group) and group not in behind:
                 self._update(bucket, group, x, [row[i] for row in steady])
             self._travel(bucket, group, counts.traffic[i], x)
+        yield
         self._score_steady(bucket, counts, flagged)
         self._note_moves(bucket, counts.movers)
+        yield
         self._note_blocks(bucket, counts.blocks)
+        yield
         first_uses, first_risk = int(counts.events[0].sum()), int(counts.risk[0].sum())
         self.history.append(Past(bucket, counts.total, first_uses, first_risk))
 

@@ -19,6 +19,7 @@ from typing import Any
 from streams.events import BadEvent
 from streams.steps import body
 from streams.steps.record import Header
+from streams.steps.work import Work, at_once
 
 
 class Inbox:
@@ -56,6 +57,10 @@ class Inbox:
         BadEvent
             When it does not belong here; nothing has changed then.
         """
+        at_once(self.putting(header, piece))
+
+    def putting(self, header: Header, piece: bytes) -> Work[None]:
+        """The work of `put`."""
         p = header.p
         self._check_place(header)
         parts = self._parts.setdefault((p, header.b, header.crc), {})
@@ -66,7 +71,7 @@ class Inbox:
         content = b"".join(parts.get(i, b"") for i in range(header.parts))
         if zlib.crc32(content) != header.crc:
             raise BadEvent("not a bucket: the content is not the one that its header tells of")
-        body.check(content, header.b)
+        yield from body.checking(content, header.b)
         if header.final:
             self._through[p] = math.inf
             return

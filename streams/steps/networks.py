@@ -11,7 +11,9 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from models.counts import Group, ModelCounts
 from models.incidents import Incidents, Surroundings, Transition
@@ -31,10 +33,13 @@ from streams.steps.letters import dead_letter
 from streams.steps.record import decode
 from streams.steps.status import status
 from streams.steps.view import View
+from streams.steps.work import Work, at_once, parts, sliced
 from streams.versions import migrated
 
 STATE_VERSION = 1
 SHARDS = 64
+GROUPS = 1024
+"""So many groups are dealt with before others may run."""
 BEHIND_SHARE, BEHIND_MS = 0.1, DAY_MS
 """Of a group this share of whose events came late nothing is concluded until a day later."""
 
@@ -80,10 +85,14 @@ class NetworksStep:
         A record that `accounts` did not write becomes a dead letter. One of a newer version raises
         `WrongUse`: it is genuine, and must not be left out.
         """
+        return at_once(self.processing(records))
+
+    def processing(self, records: Sequence[InputRecord]) -> Work[list[Output]]:
+        """The work of `process`."""
         outputs: list[Output] = []
         for record in records:
             try:
-                self.inbox.put(*decode(record.value))
+                yield from self.inbox.putting(*decode(record.value))
             except BadEvent as error:
                 outputs.append(dead_letter(record, record.value, None, error, ("buckets", 0)))
                 continue
@@ -91,7 +100,7 @@ class NetworksStep:
                 if self.inbox.empty_next and not self.watches and not self.controls.waiting:
                     self.inbox.skip()
                 else:
-                    outputs += self._score()
+                    outputs += yield from self._score()
         return outputs
 
     def control(self, topic: str, record: InputRecord) -> list[Output]:
@@ -110,20 +119,23 @@ class NetworksStep:
         """Take the pinned control records again."""
         self.controls.repin(pins)
 
-    def _score(self) -> list[Output]:
+    def _score(self) -> Work[list[Output]]:
         bucket = self.inbox.next
         assert bucket is not None
         width = self.settings.bucket_ms
         view = View(bucket, width, self.inbox.take())
+        yield
+        yield from view.read()
         if not view.empty:
             self.calendar.begin(bucket * width)
         outputs = self._control(bucket)
-        self._note_groups(view)
-        outputs += self._end_watches(bucket)
-        counts = self._score_watches(bucket, view)
+        yield from view.project((yield from self._note_groups(view)))
+        outputs += yield from self._end_watches(bucket)
+        counts = yield from self._score_watches(bucket, view)
         for release in counts:
+            yield
             outputs += self._alerts(bucket, release, self._judge(bucket, release, view, counts[release]))
-        self._sight(view)
+        yield from self._sight(view)
         self._forget_ended(bucket)
         outputs.append(status(self.settings, view, self.watches, self.incidents, self.inbox.stale))
         return outputs
@@ -163,29 +175,55 @@ class NetworksStep:
                     return incident.entity
         return None
 
-    def _note_groups(self, view: View) -> None:
-        for group, accounts in view.named("joined").items():
-            self.registry.join(group, accounts)
-            self._dirty.add(group)
-        for group, accounts in view.named("left").items():
-            self.registry.leave(group, accounts)
-            self._dirty.add(group)
-            if not any(group in watch.groups for watch in self.watches.values()):
-                self.registry.forget(group)
-        sent = {group: row[0] for group, row in zip(view.groups, view.traffic(), strict=True)}
-        for group, late in view.named("late_groups").items():
+    def _note_groups(self, view: View) -> Work[NDArray[np.bool_]]:
+        """Bring the records of groups up to date; which of the bucket's groups are watched?"""
+        for some in sliced(list(view.joined().items())):
+            for group, accounts in some:
+                self.registry.join(group, accounts)
+                self._dirty.add(group)
+            yield
+        for some in sliced(list(view.left().items())):
+            for group, accounts in some:
+                self.registry.leave(group, accounts)
+                self._dirty.add(group)
+                if not any(group in watch.groups for watch in self.watches.values()):
+                    self.registry.forget(group)
+            yield
+        yield from self._note_late(view)
+        watched = []
+        for numbers in parts(np.arange(len(view.groups))):
+            requests = view.traffic[numbers, 0].tolist()
+            watched += [
+                self._note_requests(view, view.groups[i], sent)
+                for i, sent in zip(numbers.tolist(), requests, strict=True)
+            ]
+            yield
+        self._dirty |= set(view.groups)
+        return np.array(watched, dtype=bool)
+
+    def _note_late(self, view: View) -> Work[None]:
+        late_groups = view.late_groups()
+        if not late_groups:
+            return
+        sent = dict(zip(view.groups, view.traffic[:, 0].tolist(), strict=True))
+        yield
+        for group, late in late_groups.items():
             known = self.registry.get(group)
             known.late_at = view.bucket
             if late >= BEHIND_SHARE * sent.get(group, 0):
                 known.behind_at = view.bucket
             self._dirty.add(group)
-        for group, requests in sent.items():
-            known = self.registry.get(group)
-            known.rate.update(requests)
-            known.hours.add(view.bucket * view.width, view.width, requests)
-        self._dirty |= set(view.groups)
 
-    def _score_watches(self, bucket: int, view: View) -> dict[Release, ModelCounts | None]:
+    def _note_requests(self, view: View, group: Group, requests: int) -> bool:
+        """Take the requests of a group; is it watched?"""
+        known = self.registry.get(group)
+        known.rate.update(requests)
+        known.hours.add(view.bucket * view.width, view.width, requests)
+        return known.members >= self.settings.min_members or any(
+            group in watch.groups for watch in self.watches.values()
+        )
+
+    def _score_watches(self, bucket: int, view: View) -> Work[dict[Release, ModelCounts | None]]:
         """Score every release that is watched; its counts, None when nobody was active."""
         counts: dict[Release, ModelCounts | None] = {}
         for release in sorted(self._current(bucket), key=lambda r: (r.model, r.released_at)):
@@ -196,8 +234,11 @@ class NetworksStep:
                 self.incidents[release] = Incidents(watch, self.settings)
             counts[release] = None
             if not view.empty:
-                scored = counts[release] = view.counts(release, self.calendar.stream_start or 0)
-                self.watches[release].score(bucket, scored, self._behind(bucket, view))
+                scored = yield from view.counts(release, self.calendar.stream_start or 0)
+                counts[release] = scored
+                yield
+                yield from self.watches[release].scoring(bucket, scored, self._behind(bucket, view))
+                yield
                 for group in STEADY:  # so that their state is saved
                     self.registry.get(group)
                 self._dirty |= set(STEADY)
@@ -230,9 +271,9 @@ class NetworksStep:
 
     def _behind(self, bucket: int, view: View) -> set[Group]:
         since = bucket - self.settings.buckets(BEHIND_MS)
-        return {group for group in view.groups if self.registry.behind_since(group, since)}
+        return {group for group in view.counted if self.registry.behind_since(group, since)}
 
-    def _end_watches(self, bucket: int) -> list[Output]:
+    def _end_watches(self, bucket: int) -> Work[list[Output]]:
         """Close the watches whose time is over, or whose release was moved in the calendar."""
         outputs = []
         for release in sorted(
@@ -241,7 +282,9 @@ class NetworksStep:
             outputs += self._alerts(bucket, release, self.incidents[release].end())
             if bucket * self.settings.bucket_ms < release.released_at + self.settings.watch_ms:
                 continue  # struck out or moved in the calendar: a watch cut short teaches nothing
-            for group, state in sorted(self.watches[release].groups.items()):
+            for count, (group, state) in enumerate(sorted(self.watches[release].groups.items())):
+                if count % GROUPS == 0:
+                    yield
                 seen, expected = self.incidents[release].excursions(group)
                 self.registry.get(group).theta.close_watch(
                     max(0, state.seen - seen), max(0.0, state.expected - expected)
@@ -258,12 +301,14 @@ class NetworksStep:
         width = self.settings.bucket_ms
         return set(self.calendar.watched(bucket * width, (bucket + 1) * width, self.settings.watch_ms))
 
-    def _sight(self, view: View) -> None:
+    def _sight(self, view: View) -> Work[None]:
         """Note new models; what is inferred here is watched from the next bucket on."""
         for model, first in sorted(view.models.items()):
             self.calendar.sight(model, first * self.settings.bucket_ms)
-            accounts, networks = view.first_uses(model)
-            self.calendar.first_uses(model, view.bucket * self.settings.bucket_ms, accounts, networks)
+            start = view.bucket * self.settings.bucket_ms
+            if self.calendar.counts_first_uses(model, start):
+                accounts, networks = yield from view.first_uses(model)
+                self.calendar.first_uses(model, start, accounts, networks)
 
     def counters(self) -> dict[str, int]:
         """Numbers of the present moment."""
@@ -275,16 +320,29 @@ class NetworksStep:
 
     def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
         """Shards of groups that changed, and one shard with all that is not of a group."""
+        return at_once(self.saving(full=full))
+
+    def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
+        """The work of `snapshot`."""
         groups = set(self.registry.groups) if full else self._dirty
-        numbers = {_shard(group) for group in groups}
-        members: dict[int, list[Group]] = {number: [] for number in (range(SHARDS) if full else numbers)}
-        for group in sorted(self.registry.groups):
-            if (number := _shard(group)) in members:
-                members[number].append(group)
         self._dirty = set()
-        shards = {
-            number: orjson.dumps([self._group_state(g) for g in own]) for number, own in members.items()
-        }
+        own: dict[int, list[Group]] = {number: [] for number in range(SHARDS)}
+        changed: set[int] = set(own) if full else set()
+        for some in sliced(list(self.registry.groups)):
+            for group in some:
+                own[_shard(group)].append(group)
+            yield
+        for some in sliced(list(groups)):
+            changed.update(map(_shard, some))
+            yield
+        shards: dict[int, bytes] = {}
+        for number in sorted(changed):
+            rows = []
+            for count, group in enumerate(sorted(own[number])):
+                if count % GROUPS == 0:
+                    yield
+                rows.append(self._group_state(group))
+            shards[number] = orjson.dumps(rows)
         return shards | {SHARDS: orjson.dumps(self._global_state())}
 
     def _group_state(self, group: Group) -> list[Any]:

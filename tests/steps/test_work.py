@@ -13,7 +13,7 @@ from streams.steps.cells import Cells
 from streams.steps.order import merged, ordered
 from streams.steps.record import encode
 from streams.steps.work import at_once
-from tests.steps.stream import accounts_step, launch, records
+from tests.steps.stream import accounts_step, launch, launch_buckets, networks_step, records
 
 
 def in_slices(doing):
@@ -49,6 +49,25 @@ def test_small_slices_of_the_close_of_a_bucket_leave_no_trace(monkeypatch):
     assert state_again == state
     assert small[0] > whole[0] > len(outputs)
     assert small[1] >= 2 * 8  # of eight shards
+
+
+def score_all():
+    buckets, releases = launch_buckets(3)
+    step = networks_step(3, releases)
+    outputs, pauses = in_slices(step.processing(buckets))
+    state, _ = in_slices(step.saving(full=True))
+    return outputs, (step.meta(), state), pauses
+
+
+def test_small_slices_of_the_score_of_a_bucket_leave_no_trace(monkeypatch):
+    outputs, state, whole = score_all()
+    monkeypatch.setattr(work, "PART", 4)
+    monkeypatch.setattr("streams.steps.networks.GROUPS", 2)
+    monkeypatch.setattr("models.watch.SLICE", 2)
+    again, state_again, small = score_all()
+    assert again == outputs
+    assert state_again == state
+    assert small > whole > len(outputs)
 
 
 def test_chunks_between_closes_are_not_left_alone():
