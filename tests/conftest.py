@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from infra.kafka.local import broker_address
+from tests import kills
 
 if TYPE_CHECKING:
     from kafka.admin import KafkaAdminClient
@@ -35,8 +36,27 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
         for mark in MARKS.get(folder, ()):
             item.add_marker(mark)
+        if item.get_closest_marker("long"):
+            item.add_marker("chaos")
+            if not kills.LONG:
+                item.add_marker(pytest.mark.skip(reason="in `make chaos`"))
         if {"broker", "secured"} & set(getattr(item, "fixturenames", ())):
             item.add_marker("kafka")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kills_are_counted() -> Iterator[None]:
+    """See `tests.kills`."""
+    with pytest.MonkeyPatch.context() as patch:
+        kills.watch(patch)
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Only what a test itself does is counted, not how its fixtures end."""
+    with kills.BUDGET.paused(item.nodeid):
+        return (yield)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ is left out, event by event. A place is only looked at one by one where an array
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import orjson
@@ -100,7 +100,8 @@ def _read(raw: bytes) -> tuple[tuple[str, int], Place, Place]:
     return (topic, partition), (offset, position), (last[0], last[1])
 
 
-_decode = msgspec.json.Decoder(tuple[str, int, int, int, int, int]).decode
+Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+_decode = msgspec.json.Decoder(tuple[str, Offset, Offset, Offset, Offset, Offset]).decode
 
 
 def _first_above(applied: Place, base: int, relative: Sequence[int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import urllib.error
 import urllib.request
@@ -23,6 +24,7 @@ from streams.simulate.encode import Slice
 from streams.simulate.kafka import Player
 from streams.topics import create, specs
 from tests.kafka.engine_rig import wait_for
+from tests.kills import LONG
 
 DEADLINE = 120.0
 SCENARIO, SCALE = "c1", 0.1
@@ -64,10 +66,11 @@ class Pipeline:
         environment = self.config.for_role(role).environment() | {"KIM_TOKEN": KIM, "LEE_TOKEN": LEE}
         self.processes.start(role, worker_command(role, "--instance", f"{role}-0"), environment)
 
-    def kill(self, name: str) -> None:
-        """End a worker as kill -9 does."""
-        self.processes._running[name].kill()
-        assert self.processes.next_end(timeout=30) == (name, 128 + 9)
+    def end(self, name: str) -> None:
+        """End a worker; in the long form as kill -9 does."""
+        number = signal.SIGKILL if LONG else signal.SIGTERM
+        self.processes._running[name].send_signal(number)
+        assert self.processes.next_end(timeout=30) == (name, 128 + number if LONG else 0)
 
     def log(self, name: str) -> str:
         """What a worker has written."""

@@ -15,8 +15,8 @@ def kill_worker(siege: Siege) -> None:
     siege.replace(siege.pick())
 
 
-def join_and_leave(siege: Siege) -> None:
-    """A second and a third worker join in; one leaves in an orderly way, one is killed."""
+def join_and_leave(siege: Siege, *, kill: bool = True) -> None:
+    """A second and a third worker join in; one leaves in an orderly way, one is killed (or leaves too)."""
     second, third = siege.start("accounts", "w2"), siege.start("accounts", "w3")
     for worker in (second, third):
         worker.wait_ready()
@@ -24,8 +24,11 @@ def join_and_leave(siege: Siege) -> None:
     siege.count("orderly stop")
     siege.stops.append(siege.leave(second))
     siege.random_wait()
-    siege.kill(third)
-    siege.workers.remove(third)
+    if kill:
+        siege.kill(third)
+        siege.workers.remove(third)
+    else:
+        siege.stops.append(siege.leave(third))
     siege.progress("accounts")
 
 

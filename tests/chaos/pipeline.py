@@ -21,6 +21,7 @@ from kafka.errors import KafkaError
 from infra.kafka.supervisor import free_port
 from streams import brokers, topics
 from streams.config import Config, Logical, load
+from tests import kills
 from tests.chaos.traffic import Record
 
 ROOT = Path(__file__).parents[2]
@@ -145,7 +146,7 @@ class Pipeline:
             self.feeder.stop()
         for worker in self.workers:
             if worker.running:
-                worker.kill()
+                kills.quietly(worker.kill)
         for client in self._clients.values():
             client.close()
 

@@ -1,7 +1,7 @@
 """Delivery under fire: workers killed at random moments, a broker that dies, receivers that misbehave.
 
 Every receiver must get every alert, in order per incident, and nothing twice once it drops ids that it
-knows. ``make test`` has a short form; with PIVOTWATCH_TEST_LONG there are more than twenty kills.
+knows. More than twenty kills: only in the long form.
 """
 
 from __future__ import annotations
@@ -23,9 +23,8 @@ from tests.delivery.receiver import receiver
 from tests.kafka.delivery_rig import Office, expect_all, lives
 
 SEED = int(os.environ.get("SEED", "8"))
-LONG = bool(os.environ.get("PIVOTWATCH_TEST_LONG"))
-KILLS = 24 if LONG else 4
-INCIDENTS = 400 if LONG else 100
+KILLS = 24
+INCIDENTS = 400
 SHORT = ("--set", "session_timeout=3s")
 AT_ONCE = 4
 """Deliveries to one target that may be under way, and so be repeated after a kill."""
@@ -67,6 +66,8 @@ def worker_stopped_past_its_session(office: Office) -> None:
         worker.wait()
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_nothing_is_lost_or_doubled_whatever_is_killed(ground: Ground, office: Office) -> None:
     rng, records = random.Random(SEED), lives(INCIDENTS)
     with receiver() as steady, receiver() as moody, receiver() as down, ThreadPoolExecutor() as pool:

@@ -43,9 +43,7 @@ def fill(disk: Path) -> Path:
     return path
 
 
-@pytest.mark.skipif(
-    "PIVOTWATCH_TEST_LONG" not in os.environ, reason="in `make chaos`: it takes a minute or two"
-)
+@pytest.mark.long
 def test_a_full_disk_under_broker_and_workers_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,6 +1,6 @@
 """Ingest is killed again and again: every event of others counts once, and the alerts stay the same.
 
-The short form; ``PIVOTWATCH_TEST_LONG=1`` kills five times as often.
+Twenty kills: only in the long form.
 """
 
 from __future__ import annotations
@@ -36,11 +36,10 @@ from tests.sources.samples import attribute, otlp_message
 
 SEED = 5
 SECRET = "whsec_" + base64.b64encode(b"twenty-four bytes of it.").decode()
-LONG = bool(os.environ.get("PIVOTWATCH_TEST_LONG"))
-KILLS = 20 if LONG else 4
+KILLS = 20
 PARTITIONS = 3
 BATCH = 12
-RATE = 40.0 if LONG else 110.0
+RATE = 40.0
 """Messages a second, of up to `BATCH` spans."""
 
 OWN_MAPPING = """
@@ -91,7 +90,8 @@ def ends(pipeline: Pipeline, topic: str) -> int:
         return sum(client.end_offsets(brokers.partitions_of(client, topic)).values())
 
 
-@pytest.mark.timeout(900 if LONG else 300)
+@pytest.mark.long
+@pytest.mark.timeout(900)
 def test_every_event_counts_once_however_often_ingest_is_killed(ground: Ground, tmp_path: Path) -> None:
     mapping = tmp_path / "spans.toml"
     mapping.write_text(OWN_MAPPING)

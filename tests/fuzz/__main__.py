@@ -7,6 +7,7 @@ in the folder named at the end.
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,9 @@ def fuzz(name: str, corpus: Path, seconds: int) -> None:
     target = targets()[name]
     for number, seed in enumerate(target.seeds):
         (corpus / f"seed{number}").write_bytes(seed)
-    options = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=10", "-verbosity=0"]
+    longest = max(4096, 2 * max(map(len, target.seeds)))
+    options = [f"-max_total_time={seconds}", f"-max_len={longest}", "-timeout=60", "-verbosity=0"]
+    options.append("-print_final_stats=1")
     atheris.Setup([sys.argv[0], *options, f"-artifact_prefix={corpus}/found-", str(corpus)], target.run)
     atheris.Fuzz()
 
@@ -52,7 +55,9 @@ def main() -> int:
         done = subprocess.run(
             [*command, "--corpus", str(corpus)], capture_output=True, text=True, check=False
         )
-        print(f"{name}: {'nothing found' if done.returncode == 0 else f'stopped, see {corpus}'}")
+        tried = re.search(r"number_of_executed_units:\s*(\d+)", done.stderr)
+        result = "nothing found" if done.returncode == 0 else f"stopped, see {corpus}"
+        print(f"{name}: {tried[1] if tried else '?'} inputs tried, {result}", flush=True)
         if done.returncode:
             broken.append(name)
             print(done.stderr[-3000:], file=sys.stderr)

@@ -3,34 +3,51 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import zlib
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 
+import msgspec
 import orjson
 
 from models.settings import HOUR_MS, Settings
+from streams.cli.dlq import _as_json, _delivery_line, _shown
+from streams.config import load
+from streams.dead_letters import letter_of
+from streams.delivery.desk import _alert_id
+from streams.delivery.ledger import Ledger
+from streams.delivery.lifecycle import decide
+from streams.diagnosis import Sample, SampleRecord, judge_calendar, judge_events
+from streams.marker import Epoch, Identity, Marker, Snapshot, StateRefused, latest
+from streams.sinks import alertmanager, chat, ocsf, pagerduty, slack, text
+from streams.sources.auth import Guard, Refused
 from streams.sources.decoder import Decoder
+from streams.sources.letters import letter
 from streams.sources.mapping import SourceMapping, load_file
 from streams.steps.accounts import AccountsStep
 from streams.steps.contract import Line
 from streams.steps.networks import NetworksStep
-from streams.steps.record import encode
-
-START = 500_000 * HOUR_MS
-EVENT = {
-    "id": "r",
-    "ts": START,
-    "account": "a",
-    "model": "m-2",
-    "ip": "203.0.113.7",
-    "links": {"payment": "p"},
-    "account_created": "2026-01-01T00:00:00Z",
-    "input_tokens": 5,
-    "status": 200,
-}
-RELEASE = {"model": "m-2", "released_at": "2026-02-05T18:00:00Z"}
-DECISION = {"entity": {"kind": "network", "id": "AS1"}, "verdict": "verified", "by": "kim"}
-SOURCES = ("native", "litellm", "envoy", "kong", "apisix", "otlp_json", "otlp_proto")
+from streams.steps.origins import ORIGIN, PLACES, origin_headers
+from streams.steps.record import Header, decode, encode
+from streams.web import cursor
+from streams.web.board import Board
+from streams.web.views import Views
+from tests.fuzz.examples import (
+    ACTIVE,
+    ALERT,
+    DECISION,
+    EVENT,
+    GROUP_SHARD,
+    LOG,
+    NOW,
+    RELEASE,
+    SAMPLES,
+    START,
+    STATUS,
+    Log,
+    live_of,
+    stored,
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -39,6 +56,11 @@ class Target:
 
     run: Callable[[bytes], None]
     seeds: Sequence[bytes]
+
+
+def _number(value: bytes) -> int:
+    body = value.partition(b"\n")[2]
+    return int(orjson.loads(body).get("invalid", 0)) if body else 0
 
 
 def _requests(data: bytes) -> None:
@@ -52,18 +74,61 @@ def _requests(data: bytes) -> None:
     step.snapshot(full=True)
 
 
-def _number(value: bytes) -> int:
-    body = value.partition(b"\n")[2]
-    return int(orjson.loads(body).get("invalid", 0)) if body else 0
+def _origin(data: bytes) -> None:
+    """Headers of others: nothing is refused, and ours are read as before."""
+    step = AccountsStep(Settings(), 0, 1)
+    origin, _, places = data.partition(b"\n")
+    array = orjson.dumps([EVENT])
+    for number, headers in enumerate(
+        (((ORIGIN, origin), (PLACES, places)), origin_headers("mine", 0, [(2, 0)]), ((ORIGIN, origin),))
+    ):
+        assert not step.process([Line(array, number, headers=headers)])
+    assert step.buckets.origins.applied["mine", 0] >= (2, 0)
+    orjson.dumps(step.buckets.origins.snapshot())
+
+
+def _networks(*records: bytes) -> None:
+    step = NetworksStep(Settings(), 1)
+    step.control("releases", Line(orjson.dumps(RELEASE)))
+    assert all(output.topic != "dlq" for output in step.process([Line(one) for one in ACTIVE[:3]]))
+    for record in records:
+        before = step.inbox.next
+        (*outputs,) = step.process([Line(record)])
+        assert all(output.topic != "dlq" for output in outputs) or step.inbox.next == before
+    step.process([Line(record) for record in ACTIVE[3:5]])
+    step.snapshot(full=True)
+
+
+def _bucket(data: bytes) -> None:
+    """A whole record; a bucket of another millennium would be waited for, empty ones one by one."""
+    head = data.partition(b"\n")[0]
+    try:
+        newer = orjson.loads(head)["v"] > 1
+        far = orjson.loads(head)["b"] > NEXT.b + 50
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        newer = far = False
+    if not (newer or far):
+        _networks(data)
+
+
+NEXT, _ = decode(ACTIVE[3])
+
+
+def _content(data: bytes) -> None:
+    """The content of the next record, with a header that fits."""
+    head = Header(1, 0, NEXT.since, NEXT.b, 0, 1, HOUR_MS, zlib.crc32(data))
+    _networks(msgspec.json.encode(head) + b"\n" + data)
 
 
 def _control(topic: str) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
         step = NetworksStep(Settings(), 1)
         step.control(topic, Line(data, key=data[:4]))
+        step.control(topic, Line(None, 1, key=data))
         step.process([Line(encode(0, 1, 1, {}, width=HOUR_MS, first=True)[0].value)])
         step.repin(step.pins())
         step.snapshot(full=True)
+        list(judge_calendar([data], {"m-2"}, NOW))
 
     return run
 
@@ -73,10 +138,124 @@ def _source(name: str) -> Callable[[bytes], None]:
 
     def run(data: bytes) -> None:
         decoded = decoder.decode(data)
-        for _, event in decoded.events:
-            assert math.isfinite(event["ts"])
+        for _, event in decoded.events:  # what it passes on is read by accounts
+            assert not AccountsStep(Settings(), 0, 1).process([Line(orjson.dumps(event))])
+        for misread in decoded.misread:
+            for redaction in ("redacted", "full", "empty"):
+                letter(misread, redaction, {"source": name}, Line(data))  # type: ignore[arg-type]
 
     return run
+
+
+def _post(data: bytes) -> None:
+    """Headers and body of a request of somebody."""
+    signature, _, body = data.partition(b"\n")
+    text_ = signature.decode("utf-8", "surrogateescape")
+    headers = {"webhook-id": text_, "webhook-timestamp": text_[:10], "webhook-signature": text_}
+    for guard, told in (
+        (Guard(None, b"whsec_c2VjcmV0"), headers),
+        (Guard(b"a token of tests", None), {"Authorization": text_}),
+    ):
+        try:
+            guard.check(told, body)
+        except Refused:
+            continue
+    _POSTED.decode(body, most=3)
+
+
+_POSTED = Decoder(SourceMapping("litellm", load_file("litellm")))
+
+
+def _alert(data: bytes) -> None:
+    """As delivery reads it: what is an alert can be told to every kind of target."""
+    if _alert_id(data) is None:
+        return
+    alert = orjson.loads(data)
+    decide(alert, None, wanted=True, by_severity=True, updates="all")
+    alertmanager.firing(alert)
+    alertmanager.labels(alert)
+    chat.render(alert)
+    ocsf.render(alert)
+    pagerduty.render(alert, "key")
+    slack.render(alert)
+    text.plain(text.Alert.model_validate(alert))
+
+
+def _page(take: Callable[[Board, bytes], object]) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        board = Board()
+        board.take_alert(ALERT)
+        board.take_status(STATUS, 0)
+        take(board, data)
+        orjson.dumps(Views(load(), board, lambda: START).now(), default=str)
+        views = Views(load(), board, lambda: START)
+        for incident in board.shown():
+            views.incident(incident)
+            board.about(incident)
+        views.table("all", "all", 0)
+
+    return run
+
+
+def _position(data: bytes) -> None:
+    position = cursor.read(data.decode("latin-1"))
+    assert position is None or cursor.read(cursor.write(position)) == position
+
+
+def _dead_letter(data: bytes) -> None:
+    """A record of the topic of dead letters, which anybody may have written."""
+    name, _, value = data.partition(b"\n")
+    for key in ("topic", "partition", "offset", "message", "length", "position", "null"):
+        headers = [(f"pivotwatch.errors.{key}", name), (name.decode("latin-1"), value), ("none", None)]
+        record = SimpleNamespace(partition=0, offset=1, timestamp=0, key=name, value=value, headers=headers)
+        found = letter_of(record)
+        assert found.obstacle or found.about["topic"]
+        orjson.dumps(_as_json(found))
+        _delivery_line(found)
+        _shown(found.value)
+        assert found.origin
+
+
+def _marker(data: bytes) -> None:
+    """Whatever lies in a changelog: it is read, or refused with a message."""
+    try:
+        Marker.decode(data)
+        latest({b"1.x/marker": data}, Identity("accounts", 1, "f"))
+    except StateRefused:
+        return
+
+
+def _state(role: str, part: int | str) -> Callable[[bytes], None]:
+    def run(data: bytes) -> None:
+        snapshot = stored(role)
+        if isinstance(part, str):
+            snapshot = dataclasses.replace(snapshot, **{part: data})
+        else:
+            snapshot = dataclasses.replace(snapshot, shards={**snapshot.shards, part: data})
+        try:
+            live_of(role, snapshot)
+        except StateRefused:
+            return
+
+    return run
+
+
+def _seeds(role: str, part: int | str) -> list[bytes]:
+    snapshot = stored(role)
+    return [getattr(snapshot, part) if isinstance(part, str) else snapshot.shards[part]]
+
+
+def _ledger(data: bytes) -> None:
+    key, _, value = data.partition(b"\n")
+    try:
+        Ledger(Log(), {key: value})
+    except StateRefused:
+        return
+
+
+def _sample(data: bytes) -> None:
+    """As `doctor` reads what lies in a topic."""
+    judge_events(Sample([SampleRecord(0, b"k", data, NOW)]), NOW)
 
 
 def targets() -> dict[str, Target]:
@@ -84,9 +263,43 @@ def targets() -> dict[str, Target]:
     event = orjson.dumps(EVENT)
     found = {
         "requests": Target(_requests, [event, b"[%s,%s]" % (event, event), b'[{"id":"r"}, 7]']),
+        "origin": Target(_origin, [b"\n".join(v for _, v in origin_headers("t", 0, [(0, 0), (1, 2)]))]),
+        "buckets": Target(_bucket, [ACTIVE[3], ACTIVE[4]]),
+        "content of a bucket": Target(_content, [ACTIVE[3].partition(b"\n")[2]]),
         "releases": Target(_control("releases"), [orjson.dumps(RELEASE), b""]),
         "decisions": Target(_control("decisions"), [orjson.dumps(DECISION), b""]),
+        "post": Target(_post, [b"v1,c2ln\n" + SAMPLES["litellm"]]),
+        "alert": Target(_alert, [ALERT]),
+        "alert on the page": Target(_page(Board.take_alert), [ALERT]),
+        "status on the page": Target(_page(lambda b, d: b.take_status(d, 0)), [STATUS]),
+        "decision on the page": Target(
+            _page(lambda b, d: b.take_decision(0, d[:8], d, {"pivotwatch.by": d})), [orjson.dumps(DECISION)]
+        ),
+        "position": Target(_position, [b"a0-12.s0-8"]),
+        "dead letter": Target(_dead_letter, [b"requests\n{}"]),
+        "marker": Target(_marker, [_example_marker()]),
+        "delivery log": Target(_ledger, [LOG]),
+        "sample": Target(_sample, [event]),
     }
-    for name in SOURCES:
-        found[f"source {name}"] = Target(_source(name), [event, b"[%s]" % event, b"{}\n{}"])
+    for role, part in STATES:
+        found[f"state of {role}, {part}"] = Target(_state(role, part), _seeds(role, part))
+    for name in SAMPLES:
+        found[f"source {name}"] = Target(_source(name), [SAMPLES[name], b"[%s]" % SAMPLES[name], b"{}\n{}"])
     return found
+
+
+STATES: tuple[tuple[str, int | str], ...] = (
+    ("accounts", "meta"),
+    ("accounts", 0),
+    ("accounts", 4),
+    ("networks", "meta"),
+    ("networks", "pins"),
+    ("networks", 64),
+    ("networks", GROUP_SHARD),
+)
+"""Parts of a state: shards of accounts, a segment of open buckets, what is global, a shard of groups."""
+
+
+def _example_marker() -> bytes:
+    identity, epoch = Identity("accounts", 1, "f"), Epoch(3, "x")
+    return Marker(identity, epoch, Snapshot(7, b"{}", {}, controls={"releases": 2}), {}).encode()

@@ -25,6 +25,7 @@ from infra.kafka.supervisor import free_port
 from streams import brokers
 from streams.config import load
 from streams.topics import create, specs
+from tests import kills
 from tests.infra.files import INFRA, ROOT, RULES, needs, recorded, served, used
 
 PROMETHEUS = INFRA / "prometheus"
@@ -153,5 +154,5 @@ def test_a_real_prometheus_scrapes_a_real_worker(broker: str, topic_prefix: str,
         wait_for("the end of the worker", lambda: query("up") == 0, server, logs[1])
     finally:
         for process in (worker, server):
-            process.kill()
+            kills.quietly(process.kill)
             process.wait()

@@ -13,6 +13,7 @@ from kafka import KafkaProducer
 
 from streams import brokers
 from streams.config import Config, load
+from tests import kills
 from tests.delivery.receiver import SECRET, Receiver
 from tests.kafka.engine_rig import ROOT
 from tests.sinks.examples import raw
@@ -99,7 +100,7 @@ class Office:
     def close(self) -> None:
         for worker in self.workers:
             if worker.poll() is None:
-                worker.kill()
+                kills.quietly(worker.kill)
                 worker.wait()
 
 

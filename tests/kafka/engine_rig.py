@@ -19,9 +19,11 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 from streams import brokers
 from streams.config import Config, load
+from tests import kills
 
 DEADLINE = 60.0
 ROOT = Path(__file__).parents[2]
+KILL_AT = "ENGINE_TEST_KILL_AT"
 LOGICAL = ("buckets", "alerts", "status", "dlq", "releases", "decisions")
 
 
@@ -81,10 +83,12 @@ class Rig:
         """End every worker that still runs."""
         for worker in self.workers:
             if worker.process.poll() is None:
-                worker.kill()
+                kills.quietly(worker.kill)
 
     def worker(self, role: str, *flags: str, instance: str = "w1", **env: str) -> Worker:
-        """Start a worker."""
+        """Start a worker; one that is told to kill itself counts as killed."""
+        if KILL_AT in env:
+            kills.BUDGET.count()
         log = self.folder / f"{self.config.topic_prefix}{role}-{len(self.workers)}.log"
         with log.open("wb") as stream:
             process = subprocess.Popen(

@@ -73,6 +73,7 @@ def test_counts_are_exact_and_a_finished_run_ends_at_once(made: Rig) -> None:
     assert "declared finished" in refused.text()
 
 
+@pytest.mark.long
 def test_kill_9_in_mid_stream_changes_nothing(made: Rig, broker: str, tmp_path: Path) -> None:
     stream = events(30_000)
     made.produce(stream)
@@ -94,6 +95,7 @@ def test_kill_9_in_mid_stream_changes_nothing(made: Rig, broker: str, tmp_path: 
     assert committed == ends
 
 
+@pytest.mark.long
 def test_kill_9_at_every_stage_of_a_checkpoint(broker: str, topic_prefix: str, tmp_path: Path) -> None:
     with rig(
         broker, topic_prefix, tmp_path, partitions=1, checkpoint_interval="60s", checkpoint_events=3_000

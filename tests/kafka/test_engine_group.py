@@ -54,6 +54,7 @@ def test_rebalances_in_mid_chunk(made: Rig) -> None:
     assert committed == ends
 
 
+@pytest.mark.long
 def test_an_idle_partition_is_completed_once_and_again_after_kill_9(
     broker: str, topic_prefix: str, tmp_path: Path
 ) -> None:
@@ -84,6 +85,7 @@ def test_only_committed_transactions_count(made: Rig) -> None:
     assert committed == ends, "the marker at the end of a transaction is behind us, too"
 
 
+@pytest.mark.long
 def test_retention_that_overtakes_a_running_worker_ends_it_with_a_message(
     broker: str, topic_prefix: str, tmp_path: Path
 ) -> None:

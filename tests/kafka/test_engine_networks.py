@@ -62,6 +62,7 @@ def test_control_topics_are_read_before_the_first_bucket(made: Rig) -> None:
     assert alerts(made) == found
 
 
+@pytest.mark.long
 def test_a_bucket_uses_the_same_control_records_after_kill_9(made: Rig) -> None:
     release(made, "first")
     send_buckets(made, 0, 10)
@@ -102,6 +103,7 @@ def test_a_control_record_takes_effect_while_buckets_flow(made: Rig) -> None:
     assert [controls(alert) for alert in alerts(made)] == [[]] * 5 + [["late"]] * 5
 
 
+@pytest.mark.long
 def test_a_worker_that_was_stopped_past_its_session_scores_nothing_more(made: Rig) -> None:
     """What it has in its hands was scored by another meanwhile, with newer control records."""
     release(made, "first")

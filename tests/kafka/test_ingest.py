@@ -101,6 +101,7 @@ def test_arrays_by_account_and_a_bad_record_among_them(made: Rig) -> None:
     assert records(made, made.config.topic("requests")) == found, "a second run has nothing to do"
 
 
+@pytest.mark.long
 def test_kill_9_in_mid_stream_counts_each_event_once(made: Rig) -> None:
     log, traces = names(made)
     stream = events(12_000)

@@ -97,7 +97,20 @@ def test_the_broker_takes_and_gives_records(broker: str, make_topic: MakeTopic) 
     assert consume(broker, topic, 2) == [b"a", b"b"]
 
 
-def test_a_restart_keeps_port_and_records(tmp_path: Path) -> None:
+def kill_behind_its_back(kafka: LocalKafka) -> None:
+    os.kill(kafka.pid or 0, signal.SIGKILL)
+    wait_until(lambda: not kafka.running)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        LocalKafka.stop,
+        pytest.param(LocalKafka.kill, marks=pytest.mark.long),
+        pytest.param(kill_behind_its_back, marks=pytest.mark.long),
+    ],
+)
+def test_a_restart_keeps_port_and_records(tmp_path: Path, end: Callable[[LocalKafka], None]) -> None:
     data = tmp_path / "data"
     with LocalKafka(data_dir=data, settings={"message.max.bytes": "3000000"}) as kafka:
         address, first = kafka.address, kafka.pid
@@ -106,22 +119,15 @@ def test_a_restart_keeps_port_and_records(tmp_path: Path) -> None:
         create(address, "t")
         produce(address, "t", [b"before"])
 
-        kafka.kill()
+        end(kafka)
         assert not kafka.running
         assert not alive(first)
         assert kafka.start() == address
-        assert kafka.pid != first
-        produce(address, "t", [b"between"])
-
-        kafka.stop()
-        assert kafka.start() == address
         assert kafka.start() == address, "a second start changes nothing"
-        assert consume(address, "t", 2) == [b"before", b"between"]
-
-        os.kill(kafka.pid or 0, signal.SIGKILL)  # behind its back
-        wait_until(lambda: not kafka.running)
-        assert kafka.start() == address
         last = kafka.pid
+        assert last != first
+        produce(address, "t", [b"between"])
+        assert consume(address, "t", 2) == [b"before", b"between"]
     assert last is not None
     assert not alive(last)
     assert "message.max.bytes=3000000" in (data / "server.properties").read_text()
@@ -143,6 +149,7 @@ def test_a_broker_that_cannot_start_says_why_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.long
 def test_kill_9_of_the_caller_leaves_neither_process_nor_folder() -> None:
     text = (
         "import time\n"
@@ -205,6 +212,7 @@ def test_up_status_down(by_hand: dict[str, str | None]) -> None:
     assert command_line("down", environment=by_hand).returncode == 0
 
 
+@pytest.mark.long
 def test_what_a_killed_supervisor_left_is_seen_and_removed(by_hand: dict[str, str | None]) -> None:
     assert command_line("up", "--with", "java", environment=by_hand).returncode == 0
     state = json.loads(command_line("status", "--json", environment=by_hand).stdout)

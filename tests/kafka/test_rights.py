@@ -21,6 +21,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from streams import brokers
 from streams.acls import Grant, User, grants
 from streams.config import Config
+from tests import kills
 from tests.kafka.engine_rig import wait_for
 from tests.kafka.security_rig import (
     ADMIN,
@@ -173,7 +174,7 @@ def page(config: Config, log: Path) -> Iterator[str]:
         wait_for("readiness", lambda: ready(url))
         yield url
     finally:
-        process.kill()
+        kills.quietly(process.kill)
         process.wait()
         assert PASSWORD not in log.read_text()
 

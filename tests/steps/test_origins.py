@@ -68,12 +68,12 @@ def test_an_array_cut_in_the_middle_of_a_message_loses_nothing():
 
 def test_headers_that_are_not_ours_change_nothing():
     step = accounts_step()
-    for number, raw in enumerate(
-        (b"", b"[]", b"[1,2,3]", b'["t",0,"a",0,1,1]', b"\xff", b'["t",0,0,0,null,0]', b'["t",0,"a",0,"b",1]')
-    ):
+    huge = b'["t",%s,0,0,1,1]' % (b"9" * 30)
+    odd = b'["t",0,"a",0,1,1]', b'["t",0,0,0,null,0]', b'["t",0,"a",0,"b",1]', huge
+    for number, raw in enumerate((b"", b"[]", b"[1,2,3]", b"\xff", *odd)):
         headers = ((ORIGIN, raw), (PLACES, b"[]"), ("other", b""))
         assert step.process([Line(orjson.dumps([event(f"a{number}")]), headers=headers)]) == []
-    assert len(counted(step)) == 7
+    assert len(counted(step)) == 8
     assert step.buckets.origins.snapshot() == []
 
 

@@ -22,6 +22,7 @@ from streams.cli import main
 from streams.config import Config, load
 from streams.errors import WrongUse
 from streams.topics import create, specs
+from tests import kills
 from tests.kafka.engine_rig import wait_for
 from tests.web.site import KIM, PEOPLE
 
@@ -42,7 +43,7 @@ def worker(config: Config, log: Path, **env: str) -> Iterator[subprocess.Popen[b
     try:
         yield process
     finally:
-        process.kill()
+        kills.quietly(process.kill)
         process.wait()
 
 
@@ -132,7 +133,7 @@ def test_a_reader_that_fails_ends_the_worker(config: Config, tmp_path: Path) -> 
         assert process.wait(60) == 1
         assert "the reader fails" in log.read_text()
     finally:
-        process.kill()
+        kills.quietly(process.kill)
         process.wait()
 
 

@@ -1,0 +1,54 @@
+"""The budget of kills counts what is killed, and fails the test that goes beyond it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests import kills
+from tests.kafka.engine_rig import wait_for
+
+WAITS = [sys.executable, "-c", "import time; time.sleep(600)", "streams.cli"]
+
+
+@pytest.fixture
+def budget(monkeypatch: pytest.MonkeyPatch) -> kills.Budget:
+    """One of its own, within the same bounds."""
+    own = kills.Budget()
+    own.test = "it"
+    monkeypatch.setattr(kills, "BUDGET", own)
+    monkeypatch.setattr(kills, "LONG", False)
+    return own
+
+
+def killed(how: str = "kill") -> None:
+    worker = subprocess.Popen(WAITS)
+    wait_for("its command line", lambda: kills.is_ours(worker.pid))
+    if how == "stop":
+        os.kill(worker.pid, signal.SIGSTOP)
+        kills.quietly(worker.kill)
+    else:
+        getattr(worker, how)()
+    worker.wait()
+
+
+def test_the_fourth_kill_of_a_run_fails(budget: kills.Budget) -> None:
+    killed()
+    killed("terminate")
+    killed("stop")
+    kills.quietly(killed)
+    assert len(budget.by) == 2
+    budget.count()
+    with pytest.raises(pytest.fail.Exception, match="more than 3 kills"):
+        budget.count()
+
+
+def test_the_long_form_has_no_bound(budget: kills.Budget, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kills, "LONG", True)
+    for _ in range(9):
+        budget.count()
+    assert len(budget.by) == 9
