@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from streams.steps.contract import SlicedStep
+
 FILE = "CHAOS_FILE"
 """Names a file in the environment that says when the hook is on: it acts once, and removes it."""
 
@@ -36,7 +38,7 @@ HOOKS: dict[str, Callable[[Process, Sequence[Any]], None]] = {"raise": raising, 
 
 
 def wrap(make_step: Callable[..., Any], hook: str) -> Callable[..., Any]:
-    """Make steps whose ``process`` meets the hook first."""
+    """Make steps whose ``process`` (or the work of it) meets the hook first."""
 
     def make(*given: Any) -> Any:
         step = make_step(*given)
@@ -46,7 +48,16 @@ def wrap(make_step: Callable[..., Any], hook: str) -> Callable[..., Any]:
             HOOKS[hook](process, records)
             return process(records)
 
-        step.process = hooked
+        if not isinstance(step, SlicedStep):
+            step.process = hooked
+            return step
+        processing = step.processing
+
+        def hooked_work(records: Sequence[Any]) -> Any:
+            HOOKS[hook](process, records)
+            return (yield from processing(records))
+
+        step.processing = hooked_work  # type: ignore[method-assign]
         return step
 
     return make
