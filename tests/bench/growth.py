@@ -96,6 +96,16 @@ def longest_networks(one: dict[str, Any]) -> float:
     return float(one["longest_networks"] * 1e3)
 
 
+def stretch_accounts(one: dict[str, Any]) -> float:
+    """CPU milliseconds for which the accounts step held the event loop at most."""
+    return float(one["stretch_accounts"] * 1e3)
+
+
+def stretch_networks(one: dict[str, Any]) -> float:
+    """CPU milliseconds for which the networks step held the event loop at most."""
+    return float(one["stretch_networks"] * 1e3)
+
+
 def replay_rate(traffic: Traffic, runs: int) -> Samples:
     """Events per second of ``pivotwatch replay`` over a file, start-up included."""
     rates = []
@@ -118,12 +128,14 @@ def report(points: Points, replayed: Samples, replay_of: Traffic, runs: int, sca
         for size, results in sizes.items():
             row = [f"{size:,} {kind}", column(results, per_event).text("{:.1f}".format)]
             if kind == "partitions":
-                row = [f"{size:,} partitions (worker)", row[1], "", "", ""]
+                row = [f"{size:,} partitions (worker)", row[1], *[""] * 5]
             else:
                 row += [
                     column(results, networks_per_event).text("{:.2f}".format),
                     column(results, longest_accounts).text("{:.0f}".format),
+                    column(results, stretch_accounts).text("{:.0f}".format),
                     column(results, longest_networks).text("{:.0f}".format),
+                    column(results, stretch_networks).text("{:.0f}".format),
                 ]
             rows.append(row)
     heads = [
@@ -131,7 +143,9 @@ def report(points: Points, replayed: Samples, replay_of: Traffic, runs: int, sca
         "accounts step, CPU µs per event",
         "networks step, CPU µs per event",
         "longest close of a bucket, CPU ms",
+        "at a stretch",
         "longest score of a bucket, CPU ms",
+        "at a stretch",
     ]
     return (
         f"{hours(scale)} hours of events; {taken(runs)}. {machine()}.\n\n"
@@ -157,7 +171,12 @@ def panels(points: Points) -> list[Panel]:
     closes = [
         Panel(
             f"longest call, CPU ms, by {kind}",
-            [curve("accounts step", kind, longest_accounts), curve("networks step", kind, longest_networks)],
+            [
+                curve("close", kind, longest_accounts),
+                curve("score", kind, longest_networks),
+                curve("close, at a stretch", kind, stretch_accounts),
+                curve("score, at a stretch", kind, stretch_networks),
+            ],
         )
         for kind in KINDS[:2]
     ]

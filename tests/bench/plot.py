@@ -12,10 +12,12 @@ STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #333 }
 .axis { stroke: #777 } .grid { stroke: #ddd } .line { fill: none; stroke-width: 2 }
 .c0 { stroke: #0b62a4 } .f0 { fill: #0b62a4 } .c1 { stroke: #b3530b } .f1 { fill: #b3530b }
+.c2 { stroke: #2a7a3f } .f2 { fill: #2a7a3f } .c3 { stroke: #7a3e9d } .f3 { fill: #7a3e9d }
 .title { font-weight: 600 } .ground { fill: #fff }
 @media (prefers-color-scheme: dark) {
  text { fill: #ccc } .grid { stroke: #3a3f46 } .axis { stroke: #999 } .ground { fill: #0d1117 }
  .c0 { stroke: #6cb6ff } .f0 { fill: #6cb6ff } .c1 { stroke: #f0a35e } .f1 { fill: #f0a35e }
+ .c2 { stroke: #7fd08f } .f2 { fill: #7fd08f } .c3 { stroke: #cfa0ea } .f3 { fill: #cfa0ea }
 }
 """
 WIDTH, HEIGHT = 320, 220

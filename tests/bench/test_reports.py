@@ -59,8 +59,13 @@ def test_the_page_has_a_place_for_every_figure() -> None:
 
 
 def test_the_plot_shows_every_point() -> None:
-    one = result(1_000, 0.01, networks_cpu=0.001, longest_accounts=0.2, longest_networks=0.1)
+    one = result(
+        1_000,
+        0.01,
+        networks_cpu=0.001,
+        **{f"{what}_{step}": 0.1 for what in ("longest", "stretch") for step in ("accounts", "networks")},
+    )
     points = {kind: {size: [one] for size in growth.SIZES[kind]} for kind in growth.KINDS}
     drawing = ElementTree.fromstring(plot.draw(growth.panels(points), "growth"))
     dots = drawing.findall(".//{http://www.w3.org/2000/svg}circle")
-    assert len(dots) == 2 * (2 * 3 + 2 * 4 + 3) + 3
+    assert len(dots) == 2 * (3 + 4 + 3) + 4 * (3 + 4) + 3
