@@ -52,7 +52,7 @@ chaos: $(STAMP) ## Every fault against real workers, 24 kills and more, and ever
 	PIVOTWATCH_TEST_LONG=1 $(BIN)/python -m pytest -m chaos tests
 	$(BIN)/python -m tests.chaos timing --seed $(or $(SEED),1) --accounts 150000 --kills 7
 
-soak: $(STAMP) ## Steady load, resident memory once a minute (MINUTES=30)
+soak: $(STAMP) ## Steady load, resident memory must be flat (MINUTES=30)
 	$(BIN)/python -m tests.chaos soak --minutes $(or $(MINUTES),30)
 
 fuzz: $(STAMP) ## Look for input that stops a step (SECONDS=60)

@@ -1,11 +1,9 @@
-"""Measurements on real workers: recovery with much state, restarts of all kinds, memory over time."""
+"""Measurements on real workers: recovery with much state, restarts of all kinds."""
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tests.chaos.ground import Ground
@@ -78,55 +76,3 @@ def _duplicate(siege: Siege) -> float:
 
 def _owned(worker: Worker) -> int:
     return len(worker.get("/health")[1].get("partitions", ()))
-
-
-def soak(ground: Ground, *, seed: int, minutes: float, accounts: int, say: Say) -> dict[str, Any]:
-    """Steady load for a while; resident memory of the workers, once a minute."""
-    simulation = simulate(accounts, seed=seed, days=7.0)
-    with ground.siege(seed, checkpoint_interval="5s") as siege:
-        siege.pipeline.release(simulation.releases)
-        siege.begin()
-        stream = records(simulation, 4, seed=seed, batch=20)
-        expected = simulation.stage.parameters
-        rate = _rate(simulation, minutes)
-        say(f"{expected.accounts} accounts, {rate:.0f} records of 20 events a second")
-        feeder = siege.pipeline.feed(stream, rate)
-        begun = time.monotonic()
-        curve: list[dict[str, float]] = []
-        while not feeder.done():
-            due = begun + 60.0 * len(curve)
-            wait_for("the next minute", lambda: time.monotonic() >= due or feeder.done(), 120)  # noqa: B023
-            curve.append({worker.role: resident_mb(worker) for worker in siege.workers})
-            say(f"minute {len(curve) - 1}: {curve[-1]}, lag {siege.pipeline.lag()}")
-        siege.end()
-        verdict = judge(siege.pipeline)
-    tail = curve[len(curve) // 3 :]
-    growth = {
-        role: round(
-            statistics.median(point[role] for point in tail[-3:])
-            - statistics.median(point[role] for point in tail[:3]),
-            1,
-        )
-        for role in curve[0]
-    }
-    return {
-        "minutes": minutes,
-        "events": verdict.events,
-        "resident_mb": curve,
-        "growth over the last two thirds, MB": growth,
-        "exact": verdict.exact,
-        "problems": verdict.problems,
-    }
-
-
-def _rate(simulation: Any, minutes: float) -> float:
-    """Records a second with which the whole simulation takes so long."""
-    events: int = simulation.totals["events"]
-    return max(1.0, events / 20 / (minutes * 60))
-
-
-def resident_mb(worker: Worker) -> float:
-    """Resident memory of a process."""
-    status = Path(f"/proc/{worker.process.pid}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
-    return round(int(line.split()[1]) / 1024, 1)

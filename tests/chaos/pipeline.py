@@ -130,7 +130,7 @@ class Pipeline:
             "idle_after": "1d",
             "checkpoint_interval": "500ms",
         }
-        self.config: Config = load(**{**common, "brokers": broker})
+        self.config: Config = load(**{**common, **settings, "brokers": broker})
         self.for_workers: Config = load(**{**common, "brokers": broker, **settings})
         self.folder = folder
         self.partitions = partitions
@@ -167,7 +167,7 @@ class Pipeline:
         """Start a worker that has ended anew."""
         return self.worker(worker.role, worker.instance)
 
-    def release(self, releases: Iterable[dict[str, str]], topic: Logical = "releases") -> None:
+    def release(self, releases: Iterable[dict[str, Any]], topic: Logical = "releases") -> None:
         """Send control records."""
         items = [
             Record(0, entry.get("model", "x").encode(), json.dumps(entry).encode(), int(time.time() * 1000))

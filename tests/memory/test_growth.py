@@ -1,0 +1,120 @@
+"""The steps keep no more after a year than after half of one, when the population stays as large as it is.
+
+Everything with an end is full and turns over: accounts come, move about, leave and are forgotten, each with a
+card of its own; models are released, watched and forgotten; one network moves at once and is told.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import statistics
+import sys
+import types
+
+import orjson
+import pytest
+
+import streams.steps.names
+import streams.steps.roster
+from models.settings import DAY_MS, Settings
+from streams.events import format_time
+from streams.steps.accounts import AccountsStep
+from streams.steps.contract import Line
+from streams.steps.networks import NetworksStep
+
+BEGIN = 1_770_000_000_000 // DAY_MS * DAY_MS
+SETTINGS = Settings(bucket_ms=DAY_MS, watch_ms=14 * DAY_MS)
+ACCOUNTS, NETWORKS, LIFE, RELEASE_EACH = 150, 10, 30, 15
+CHECKPOINT_EACH = 5
+ROUND = 30
+"""Days after which lives and releases are at the same point again."""
+MOST = 0.01
+"""Growth that is let pass in 210 days; of a model its names and dates are kept for ever: if it comes back it
+is not new."""
+
+
+def day_of(day):
+    """One bucket: every account twice; each third day elsewhere."""
+    release = day // RELEASE_EACH
+    within = day % RELEASE_EACH
+    events = []
+    for slot in range(ACCOUNTS):
+        life, home = (day + slot) // LIFE, slot % NETWORKS
+        network = (home + 1) % NETWORKS if (day + slot) % 3 == 0 else home
+        moves = release and (
+            (home == release % NETWORKS and within >= 4) or slot % 7 == (release + within) % 7
+        )
+        for turn in range(2):
+            events.append(
+                {
+                    "id": f"{day}-{slot}-{turn}",
+                    "ts": BEGIN + day * DAY_MS + turn,
+                    "account": f"account-{slot}-{life}",
+                    "network": f"AS{network}",
+                    "links": {"payment": f"card-{slot}-{life}"},
+                    "model": f"m-{release}" if moves else "m-base",
+                    "input_tokens": 10,
+                }
+            )
+    late = dict(events[0], id=f"late-{day}", ts=BEGIN + (day - 3) * DAY_MS)
+    return [Line(orjson.dumps(events)), Line(orjson.dumps(late)), Line(b"{")]
+
+
+class Pipeline:
+    """Both steps, with a checkpoint now and then."""
+
+    def __init__(self):
+        self.accounts, self.networks = AccountsStep(SETTINGS, 0, 1, shards=8), NetworksStep(SETTINGS, 1)
+        self.alerts = self.releases = 0
+
+    def run(self, day):
+        if day and day % RELEASE_EACH == 0:
+            entry = {
+                "model": f"m-{day // RELEASE_EACH}",
+                "released_at": format_time(BEGIN + day * DAY_MS),
+            }
+            self.networks.control("releases", Line(orjson.dumps(entry), self.releases))
+            self.releases += 1
+        for output in self.accounts.process(day_of(day)):
+            if output.topic == "buckets":
+                found = self.networks.process([Line(output.value)])
+                self.alerts += sum(one.topic == "alerts" for one in found)
+        if day % CHECKPOINT_EACH == 0:
+            for step in (self.accounts, self.networks):
+                step.meta()
+                step.snapshot()
+
+
+def held(*roots):
+    """Bytes of everything that can be reached, each object once; not of code."""
+    seen, waiting, total = set(), list(roots), 0
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen or isinstance(one, CODE):
+            continue
+        seen.add(id(one))
+        total += sys.getsizeof(one)
+        waiting += gc.get_referents(one)
+    return total
+
+
+CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType)
+
+
+@pytest.mark.slow
+def test_what_the_steps_keep_does_not_grow(monkeypatch):
+    # So that they are reached, and what is kept up to them does not hide anything.
+    monkeypatch.setattr(streams.steps.roster, "SLACK", 100)
+    monkeypatch.setattr(streams.steps.names, "MAX_REMEMBERED", 300)
+    pipeline = Pipeline()
+    kept, alerts = [], []
+    for day in range(16 * ROUND):
+        pipeline.run(day)
+        if day % ROUND == ROUND - 1:
+            kept.append((held(pipeline.accounts), held(pipeline.networks)))
+            alerts.append(pipeline.alerts)
+    assert len(pipeline.accounts.roster.names) < 5 * ACCOUNTS  # rows of the forgotten are used again
+    assert all(later > earlier for earlier, later in itertools.pairwise(alerts))
+    for sizes in zip(*kept, strict=True):
+        assert statistics.median(sizes[-4:]) <= statistics.median(sizes[5:9]) * (1 + MOST)
