@@ -53,6 +53,7 @@ def first_incident(window, live):
     expect(window.page.get_by_role("heading", name="Decision")).to_be_visible()
 
 
+@pytest.mark.chaos
 def test_an_incident_comes_is_judged_and_nothing_is_lost_while_the_page_is_away(
     broker, tmp_path, topic_prefix, tab
 ):
