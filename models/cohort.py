@@ -12,17 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 BANDS = 7
-EXPOSURES = 7
+EXPOSURES = 9
 COHORTS = 3 * 2 * EXPOSURES
 _EDGES = np.array([1, 2, 4, 8, 16, 32])
 _COARSE = np.array([0, 1, 1, 2, 2, 2, 2])
 """Of the seven bands that are recorded three are told apart: with more each learns too slowly."""
-STEADY = 3
+STEADY = 4
 """Exposure of those that were active in the bucket before."""
-STEADY_COHORTS = np.arange(COHORTS) % EXPOSURES == STEADY
+NEW_COHORTS = np.arange(COHORTS) % EXPOSURES == 0
+"""Accounts never seen before."""
+STEADY_COHORTS = (np.arange(COHORTS) % EXPOSURES == STEADY) & (np.arange(COHORTS) // EXPOSURES % 2 == 0)
+"""Accounts that are always there, but for young ones: newcomers stay for hours after their first request."""
 BAND_NAMES = ("1 request", "2 to 4 requests", "5 or more requests")
-_FIRST_WITHIN = 12
-_GAPS = np.array([1, 3, 8])
+_FIRST = np.array([12, 48])
+_GAPS = np.array([1, 3, 8, 24])
 
 
 def volume_band(n: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -40,10 +43,10 @@ Ints = NDArray[np.int64]
 
 
 def exposure(previous: Ints, bucket: int, released: int) -> Ints:
-    """Level of exposure, 0 … 6.
+    """Level of exposure, 0 … 8.
 
-    0: never seen before. 1, 2: first activity since the release, within 12 buckets of it or later. 3 … 6:
-    the last activity was one, up to three, up to eight, or more buckets ago.
+    0: never seen before. 1, 2, 3: first activity since the release, within 12 buckets of it, within 48 or
+    later. 4 … 8: the last activity was one, up to three, up to eight, up to 24 or more buckets ago.
 
     Parameters
     ----------
@@ -55,15 +58,15 @@ def exposure(previous: Ints, bucket: int, released: int) -> Ints:
     Examples
     --------
     >>> exposure(np.array([-1, 90, 119, 117, 100]), bucket=120, released=100).tolist()
-    [0, 2, 3, 4, 6]
+    [0, 2, 4, 5, 7]
     """
-    later = 3 + np.searchsorted(_GAPS, bucket - previous, side="left")
-    first = 1 if bucket - released < _FIRST_WITHIN else 2
+    later = STEADY + np.searchsorted(_GAPS, bucket - previous, side="left")
+    first = 1 + int(np.searchsorted(_FIRST, bucket - released, side="right"))
     return np.where(previous < 0, 0, np.where(previous >= released, later, first))
 
 
 def cohort(band: Ints, young: Ints, exposed: Ints) -> Ints:
-    """Numbers of cohorts, 0 … 41.
+    """Numbers of cohorts, 0 … 53.
 
     Examples
     --------

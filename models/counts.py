@@ -108,7 +108,7 @@ class ModelCounts:
     pair_set, pair_group
         Which set holds which group, one pair an entry: indices into the rows below and into ``groups``.
     risk, events
-        Per type of event, (sets, 42): accounts at risk and events per cohort. Integers.
+        Per type of event, (sets, cohorts): accounts at risk and events per cohort. Integers.
     movers
         The accounts with an event, sorted.
     traffic

@@ -40,6 +40,8 @@ class GroupWatch:
         What a person needs to see of it over time.
     split
         What part of their traffic its accounts send.
+    begun
+        Per type of event, its accounts never seen before and those that had the event at once (`models.beginners`).
     """
 
     detector: GroupEDetector
@@ -55,6 +57,7 @@ class GroupWatch:
     series: Series = dataclasses.field(default_factory=Series)
     split: GroupSplit = dataclasses.field(default_factory=GroupSplit)
     apart: bool = False
+    begun: list[int] = dataclasses.field(default_factory=lambda: [0, 0, 0, 0])
 
     @property
     def log_r(self) -> float:
@@ -105,12 +108,12 @@ class GroupWatch:
         traffic = [self.excursion.row(), self.before.row()]
         totals = [self.since, self.seen, self.expected, self.last_risk]
         models = [m.snapshot() for m in (self.detector, self.second, self.series, self.split)]
-        return [models, self.onset, self.moves, traffic, totals]
+        return [models, self.onset, self.moves, traffic, totals, self.begun]
 
     @classmethod
     def restored(cls, threshold: float, state: list[Any]) -> Self:
         """A group that continues exactly where `snapshot` was taken."""
-        (detector, second, series, split), onset, moves, traffic, totals = state
+        (detector, second, series, split), onset, moves, traffic, totals, begun = state
         since, seen, expected, last_risk = totals
         excursion, before = (Traffic(*row) for row in traffic)
         return cls(
@@ -126,6 +129,7 @@ class GroupWatch:
             last_risk,
             Series.restored(series),
             GroupSplit.restored(split),
+            begun=list(begun),
         )
 
 

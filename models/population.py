@@ -93,11 +93,11 @@ class PopulationClock:
         Parameters
         ----------
         risk, events
-            Accounts at risk and events per cohort over the sets without a flagged group, (42,).
+            Accounts at risk and events per cohort over the sets without a flagged group, (cohorts,).
         group_risk
-            Accounts at risk per group and cohort, (groups, 42).
+            Accounts at risk per group and cohort, (groups, cohorts).
         outside_risk, outside_events
-            Per group, over the sets that touch neither it nor a flagged group: (groups, 42), (groups,).
+            Per group, over the sets that touch neither it nor a flagged group: (groups, cohorts), (groups,).
         """
         pace = self.pace
         total = int(events.sum())

@@ -36,7 +36,7 @@ from models.counts import Group, Ints
 
 KIND = "population"
 NEW = 0
-_AWAY = np.array([0.0, 0.0, 0.0, 1.0, 2.5, 6.0, 16.0])
+_AWAY = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 2.5, 6.0, 16.0, 48.0])
 """Buckets since the last activity, by exposure; of the first activity since the release, its age."""
 SURGE, SLOW, PSEUDO = 2.0, 0.9, 20.0
 
@@ -53,7 +53,7 @@ class SteadyClock:
 
     >>> clock = SteadyClock()
     >>> risk, events = np.zeros((2, 3, 2, EXPOSURES), dtype=int)
-    >>> risk[1, 0, 3], risk[1, 0, 5], events[1, 0, 3], events[1, 0, 5] = 100, 1000, 10, 10
+    >>> risk[1, 0, 4], risk[1, 0, 6], events[1, 0, 4], events[1, 0, 6] = 100, 1000, 10, 10
     >>> clock.update(20, risk.ravel(), events.ravel())
     [(0, 0, 0.0), (100, 10, 0.16720222210119273), (0, 0, 0.0)]
     """
@@ -71,7 +71,7 @@ class SteadyClock:
         age
             Buckets since the release.
         risk, events
-            Accounts at risk and first uses per cohort, without flagged groups, (42,).
+            Accounts at risk and first uses per cohort, without flagged groups, (cohorts,).
         """
         at_risk = risk.reshape(-1, 2, EXPOSURES).sum(axis=1)
         first = events.reshape(-1, 2, EXPOSURES).sum(axis=1)

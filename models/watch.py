@@ -15,9 +15,11 @@ from collections.abc import Callable, Container, Generator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.account import EVENT_TYPES, FIRST_USE
-from models.cohort import STEADY_COHORTS
+from models.beginners import BeginnersClock
+from models.cohort import NEW_COHORTS, STEADY_COHORTS
 from models.corroboration import Corroboration, residual
 from models.counts import NO_TRAFFIC, Block, Group, Ints, ModelCounts, Mover, Traffic
 from models.fdr import e_bh, smallest_nameable
@@ -91,6 +93,7 @@ class ReleaseWatch:
         self.threshold = math.log(2 * settings.buckets_per_day / settings.alert_budget)
         decay = settings.decay(DECAY_PER_HOUR)
         self.clocks = tuple(PopulationClock(decay) for _ in EVENT_TYPES)
+        self.beginners = tuple(BeginnersClock() for _ in EVENT_TYPES)
         self.groups: dict[Group, GroupWatch] = {}
         self.history: list[Past] = []
         self.surge = Corroboration()
@@ -138,12 +141,17 @@ class ReleaseWatch:
         flagged = self._flagged_sets(counts)
         seen, expected, at_risk = [], [], np.zeros(len(counts.groups), dtype=np.int64)
         steady: list[list[Any]] = []
+        begun: list[list[int]] = []
         for kind, clock in enumerate(self.clocks):
-            s, always, result, risk = _expect(clock, counts, counts.risk[kind], counts.events[kind], flagged)
-            seen.append(s.tolist())
-            expected.append(result.expected.tolist())
+            s, always, result, risk = _expect(
+                clock, counts, counts.risk[kind] * ~NEW_COHORTS, counts.events[kind] * ~NEW_COHORTS, flagged
+            )
+            new_risk, new_seen, new_expected = self._expect_beginners(kind, counts)
+            begun += new_risk.tolist(), new_seen.tolist()
+            seen.append((s + new_seen).tolist())
+            expected.append((result.expected + new_expected).tolist())
             steady += always.tolist(), result.steady.tolist()
-            at_risk += risk
+            at_risk += risk + new_risk
             if kind == FIRST_USE:
                 self.surge.update(bucket, result.hazard)
             yield
@@ -153,6 +161,8 @@ class ReleaseWatch:
             x = seen[0][i], expected[0][i], seen[1][i], expected[1][i]
             if at_risk[i] and self._is_watched(group) and group not in behind:
                 self._update(bucket, group, x, [row[i] for row in steady])
+                own = self.groups[group].begun
+                self.groups[group].begun = [n + row[i] for n, row in zip(own, begun, strict=True)]
             self._travel(bucket, group, counts.traffic[i], x)
         yield
         self._score_steady(bucket, counts, flagged)
@@ -162,6 +172,22 @@ class ReleaseWatch:
         yield
         first_uses, first_risk = int(counts.events[0].sum()), int(counts.risk[0].sum())
         self.history.append(Past(bucket, counts.total, first_uses, first_risk))
+
+    def _expect_beginners(self, kind: int, counts: ModelCounts) -> tuple[Ints, Ints, NDArray[np.float64]]:
+        """Of those never seen before, per group: accounts, events seen and expected."""
+        risk, events = (table[kind][:, NEW_COHORTS].sum(axis=1) for table in (counts.risk, counts.events))
+        groups = len(counts.groups)
+        group_risk, group_events = (
+            np.bincount(counts.pair_group, values[counts.pair_set], groups).astype(np.int64)
+            for values in (risk, events)
+        )
+        own = np.array(
+            [s.begun[2 * kind : 2 * kind + 2] if (s := self.groups.get(g)) else (0, 0) for g in counts.groups]
+        ).reshape(-1, 2)
+        clock = self.beginners[kind]
+        expected = clock.expected(group_risk, own[:, 0], own[:, 1])
+        clock.update(int(risk.sum()), int(events.sum()))
+        return group_risk, group_events, expected
 
     def _score_steady(self, bucket: int, counts: ModelCounts, flagged: Ints) -> None:
         """Hold the accounts that are always there against all others."""
@@ -294,6 +320,7 @@ class ReleaseWatch:
         return {
             "release": dataclasses.astuple(self.release),
             "clocks": [clock.snapshot() for clock in self.clocks],
+            "beginners": [[clock.risk, clock.events] for clock in self.beginners],
             "surge": self.surge.snapshot(),
             "history": [[b, *traffic.row(), *rest] for b, traffic, *rest in self.history],
             "steady": self.steady.slow,
@@ -305,6 +332,7 @@ class ReleaseWatch:
         """Continue exactly where `snapshot` was taken (groups: `restore_group`)."""
         for clock, values in zip(self.clocks, state["clocks"], strict=True):
             clock.restore(values)
+        self.beginners = tuple(BeginnersClock(*row) for row in state["beginners"])
         self.surge = Corroboration.restored(state["surge"])
         self.history = [Past(b, Traffic(*t), uses, risk) for b, *t, uses, risk in state["history"]]
         self.e_bh_threshold = math.inf if state["e_bh"] is None else state["e_bh"]
