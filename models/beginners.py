@@ -1,15 +1,15 @@
 r"""Accounts never seen before: how many of them begin with the model?
 
-They have no traffic that could shift, and a release draws them: of those that sign up for a new model most begin with
-it at once, however slowly everyone else moves. So they are held against each other, not against the hazard of
-the bucket. Of one release and type of event, with :math:`R` accounts never seen before and :math:`F` events of
-theirs in all buckets so far, of which :math:`R_g, F_g` in group :math:`g`, that group's :math:`r` in this bucket
-let one expect
+They have no traffic that could shift, and a release draws them: of those that sign up for a new model most
+begin with it at once, however slowly everyone else moves. So they are held against each other, not against
+the hazard of the bucket. Of one release and type of event, with :math:`R` accounts never seen before and
+:math:`F` events of theirs in all buckets so far, of which :math:`R_g, F_g` in group :math:`g`, that group's
+:math:`r` in this bucket let one expect
 
 .. math:: E = r\,\frac{2 + F - F_g}{2 + R - R_g}.
 
-Flagged groups teach too: a batch of sign-ups is all of its hour's newcomers, so without them nobody would be left
-to learn from. Before anything is known all are expected to begin with it, and so nothing is concluded.
+Flagged groups teach too: a batch of sign-ups is all of its hour's newcomers, so without them nobody would be
+left to learn from. Before anything is known all are expected to begin with it, and nothing is concluded.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def cohort(band: Ints, young: Ints, exposed: Ints) -> Ints:
     Examples
     --------
     >>> one = np.array([1])
-    >>> cohort(6 * one, one, 6 * one).tolist() == [COHORTS - 1]
+    >>> cohort(6 * one, one, 8 * one).tolist() == [COHORTS - 1]
     True
     """
     return (_COARSE[band] * 2 + young) * EXPOSURES + exposed

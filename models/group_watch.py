@@ -41,7 +41,7 @@ class GroupWatch:
     split
         What part of their traffic its accounts send.
     begun
-        Per type of event, its accounts never seen before and those that had the event at once (`models.beginners`).
+        Per type of event, its accounts never seen before, and how many had it at once (`models.beginners`).
     """
 
     detector: GroupEDetector

@@ -12,14 +12,15 @@ all groups of the watch so far, in three steps, each from what was known before 
   4 for other kinds. These are kept out of the population's hazard (masking). Sign-up batches and payment
   instruments are strata of age and company: leaving them out as soon would leave nobody to learn the pace
   of new accounts from.
-* the **spread** :math:`\sigma` of the others beyond chance, by moments, give or take one standard error,
+* the **spread** :math:`\sigma` of the others beyond chance, by moments, with its standard error,
 
-  .. math:: \sigma^2 = \frac{\sum_g \bigl[(S_g - E_g)^2 - E_g\bigr] \pm \sqrt{\sum_g (2 E_g^2 + E_g)}}
-      {\sum_g E_g^2},
+  .. math:: \sigma^2 = \frac{\sum_g \bigl[(S_g - E_g)^2 - E_g\bigr]}{\sum_g E_g^2}, \qquad
+      \epsilon = \frac{\sqrt{\sum_g (2 E_g^2 + E_g)}}{\sum_g E_g^2},
 
-  of all groups and of each kind apart; of this interval what is nearest to the usual :math:`\sigma = 0.5`.
-  :math:`\theta_0 = e^{1.4\,\sigma}`, the larger of both, between 1.5 and the configured one: 92 of 100 ordinary
-  groups are slower. So it starts at 2, and falls or rises as far as the data say.
+  of all groups and of each kind apart; of :math:`[\sigma^2 - 3\epsilon, \sigma^2 + \epsilon]` what is nearest
+  to the usual :math:`0.5^2`. :math:`\theta_0 = e^{1.4\,\sigma}`, the larger of both, between 1.5 and the
+  configured one: 92 of 100 ordinary groups are slower. It starts at 2 and falls with what is learnt; it rises
+  when the data leave no doubt.
 
 References
 ----------
@@ -137,7 +138,7 @@ def _theta(seen: Floats, expected: Floats) -> float:
     beyond = float(((seen - expected) ** 2 - expected).sum())
     error = math.sqrt(float((2 * expected**2 + expected).sum()))
     usual = (math.log(USUAL) / QUANTILE) ** 2
-    variance = min(max(usual, (beyond - error) / weight), (beyond + error) / weight)
+    variance = min(max(usual, (beyond - 3 * error) / weight), (beyond + error) / weight)
     return math.exp(min(50.0, QUANTILE * math.sqrt(max(0.0, variance))))
 
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import base, drift
 
-from models.group import FLAGGED_ABOVE, MULTIPLES, GroupEDetector
+from models.group import FLAGGED_ABOVE, MULTIPLES, SHAPE, GroupEDetector, log_factor
 
 bucket_counts = st.tuples(
     st.integers(0, 30), st.floats(0, 5, width=32), st.integers(0, 30), st.floats(0, 5, width=32)
@@ -85,12 +85,13 @@ def test_a_pickle_and_a_deep_copy_continue_alike():
 
 
 def plain_r(counts, theta):
-    """The recursion of detection.md without logarithms."""
+    """The recursion without logarithms."""
     r = dict.fromkeys(itertools.product(range(2), MULTIPLES), 0.0)
     for x in counts:
         for kind, mu in r:
             s, e = x[2 * kind], x[2 * kind + 1]
-            r[kind, mu] = (1 + r[kind, mu]) * mu**s * math.exp(-(mu - 1) * theta * e)
+            shrunk = (SHAPE + theta * e) / (SHAPE + mu * theta * e)
+            r[kind, mu] = (1 + r[kind, mu]) * mu**s * shrunk ** (SHAPE + s)
     return sum(r.values()) / len(r)
 
 
@@ -105,22 +106,38 @@ def test_ln_r_is_the_logarithm_of_the_plain_recursion(counts, theta):
         assert detector.log_r == pytest.approx(math.log(plain), rel=1e-9, abs=1e-9)
 
 
-def test_the_mean_of_r_is_the_number_of_buckets_at_the_boundary():
-    """E[R_t] = t when S is Poisson with mean θ₀E exactly, summed over all S (not sampled).
+def log_negative_binomial(s, mean):
+    """Ln of the chance of s events: Poisson with a gamma factor of shape κ and mean one."""
+    ways = math.lgamma(SHAPE + s) - math.lgamma(SHAPE) - math.lgamma(s + 1)
+    return ways + SHAPE * math.log(SHAPE / (SHAPE + mean)) + s * math.log(mean / (SHAPE + mean))
 
-    Given R, the mean of the next R_μ is (1 + R_μ) Σ_s Poisson(s; θ₀E) μ^s e^{−(μ−1)θ₀E}; the factor
-    is taken from single updates of the detector itself.
-    """
-    theta, e = 3.0, 0.4
-    rate = theta * e
-    for i, mu in enumerate(MULTIPLES):
-        factor = 0.0
-        for s in range(200):
-            detector = GroupEDetector(theta=theta)
-            detector.update((s, e, 0, e))
-            chance = math.exp(s * math.log(rate) - rate - math.lgamma(s + 1))
-            factor += chance * math.exp(detector.snapshot()[0][i])  # (1 + 0) L
-        assert factor == pytest.approx(1.0, rel=1e-9), mu
+
+def log_poisson(s, mean):
+    return s * math.log(mean) - mean - math.lgamma(s + 1)
+
+
+@pytest.mark.parametrize("mean", [0.02, 1.2, 6.0])
+def test_the_mean_of_a_factor_is_one_at_the_boundary_and_less_within(mean):
+    """Summed over all S: one when S is negative binomial with mean θ₀E, less when it is Poisson."""
+    for mu in MULTIPLES:
+        logs = [log_factor(s, mean, mu, math.log(mu)) for s in range(2500)]
+        at_boundary = sum(math.exp(log_negative_binomial(s, mean) + f) for s, f in enumerate(logs))
+        assert at_boundary == pytest.approx(1.0, rel=1e-6), mu
+        for less in (mean, mean / 2):
+            assert sum(math.exp(log_poisson(s, less) + f) for s, f in enumerate(logs)) <= 1.0, mu
+
+
+def test_where_little_is_expected_a_factor_is_that_of_poisson():
+    for mu in MULTIPLES:
+        exact = 3 * math.log(mu) - (mu - 1) * 0.01
+        assert log_factor(3, 0.01, mu, math.log(mu)) == pytest.approx(exact, rel=0.03)
+
+
+def test_one_bucket_of_a_large_group_says_only_so_much():
+    """Twice what is ordinary, of whatever size: κ (r − 1 − ln r) nats at most."""
+    most = SHAPE * (2 - 1 - math.log(2))
+    for expected in (10, 1_000, 100_000):
+        assert max(log_factor(2 * expected, expected, mu, math.log(mu)) for mu in MULTIPLES) < most
 
 
 def test_the_chance_of_a_false_alert_keeps_within_ville_bound_in_simulation():
@@ -196,7 +213,7 @@ def test_sums_and_updates_run_since_w_was_last_zero(counts):
             s, e = x[2 * kind], x[2 * kind + 1]
             if w[kind] == 0.0:
                 seen[kind], expected[kind], since[kind] = 0, 0.0, 0
-            w[kind] = max(0.0, w[kind] + s * math.log(4) - 3 * (3.0 * e))
+            w[kind] = max(0.0, w[kind] + log_factor(s, 3.0 * e, 4.0, math.log(4)))
             seen[kind], expected[kind], since[kind] = seen[kind] + s, expected[kind] + e, since[kind] + 1
         assert (detector.cusum, detector.seen, detector.expected) == (w, seen, expected)
         assert detector.since == since
@@ -243,7 +260,8 @@ def test_a_head_start_is_where_the_sum_begins_and_ends_with_a_reset():
     detector = GroupEDetector(theta=3.0, head=168.0)
     assert detector.log_r == math.log(168.0)
     detector.update((1, 0.1, 0, 0.1))
-    plain = [169 * mu**s * math.exp(-(mu - 1) * 0.3) for s in (1, 0) for mu in MULTIPLES]
+    shrunk = [(SHAPE + 0.3) / (SHAPE + mu * 0.3) for mu in MULTIPLES]
+    plain = [169 * mu**s * f ** (SHAPE + s) for s in (1, 0) for mu, f in zip(MULTIPLES, shrunk, strict=True)]
     assert math.exp(detector.log_r) == pytest.approx(sum(plain) / len(plain))
     assert detector.clone().log_r == math.log(168.0)
 

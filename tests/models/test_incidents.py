@@ -236,9 +236,9 @@ def test_groups_merge_when_their_onsets_are_at_most_six_hours_apart(apart, merge
 
 def test_an_incident_that_was_told_and_is_merged_says_where_it_went():
     world = warm(TWO, size=60)
-    world.step([("a", f"a-{i}") for i in range(18)] + [("b", f"b-{i}") for i in range(18)])
+    world.step([("a", f"a-{i}") for i in range(36)] + [("b", f"b-{i}") for i in range(36)])
     assert {NET_A, NET_B} == set(world.incidents.by_entity)
-    told = world.step([("ab", f"s-{i}") for i in range(12)])
+    told = world.step([("ab", f"s-{i}") for i in range(21)])
     assert of(told, NET_B) == [("merged", "resolved", 2)]
     assert of(told, NET_A) == [("merged", "updated", 2)]
     assert world.incident(NET_B).merged_into == NET_A
@@ -372,10 +372,10 @@ def test_a_benign_verdict_after_the_resolution_is_learnt_from_too():
 
 def test_an_excursion_that_was_merged_is_left_out_once():
     world = warm(TWO, size=60)
-    world.step([("a", f"a-{i}") for i in range(18)] + [("b", f"b-{i}") for i in range(18)])
-    world.step([("ab", f"s-{i}") for i in range(12)])
+    world.step([("a", f"a-{i}") for i in range(36)] + [("b", f"b-{i}") for i in range(36)])
+    world.step([("ab", f"s-{i}") for i in range(21)])
     assert world.incident(NET_B).merged_into == NET_A
-    assert seen_in(world, NET_B) == world.watch.groups[NET_B].seen == 60
+    assert seen_in(world, NET_B) == world.watch.groups[NET_B].seen == 2 * 36 + 2 * 21
 
 
 # Data lag

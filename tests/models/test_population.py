@@ -182,9 +182,11 @@ def test_bands_of_volume_end_at_powers_of_two():
 
 def test_exposure_tells_since_when_an_account_could_have_moved():
     released, now = 100, 106
-    never, before, level = -1, 90, {1: 3, 2: 4, 3: 4, 4: 5, 6: 5}
+    never, before, level = -1, 90, {1: 4, 2: 5, 3: 5, 4: 6, 6: 6}
     assert exposure(np.array([never, before]), now, released).tolist() == [0, 1]
-    assert exposure(np.array([before]), released + 12, released).tolist() == [2]
+    for age, first in {11: 1, 12: 2, 47: 2, 48: 3, 90: 3}.items():
+        assert exposure(np.array([before]), released + age, released).tolist() == [first]
     for gap, expected in level.items():
         assert exposure(np.array([now - gap]), now, released).tolist() == [expected]
-    assert exposure(np.array([released]), released + 9, released).tolist() == [6]
+    for gap, expected in {8: 6, 9: 7, 24: 7, 25: 8}.items():
+        assert exposure(np.array([released]), released + gap, released).tolist() == [expected]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.spread import LEAST, Spread, measure
+from models.spread import LEAST, USUAL, measure, Spread
 
 
 def networks(ratios, expected, seed=1):
@@ -20,14 +20,22 @@ def networks(ratios, expected, seed=1):
     }
 
 
-def test_before_anything_is_known_the_configured_one_holds():
-    assert measure({}, set()).theta("network", most=3.0) == 3.0
-    assert measure({("network", "A"): (0, 0.0)}, set()).theta("network", most=3.0) == 3.0
+def test_before_anything_is_known_the_usual_one_holds():
+    assert measure({}, set()).theta("network", most=3.0) == USUAL
+    assert measure({("network", "A"): (0, 0.0)}, set()).theta("network", most=3.0) == USUAL
+    assert measure({}, set()).theta("network", most=1.7) == 1.7
 
 
-def test_few_events_leave_the_configured_one():
+def test_few_events_leave_the_usual_one():
     groups = networks([1.0] * 10, expected=0.1)
-    assert measure(groups, set()).theta("network", most=3.0) > 2.5
+    assert measure(groups, set()).theta("network", most=3.0) == pytest.approx(USUAL)
+
+
+def test_what_the_data_say_beyond_chance_is_taken_at_once():
+    fast = networks([0.2] * 20 + [1.8] * 20, expected=30.0)
+    assert measure(fast, set()).theta("network", most=3.0) > USUAL
+    calm = networks([1.0] * 40, expected=30.0)
+    assert measure(calm, set()).theta("network", most=3.0) < USUAL
 
 
 @pytest.mark.parametrize("sigma", [0.2, 0.3, 0.4])

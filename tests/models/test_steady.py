@@ -11,11 +11,11 @@ from models.cohort import COHORTS, EXPOSURES, STEADY
 from models.steady import GROUPS, KIND, SteadyClock
 from tests.models.world import World
 
-NEW, FIRST, AWAY_6 = 0, 1, 5
+NEW, FIRST, AWAY_6 = 0, 1, 6
 
 
 def table(**cells):
-    """Accounts per cohort of the middle band; names are exposures: x3=100."""
+    """Accounts per cohort of the middle band; names are exposures: x4=100."""
     out = np.zeros((3, 2, EXPOSURES), dtype=np.int64)
     for name, value in cells.items():
         out[1, 0, int(name[1:])] = value
@@ -28,35 +28,35 @@ def middle(clock, age, risk, events):
 
 def test_whose_chance_grows_with_the_time_away_is_as_expected():
     """One in a thousand decides in each hour; who was away for six shows six hours' decisions."""
-    at_risk, seen, expected = middle(SteadyClock(), 50, table(x3=2_000, x5=1_000), table(x3=2, x5=6))
+    at_risk, seen, expected = middle(SteadyClock(), 50, table(x4=2_000, x6=1_000), table(x4=2, x6=6))
     assert (at_risk, seen) == (2_000, 2)
     assert expected == pytest.approx(2.0)
 
 
 def test_the_first_activity_since_the_release_counts_from_the_release():
-    _, _, expected = middle(SteadyClock(), 10, table(x3=1_000, x1=300), table(x1=3))
+    _, _, expected = middle(SteadyClock(), 10, table(x4=1_000, x1=300), table(x1=3))
     usual = 3 / (1_000 + 300 * 10)
     assert expected == pytest.approx(1_000 * (3 + 20 * usual) / (300 * 10 + 20))
-    _, _, in_the_first_hour = middle(SteadyClock(), 0, table(x3=300, x5=1_000), table(x5=3))
+    _, _, in_the_first_hour = middle(SteadyClock(), 0, table(x4=300, x6=1_000), table(x6=3))
     assert in_the_first_hour == pytest.approx(300 * (3 + 20 * 3 / 1_300) / 1_020)
 
 
 def test_new_accounts_tell_nothing():
-    with_new = middle(SteadyClock(), 10, table(x3=100, x5=300, x0=5_000), table(x5=3, x0=900))
-    assert with_new == middle(SteadyClock(), 10, table(x3=100, x5=300), table(x5=3))
+    with_new = middle(SteadyClock(), 10, table(x4=100, x6=300, x0=5_000), table(x6=3, x0=900))
+    assert with_new == middle(SteadyClock(), 10, table(x4=100, x6=300), table(x6=3))
 
 
 def test_when_every_activity_has_the_same_chance_the_expectation_follows():
     """An outage with fallback: a tenth of all that are active, however long they had been away."""
     clock = SteadyClock()
     for age in range(1, 20):
-        clock.update(age, table(x3=1_000, x5=1_000), table(x3=1, x5=6))
-    _, seen, expected = middle(clock, 20, table(x3=1_000, x5=1_000), table(x3=100, x5=100))
+        clock.update(age, table(x4=1_000, x6=1_000), table(x4=1, x6=6))
+    _, seen, expected = middle(clock, 20, table(x4=1_000, x6=1_000), table(x4=100, x6=100))
     assert expected == pytest.approx(seen)
 
 
 def test_where_nearly_everybody_is_always_there_nothing_is_concluded():
-    at_risk, _, _ = middle(SteadyClock(), 10, table(x3=1_000, x5=100), table(x3=300, x5=0))
+    at_risk, _, _ = middle(SteadyClock(), 10, table(x4=1_000, x6=100), table(x4=300, x6=0))
     assert at_risk == 0
 
 

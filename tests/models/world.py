@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.cohort import COHORTS
+from models.cohort import COHORTS, STEADY
 from models.counts import ModelCounts, Mover, Traffic
 from models.incidents import Incidents, Surroundings
 from models.releases import Release
@@ -52,14 +52,14 @@ class World:
         events = [np.zeros((len(names), COHORTS), dtype=np.int64) for _ in range(2)]
         for i, name in enumerate(names):
             for kind in range(2):
-                risk[kind][i, 3] = self.size[name]
+                risk[kind][i, STEADY] = self.size[name]
                 if name in self.others:
-                    events[kind][i, 3] = (i - self.bucket) % (OTHERS // 2) == 0
+                    events[kind][i, STEADY] = (i - self.bucket) % (OTHERS // 2) == 0
         movers, to_model = [], dict.fromkeys(groups, 0)
         for name, account, young in moves:
             i = names.index(name)
             for kind in range(2):
-                events[kind][i, 3] += 1
+                events[kind][i, STEADY] += 1
             movers.append(Mover(account, self.sets[name], (True, True), young))
             for g in self.sets[name]:
                 to_model[g] += requests
