@@ -1,18 +1,18 @@
 r"""The group e-detector: does this group move faster than θ₀ times everyone else?
 
 Per bucket a group had :math:`S` events where the population clock expected :math:`E`. The null hypothesis:
-in each bucket the group's hazard is at most :math:`\theta_0` times that of the others, times a chance factor of
-mean one that is a gamma variable of shape :math:`\kappa = 10`, or varies less. (An office comes in on Monday,
-all at once; of simulated honest groups :math:`1/\kappa` is measured at up to 0.25.) Then :math:`S` is no
-more dispersed than a negative binomial variable with mean :math:`\theta_0 E`, and for every :math:`\mu > 1` the
-likelihood ratio
+in each bucket the group's hazard is at most :math:`\theta_0` times that of the others, times a chance
+factor of mean one that is a gamma variable of shape :math:`\kappa = 10`, or varies less. (An office comes in
+on Monday, all at once; of simulated honest groups :math:`1/\kappa` is measured at up to 0.25.) Then :math:`S`
+is no more dispersed than a negative binomial variable with mean :math:`\theta_0 E`, and for every
+:math:`\mu > 1` the likelihood ratio
 
 .. math:: L_\mu = \mu^S \left(\frac{\kappa + \theta_0 E}{\kappa + \mu\,\theta_0 E}\right)^{\kappa + S}
 
 has mean at most one: as a function of :math:`S` it is a power with a base over one, increasing and convex.
-Where little is expected it is the ratio of Poisson variables, :math:`\exp(S \ln\mu - (\mu-1)\,\theta_0 E)`; where
-much is, one bucket says no more than :math:`\kappa (r - 1 - \ln r)` nats, :math:`r = S / \theta_0 E`, however
-large the group. For every :math:`\mu` the Shiryaev-Roberts sum
+Where little is expected it is the ratio of Poisson variables,
+:math:`\exp(S \ln\mu - (\mu-1)\,\theta_0 E)`; where much is, one bucket says no more than
+:math:`\kappa (r - 1 - \ln r)` nats, :math:`r = S / \theta_0 E`, however large the group. For every :math:`\mu` the Shiryaev-Roberts sum
 
 .. math:: R_\mu \leftarrow (1 + R_\mu)\, L_\mu
 
@@ -33,8 +33,8 @@ References
 J. Shin, A. Ramdas, A. Rinaldo, E-detectors: a nonparametric framework for sequential change
 detection (2023). M. Pollak, Optimal detection of a change in distribution (1985). G. V.
 Moustakides, A. S. Polunchenko, A. G. Tartakovsky, A numerical approach to performance analysis of quickest
-change-point detection procedures (2011), for the head start. J. F. Lawless, Negative binomial and mixed Poisson
-regression, Canadian Journal of Statistics 15 (1987).
+change-point detection procedures (2011), for the head start. J. F. Lawless, Negative binomial and mixed
+Poisson regression, Canadian Journal of Statistics 15 (1987).
 """
 
 from __future__ import annotations

@@ -67,9 +67,12 @@ class GroupWatch:
         :math:`R_0` of the pace. So under "no faster than θ₀ and no more alike than θ_s" the weighted mean
         satisfies :math:`E[R_t] \le 0.8 R_0 + t`: the expectation is linear.
         """
-        return log_add(
-            self.detector.log_r + math.log(PACE_WEIGHT), self.split.detector.log_r + math.log(SPLIT_WEIGHT)
-        )
+        return log_add(self.detector.log_r + math.log(PACE_WEIGHT), self.log_split)
+
+    @property
+    def log_split(self) -> float:
+        """Ln of what the split has in the evidence."""
+        return self.split.detector.log_r + math.log(SPLIT_WEIGHT)
 
     @property
     def flagged(self) -> bool:

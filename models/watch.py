@@ -31,7 +31,7 @@ from models.series import LEAD, Row
 from models.settings import DAY_MS, Settings
 from models.shape import Shape
 from models.split_watch import SplitPopulation
-from models.spread import Spread, measure
+from models.spread import UNUSUAL, Spread, measure
 from models.steady import GROUPS as STEADY
 from models.steady import KIND as POPULATION
 from models.steady import SteadyClock
@@ -206,9 +206,21 @@ class ReleaseWatch:
         return log_r >= self.threshold, log_r >= self.e_bh_threshold
 
     def candidates(self) -> list[Group]:
-        """Groups whose evidence is over either threshold, sorted."""
+        """Groups whose evidence is over either threshold, and that are unusual for good, sorted."""
         least = min(self.threshold, self.e_bh_threshold)
-        return sorted(g for g, state in self.groups.items() if state.log_r >= least)
+        return sorted(
+            g
+            for g, state in self.groups.items()
+            if state.log_r >= least and self._is_unusual(g, state, least)
+        )
+
+    def _is_unusual(self, group: Group, state: GroupWatch, least: float) -> bool:
+        """Is the pace improbable for a group with a pace of its own, or is it the split that tells?"""
+        if group[0] == POPULATION or state.log_split >= least:
+            return True
+        leading, most = state.detector.leading, self.settings.theta
+        seen, expected = state.detector.seen[leading], state.detector.expected[leading]
+        return self.spread.surprise(group[0], seen, expected, most) >= UNUSUAL
 
     def rearm(self, group: Group) -> None:
         """Start the evidence of a group anew, when its incident is resolved."""

@@ -424,11 +424,30 @@ def test_the_least_of_those_named_by_e_bh_is_named(log_r):
     world.step()
     state = world.watch.groups[NET_A]
     state.detector.log_r = log_r - math.log(PACE_WEIGHT)
+    state.detector.seen[state.detector.leading] = 50
     log_r = state.log_r
     name_jointly([world.watch], world.bucket - 1)
     if log_r - math.log(2 * world.watch.horizon) >= math.log(len(world.watch.groups) / 0.05):
         assert world.watch.crossed(NET_A)[1]
         assert world.watch.candidates() == [NET_A]
+
+
+@pytest.mark.parametrize(("seen", "named"), [(80, False), (400, True)])
+def test_a_pace_that_some_ordinary_group_has_for_good_is_not_named(seen, named):
+    """Evidence over the line, from twice or from ten times the events expected."""
+    world = World()
+    world.step()
+    detector = world.watch.groups[NET_A].detector
+    detector.log_r = 20.0
+    detector.seen[detector.leading], detector.expected[detector.leading] = seen, 40.0
+    assert world.watch.candidates() == ([NET_A] if named else [])
+
+
+def test_a_group_that_its_split_gives_away_needs_no_unusual_pace():
+    world = World()
+    world.step()
+    world.watch.groups[NET_A].split.detector.log_r = 20.0
+    assert world.watch.candidates() == [NET_A]
 
 
 # Severity
