@@ -12,7 +12,8 @@ is no more dispersed than a negative binomial variable with mean :math:`\theta_0
 has mean at most one: as a function of :math:`S` it is a power with a base over one, increasing and convex.
 Where little is expected it is the ratio of Poisson variables,
 :math:`\exp(S \ln\mu - (\mu-1)\,\theta_0 E)`; where much is, one bucket says no more than
-:math:`\kappa (r - 1 - \ln r)` nats, :math:`r = S / \theta_0 E`, however large the group. For every :math:`\mu` the Shiryaev-Roberts sum
+:math:`\kappa (r - 1 - \ln r)` nats, :math:`r = S / \theta_0 E`, however large the group. For
+every :math:`\mu` the Shiryaev-Roberts sum
 
 .. math:: R_\mu \leftarrow (1 + R_\mu)\, L_\mu
 
