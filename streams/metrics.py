@@ -40,6 +40,14 @@ COUNTED: Mapping[str, tuple[str, str]] = {
         "pivotwatch_failed_requests",
         "Events of requests that failed (status 400 and above); left out.",
     ),
+    "dropped_models": (
+        "pivotwatch_dropped_models",
+        "Models that are not followed, since others are used by more accounts.",
+    ),
+    "forgotten_models": (
+        "pivotwatch_forgotten_models",
+        "Names of models forgotten before their time, since there were too many.",
+    ),
 }
 """What steps count (`streams.steps.contract.Counted`): name in a step to metric and help text."""
 

@@ -22,18 +22,20 @@ from streams.steps.activity import Activity
 from streams.steps.buckets import Buckets
 from streams.steps.cells import Cells
 from streams.steps.contract import InputRecord, Output
+from streams.steps.known import FOLLOWED, OVER, KnownModels
 from streams.steps.letters import dead_letter
 from streams.steps.names import Names
 from streams.steps.record import encode, encoding
 from streams.steps.roster import KEEP_MS, Roster
 from streams.steps.segment import pack_buckets, unpack_buckets
 from streams.steps.work import Work, at_once
-from streams.versions import migrated
+from streams.versions import Migration, migrated
 
-STATE_VERSION = 1
-MAX_CANDIDATES = 64
-"""Models that one partition follows at a time; beyond them the least used is dropped for good."""
+STATE_VERSION = 2
 MAX_SEGMENTS = 64
+NAMES = 1 << 20
+"""Number of the shard that holds the names of models, far above those of accounts and of segments."""
+COUNTED = ("events", "late", "failed", "dropped_models", "forgotten_models")
 SUDDEN_MS = 7 * DAY_MS
 """A move that took longer to be seen is a drift, not a shift."""
 
@@ -60,10 +62,8 @@ class AccountsStep:
         self.roster = Roster(settings, shards)
         self.names = Names(self.roster, settings.aliases)
         self.buckets = Buckets(settings, self.names, self._close, self._bad)
+        self.known = KnownModels(settings.buckets(KEEP_MS))
         self.candidates: dict[str, AccountModels] = {}
-        self.first_seen: dict[str, int] = {}
-        self.used: dict[str, int] = {}
-        self.dropped = 0
         self.finished = False
         self._counted: Counter[str] = Counter()
         self._idle = False
@@ -125,16 +125,17 @@ class AccountsStep:
 
     def _close(self, bucket: int, since: int, cells: Cells) -> Work[None]:
         """Bring the models up to date with a closed bucket and send its record."""
-        self._expire(bucket)
+        self.known.expire(bucket)
         body: dict[str, Any] = {}
         if cells.requests:
             yield
             activity = Activity(self.settings, self.names, bucket)
             yield from activity.read((yield from cells.merging()))
             yield
-            self._follow(bucket, activity)
+            yield from self.known.take(bucket, activity.use)
             body = activity.body()
             body["models"] = []
+            self._follow()
             for model in sorted(self.candidates):
                 yield
                 body["models"].append((yield from self._model(bucket, activity, model)))
@@ -143,6 +144,7 @@ class AccountsStep:
             joined = yield from self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
         else:
             joined = {}
+            self._follow()
         yield
         left, gone, swept = self.roster.sweep(since, bucket, self.buckets.accounts)
         self._dirty |= swept
@@ -152,7 +154,8 @@ class AccountsStep:
         body |= {
             "watermark": b.max_ts - b.lateness,
             "late": b.late,
-            "dropped_models": self.dropped,
+            "dropped_models": self.known.dropped,
+            "forgotten_models": self.known.forgotten,
             "invalid": b.invalid,
             "failed": b.failed,
             "late_groups": sorted([*group, count] for group, count in b.late_groups.items()),
@@ -178,22 +181,13 @@ class AccountsStep:
         )
         self._told = True
 
-    def _follow(self, bucket: int, activity: Activity) -> None:
-        """Follow the models that are new. When there are too many, the least used is followed no longer."""
-        for model in activity.models:
-            self.used[model] = self.used.get(model, 0) + activity.total(model)[1]
-            if model not in self.first_seen:
-                self.first_seen[model] = bucket
-                self.candidates[model] = AccountModels(PageHinkley.calibrated(self.settings.bucket_ms))
-        while len(self.candidates) > MAX_CANDIDATES:
-            least = min(self.candidates, key=lambda m: (self.used.get(m, 0), self.first_seen[m], m))
-            del self.candidates[least]
-            self.dropped += 1
+    def _follow(self) -> None:
+        """Keep models for what is followed, and for nothing else."""
+        followed = self.known.followed()
+        self.candidates = {model: self.candidates.get(model) or self._new_models() for model in followed}
 
-    def _expire(self, bucket: int) -> None:
-        oldest = bucket - self.settings.buckets(KEEP_MS)
-        for model in [m for m in self.candidates if self.first_seen[m] <= oldest]:
-            del self.candidates[model]
+    def _new_models(self) -> AccountModels:
+        return AccountModels(PageHinkley.calibrated(self.settings.bucket_ms))
 
     def _model(self, bucket: int, activity: Activity, model: str) -> Work[dict[str, Any]]:
         """What the bucket says about one candidate."""
@@ -204,7 +198,7 @@ class AccountsStep:
         yield
         row: dict[str, Any] = {
             "model": model,
-            "first": self.first_seen[model],
+            "first": self.known.names[model].first,
             "total": activity.total(model),
             "traffic": activity.traffic(model),
             "done": [activity.cohorts(~mask) for mask in changes.at_risk],
@@ -246,6 +240,8 @@ class AccountsStep:
             "events": self._counted["events"] + b.requests(),
             "late": self._counted["late"] + b.late,
             "failed": self._counted["failed"] + b.failed,
+            "dropped_models": self._counted["dropped_models"] + self.known.dropped,
+            "forgotten_models": self._counted["forgotten_models"] + self.known.forgotten,
         }
         return numbers | ({"watermark_ms": b.max_ts - b.lateness} if b.max_ts else {})
 
@@ -255,10 +251,8 @@ class AccountsStep:
             {
                 "version": STATE_VERSION,
                 "buckets": self.buckets.snapshot(),
-                "first_seen": dict(sorted(self.first_seen.items())),
-                "candidates": sorted(self.candidates),
-                "used": dict(sorted(self.used.items())),
-                "dropped": self.dropped,
+                "dropped": self.known.dropped,
+                "forgotten": self.known.forgotten,
                 "segments": self._segments,
                 "finished": self.finished,
             }
@@ -270,6 +264,7 @@ class AccountsStep:
 
         A segment holds what was counted since the one before, so that a checkpoint writes what is new
         and not everything. They are written anew as one when a bucket has closed or there are many.
+        The names of models have a shard of their own, since they may not fit into a marker.
         """
         return at_once(self.saving(full=full))
 
@@ -280,6 +275,9 @@ class AccountsStep:
         for number in range(self.roster.shards) if full else sorted(self._dirty):
             shards[number] = yield from self._pack_shard(number)
         self._dirty.clear()
+        if full or self._rewrite:
+            shards[NAMES] = orjson.dumps(self.known.snapshot())
+            yield
         if full or self._rewrite or self._segments >= MAX_SEGMENTS:
             shards |= {self.roster.shards + i: b"" for i in range(1, self._segments)}
             self._segments, taken, self._rewrite = 0, self.buckets.open, False
@@ -296,29 +294,51 @@ class AccountsStep:
         columns = [own, *(m.snapshot(rows) for _, m in sorted(self.candidates.items()))]
         yield
         arrays = {str(i): np.frombuffer(state, dtype=np.uint8) for i, state in enumerate(columns)}
-        return pack(arrays, version=STATE_VERSION, models=sorted(self.candidates), roster=roster)
+        # With the bucket from which each is followed: what is left of an earlier time is not taken for it.
+        models = [[model, self.known.names[model].since] for model in sorted(self.candidates)]
+        return pack(arrays, version=STATE_VERSION, models=models, roster=roster)
 
     def restore(self, meta: bytes, shards: Mapping[int, bytes]) -> None:
         """Continue exactly where ``meta`` and ``shards`` were taken."""
-        state = migrated(orjson.loads(meta), "the state of accounts", version=STATE_VERSION, migrations={})
+        state = migrated(
+            orjson.loads(meta), "the state of accounts", version=STATE_VERSION, migrations=MIGRATIONS
+        )
         self.buckets.restore(state["buckets"])
-        self.first_seen, self.finished = state["first_seen"], state["finished"]
-        self.used, self.dropped = state.get("used", {}), state.get("dropped", 0)
+        self.finished = state["finished"]
+        self.known.restore(state["names"] if "names" in state else orjson.loads(shards.get(NAMES) or b"[]"))
+        self.known.dropped, self.known.forgotten = state["dropped"], state["forgotten"]
         self._segments, self._told = state["segments"], state.get("told", True)
-        for model in state["candidates"]:
-            self.candidates[model] = AccountModels(PageHinkley.calibrated(self.settings.bucket_ms))
+        self._follow()
         for number, content in sorted(shards.items()):
             if number < self.roster.shards:
                 self._unpack_shard(content)
-            elif content:
+            elif content and number != NAMES:
                 for bucket, run in unpack_buckets(content, self.names):
                     self.buckets.add_open(bucket, run)
         restored = self.counters()
-        self._counted.subtract({name: restored[name] for name in ("events", "late", "failed")})
+        self._counted.subtract({name: restored[name] for name in COUNTED})
 
     def _unpack_shard(self, content: bytes) -> None:
         arrays, fields = unpack(content)
         rows = self.roster.restore(fields["roster"], arrays["0"].tobytes())
-        for i, model in enumerate(fields["models"], start=1):
-            if model in self.candidates:
+        for i, stored in enumerate(fields["models"], start=1):
+            # Version 1 told no bucket: nothing could be followed twice.
+            model, since = (stored, None) if isinstance(stored, str) else stored
+            if model in self.candidates and since in (None, self.known.names[model].since):
                 self.candidates[model].restore(rows, arrays[str(i)].tobytes())
+
+
+def _names_apart(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 kept every name for ever, in the marker, and not when it was used last."""
+    last = state["buckets"][0] or 0
+    candidates = set(state.pop("candidates"))
+    used = state.pop("used", {})
+    names = [
+        [name, first, max(first, last - 1), used.get(name, 0), 0, *place]
+        for name, first in state.pop("first_seen").items()
+        for place in [(FOLLOWED, first) if name in candidates else (OVER, -1)]
+    ]
+    return {**state, "dropped": state.get("dropped", 0), "forgotten": 0, "names": names}
+
+
+MIGRATIONS: dict[int, Migration] = {1: _names_apart}

@@ -26,6 +26,8 @@ AGES = 3
 """Young by the date of creation or not; or, for want of one, seen first within 7 days."""
 
 SIZE_UNIT = 16
+REACH = 1000
+"""What an account gives to the names that it asks for, in equal parts."""
 
 NONE = np.empty(0, dtype=np.int64)
 
@@ -39,8 +41,8 @@ class Activity:
         Active accounts and their requests, aligned.
     sets
         The set of groups that each was active in.
-    models
-        Names of the models that were used, sorted.
+    use
+        Of each model that was used its requests, and its reach (`streams.steps.known`).
     """
 
     def __init__(self, settings: Settings, names: Names, bucket: int) -> None:
@@ -64,8 +66,8 @@ class Activity:
         cell_set = (yield from names.sets(places))[place]
         self.sets = yield from self._sets(cell_set, starts)
         self._cohort = self._cohorts()
-        used = dict(zip(names.models.values(), names.models, strict=True))
-        self.models = sorted(used[i] for i in np.unique(self._model).tolist())
+        yield
+        self.use = self._use(cells.who)
         self._named = NamedSets(self.roster)
         yield from self._named.name(self.sets)
         self._set_of = self._named.rank[self.sets]
@@ -153,6 +155,18 @@ class Activity:
             rows += map(list, zip(names, *(column[at[some]].tolist() for column in columns), strict=True))
             yield
         return rows
+
+    def _use(self, who: Ints) -> dict[str, tuple[int, int]]:
+        """Requests and reach of the models."""
+        new = np.diff(who, prepend=-1) != 0  # one for each name that an account asked for
+        account, model = self._inverse[new], self._model[new]
+        given = REACH // np.bincount(account)[account]
+        # Sums far below 2^53, so as floats they are exact.
+        reach = np.bincount(model, weights=given).astype(np.int64)
+        requests = np.bincount(self._model, weights=self._counts[:, 0]).astype(np.int64)
+        name = dict(zip(self.names.models.values(), self.names.models, strict=True))
+        used = np.flatnonzero(requests).tolist()
+        return {name[i]: (int(requests[i]), int(reach[i])) for i in used}
 
     def _by_name(self, places: Ints) -> Work[Ints]:
         """Places of active accounts, in the order of the accounts' names."""

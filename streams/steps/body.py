@@ -88,6 +88,7 @@ class Body(msgspec.Struct, frozen=True):
     invalid: Count = 0
     failed: Count = 0
     dropped_models: Count = 0
+    forgotten_models: Count = 0
     late_groups: Raw = NOTHING
     joined: Raw = NOTHING
     left: Raw = NOTHING

@@ -36,7 +36,7 @@ from streams.steps.view import View
 from streams.steps.work import Work, at_once, parts, sliced
 from streams.versions import migrated
 
-STATE_VERSION = 1
+STATE_VERSION = 2
 SHARDS = 64
 GROUPS = 1024
 """So many groups are dealt with before others may run."""
@@ -137,7 +137,8 @@ class NetworksStep:
             outputs += self._alerts(bucket, release, self._judge(bucket, release, view, counts[release]))
         yield from self._sight(view)
         self._forget_ended(bucket)
-        outputs.append(status(self.settings, view, self.watches, self.incidents, self.inbox.stale))
+        counts_of = {"stale": self.inbox.stale, "forgotten": self.calendar.forgotten}
+        outputs.append(status(self.settings, view, self.watches, self.incidents, **counts_of))
         return outputs
 
     def _alerts(self, bucket: int, release: Release, transitions: list[Transition]) -> list[Output]:
@@ -304,11 +305,12 @@ class NetworksStep:
     def _sight(self, view: View) -> Work[None]:
         """Note new models; what is inferred here is watched from the next bucket on."""
         for model, first in sorted(view.models.items()):
-            self.calendar.sight(model, first * self.settings.bucket_ms)
             start = view.bucket * self.settings.bucket_ms
+            self.calendar.sight(model, first * self.settings.bucket_ms, start)
             if self.calendar.counts_first_uses(model, start):
                 accounts, networks = yield from view.first_uses(model)
                 self.calendar.first_uses(model, start, accounts, networks)
+        self.calendar.forget(view.bucket * self.settings.bucket_ms, self.settings.watch_ms)
 
     def counters(self) -> dict[str, int]:
         """Numbers of the present moment."""
@@ -367,6 +369,7 @@ class NetworksStep:
 
     def restore(self, meta: bytes, shards: Mapping[int, bytes]) -> None:
         """Continue exactly where ``meta`` and ``shards`` were taken."""
+        # Version 1 counted other cohorts of accounts: what it had learnt means nothing today.
         migrated(orjson.loads(meta), "the state of networks", version=STATE_VERSION, migrations={})
         state = orjson.loads(shards[SHARDS])
         self.inbox.restore(state["inbox"])

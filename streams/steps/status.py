@@ -25,7 +25,9 @@ def status(
     view: View,
     watches: Mapping[Release, ReleaseWatch],
     incidents: Mapping[Release, Incidents],
+    *,
     stale: int,
+    forgotten: int,
 ) -> Output:
     """The status record of a bucket; its key comes round again after ``KEPT`` buckets."""
     releases = [
@@ -46,6 +48,7 @@ def status(
         "failed": view.number("failed"),
         "stale_records": stale,
         "dropped_models": view.number("dropped_models"),
+        "forgotten_models": view.number("forgotten_models") + forgotten,
         "releases": releases,
     }
     return Output("status", str(view.bucket % KEPT).encode(), orjson.dumps(fields))

@@ -114,7 +114,7 @@ class View:
         return _named([body.late_groups for body in self._bodies])
 
     def number(self, field: str) -> int:
-        """Sum of a number: late, invalid, failed, dropped_models."""
+        """Sum of a number: late, invalid, failed, dropped_models, forgotten_models."""
         return sum(int(getattr(body, field)) for body in self._bodies)
 
     def watermark(self) -> int:

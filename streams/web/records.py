@@ -49,6 +49,7 @@ class _Status(_Part):
     failed: Count
     stale_records: Count = 0
     dropped_models: Count = 0
+    forgotten_models: Count = 0
     releases: list[_Release]
 
 

@@ -151,6 +151,7 @@ class Views:
         told = {
             "stale_records": "{:,} records of buckets that were judged before",
             "dropped_models": "{:,} models were dropped: too many at once",
+            "forgotten_models": "{:,} names of models were forgotten: too many at once",
         }
         for name, text in told.items():
             if count := int(fields.get(name, 0)):

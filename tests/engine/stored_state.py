@@ -15,7 +15,7 @@ import orjson
 
 from models.settings import Settings
 from streams.checkpoint import Checkpoints
-from streams.marker import STATE_VERSION, Epoch, Identity, Snapshot
+from streams.marker import Epoch, Identity, Snapshot
 from streams.simulate import generate
 from streams.steps.accounts import AccountsStep
 from streams.steps.contract import Line
@@ -71,7 +71,7 @@ def main() -> None:
         step.snapshot(full=True)  # The meta counts the segments of the snapshot before it.
         stored = store(role, step)
         pairs = [[base64.b64encode(part).decode() for part in pair] for pair in sorted(stored.items())]
-        path(role, STATE_VERSION).write_bytes(gzip.compress(orjson.dumps(pairs), mtime=0))
+        path(role, step.version).write_bytes(gzip.compress(orjson.dumps(pairs), mtime=0))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def calendar():
 
 def sight(made, model, first, accounts=20, networks=5, after=0):
     """Accounts use a model for the first time, ``after`` ms after its first sight."""
-    made.sight(model, first)
+    made.sight(model, first, first + after)
     made.first_uses(model, first + after, accounts, {f"net-{i}" for i in range(networks)})
     return made.get(model)
 
@@ -69,7 +69,7 @@ def test_the_inferred_rule(change, inferred):
 def test_accounts_and_networks_add_up_over_the_buckets_of_a_day():
     made = calendar()
     for hour in range(4):
-        made.sight("m", OLD_ENOUGH)
+        made.sight("m", OLD_ENOUGH, OLD_ENOUGH + hour * HOUR_MS)
         made.first_uses("m", OLD_ENOUGH + hour * HOUR_MS, 5, {f"net-{hour}", "net-0"})
     assert made.get("m") is None  # 20 accounts, 4 networks
     made.first_uses("m", OLD_ENOUGH + 5 * HOUR_MS, 1, {"net-9"})
@@ -79,15 +79,15 @@ def test_accounts_and_networks_add_up_over_the_buckets_of_a_day():
 def test_a_model_that_returns_after_an_absence_is_not_new():
     made = calendar()
     sight(made, "m", START + HOUR_MS, accounts=1, networks=1)
-    made.sight("m", START + 300 * HOUR_MS)
+    made.sight("m", START + 300 * HOUR_MS, START + 300 * HOUR_MS)
     made.first_uses("m", START + 300 * HOUR_MS, 500, {f"net-{i}" for i in range(50)})
     assert made.get("m") is None
 
 
 def test_the_earliest_sight_of_any_partition_counts():
     made = calendar()
-    made.sight("m", OLD_ENOUGH + HOUR_MS)
-    made.sight("m", OLD_ENOUGH)
+    made.sight("m", OLD_ENOUGH + HOUR_MS, OLD_ENOUGH + HOUR_MS)
+    made.sight("m", OLD_ENOUGH, OLD_ENOUGH + HOUR_MS)
     made.first_uses("m", OLD_ENOUGH + HOUR_MS, 20, {f"net-{i}" for i in range(5)})
     assert made.get("m") == Release("m", OLD_ENOUGH, inferred=True)
 
@@ -132,7 +132,7 @@ def test_releases_come_by_name():
 def test_a_restored_calendar_continues_exactly():
     made = calendar()
     made.enter("a", START)
-    made.sight("m", OLD_ENOUGH)
+    made.sight("m", OLD_ENOUGH, OLD_ENOUGH + HOUR_MS)
     made.first_uses("m", OLD_ENOUGH, 12, {"z", "y", "x"})
     sight(made, "n", OLD_ENOUGH)
     again = ReleaseCalendar.restored(json.loads(json.dumps(made.snapshot())))

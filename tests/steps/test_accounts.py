@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import streams.steps.accounts
+import streams.steps.known
 import streams.steps.names
 import streams.steps.record
 import streams.steps.roster
 from models.settings import DAY_MS, HOUR_MS, Settings
-from streams.steps.accounts import AccountsStep
+from streams.steps.accounts import NAMES, AccountsStep
 from streams.steps.contract import IdleStep
 from streams.versions import StateRefused
 from tests.steps.stream import (
@@ -184,7 +185,7 @@ def test_segments_of_open_buckets_stay_few(every, monkeypatch):
     for i in range(0, len(lines), every):
         outputs += step.process(lines[i : i + every])
         store.take(step)
-        assert sum(number >= 8 for number in store.shards) <= 5
+        assert sum(8 <= number < NAMES for number in store.shards) <= 5
         step = store.into(accounts_step())
     assert outputs + step.final() == run(accounts_step(), [lines])
 
@@ -229,14 +230,14 @@ def test_a_state_of_a_newer_version_is_refused():
 
 def test_more_models_than_are_followed_are_chosen_by_name_not_by_history(monkeypatch):
     """Which models wait for a place may not depend on the order in which they came."""
-    monkeypatch.setattr(streams.steps.accounts, "MAX_CANDIDATES", 2)
+    monkeypatch.setattr(streams.steps.known, "MAX_FOLLOWED", 2)
     made = [event(model=m, id=m) for m in ("c", "a", "b")]
     outputs = [run(accounts_step(), [records(order)]) for order in itertools.permutations(made)]
     assert all(o == outputs[0] for o in outputs)
 
 
 def test_models_that_wait_for_a_place_wait_alike_after_a_restart(monkeypatch):
-    monkeypatch.setattr(streams.steps.accounts, "MAX_CANDIDATES", 2)
+    monkeypatch.setattr(streams.steps.known, "MAX_FOLLOWED", 2)
     first = [event(model=m, id=m, ts=START + i) for i, m in enumerate(["z", "y", "x", "w"])]
     # 90 days later both places fall free.
     later = [event(model=m, id=m, ts=START + 91 * DAY_MS + i) for i, m in enumerate(["v", "u", "t", "w"])]
