@@ -21,7 +21,7 @@ text { font: 12px system-ui, sans-serif; fill: #333 }
 }
 """
 WIDTH, HEIGHT = 320, 220
-LEFT, RIGHT, TOP, FOOT = 48, 18, 46, 28
+LEFT, RIGHT, TOP, FOOT = 48, 18, 62, 28
 COLUMNS = 3
 
 
@@ -47,7 +47,7 @@ def draw(panels: Sequence[Panel], title: str) -> str:
     Examples
     --------
     >>> svg = draw([Panel("cost", [Curve("step", [(10, 1.0), (100, 2.0)])])], "Growth")
-    >>> "prefers-color-scheme" in svg, 'points="48.0,119.0 302.0,46.0"' in svg
+    >>> "prefers-color-scheme" in svg, 'points="48.0,127.0 302.0,62.0"' in svg
     (True, True)
     """
     rows = -(-len(panels) // COLUMNS)
@@ -101,11 +101,10 @@ def _panel(group: Element, panel: Panel) -> None:
         SubElement(group, "polyline", {"points": listed, "class": f"line c{number}"})
         for x, y in places:
             SubElement(group, "circle", {"cx": f"{x:.1f}", "cy": f"{y:.1f}", "r": "3", "class": f"f{number}"})
-        left = LEFT + 110 * number
-        SubElement(
-            group, "rect", {"x": f"{left}", "y": "24", "width": "10", "height": "10", "class": f"f{number}"}
-        )
-        _text(group, left + 14, 33, curve.name, "note")
+        left, top_of = LEFT + 130 * (number % 2), 24 + 16 * (number // 2)
+        box = {"x": f"{left}", "y": f"{top_of}", "width": "10", "height": "10", "class": f"f{number}"}
+        SubElement(group, "rect", box)
+        _text(group, left + 14, top_of + 9, curve.name, "note")
 
 
 def _text(group: Element, x: float, y: float, content: str, css: str, *, anchor: str = "start") -> None:
