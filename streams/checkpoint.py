@@ -34,10 +34,12 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
-from streams.marker import MARKER, Epoch, Identity, Marker, Slot, Snapshot
+from streams.marker import MARKER, META, Epoch, Identity, Marker, Slot, Snapshot
 
 PART_BYTES = 900_000
 """A shard is written in parts of this size: a Kafka record ends at about 1 MB."""
+META_BYTES = 100_000
+"""A longer ``meta`` (groups of a million late events) becomes a shard: a marker is one record."""
 
 
 class Changelog(Protocol):
@@ -96,12 +98,15 @@ class Checkpoints:
         """
         await settled(outputs)  # 1
         slots = dict(self._marker.slots) if self._marker else {}
-        written = {shard: state for shard, state in snapshot.shards.items() if state}
+        shards, meta = {**snapshot.shards, META: b""}, snapshot.meta
+        if len(meta) > META_BYTES:
+            shards[META], meta = meta, b""
+        written = {shard: state for shard, state in shards.items() if state}
         slots.update(await self._write_shards(written, slots))  # 2
-        for shard in snapshot.shards.keys() - written.keys():
+        for shard in shards.keys() - written.keys():
             slots.pop(shard, None)
             self._useless |= self._keys.pop(shard, set())
-        await self._write_marker(dataclasses.replace(snapshot, shards={}), slots)  # 3
+        await self._write_marker(dataclasses.replace(snapshot, meta=meta, shards={}), slots)  # 3
         self._acknowledge(snapshot.offset)  # 4
         useless, self._useless = self._useless, set()
         await delete(self._changelog, useless)  # 5

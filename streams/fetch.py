@@ -56,19 +56,23 @@ class Position(NamedTuple):
         The offset of the last record fetched (``next - 1`` at the earliest).
     at
         When the broker last answered for this partition (`time.monotonic`).
+    hidden
+        Are there records behind ``end``? A transaction that is not over keeps all that came after it began
+        from readers of committed records, those of others too.
     """
 
     next: int
     end: int
     last: int
     at: float
+    hidden: bool = False
 
 
 class _Fetched(dict[TP, list[Any]]):
     """What one fetch returned, with the positions of the same moment."""
 
     def __init__(
-        self, records: Mapping[TP, list[Any]], positions: Mapping[TP, tuple[int, int, float]]
+        self, records: Mapping[TP, list[Any]], positions: Mapping[TP, tuple[int, int, float, bool]]
     ) -> None:
         super().__init__(records)
         self.positions = positions
@@ -122,7 +126,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
             state = assignment.state_value(tp)
             if tp.topic in self.transport.chunked and state.has_valid_position and state.timestamp:
                 at = now - max(0.0, now_ms - state.timestamp) / 1000
-                positions[TP(*tp)] = (state.position, state.lso, at)
+                positions[TP(*tp)] = (state.position, state.lso, at, state.highwater > state.lso)
         return _Fetched(records, positions)
 
 
@@ -227,10 +231,11 @@ class FetchConsumer(driver.Consumer):
         fetched = _Fetched(fetched, positions=getattr(fetched, "positions", {}))
         for tp in [tp for tp in fetched if self._is_chunked(tp) and tp not in last]:
             del fetched[tp]
-        for tp, (position, end, at) in fetched.positions.items():
+        for tp, (position, end, at, hidden) in fetched.positions.items():
             if tp in last:
                 records = fetched.get(tp)
-                self.positions[tp] = Position(position, end, records[-1].offset if records else last[tp], at)
+                offset = records[-1].offset if records else last[tp]
+                self.positions[tp] = Position(position, end, offset, at, hidden)
         return fetched
 
     def _is_chunked(self, tp: TP) -> bool:

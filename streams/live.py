@@ -220,19 +220,29 @@ class LivePartition(Generic[S]):
         Parameters
         ----------
         choose
-            The decision, if one is due; asked while nothing is being processed.
+            The decision, if one is due; asked while nothing is being processed, and again once the state
+            that it stands on is saved: meanwhile more may have come.
         act
             What the step does about it.
         """
         async with self.lock:
-            decision = None if self.ended else choose()
-            if decision is None or decision <= self.decision:
+            if self._due(choose) is None:
                 return
             await self._save_changes()
+            # If the assignment has ended meanwhile, the last marker is of an older state, about which
+            # nothing was decided.
+            decision = self._due(choose)
+            if decision is None:
+                return
             await self._checkpoints.decide(decision=decision, pending=True)
             if await self.confirmed():
                 self.decision = decision
                 await self.apply(lambda: act(decision))
+
+    def _due(self, choose: Callable[[], int | None]) -> int | None:
+        """The decision, if there is a new one to make."""
+        decision = None if self.ended else choose()
+        return decision if decision is not None and decision > self.decision else None
 
     async def confirmed(self) -> bool:
         """May what the marker now says take effect?

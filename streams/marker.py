@@ -27,14 +27,16 @@ __all__ = [
     "latest",
 ]
 
-STATE_VERSION = 1
-MIGRATIONS: dict[int, Migration] = {}
-"""From a version of the marker's head to what makes the next one of it."""
+STATE_VERSION = 2
+MIGRATIONS: dict[int, Migration] = {1: lambda head: head}
+"""From a version of the marker's head to what makes the next one of it. Version 1 knew no shard `META`."""
 UNDECIDED = -1
 FINAL = 2**62
 """The decision that the input has ended; above every bucket."""
 
 MARKER = b"marker"
+META = 1 << 30
+"""Number of the shard that holds a ``meta`` too long for the marker."""
 MAX_PARTS = 100_000
 AGAIN = "start with --reset-state to count anew from what the topic still holds"
 
@@ -238,7 +240,8 @@ def latest(stored: Mapping[bytes, bytes], identity: Identity) -> Snapshot | None
         shards = _collect(stored, marker)
         if shards is not None:
             _check(marker.identity, identity)
-            return dataclasses.replace(marker.snapshot, shards=shards)
+            meta = shards.pop(META, marker.snapshot.meta)
+            return dataclasses.replace(marker.snapshot, meta=meta, shards=shards)
     raise StateRefused(
         "no marker of the changelog is complete: records are missing from it "
         "(its cleanup.policy must be compact); start with --reset-state to count anew"

@@ -37,6 +37,8 @@ class AccountsPartition(LivePartition[IdleStep]):
 
     def act(self, decision: int) -> list[Output] | Work[list[Output]]:
         """Carry out a decision."""
+        if decision == FINAL:
+            logger.info("partition %d: the input ends at offset %d", self.partition, self.offset)
         if isinstance(self.step, SlicedIdleStep):
             return self.step.ending() if decision == FINAL else self.step.idling(decision)
         return self.step.final() if decision == FINAL else self.step.idle(decision)
@@ -83,13 +85,17 @@ class AccountsShell(Shell[AccountsPartition]):
         if live.offset < live.limit and (position is None or position.next < live.limit):
             return None
         live.offset = live.limit  # Behind the last record there may be transaction markers.
-        logger.info("partition %d: the input ends at offset %d", live.partition, live.offset)
         return FINAL
 
     def _idle(self, live: AccountsPartition) -> int | None:
         """Decide that buckets of a partition that has run dry are complete."""
         position, now = self.position(live), time.monotonic()
-        at_end = position is not None and position.next >= position.end and now - position.at < ANSWER_SECONDS
+        at_end = (
+            position is not None
+            and position.next >= position.end
+            and not position.hidden
+            and now - position.at < ANSWER_SECONDS
+        )
         if not at_end or live.offset != live.quiet_at:
             live.quiet_at = live.offset if at_end else None
             live.quiet_since = now

@@ -24,6 +24,8 @@ from streams.live import LivePartition
 from streams.marker import Snapshot
 from streams.steps.contract import ControlledStep
 
+PINS_BYTES = 100_000
+"""More pins than fit well into a marker, which is one record, become part of the state at once."""
 CONTROL_TOPICS: tuple[Logical, ...] = ("releases", "decisions")
 
 
@@ -59,9 +61,10 @@ class NetworksPartition(LivePartition[ControlledStep]):
     async def before(self, until: int) -> bool:
         """Write down with which control records the next buckets are scored."""
         self.fence = max(self.fence, until)
-        if self._checkpoints.begun:
+        pins = self.pins()
+        if self._checkpoints.begun and len(pins) <= PINS_BYTES:
             await self._checkpoints.decide(
-                decision=self.decision, pins=self.pins(), controls=dict(self.controls), fence=self.fence
+                decision=self.decision, pins=pins, controls=dict(self.controls), fence=self.fence
             )
         else:
             await self.save()

@@ -88,6 +88,7 @@ class Shell(Frame, Generic[L]):
         self.metrics = Metrics(self.role, self)
         self.health = Health(self, config.stalled_after.total_seconds())
         self._unassigned_since = time.monotonic()
+        self._assignment = object()
         self._reset = set(range(partitions)) if reset_state else set[int]()
 
     @property
@@ -138,11 +139,14 @@ class Shell(Frame, Generic[L]):
         for live in self.live.values():
             live.end()
         self.live.clear()
+        self._assignment = object()
 
     async def load(self, partitions: Mapping[int, Mapping[bytes, bytes]]) -> None:
         """Bring the assigned partitions to life."""
-        generation = self.app.consumer_generation_id
+        generation, assignment = self.app.consumer_generation_id, self._assignment
         for partition, stored in sorted(partitions.items()):
+            if assignment is not self._assignment:
+                return  # It has ended while a partition was started, be it in the same generation.
             begun = time.monotonic()
             log = PartitionLog(self.app, self.app.tables["state"].changelog_topic_name, partition)
             if partition in self._reset:
@@ -166,7 +170,7 @@ class Shell(Frame, Generic[L]):
                 snapshot=snapshot,
                 is_ours=self.consumer.is_member,
             )
-            if generation != self.app.consumer_generation_id:
+            if generation != self.app.consumer_generation_id or assignment is not self._assignment:
                 return  # Assigned anew meanwhile; the next call loads.
             live.timed = self._saved
             self.live[partition] = live
@@ -282,8 +286,11 @@ class Shell(Frame, Generic[L]):
         return time.monotonic() - self._unassigned_since > UNASSIGNED_SECONDS
 
     def _acknowledge(self, partition: int) -> Callable[[int], None]:
+        assignment = self._assignment
+
         def acknowledge(offset: int) -> None:
             self._reset.discard(partition)  # From here on there is a state of our own.
-            self.consumer.done(TP(self.source, partition), offset)
+            if assignment is self._assignment:  # Else the partition may be another's, who is further.
+                self.consumer.done(TP(self.source, partition), offset)
 
         return acknowledge

@@ -125,7 +125,9 @@ class AccountsStep:
 
     def _close(self, bucket: int, since: int, cells: Cells) -> Work[None]:
         """Bring the models up to date with a closed bucket and send its record."""
+        self._counted["events"] += cells.requests  # Before a pause: they are in no open bucket any more.
         self.known.expire(bucket)
+        self._follow()  # What is forgotten now and used again in this bucket begins anew.
         body: dict[str, Any] = {}
         if cells.requests:
             yield
@@ -133,9 +135,9 @@ class AccountsStep:
             yield from activity.read((yield from cells.merging()))
             yield
             yield from self.known.take(bucket, activity.use)
+            self._follow()
             body = activity.body()
             body["models"] = []
-            self._follow()
             for model in sorted(self.candidates):
                 yield
                 body["models"].append((yield from self._model(bucket, activity, model)))
@@ -144,7 +146,6 @@ class AccountsStep:
             joined = yield from self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
         else:
             joined = {}
-            self._follow()
         yield
         left, gone, swept = self.roster.sweep(since, bucket, self.buckets.accounts)
         self._dirty |= swept
@@ -162,7 +163,7 @@ class AccountsStep:
             "joined": (yield from self.roster.named(joined)),
             "left": (yield from self.roster.named(left)),
         }
-        self._counted.update(events=cells.requests, late=b.late, failed=b.failed)
+        self._counted.update(late=b.late, failed=b.failed)
         b.reset_counters()
         yield
         if left and self.roster.tidy():

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.checkpoint import PART_BYTES, Checkpoints, delete
-from streams.marker import FINAL, Epoch, Identity, Snapshot, StateRefused, latest
+from streams.checkpoint import META_BYTES, PART_BYTES, Checkpoints, delete
+from streams.marker import FINAL, STATE_VERSION, Epoch, Identity, Snapshot, StateRefused, latest
 
 HERE = Identity("accounts", 4, "0123456789abcdef")
 
@@ -62,7 +62,7 @@ class Owner:
         self.offset += advance
         now = state(self.offset, self.shards)
         dirty = {s: v for s, v in now.items() if not self.checkpoints.begun or before[s] != v}
-        await self.checkpoints.save(Snapshot(self.offset, b"meta %d" % self.offset, dirty), [])
+        await self.checkpoints.save(Snapshot(self.offset, meta(self.offset), dirty), [])
 
 
 def state(offset: int, shards: int = 3) -> dict[int, bytes]:
@@ -70,10 +70,15 @@ def state(offset: int, shards: int = 3) -> dict[int, bytes]:
     return {shard: b"%d" % (offset // (shard + 1)) for shard in range(shards)}
 
 
+def meta(offset: int) -> bytes:
+    """Some do not fit into a marker."""
+    return b"meta %d" % offset + b"." * META_BYTES * (offset % 3 == 1)
+
+
 def assert_whole(found: Snapshot | None) -> None:
     if found is not None:
         assert found.shards == state(found.offset)
-        assert found.meta == b"meta %d" % found.offset
+        assert found.meta == meta(found.offset)
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4)), min_size=1, max_size=8))
@@ -153,6 +158,20 @@ def test_the_order_of_a_checkpoint() -> None:
     asyncio.run(run())
 
 
+def test_a_meta_of_any_length_fits_and_a_decision_keeps_it() -> None:
+    async def run() -> None:
+        log = Log()
+        checkpoints = Checkpoints(log, HERE, Epoch(1, "me"), (), lambda offset: None)
+        for offset, long in enumerate([b"m" * 2_500_000, b"short", b"n" * META_BYTES]):
+            await checkpoints.save(Snapshot(offset, long, {0: b"a"}), [])
+            await checkpoints.decide(decision=offset)
+            assert latest(log.stored, HERE) == Snapshot(offset, long, {0: b"a"}, decision=offset)
+        assert max(len(value or b"") for _, value in log.writes) < 1_000_000
+        assert len(log.stored) == 3, "the marker, and both slots of the one shard"
+
+    asyncio.run(run())
+
+
 def test_an_output_that_failed_leaves_the_last_checkpoint() -> None:
     async def run() -> None:
         log = Log()
@@ -185,7 +204,7 @@ def test_decisions_are_kept_with_the_state_they_stand_on() -> None:
             b"pins\n",
             {"releases": 3},
             12,
-            b"meta 1",
+            meta(1),
         )
 
     asyncio.run(run())
@@ -231,7 +250,7 @@ def _foreign_marker(log_of: Identity = HERE, **head: Any) -> bytes:
 @pytest.mark.parametrize(
     ("marker", "says"),
     [
-        (_foreign_marker(version=2), "install the newer program"),
+        (_foreign_marker(version=STATE_VERSION + 1), "install the newer program"),
         (_foreign_marker(partitions=8), "made with 8 partitions"),
         (_foreign_marker(settings="ffff"), "under settings ffff"),
         (_foreign_marker(step="networks"), "made by networks"),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.consumer.subscription_state import SubscriptionState
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
@@ -203,6 +206,28 @@ def test_a_chunk_splits_at_an_offset() -> None:
     head, tail = Chunk([record(n) for n in (3, 4, 7, 8)], 1, 1).split(6)
     assert ([r.offset for r in head], head.after) == ([3, 4], 1)
     assert ([r.offset for r in tail], tail.after, tail.seek) == ([7, 8], 4, 1)
+
+
+@pytest.mark.parametrize(("stable", "hidden"), [(9, False), (7, True)])
+def test_a_position_tells_whether_a_transaction_hides_records(
+    stable: int, hidden: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nothing(self: Any, *given: Any, **options: Any) -> dict[TP, list[Any]]:
+        return {}
+
+    async def run() -> Any:
+        subscription = SubscriptionState()
+        subscription.assign_from_user({TopicPartition("requests", 0)})
+        state = subscription.subscription.assignment.state_value(TopicPartition("requests", 0))
+        state.seek(7)
+        state.highwater, state.lso, state.timestamp = 9, stable, time.time() * 1000
+        thread = FetchThread.__new__(FetchThread)
+        thread.transport = SimpleNamespace(chunked={"requests"})  # type: ignore[assignment]
+        return await thread._fetch_records(SimpleNamespace(_subscription=subscription))
+
+    monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", nothing)
+    position, end, _, found = asyncio.run(run()).positions[REQUESTS]
+    assert (position, end, found) == (7, stable, hidden)
 
 
 @pytest.mark.parametrize("steps", range(12))

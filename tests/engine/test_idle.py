@@ -103,6 +103,7 @@ def test_a_dry_partition_is_completed_after_a_while_and_the_decision_is_in_the_m
         {"next": 5, "end": 6},  # lagging
         {"next": 8, "end": 8, "last": 7},  # fetched, but not processed yet
         {"at": -60.0},  # the broker has not answered lately
+        {"hidden": True},  # a transaction that is not over hides what came behind it
     ],
 )
 def test_never_while_lagging_or_without_the_broker(position: dict[str, Any]) -> None:

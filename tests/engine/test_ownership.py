@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.types import TP
 
+from streams.agents.accounts import AccountsPartition, AccountsShell
 from streams.agents.networks import NetworksPartition
 from streams.checkpoint import Checkpoints
 from streams.chunks import Chunk
+from streams.config import load
 from streams.live import LivePartition
 from streams.marker import FINAL, Epoch, Identity, Snapshot, latest
 from streams.outbox import Outbox
@@ -108,3 +112,110 @@ def test_so_does_a_decision_without_input(answers: list[bool], acts: list[int]) 
     asyncio.run(live.decide(lambda: FINAL, act))
     assert acted == acts
     assert (live.decision == FINAL) == bool(acts)
+
+
+class Pinning(Recording):
+    """Has pins until it is saved."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = b""
+
+    def pins(self) -> bytes:
+        return self.waiting
+
+    def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
+        self.waiting = b""
+        return {}
+
+
+def test_more_control_records_than_fit_into_a_marker_become_part_of_the_state() -> None:
+    live, _, log = made(NetworksPartition, [True] * 3)
+    live.step = Pinning()
+    for offset in range(3):
+        live.step.waiting = b"x" * 2_000_000 if offset == 1 else b"few"
+        asyncio.run(live.take(Chunk([record(offset)], offset - 1, 0)))
+        found = latest(log.stored, HERE)
+        assert found
+        assert found.fence == offset + 1
+    assert live.step.seen == [0, 1, 2]
+    assert found.pins == b"few"
+    assert max(len(value or b"") for _, value in log.writes) < 1_000_000
+
+
+class Waiting(AccountsShell):
+    """Starts a partition only when it is told to."""
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
+        self.starting, self.go = asyncio.Event(), asyncio.Event()
+
+    async def started(self, live: AccountsPartition) -> None:
+        self.starting.set()
+        await self.go.wait()
+
+
+class App:
+    """What a shell needs of an app; its producer waits until it is told to go on."""
+
+    consumer_generation_id = 1
+
+    def __init__(self) -> None:
+        self.consumer = self.producer = self
+        self.tables = {"state": SimpleNamespace(changelog_topic_name="log")}
+        self.go = asyncio.Event()
+        self.writes = 0
+        self.committed: list[int] = []
+
+    async def is_member(self) -> bool:
+        return True
+
+    def done(self, tp: TP, offset: int) -> None:
+        self.committed.append(offset)
+
+    async def send(self, *given: Any, **options: Any) -> asyncio.Future[object]:
+        await self.go.wait()
+        self.writes += 1
+        sent: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        sent.set_result(None)
+        return sent
+
+
+def shell_of(kind: type[AccountsShell], app: App) -> Any:
+    return kind(app, load(), source="requests", partitions=2, make_step=lambda *given: Recording())
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+def test_a_checkpoint_that_is_complete_only_after_the_assignment_commits_nothing(revoked: bool) -> None:
+    async def run() -> None:
+        app = App()
+        shell = shell_of(AccountsShell, app)
+        await shell.load({0: {}})
+        saving = asyncio.ensure_future(shell.live[0].checkpoint())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        if revoked:
+            shell.drop()
+        app.go.set()
+        await saving
+        assert app.writes == 1
+        assert app.committed == ([] if revoked else [0])
+
+    asyncio.run(run())
+
+
+def test_a_revocation_while_partitions_are_loaded_leaves_none_of_them() -> None:
+    """Faust does not stop who loads, and a named member may keep its generation."""
+
+    async def run() -> None:
+        shell = shell_of(Waiting, App())
+        loading = asyncio.ensure_future(shell.load({0: {}, 1: {}}))
+        await shell.starting.wait()
+        (first,) = shell.live.values()
+        shell.drop()
+        shell.go.set()
+        await loading
+        assert first.ended
+        assert shell.live == {}
+
+    asyncio.run(run())

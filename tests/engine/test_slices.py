@@ -138,6 +138,42 @@ def test_nothing_is_sent_or_saved_once_the_assignment_has_ended(act: Any) -> Non
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("saved_before", [False, True])
+def test_nothing_is_decided_once_the_assignment_has_ended_while_it_was_saved(saved_before: bool) -> None:
+    """The last marker is of an older state: what came since would be late for whoever reads the decision."""
+
+    async def run() -> None:
+        place = Place()
+        await take(place.live)
+        if saved_before:
+            await place.live.checkpoint()
+            await take(place.live)
+        before = place.saved()
+        assert (before is not None) == saved_before
+        deciding = asyncio.ensure_future(place.live.decide(lambda: 7, lambda decision: pytest.fail("acts")))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        place.live.end()
+        await deciding
+        assert place.saved() == before
+
+    asyncio.run(run())
+
+
+def test_a_decision_that_is_not_due_any_more_once_the_state_is_saved_is_not_made() -> None:
+    """More has come meanwhile; it must not be late."""
+
+    async def run() -> None:
+        place = Place()
+        await take(place.live)
+        due: list[int | None] = [7, None]
+        await place.live.decide(lambda: due.pop(0), lambda decision: pytest.fail("acts"))
+        assert due == []
+        assert place.saved() == Snapshot(1, b"", {0: b"1"})
+
+    asyncio.run(run())
+
+
 def test_what_was_cancelled_half_way_is_not_saved() -> None:
     async def run() -> None:
         place = Place()

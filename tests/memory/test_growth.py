@@ -30,8 +30,7 @@ CHECKPOINT_EACH = 5
 ROUND = 30
 """Days after which lives and releases are at the same point again."""
 MOST = 0.01
-"""Growth that is let pass in 210 days; of a model its names and dates are kept for ever: if it comes back it
-is not new."""
+"""Growth that is let pass in 210 days."""
 
 
 def day_of(day):

@@ -18,6 +18,7 @@ from streams.steps.work import at_once
 from tests.steps.stream import START, Store, accounts_step, bodies, event, records
 
 HOUR = START // HOUR_MS
+KEEP = 90 * 24
 names = st.sampled_from([f"m-{i}" for i in range(9)])
 buckets = st.lists(
     st.tuples(st.integers(1, 8), st.dictionaries(names, st.tuples(st.integers(1, 9), st.integers(0, 4)))),
@@ -176,6 +177,15 @@ def test_what_is_left_of_an_earlier_life_of_a_name_is_not_taken_up_again(monkeyp
     assert outputs == expected + straight.final()
     (row,) = bodies(outputs)[HOUR + 4]["models"]
     assert [mover[0] for mover in row["movers"]] == ["quiet"]
+
+
+def test_a_name_that_is_forgotten_in_the_bucket_in_which_it_comes_back_begins_anew():
+    again = HOUR + KEEP + 1
+    made = [event("a", model="m"), event("a", again * HOUR_MS + 60_000, model="m", id="2")]
+    step = accounts_step()
+    (row,) = bodies(step.process(records(made)) + step.final())[again]["models"]
+    assert row["first"] == again
+    assert [account for account, *_ in row["movers"]] == ["a"]
 
 
 def test_twenty_thousand_names_leave_the_marker_small():
