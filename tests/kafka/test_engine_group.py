@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaProducer
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
@@ -83,6 +85,39 @@ def test_only_committed_transactions_count(made: Rig) -> None:
     assert finals(made) == {"x": 7}
     committed, ends = made.committed()
     assert committed == ends, "the marker at the end of a transaction is behind us, too"
+
+
+@pytest.mark.long
+def test_what_a_transaction_hides_until_it_ends_is_not_late(
+    broker: str, topic_prefix: str, tmp_path: Path
+) -> None:
+    """Also what others wrote behind its beginning. The partition seems dry meanwhile, and is not."""
+
+    async def run(made: Rig) -> None:
+        async def send(producer: AIOKafkaProducer, partition: int, account: str, at: int) -> None:
+            value = orjson.dumps({"a": account, "t": at})
+            await producer.send_and_wait(made.config.topic("requests"), value, partition=partition)
+
+        async with (
+            AIOKafkaProducer(bootstrap_servers=broker) as plain,
+            AIOKafkaProducer(bootstrap_servers=broker, transactional_id=f"{topic_prefix}slow") as slow,
+        ):
+            for partition in range(2):
+                await send(plain, partition, "early", 10)
+            await slow.begin_transaction()
+            await send(slow, 0, "slow", 20)
+            await send(plain, 0, "behind", 30)
+            await asyncio.to_thread(made.worker, "accounts")
+            # Partition 0 is looked after first: were it taken for dry, it would be completed by now.
+            await asyncio.to_thread(wait_for, "a dry partition", lambda: bodies(made, "idle"))
+            assert [body["p"] for body in bodies(made, "idle")] == [1]
+            await slow.commit_transaction()
+        await asyncio.to_thread(wait_for, "the other one", lambda: len(bodies(made, "idle")) > 1)
+        counts = {body["p"]: body["counts"] for body in bodies(made, "bucket")}
+        assert counts == {0: {"early": 1, "slow": 1, "behind": 1}, 1: {"early": 1}}
+
+    with rig(broker, topic_prefix, tmp_path, partitions=2, idle_after="1s") as made:
+        asyncio.run(run(made))
 
 
 @pytest.mark.long
