@@ -12,6 +12,9 @@ from models.group import GroupEDetector
 from models.series import Series
 from models.split_watch import GroupSplit
 
+Sums = tuple[int, float, int, float]
+"""Events seen and expected: first uses, then switches."""
+
 PACE_WEIGHT, SPLIT_WEIGHT = 0.8, 0.2
 """Weights of the two kinds of evidence: fixed beforehand, so their weighted mean keeps the bound."""
 
@@ -30,8 +33,8 @@ class GroupWatch:
         Traffic of the present excursion, and before it during this watch.
     since
         The bucket in which the traffic of the excursion begins: that in which the first W left 0.
-    seen, expected
-        Events of both types over the whole watch, for θ₀.
+    seen, expected, firsts
+        Events of both types over the whole watch, for θ₀; and of them the first uses, seen and expected.
     last_risk
         The last bucket with an account at risk.
     apart
@@ -58,6 +61,7 @@ class GroupWatch:
     split: GroupSplit = dataclasses.field(default_factory=GroupSplit)
     apart: bool = False
     begun: list[int] = dataclasses.field(default_factory=lambda: [0, 0, 0, 0])
+    firsts: list[float] = dataclasses.field(default_factory=lambda: [0, 0.0])
 
     @property
     def log_r(self) -> float:
@@ -101,15 +105,20 @@ class GroupWatch:
             members.setdefault(block.account, (bucket, False))
         return members
 
-    def counted(self) -> tuple[int, float, int, float]:
+    def counted(self) -> Sums:
         """Events seen and expected since the onset: first use, then switch."""
         d = self.detector
         return d.seen[0], d.expected[0], d.seen[1], d.expected[1]
 
+    def totals(self) -> Sums:
+        """The same over the whole watch."""
+        first_seen, first_expected = int(self.firsts[0]), self.firsts[1]
+        return first_seen, first_expected, self.seen - first_seen, self.expected - first_expected
+
     def snapshot(self) -> list[Any]:
         """State, JSON-able."""
         traffic = [self.excursion.row(), self.before.row()]
-        totals = [self.since, self.seen, self.expected, self.last_risk]
+        totals = [self.since, self.seen, self.expected, self.last_risk, *self.firsts]
         models = [m.snapshot() for m in (self.detector, self.second, self.series, self.split)]
         return [models, self.onset, self.moves, traffic, totals, self.begun]
 
@@ -117,7 +126,7 @@ class GroupWatch:
     def restored(cls, threshold: float, state: list[Any]) -> Self:
         """A group that continues exactly where `snapshot` was taken."""
         (detector, second, series, split), onset, moves, traffic, totals, begun = state
-        since, seen, expected, last_risk = totals
+        since, seen, expected, last_risk, *firsts = totals
         excursion, before = (Traffic(*row) for row in traffic)
         return cls(
             GroupEDetector.restored(threshold, detector),
@@ -133,6 +142,7 @@ class GroupWatch:
             Series.restored(series),
             GroupSplit.restored(split),
             begun=list(begun),
+            firsts=firsts,
         )
 
 

@@ -11,6 +11,7 @@ import hashlib
 from typing import Any, Literal
 
 from models.counts import Group, Traffic
+from models.group_watch import Sums
 from models.settings import HOUR_MS
 from models.shape import LEAST_SPLITS, Pattern, Shape
 
@@ -36,6 +37,11 @@ class Evidence:
     e_bh: bool = False
     log_pace: float | None = None
     log_split: float | None = None
+
+    @property
+    def sums(self) -> Sums:
+        """Events seen and expected: first uses, then switches."""
+        return *self.first_uses, *self.switches
 
     @property
     def hazard_ratio(self) -> float:
@@ -80,6 +86,8 @@ class Incident:
     started, alerted
         Events seen and expected per group: of the watch before the present excursion, and in the
         excursions that are over. They do not teach θ₀.
+    base
+        Events of the watch per group, first uses and switches, that are none of the incident's.
     shape, pattern
         Splits and sizes of the members, and what the move looks like.
     told_log_r, told_members
@@ -101,6 +109,7 @@ class Incident:
     findings: dict[str, Finding] = dataclasses.field(default_factory=dict)
     started: dict[Group, tuple[int, float]] = dataclasses.field(default_factory=dict)
     alerted: dict[Group, tuple[int, float]] = dataclasses.field(default_factory=dict)
+    base: dict[Group, Sums] = dataclasses.field(default_factory=dict)
     state: State = "open"
     revision: int = 0
     severity: str = "info"
@@ -197,6 +206,7 @@ class Incident:
         for name in ("started", "alerted"):
             fields[name] = [[group, list(value)] for group, value in fields[name].items()]
         fields["since"] = [[group, bucket] for group, bucket in self.since.items()]
+        fields["base"] = [[group, list(sums)] for group, sums in self.base.items()]
         fields["findings"] = [dataclasses.astuple(finding) for finding in self.findings.values()]
         fields["shape"], fields["pattern"] = self.shape.snapshot(), dataclasses.astuple(self.pattern)
         fields["told_log_r"] = None if self.told_log_r == float("-inf") else self.told_log_r
@@ -219,6 +229,7 @@ class Incident:
         for name in ("traffic", "before"):
             fields[name] = {tuple(group): Traffic(*values) for group, values in fields[name]}
         fields["since"] = {tuple(group): bucket for group, bucket in fields["since"]}
+        fields["base"] = {tuple(group): tuple(sums) for group, sums in fields["base"]}
         for name in ("started", "alerted"):
             fields[name] = {tuple(group): (seen, expected) for group, (seen, expected) in fields[name]}
         fields["findings"] = {

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from models.counts import NO_TRAFFIC, Block, Group, ModelCounts, Traffic
-from models.group_watch import GroupWatch
+from models.group_watch import GroupWatch, Sums
 from models.incident import ACCOUNT, Evidence, Finding, Incident, State
 from models.settings import DAY_MS, HOUR_MS, Settings
 from models.shape import pattern
@@ -244,11 +244,14 @@ class Incidents:
         incident.since.setdefault(group, state.since)
         incident.before[group] = state.before
         state.series.held = True
-        first_seen, first_expected, switch_seen, switch_expected = state.counted()
+        counted = state.counted()
         incident.started[group] = (
-            state.seen - first_seen - switch_seen,
-            state.expected - first_expected - switch_expected,
+            state.seen - counted[0] - counted[2],
+            state.expected - counted[1] - counted[3],
         )
+        # What happened while it was resolved is none of its own, as with the members.
+        known_sums = incident.evidence.get(group, Evidence()).sums
+        incident.base[group] = _less(_less(state.totals(), counted), known_sums)
         self.by_entity[group] = incident
 
     def _merge(self, bucket: int, news: dict[Group, Reason]) -> None:
@@ -319,13 +322,13 @@ class Incidents:
             news.setdefault(incident.entity, "severity-rose")
 
     def _evidence(self, group: Group, state: GroupWatch, incident: Incident) -> Evidence:
-        first_seen, first_expected, switch_seen, switch_expected = state.counted()
         before = incident.evidence.get(group, Evidence())
-        if state.detector.quiet and before.switches[0] + before.first_uses[0]:
-            # The excursion is over: its sums stand, the detector has begun new ones.
-            first, switch = before.first_uses, before.switches
-        else:
-            first, switch = (first_seen, first_expected), (switch_seen, switch_expected)
+        # Not the detector's sums: it begins new ones whenever W was 0, while the members add up.
+        if (base := incident.base.get(group)) is None:  # of an older program
+            known = max(before.sums, state.counted(), key=lambda sums: sums[1] + sums[3])
+            base = incident.base[group] = _less(state.totals(), known)
+        sums = _less(state.totals(), base)
+        first, switch = (sums[0], max(0.0, sums[1])), (sums[2], max(0.0, sums[3]))
         _, pooled = self.watch.crossed(group)
         log_r = max(state.log_r, before.log_r)
         return Evidence(
@@ -372,6 +375,10 @@ class Incidents:
         self.by_entity = {incident.entity: incident for incident in incidents}
 
 
+def _less(a: Sums, b: Sums) -> Sums:
+    return a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3]
+
+
 def _greatest(known: float | None, log_r: float) -> float | None:
     """The greater logarithm; None for nothing."""
     return known if log_r == -math.inf else log_r if known is None else max(known, log_r)
@@ -388,6 +395,7 @@ def _fold(host: Incident, other: Incident) -> None:
     host.since = other.since | host.since
     host.started = other.started | host.started
     host.alerted = other.alerted | host.alerted
+    host.base = other.base | host.base
     host.findings.update(other.findings)
     host.shape.fold(other.shape)
     host.onset = min(host.onset, other.onset)

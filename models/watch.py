@@ -292,6 +292,7 @@ class ReleaseWatch:
         state.second.update(bucket, residual(x[2 * leading], x[2 * leading + 1]))
         state.seen += x[0] + x[2]
         state.expected += x[1] + x[3]
+        state.firsts = [state.firsts[0] + x[0], state.firsts[1] + x[1]]
         state.last_risk = bucket
 
     def _travel(self, bucket: int, group: Group, traffic: Traffic, x: tuple[int, float, int, float]) -> None:

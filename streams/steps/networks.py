@@ -25,6 +25,7 @@ from models.steady import KIND as POPULATION
 from models.watch import ReleaseWatch, name_jointly
 from streams.events import BadEvent
 from streams.network_classes import SUSPECT, NetworkClass
+from streams.steps import older
 from streams.steps.alerting import Alerting
 from streams.steps.contract import InputRecord, Output
 from streams.steps.controls import Controls, Decision, Entry
@@ -34,9 +35,11 @@ from streams.steps.record import decode
 from streams.steps.status import status
 from streams.steps.view import View
 from streams.steps.work import Work, at_once, parts, sliced
-from streams.versions import migrated
+from streams.versions import Migration, migrated
 
-STATE_VERSION = 2
+STATE_VERSION = 3
+MIGRATIONS: dict[int, Migration] = {2: dict}
+"""What is in the marker stayed as it was; the shards of version 2 are migrated by `streams.steps.older`."""
 SHARDS = 64
 GROUPS = 1024
 """So many groups are dealt with before others may run."""
@@ -370,8 +373,12 @@ class NetworksStep:
     def restore(self, meta: bytes, shards: Mapping[int, bytes]) -> None:
         """Continue exactly where ``meta`` and ``shards`` were taken."""
         # Version 1 counted other cohorts of accounts: what it had learnt means nothing today.
-        migrated(orjson.loads(meta), "the state of networks", version=STATE_VERSION, migrations={})
+        head = orjson.loads(meta)
+        migrated(head, "the state of networks", version=STATE_VERSION, migrations=MIGRATIONS)
+        is_old = head["version"] < STATE_VERSION
         state = orjson.loads(shards[SHARDS])
+        if is_old:
+            state = older.global_state(state)
         self.inbox.restore(state["inbox"])
         self.controls.restore(state["controls"])
         self.calendar = ReleaseCalendar.restored(state["calendar"])
@@ -386,15 +393,19 @@ class NetworksStep:
             by_name[release.model, release.released_at] = watch
         for number, content in shards.items():
             if number < SHARDS and content:
-                self._restore_groups(orjson.loads(content), by_name)
+                self._restore_groups(orjson.loads(content), by_name, is_old=is_old)
+        if is_old:  # the next checkpoint writes every shard anew
+            self._dirty = set(self.registry.groups)
 
-    def _restore_groups(self, rows: list[Any], watches: Mapping[tuple[str, int], ReleaseWatch]) -> None:
+    def _restore_groups(
+        self, rows: list[Any], watches: Mapping[tuple[str, int], ReleaseWatch], *, is_old: bool
+    ) -> None:
         for kind, name, record, watched in rows:
             self.registry.groups[kind, name] = GroupRecord.restored(record)
             for model, released_at, state in watched:
                 # A clean shard may still hold groups of a watch that has ended since.
                 if (watch := watches.get((model, released_at))) is not None:
-                    watch.restore_group((kind, name), state)
+                    watch.restore_group((kind, name), older.group_state(state) if is_old else state)
 
 
 def _shard(group: Group) -> int:

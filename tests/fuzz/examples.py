@@ -82,7 +82,8 @@ class Log:
 @functools.cache
 def stored(role: str) -> Snapshot:
     """A state in the middle of a campaign."""
-    found = latest(stored_state.read(role, 1), stored_state.identity(role))
+    version = {"accounts": AccountsStep, "networks": NetworksStep}[role].version
+    found = latest(stored_state.read(role, version), stored_state.identity(role))
     assert found is not None
     if role == "networks":
         found = dataclasses.replace(found, pins=orjson.dumps([["releases", 9, 5, ["Entry", "m-2", START]]]))

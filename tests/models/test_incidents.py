@@ -174,6 +174,50 @@ def test_crossing_again_opens_the_same_incident_with_the_next_revision():
     assert len(world.incidents.by_entity) == 1
 
 
+def sums_are_of_its_members(world):
+    """Each mover of these tests has both events in one bucket."""
+    lead, rows = world.incident().leading, world.watch.groups[NET_A].series.rows()
+    assert lead.first_uses[0] == lead.switches[0] == len(world.incident().members)
+    assert 0 < lead.first_uses[1] == pytest.approx(lead.switches[1])
+    return lead, [row for row in rows if row.start >= world.incident().onset]
+
+
+@pytest.mark.parametrize("restart", [False, True])
+def test_what_was_seen_since_the_onset_adds_up_though_w_was_zero_meanwhile(restart):
+    world = warm(size=500)  # W falls at once
+    world.burst(accounts=range(60))
+    world.calm(20)
+    assert world.watch.groups[NET_A].detector.quiet
+    if restart:
+        world.restart()
+    world.burst(accounts=range(60, 63))
+    lead, rows = sums_are_of_its_members(world)
+    assert len(world.incident().members) == 63
+    assert lead.first_uses[0] + lead.switches[0] == sum(row.seen for row in rows)
+    assert lead.first_uses[1] + lead.switches[1] == pytest.approx(sum(row.expected for row in rows))
+
+
+def test_an_incident_of_an_older_program_goes_on_with_the_sums_that_it_had():
+    world = warm(size=500)
+    world.burst(accounts=range(60))
+    del world.incident().base[NET_A]
+    world.burst(accounts=range(60, 63))
+    assert world.incident().leading.first_uses[0] == 60 + 3 == len(world.incident().members)
+
+
+def test_what_happened_while_it_was_resolved_is_not_counted():
+    world = warm(size=500)
+    world.burst(accounts=range(60))
+    resolved(world)
+    world.calm(3)
+    assert world.burst(accounts=range(60, 62)) == []
+    world.calm(60)
+    assert world.watch.groups[NET_A].detector.quiet
+    assert [reason for reason, *_ in world.burst(accounts=range(62, 130))] == ["reopened"]
+    sums_are_of_its_members(world)
+    assert len(world.incident().members) == 60 + 68
+
+
 def test_the_end_of_the_watch_resolves_what_goes_on():
     world = warm()
     world.burst()
