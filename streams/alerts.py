@@ -214,8 +214,8 @@ class AlertData(_Part):
     transition: Annotated[
         str | None,
         Field(
-            description="why this revision: opened, evidence-grew, members-doubled, merged, quiet, "
-            "watch-ended, verified, benign, reopened"
+            description="why this revision: opened, evidence-grew, members-doubled, severity-rose, merged, "
+            "confirmed, quiet, watch-ended, verified, benign, reopened"
         ),
     ] = None
     evidence: Evidence

@@ -87,7 +87,8 @@ def _width(bucket_ms: int) -> str:
 def doubts(data: AlertData) -> list[str]:
     """What speaks against an incident, beyond what its alert says."""
     evidence, found = data.evidence, []
-    if evidence.observed_share is not None and evidence.observed_share >= NEARLY_ALL:
+    told = evidence.pattern is not None and evidence.pattern.split.sign == "roll-out"
+    if not told and evidence.observed_share is not None and evidence.observed_share >= NEARLY_ALL:
         found.append("Nearly all of its traffic moved, as when a company moves its staff.")
     if evidence.profile is not None and _alike(evidence.profile):
         found.append(

@@ -20,7 +20,7 @@ from streams.alerts import AlertData, parse_alert
 from streams.report import drawings, tables
 from streams.report.collect import Collected
 from streams.report.notes import doubts, notes
-from streams.steps.reasons import AGAINST
+from streams.steps.reasons import speaks_against
 
 IN_FULL = 200
 LISTED = 1_500
@@ -106,15 +106,15 @@ def _in_full(
 
 
 def _section(data: AlertData, collected: Collected) -> dict[str, Any]:
-    series, against = data.evidence.series, set(AGAINST.values())
+    series = data.evidence.series
     return {
         "data": data,
         "chart": drawings.course(data, series) if series else None,
         "course": list(tables.course(series)) if series else [],
         "evidence": tables.evidence(data),
         "profile": tables.profile(data),
-        "reasons": [reason for reason in data.reasons if reason not in against],
-        "against": [reason for reason in data.reasons if reason in against] + doubts(data),
+        "reasons": [reason for reason in data.reasons if not speaks_against(reason)],
+        "against": [*filter(speaks_against, data.reasons), *doubts(data)],
         "members": data.members[:MEMBERS_SHOWN],
         "told": collected.told[data.alert_id],
     }

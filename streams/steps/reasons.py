@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from models.incident import Incident
 from models.settings import DAY_MS, HOUR_MS, Settings
 from models.shape import Pattern
 from models.steady import KIND as POPULATION
+from streams.events import format_time
 
 WHY = {
     "reopened": "It had been resolved and has begun again.",
     "merged": "Groups that move together with the same accounts were joined into one incident.",
+    "evidence-grew": "The evidence has grown since this was last reported.",
+    "severity-rose": "It is graver than when this was last reported.",
     "members-doubled": "Twice as many accounts have moved as when this was last reported.",
     "confirmed": "A person has confirmed it.",
     "quiet": "Nothing further has happened for a day.",
@@ -27,6 +31,22 @@ AGAINST = {
 }
 """What speaks against it."""
 
+ROLLOUT, LIKE_ROLLOUT = "Company roll-out pattern", "Like a company roll-out"
+NOT_CLOSER = "Its accounts did not move closer together in time than everyone's"
+SURE = 10**12
+"""One in more than so many is told as so many."""
+
+
+def speaks_against(reason: str) -> bool:
+    """Is a sentence of an alert one against it?
+
+    Examples
+    --------
+    >>> speaks_against(AGAINST["lag"]), speaks_against(WHY["merged"])
+    (True, False)
+    """
+    return reason in AGAINST.values() or reason.startswith((ROLLOUT, LIKE_ROLLOUT, NOT_CLOSER))
+
 
 def reasons(incident: Incident, evidence: dict[str, Any], reason: str, settings: Settings) -> list[str]:
     """Short sentences for a person."""
@@ -35,7 +55,7 @@ def reasons(incident: Incident, evidence: dict[str, Any], reason: str, settings:
         sentences.append(WHY[reason])
     if incident.verdict == "confirmed" and reason != "confirmed":
         sentences.append(WHY["confirmed"])
-    return sentences + _against(incident, evidence)
+    return sentences + _against(incident, evidence, settings)
 
 
 def _lone(incident: Incident, settings: Settings) -> str:
@@ -51,26 +71,31 @@ def _lone(incident: Incident, settings: Settings) -> str:
 def _group(incident: Incident, evidence: dict[str, Any], settings: Settings) -> list[str]:
     kind, name = incident.entity
     if kind == POPULATION:
-        return [*_population(incident, evidence), _how_sure(evidence)]
-    seen = evidence["first_uses_seen"] + evidence["switches_seen"]
+        return [*_population(incident, evidence), _how_sure(evidence, settings)]
     expected = evidence["first_uses_expected"] + evidence["switches_expected"]
+    seen = (
+        f"{_count(evidence['first_uses_seen'], 'first use')} and "
+        f"{_count(evidence['switches_seen'], 'switch', 'switches')}"
+    )
     moved = (
-        f"{len(incident.members)} accounts of {kind} {name} moved to {incident.model}: "
-        f"{evidence['first_uses_seen']} first uses and {evidence['switches_seen']} switches where the pace "
-        f"of everyone else predicts {expected:.1f} together ({seen / (expected + 0.5):.0f} times as many)."
+        f"{_count(len(incident.members), 'account')} of {kind} {name} moved to {incident.model} "
+        f"{_since(incident, settings)}: {seen} where the pace of everyone else predicts {expected:.1f} "
+        f"together ({_times(evidence['hazard_ratio'])} as many)."
     )
     sentences = [moved]
     if evidence["observed_share"] is not None and evidence["population_share"] is not None:
+        before = evidence["baseline_share"]
         sentences.append(
-            f"Since the onset {evidence['observed_share']:.0%} of its requests chose the model; "
+            f"Since the onset {evidence['observed_share']:.0%} of its requests chose the model"
+            f"{'' if before is None else f', before {before:.0%}'}; "
             f"of everyone else's it was {evidence['population_share']:.0%}."
         )
-    if evidence["synchrony"] is not None and evidence["population_synchrony"] is not None:
+    if _is_closer(evidence):
         sentences.append(
-            f"{evidence['synchrony']:.0%} of these accounts moved within {_window(settings)}; of all that "
-            f"moved since the release it was {evidence['population_synchrony']:.0%} at the most."
+            f"{evidence['synchrony']:.0%} of these accounts moved within {_window(settings)}; of everyone "
+            f"who moved since the release at most {evidence['population_synchrony']:.0%} did so."
         )
-    sentences.append(_how_sure(evidence))
+    sentences.append(_how_sure(evidence, settings))
     if _looks(incident.pattern)["extraction"]:
         sentences.append(signs(incident.pattern, "extraction"))
     others = [f"{k} {n}" for k, n in incident.groups if (k, n) != incident.entity]
@@ -86,7 +111,7 @@ def _population(incident: Incident, evidence: dict[str, Any]) -> list[str]:
     moved = (
         f"Accounts that are {incident.entity[1]} in a bucket moved to {incident.model} by themselves: "
         f"{seen} first uses where the pace of all other accounts, per hour of their time, predicts "
-        f"{expected:.1f} ({seen / (expected + 0.5):.0f} times as many)."
+        f"{expected:.1f} ({_times(evidence['hazard_ratio'])} as many)."
     )
     where = (
         "No network, payment or sign-up holds them together, so no members can be named; look for what "
@@ -131,38 +156,101 @@ def signs(pattern: Pattern, kind: str) -> str:
     """
     words = "; ".join(_looks(pattern)[kind])
     if pattern.name == kind:
-        name = "Company roll-out pattern" if kind == "roll-out" else "Extraction pattern"
-        return f"{name}: {words}."
-    return f"Like {'a company roll-out' if kind == 'roll-out' else 'extraction'}: {words}."
+        return f"{ROLLOUT if kind == 'roll-out' else 'Extraction pattern'}: {words}."
+    return f"{LIKE_ROLLOUT if kind == 'roll-out' else 'Like extraction'}: {words}."
 
 
-def _how_sure(evidence: dict[str, Any]) -> str:
+def _is_closer(evidence: dict[str, Any]) -> bool:
+    own, others = evidence["synchrony"], evidence["population_synchrony"]
+    return own is not None and others is not None and own > others
+
+
+def _how_sure(evidence: dict[str, Any], settings: Settings) -> str:
     value, threshold = evidence["log_e_value"], evidence["threshold"]
-    pace, split = evidence["log_e_pace"], evidence["log_e_split"]
-    if value >= threshold and split is not None and split > (pace or 0.0):
+    if value >= threshold and _is_split(evidence):
         return (
-            f"ln e-value {value:.1f}, over the threshold {threshold:.1f}: hardly ever by chance. What tells "
-            "is not the pace but the split: its accounts keep sending the same part of their traffic."
+            f"{_by_chance(evidence, settings)} What tells is not the pace but the split: its accounts keep "
+            "sending the same part of their traffic."
         )
     if value >= threshold:
-        return f"ln e-value {value:.1f}, over the threshold {threshold:.1f}: hardly ever by chance."
+        return _by_chance(evidence, settings)
     return (
         f"ln e-value {value:.1f}, below the threshold {threshold:.1f} of a group alone; "
         "named because many groups moved at once (e-BH, at most 5 % of those named by chance)."
     )
 
 
-def _against(incident: Incident, evidence: dict[str, Any]) -> list[str]:
+def _by_chance(evidence: dict[str, Any], settings: Settings) -> str:
+    """How rare it is: at the threshold the budget of false alerts, and e times as rare per unit above."""
+    value, threshold = evidence["log_e_value"], evidence["threshold"]
+    rare = math.exp(min(value - threshold - math.log(settings.alert_budget), math.log(SURE)))
+    ordinary = (
+        "whose accounts are hardly more alike than everyone's"
+        if _is_split(evidence)
+        else f"that move at most {evidence['theta']:.1f} times as fast as everyone"
+    )
+    return (
+        f"ln e-value {value:.1f}, over the threshold {threshold:.1f}: by the bound of the method, of groups "
+        f"{ordinary} less than one in {float(f'{rare:.2g}'):,.0f} gets so far on a day."
+    )
+
+
+def _is_split(evidence: dict[str, Any]) -> bool:
+    """Is it the split that tells, not the pace?"""
+    pace, split = evidence["log_e_pace"], evidence["log_e_split"]
+    return split is not None and split > (pace or 0.0)
+
+
+def _against(incident: Incident, evidence: dict[str, Any], settings: Settings) -> list[str]:
     sentences = []
     if not incident.lone_account:
         if _looks(incident.pattern)["roll-out"]:
             sentences.append(signs(incident.pattern, "roll-out"))
+        own, others = evidence["synchrony"], evidence["population_synchrony"]
+        # In the first hours everyone has moved within a few hours: that says nothing.
+        if own is not None and others is not None and own <= others < 1:
+            sentences.append(
+                f"{NOT_CLOSER}: {own:.0%} within {_window(settings)}, of everyone's {others:.0%}."
+            )
         sentences.append(AGAINST["intent"])
     if evidence["data_lag"]:
         sentences.append(AGAINST["lag"])
     if evidence["learning"]:
         sentences.append(AGAINST["learning"])
     return sentences
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    """A number with its noun.
+
+    Examples
+    --------
+    >>> _count(1, "switch", "switches"), _count(1200, "account")
+    ('1 switch', '1,200 accounts')
+    """
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def _times(ratio: float) -> str:
+    """How many times, no more exactly than it matters.
+
+    Examples
+    --------
+    >>> _times(2.555), _times(23.2)
+    ('2.6 times', '23 times')
+    """
+    return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.1f} times"
+
+
+def _since(incident: Incident, settings: Settings) -> str:
+    """When it began, and how long after the release."""
+    onset = incident.onset * settings.bucket_ms
+    after = onset - incident.released_at
+    told = f"since {format_time(onset)[:16].replace('T', ' ')} UTC"
+    if after < max(HOUR_MS, settings.bucket_ms):
+        return f"{told}, at its release"
+    unit, name = (HOUR_MS, "hour") if after < 3 * DAY_MS else (DAY_MS, "day")
+    return f"{told}, {_count(max(1, round(after / unit)), name)} after its release"
 
 
 def _width(settings: Settings) -> str:

@@ -19,7 +19,7 @@ from streams.durations import format_duration, millis
 from streams.errors import WrongUse
 from streams.report import drawings, tables
 from streams.report.notes import doubts
-from streams.steps.reasons import AGAINST
+from streams.steps.reasons import speaks_against
 from streams.web.board import Board, Decision, Incident
 
 CARD = drawings.Size(560, 58, 64, 28)
@@ -210,7 +210,7 @@ class Views:
         data = self._read(incident.raw)
         if data is None:
             return None
-        series, against = data.evidence.series, set(AGAINST.values())
+        series = data.evidence.series
         return {
             "data": data,
             "chart": self._course(incident.raw, drawings.FULL),
@@ -218,8 +218,8 @@ class Views:
             "facts": facts(data),
             "evidence": tables.evidence(data),
             "profile": tables.profile(data),
-            "reasons": [reason for reason in data.reasons if reason not in against],
-            "against": [reason for reason in data.reasons if reason in against] + doubts(data),
+            "reasons": [reason for reason in data.reasons if not speaks_against(reason)],
+            "against": [*filter(speaks_against, data.reasons), *doubts(data)],
             "members": data.members[:MEMBERS],
             "told": list(incident.told)[::-1],
             "decisions": self.board.about(incident),

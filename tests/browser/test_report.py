@@ -36,3 +36,13 @@ def test_it_prints(tab, page):
     window = tab()
     window.page.goto(page)
     assert window.page.pdf().startswith(b"%PDF")
+
+
+def test_on_paper_the_accounts_are_there_without_a_click(tab, page):
+    window = tab()
+    window.page.goto(page)
+    visible = "[...document.querySelectorAll('.ids')].map(list => list.checkVisibility())"
+    assert not any(window.page.evaluate(visible))
+    window.page.emulate_media(media="print")
+    assert len(window.page.evaluate(visible)) == 2
+    assert all(window.page.evaluate(visible))

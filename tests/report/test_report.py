@@ -114,6 +114,18 @@ def test_doubts_name_a_roll_out_and_likeness():
     assert doubts(data(evidence={})) == []
 
 
+def test_a_roll_out_is_told_once_and_under_what_speaks_against_it():
+    pattern = {"name": "roll-out", "split": {"sign": "roll-out"}}
+    told = "Company roll-out pattern: it keeps office hours (2% in its eight quietest hours)."
+    found = {"observed_share": 0.95, "pattern": pattern}
+    text = page(alert(reasons=["It moved.", told], evidence=found))
+    happened, _, against = text.partition("What speaks against it")
+    assert "It moved." in happened
+    assert told not in happened
+    assert told in against
+    assert doubts(data(evidence=found)) == []
+
+
 @pytest.mark.parametrize(("value", "told"), [(None, True), (12.0, True), (15.4, False), (79.7, False)])
 def test_who_is_over_the_line_by_now_is_not_said_to_be_below_it(value, told):
     found = doubts(data(evidence={"e_bh": True, "log_e_value": value, "threshold": 15.4}))
