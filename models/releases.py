@@ -123,7 +123,8 @@ class ReleaseCalendar:
 
         What is watched, or will be, is kept.
         """
-        kept = {*self._entries, *(m for m, at in self._inferred.items() if start < at + watch_ms)}
+        releases = {**self._inferred, **self._entries}
+        kept = {model for model, at in releases.items() if start < at + watch_ms}
         for sighting in self._sightings.values():
             if start >= sighting.first_seen + WINDOW_MS:
                 sighting.networks = set()
