@@ -35,7 +35,7 @@ TARGETS = {
     "public-13m": Target(),
     "demo": Target(),
 }
-FAST = {"c1-fast"}
+FAST = {"c1-fast", "c1-surge"}
 """Scenarios in which the population moves too fast for the targets of its campaign."""
 MAX_FALSE_DISCOVERY = 0.05
 
