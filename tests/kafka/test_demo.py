@@ -15,6 +15,7 @@ from streams import demo
 from streams.cli import main
 from streams.config import load
 from streams.demo import WorkerDied, run
+from tests.interrupt import interruptible
 
 
 def names(admin: KafkaAdminClient) -> set[str]:
@@ -47,7 +48,9 @@ def test_a_worker_that_dies_shows_its_last_words(broker: str, monkeypatch: pytes
 def test_it_can_be_stopped(number: signal.Signals, broker: str, admin: KafkaAdminClient) -> None:
     before = names(admin)
     command = [sys.executable, "-m", "streams.cli", "demo", "--brokers", broker]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible
+    )
     assert process.stderr is not None
     with process:
         assert "workers on" in process.stderr.readline()
