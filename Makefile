@@ -31,7 +31,7 @@ demo: $(STAMP) ## A local Kafka, the workers and a simulated launch with a hidde
 test: $(STAMP) ## Every test, doctests too, against a real broker
 	$(BIN)/python -m pytest --doctest-modules models streams infra tests
 
-check: $(STAMP) ## Format, lint, types, known weaknesses of dependencies and the fast tests, under a minute
+check: $(STAMP) ## Format, lint, types, known weaknesses of dependencies and the fast tests, some 75 s on two cores
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy models streams infra
