@@ -14,12 +14,9 @@ left to learn from. Before anything is known all are expected to begin with it, 
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.counts import Ints
+from models.population import Floats
 
-Floats = NDArray[np.float64]
 PRIOR = 2.0
 
 
@@ -35,6 +32,7 @@ class BeginnersClock:
     --------
     Of a hundred newcomers sixty begin with the model; so do nine of ten of a group, which had ten before:
 
+    >>> import numpy as np
     >>> clock = BeginnersClock()
     >>> clock.update(100, 60)
     >>> expected = clock.expected(np.array([10]), own_risk=np.array([10]), own_events=np.array([9]))

@@ -15,7 +15,6 @@ from collections.abc import Callable, Container, Generator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.account import EVENT_TYPES, FIRST_USE
 from models.beginners import BeginnersClock
@@ -25,7 +24,7 @@ from models.counts import NO_TRAFFIC, Block, Group, Ints, ModelCounts, Mover, Tr
 from models.fdr import e_bh, smallest_nameable
 from models.group import GroupEDetector
 from models.group_watch import GroupWatch
-from models.population import DECAY_PER_HOUR, Expectation, PopulationClock
+from models.population import DECAY_PER_HOUR, Expectation, Floats, PopulationClock
 from models.releases import Release
 from models.series import LEAD, Row
 from models.settings import DAY_MS, Settings
@@ -173,12 +172,13 @@ class ReleaseWatch:
         first_uses, first_risk = int(counts.events[0].sum()), int(counts.risk[0].sum())
         self.history.append(Past(bucket, counts.total, first_uses, first_risk))
 
-    def _expect_beginners(self, kind: int, counts: ModelCounts) -> tuple[Ints, Ints, NDArray[np.float64]]:
+    def _expect_beginners(self, kind: int, counts: ModelCounts) -> tuple[Ints, Ints, Floats]:
         """Of those never seen before, per group: accounts, events seen and expected."""
-        risk, events = (table[kind][:, NEW_COHORTS].sum(axis=1) for table in (counts.risk, counts.events))
-        groups = len(counts.groups)
+        risk, events = (
+            table[kind][:, NEW_COHORTS].sum(axis=1, keepdims=True) for table in (counts.risk, counts.events)
+        )
         group_risk, group_events = (
-            np.bincount(counts.pair_group, values[counts.pair_set], groups).astype(np.int64)
+            _sum_pairs(values, counts.pair_set, counts.pair_group, len(counts.groups))[:, 0]
             for values in (risk, events)
         )
         own = np.array(
