@@ -200,6 +200,7 @@ class FetchConsumer(driver.Consumer):
             resume = await self.transport.resume(
                 {tp: self._committed_offset[tp] for tp in self.assignment() if self._is_chunked(tp)}
             )
+            self.held = frozenset()  # What is here is read again: nobody has enough.
             if resume:
                 await self.seek_wait(resume)
             last.update((tp, offset - 1) for tp, offset in resume.items())

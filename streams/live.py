@@ -68,6 +68,8 @@ class LivePartition(Generic[S]):
         Has it been said where to read on? What comes before was fetched from elsewhere.
     timed
         Called with the seconds that a checkpoint took.
+    pause
+        Lets others run between slices.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class LivePartition(Generic[S]):
         self.pending = snapshot is not None and snapshot.pending
         self.begun = False
         self.timed: Callable[[float], None] = lambda seconds: None
+        self.pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
         self.controls: dict[str, int] = dict(snapshot.controls) if snapshot else {}
         self.fence = snapshot.fence if snapshot else 0
         self._checkpoints = checkpoints
@@ -201,7 +204,7 @@ class LivePartition(Generic[S]):
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return]  # of the generator's type
             if time.monotonic() - begun >= SLICE_SECONDS:
-                await asyncio.sleep(0)
+                await self.pause()
                 if self.ended:
                     work.close()
                     raise Abandoned

@@ -1,7 +1,8 @@
 """What the shells of all steps share: who owns which partition, for how long, and its upkeep.
 
-The hot path is `Shell.run`: chunk in, `LivePartition.take`, next chunk. Everything else
-happens at an assignment (`drop`, `load`, `resume`) or four times a second (`tend`).
+The hot path is `Shell.run`: chunk in, into the queue of its partition, next chunk; and for each
+partition `LivePartition.take`, one chunk after another. Everything else happens at an assignment
+(`drop`, `load`, `resume`) or four times a second (`tend`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Generic, TypeVar
 from faust.types import TP
 
 from streams.agents.frame import Frame
+from streams.agents.queues import ChunkQueues
 from streams.changelog import PartitionLog
 from streams.checkpoint import Checkpoints, delete
 from streams.chunks import Chunk
@@ -29,6 +31,7 @@ from streams.marker import Epoch, Identity, latest
 from streams.memory import give_back
 from streams.metrics import Metrics
 from streams.outbox import Outbox
+from streams.turns import Turns
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +90,8 @@ class Shell(Frame, Generic[L]):
         self.live: dict[int, L] = {}
         self.metrics = Metrics(self.role, self)
         self.health = Health(self, config.stalled_after.total_seconds())
+        self._turns = Turns()
+        self._queues = ChunkQueues[L](self._take, self._turns.wait, self.fail, self._hold)
         self._unassigned_since = time.monotonic()
         self._assignment = object()
         self._reset = set(range(partitions)) if reset_state else set[int]()
@@ -112,15 +117,26 @@ class Shell(Frame, Generic[L]):
         """Called when a partition is in place, before its first chunk."""
 
     async def run(self, stream: Any) -> None:
-        """The agent: feed the live partitions."""
-        async for event in stream.noack().events():
-            live = self.live.get(event.message.partition)
-            # A chunk that was queued before the last seek is read again after it.
-            if live is not None and event.value.seek == self.consumer.scheduler.seeks:
-                await self._check_gap(live, event.value)
-                await self.feed(live, event.value)
-                if live.events >= self.config.checkpoint_events:
-                    await live.checkpoint()
+        """The agent: hand chunks on to the live partitions; none of them waits for another."""
+        try:
+            async for event in stream.noack().events():
+                live = self.live.get(event.message.partition)
+                if live is not None:
+                    self._queues.add(live, event.value)
+        finally:
+            self._queues.cancel()
+
+    async def _take(self, live: L, chunk: Chunk) -> None:
+        """Feed a live partition, and save it when it had much."""
+        # A chunk that was queued before the last seek is read again after it.
+        if chunk.seek == self.consumer.scheduler.seeks:
+            await self._check_gap(live, chunk)
+            await self.feed(live, chunk)
+            if live.events >= self.config.checkpoint_events:
+                await live.checkpoint()
+
+    def _hold(self, partitions: frozenset[int]) -> None:
+        self.consumer.held = frozenset(TP(self.source, partition) for partition in partitions)
 
     async def _check_gap(self, live: L, chunk: Chunk) -> None:
         """Offsets that a chunk leaves out were transaction markers, or records that are gone."""
@@ -136,6 +152,7 @@ class Shell(Frame, Generic[L]):
     def drop(self) -> None:
         """Forget every live partition, without a checkpoint: the assignment has ended."""
         self.metrics.dropped(self.live.values())
+        self._queues.clear()
         for live in self.live.values():
             live.end()
         self.live.clear()
@@ -173,6 +190,7 @@ class Shell(Frame, Generic[L]):
             if generation != self.app.consumer_generation_id or assignment is not self._assignment:
                 return  # Assigned anew meanwhile; the next call loads.
             live.timed = self._saved
+            live.pause = self._turns.wait
             self.live[partition] = live
             await self.started(live)
             logger.info(
@@ -244,6 +262,7 @@ class Shell(Frame, Generic[L]):
 
     async def close(self) -> None:
         """Take nothing more; save and commit what there is, unless that takes long."""
+        self._queues.close()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 for live in list(self.live.values()):

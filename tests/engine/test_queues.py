@@ -1,0 +1,481 @@
+"""Partitions of one worker go on side by side; each takes its chunks in their order, or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from streams import live as live_module
+from streams.agents.accounts import AccountsShell
+from streams.agents.queues import ENOUGH
+from streams.chunks import Chunk
+from streams.config import load
+from streams.fetch import FetchConsumer, Position
+from streams.marker import latest
+from streams.steps.contract import Output
+from streams.steps.work import Work
+from streams.turns import ROUNDS
+from tests.engine.test_checkpoint import Log
+from tests.engine.test_fetch import record
+
+TURNS = 200
+"""So often the event loop comes round before something has happened in vain."""
+
+
+@pytest.fixture(autouse=True)
+def pause_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "SLICE_SECONDS", 0.0)
+
+
+class Closing:
+    """A step that closes a bucket when it gets the record at ``close_at``: until `gate` is set, in slices."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.seen: list[int] = []
+        self.close_at = -1
+        self.raise_at = -1
+        self.closing = False
+        self.gate = False
+        self.slices = 0
+
+    def processing(self, records: Any) -> Work[list[Output]]:
+        offsets = [record.offset for record in records]
+        if self.raise_at in offsets:
+            raise RuntimeError("poisoned")
+        if self.close_at in offsets:
+            self.closing = True
+            while not self.gate:
+                self.slices += 1
+                yield
+            self.closing = False
+        self.seen += offsets
+        return []
+
+    def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
+        assert not self.closing
+        yield
+        return {0: b"%d" % len(self.seen)}
+
+    def process(self, records: Any) -> list[Output]:
+        raise AssertionError("in slices")
+
+    def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
+        raise AssertionError("in slices")
+
+    def idle_due(self, now_ms: int) -> int | None:
+        raise AssertionError("nothing is dry here")
+
+    def meta(self) -> bytes:
+        return b""
+
+    def restore(self, meta: bytes, shards: Any) -> None: ...
+
+
+class Stream:
+    """What Faust hands to an agent."""
+
+    def __init__(self) -> None:
+        self.queue: asyncio.Queue[tuple[int, Chunk]] = asyncio.Queue()
+
+    def noack(self) -> Stream:
+        return self
+
+    async def events(self) -> AsyncIterator[Any]:
+        while True:
+            partition, chunk = await self.queue.get()
+            yield SimpleNamespace(message=SimpleNamespace(partition=partition), value=chunk)
+
+
+class Consumer:
+    """What a shell needs of the consumer."""
+
+    def __init__(self) -> None:
+        self.scheduler = SimpleNamespace(seeks=1)
+        self.held: frozenset[TP] = frozenset()
+        self.positions: dict[TP, Position] = {}
+        self.committed: dict[int, int] = {}
+
+    async def is_member(self) -> bool:
+        return True
+
+    def done(self, tp: TP, offset: int) -> None:
+        self.committed[tp.partition] = offset
+
+    async def commit_done(self) -> None: ...
+
+
+class App:
+    """What it needs of an app: a changelog, a consumer, and what ends the process."""
+
+    consumer_generation_id = 1
+    rebalancing = False
+
+    def __init__(self) -> None:
+        self.consumer = Consumer()
+        self.tables = {"state": SimpleNamespace(changelog_topic_name="log")}
+        self.producer = self
+        self.logs = {0: Log(), 1: Log()}
+        self.crashed: BaseException | None = None
+
+    async def send(self, topic: str, key: bytes, value: bytes | None, **options: Any) -> Awaitable[object]:
+        return await self.logs[options["partition"]].send(key, value)
+
+    async def crash(self, error: BaseException) -> None:
+        self.crashed = error
+
+
+class Worker:
+    """A worker with two partitions whose agent runs."""
+
+    def __init__(self) -> None:
+        self.app, self.stream = App(), Stream()
+        self.shell = AccountsShell(
+            self.app,
+            load(),
+            source="requests",
+            partitions=2,
+            make_step=lambda settings, partition, partitions: Closing(partition),
+        )
+        self.next = [0, 0]
+        self.fed: list[tuple[Any, int]] = []
+        self.shell.feed = self.note  # type: ignore[method-assign]
+
+    async def note(self, live: Any, chunk: Chunk) -> None:
+        """Feed a partition, and note with what."""
+        self.fed.append((live, chunk[0].offset))
+        await AccountsShell.feed(self.shell, live, chunk)
+
+    async def __aenter__(self) -> Worker:
+        await self.assign()
+        self.agent = asyncio.ensure_future(self.shell.run(self.stream))
+        return self
+
+    async def __aexit__(self, *given: object) -> None:
+        self.agent.cancel()
+        await asyncio.wait([self.agent])
+
+    async def assign(self) -> None:
+        await self.shell.load({0: {}, 1: {}})
+        for live in self.shell.live.values():
+            live.begin(0, 999, None)
+
+    def step(self, partition: int) -> Any:
+        return self.shell.live[partition].step
+
+    def fetch(self, partition: int, count: int = 1, size: int = 2) -> None:
+        """Chunks come from the broker."""
+        for _ in range(count):
+            first = self.next[partition]
+            self.next[partition] += size
+            records = [record(offset) for offset in range(first, first + size)]
+            chunk = Chunk(records, first - 1, self.app.consumer.scheduler.seeks)
+            self.stream.queue.put_nowait((partition, chunk))
+        last = self.next[partition] - 1
+        self.app.consumer.positions[TP("requests", partition)] = Position(last + 1, last + 1, last, 0.0)
+
+    async def closing(self, partition: int = 0) -> Any:
+        """A close is under way in a partition."""
+        step = self.step(partition)
+        step.close_at = self.next[partition]
+        self.fetch(partition)
+        await until(lambda: step.closing)
+        return step
+
+    @property
+    def held(self) -> set[int]:
+        return {tp.partition for tp in self.app.consumer.held}
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    for _ in range(TURNS):
+        if condition():
+            return
+        await asyncio.sleep(0)
+    raise AssertionError("in vain")
+
+
+async def turns() -> None:
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
+
+
+def test_other_partitions_go_on_while_one_closes_a_bucket() -> None:
+    async def run() -> None:
+        async with Worker() as worker:
+            step = await worker.closing()
+            worker.fetch(0, 2)
+            worker.fetch(1, 4)
+            await until(lambda: worker.step(1).seen == list(range(8)))
+            assert step.closing
+            assert step.seen == []
+            step.gate = True
+            await until(lambda: step.seen == list(range(6)))
+
+    asyncio.run(run())
+
+
+def test_partitions_take_turns_with_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_module, "SLICE_SECONDS", 3600.0)  # No chunk makes a pause of its own.
+
+    async def run() -> None:
+        async with Worker() as worker:
+            worker.fetch(0, 3)
+            worker.fetch(1, 3)
+            await until(lambda: len(worker.fed) == 6)
+            assert [(live.partition, offset) for live, offset in worker.fed] == [
+                (partition, offset) for offset in (0, 2, 4) for partition in (0, 1)
+            ]
+
+    asyncio.run(run())
+
+
+def test_of_several_that_compute_one_goes_on_every_few_rounds_of_the_loop() -> None:
+    async def run() -> None:
+        async with Worker() as worker:
+            steps = [await worker.closing(partition) for partition in (0, 1)]
+            done = list[list[int]]()
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+                done.append([step.slices for step in steps])
+            assert max(sum(after) - sum(before) for before, after in itertools.pairwise(done)) == 1
+            gained = [last - first for first, last in zip(done[0], done[-1], strict=True)]
+            assert abs(gained[0] - gained[1]) <= 1
+            assert TURNS // (ROUNDS + 2) <= sum(gained) <= TURNS // ROUNDS
+
+    asyncio.run(run())
+
+
+def test_a_partition_for_which_enough_waits_is_held_and_the_others_are_not() -> None:
+    async def run() -> None:
+        async with Worker() as worker:
+            step = await worker.closing()
+            worker.fetch(0, ENOUGH - 1)
+            await turns()
+            assert worker.held == set()
+            worker.fetch(0)
+            worker.fetch(1, 2 * ENOUGH)
+            await until(lambda: len(worker.step(1).seen) == 4 * ENOUGH)
+            await turns()
+            assert worker.held == {0}
+            step.gate = True
+            await until(lambda: len(step.seen) == worker.next[0])
+            assert worker.held == set()
+
+    asyncio.run(run())
+
+
+def test_what_was_fetched_before_a_seek_is_read_again_and_taken_once() -> None:
+    async def run() -> None:
+        async with Worker() as worker:
+            step = await worker.closing()
+            worker.fetch(0, 2)
+            await turns()
+            live = worker.shell.live[0]
+            worker.app.consumer.scheduler.seeks += 1
+            worker.next[0] = live.offset
+            assert live.offset == 0, "the chunk under way is read again, too"
+            worker.fetch(0, 1, size=3)
+            await turns()
+            step.gate = True
+            await until(lambda: live.offset == 3)
+            worker.fetch(0, 1, size=5)
+            await until(lambda: live.offset == 8)
+            assert step.seen == list(range(8))
+            assert worker.app.crashed is None
+
+    asyncio.run(run())
+
+
+def test_what_waits_is_not_taken_after_a_seek_that_nothing_was_read_after() -> None:
+    async def run() -> None:
+        async with Worker() as worker:
+            step = await worker.closing()
+            worker.fetch(0, 2)
+            await turns()
+            worker.app.consumer.scheduler.seeks += 1
+            step.gate = True
+            await until(lambda: step.seen)
+            await turns()
+            assert step.seen == [0, 1]
+
+    asyncio.run(run())
+
+
+def test_nothing_of_an_ended_assignment_is_fed_or_saved() -> None:
+    async def run() -> None:
+        async with Worker() as worker:
+            before = await worker.closing()
+            worker.fetch(0, ENOUGH)
+            await until(lambda: worker.held == {0})
+            ended = worker.shell.live[0]
+            worker.shell.drop()
+            assert worker.held == set()
+            await worker.assign()
+            after = worker.step(0)
+            worker.app.consumer.scheduler.seeks += 1
+            worker.next[0] = 0
+            worker.fetch(0)
+            before.gate = True
+            await until(lambda: after.seen == [0, 1])
+            await turns()
+            assert before.seen == []
+            assert after.seen == [0, 1]
+            await ended.checkpoint()
+            assert worker.app.logs[0].writes == []
+
+    asyncio.run(run())
+
+
+def test_what_waited_for_an_ended_assignment_is_not_fed_before_the_next_seek_either() -> None:
+    async def run() -> None:
+        async with Worker() as worker:
+            step = await worker.closing()
+            worker.fetch(0, 2)
+            await turns()
+            worker.shell.drop()
+            step.gate = True
+            await turns()
+            assert [offset for _, offset in worker.fed] == [0]
+            assert not worker.shell._queues
+
+    asyncio.run(run())
+
+
+def test_an_exception_ends_the_worker_and_nothing_more_is_taken_or_saved() -> None:
+    async def run() -> None:
+        async with Worker() as worker:
+            steps = [worker.step(0), worker.step(1)]
+            lives = list(worker.shell.live.values())
+            steps[1].raise_at = 2
+            other = await worker.closing()
+            worker.fetch(0, 2)
+            worker.fetch(1, 4)
+            await until(lambda: worker.app.crashed)
+            assert str(worker.app.crashed) == "poisoned"
+            other.gate = True
+            worker.fetch(0)
+            worker.fetch(1)
+            await turns()
+            assert [step.seen for step in steps] == [[], [0, 1]]
+            for live in lives:
+                await live.checkpoint()
+            assert [log.writes for log in worker.app.logs.values()] == [[], []]
+
+    asyncio.run(run())
+
+
+def test_a_record_that_could_not_be_sent_ends_the_worker() -> None:
+    """The producer cancels what it gives up."""
+
+    async def run() -> None:
+        async with Worker() as worker:
+
+            async def cancelled(live: Any, chunk: Chunk) -> None:
+                raise asyncio.CancelledError
+
+            worker.shell.feed = cancelled  # type: ignore[method-assign]
+            worker.fetch(1)
+            await until(lambda: worker.app.crashed)
+            assert isinstance(worker.app.crashed, asyncio.CancelledError)
+            assert worker.shell.live == {}
+
+    asyncio.run(run())
+
+
+def test_the_end_of_the_agent_breaks_off_what_is_under_way() -> None:
+    async def run() -> None:
+        worker = Worker()
+        async with worker:
+            step = await worker.closing()
+            worker.fetch(0, 2)
+            await turns()
+        await turns()
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        assert worker.app.crashed is None
+        await worker.shell.live[0].checkpoint()
+        assert (step.seen, worker.app.logs[0].writes) == ([], [])
+
+    asyncio.run(run())
+
+
+def test_a_stop_saves_what_is_under_way_and_takes_nothing_of_what_waits() -> None:
+    async def run() -> None:
+        async with Worker() as worker:
+            step = await worker.closing()
+            worker.fetch(0, 2)
+            await turns()
+            stopping = asyncio.ensure_future(worker.shell.close())
+            await turns()
+            worker.fetch(0)
+            worker.fetch(1)
+            step.gate = True
+            await stopping
+            await turns()
+            assert [worker.step(partition).seen for partition in (0, 1)] == [[0, 1], []]
+            assert worker.app.consumer.committed == {0: 2, 1: 0}
+            saved = latest(worker.app.logs[0].stored, worker.shell.identity)
+            assert saved
+            assert (saved.offset, saved.shards) == (2, {0: b"2"})
+
+    asyncio.run(run())
+
+
+def test_a_partition_with_waiting_chunks_is_not_at_its_end() -> None:
+    async def run() -> None:
+        async with Worker() as worker:
+            step = await worker.closing()
+            worker.fetch(0, 2)
+            await turns()
+            live = worker.shell.live[0]
+            assert worker.shell.position(live) is None
+            assert worker.shell.progress()[0] == live.offset == 0
+            step.gate = True
+            await until(lambda: live.offset == 6)
+            assert worker.shell.position(live) is not None
+
+    asyncio.run(run())
+
+
+def test_the_size_of_a_checkpoint_counts_for_each_partition() -> None:
+    async def run() -> None:
+        async with Worker() as worker:
+            worker.shell.config = load(checkpoint_events=4)
+            await worker.closing()
+            worker.fetch(1, 3)
+            await until(lambda: worker.app.consumer.committed == {1: 4})
+            await until(lambda: worker.step(1).seen == list(range(6)))
+
+    asyncio.run(run())
+
+
+def test_after_a_seek_nobody_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was here is read again; whoever held a partition would wait for what never comes."""
+    tp = TP("requests", 0)
+
+    async def nothing(self: Any) -> None: ...
+
+    async def run() -> None:
+        consumer: Any = FetchConsumer.__new__(FetchConsumer)
+        consumer.scheduler = SimpleNamespace(seeks=1, last={tp: 5})
+        consumer.positions, consumer.held = {}, frozenset({tp})
+        consumer._fetching = asyncio.Lock()
+        consumer._committed_offset = {tp: 3}
+        consumer.transport = SimpleNamespace(
+            chunked={"requests"}, resume=lambda tps: asyncio.sleep(0, {tp: 4})
+        )
+        consumer.assignment = lambda: {tp}
+        consumer.seek_wait = lambda offsets: asyncio.sleep(0)
+        await FetchConsumer.perform_seek(consumer)
+        assert consumer.held == frozenset()
+        assert consumer.scheduler.last == {tp: 3}
+
+    monkeypatch.setattr(driver.Consumer, "perform_seek", nothing)
+    asyncio.run(run())
