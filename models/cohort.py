@@ -21,6 +21,7 @@ STEADY = 4
 """Exposure of those that were active in the bucket before."""
 NEW_COHORTS = np.arange(COHORTS) % EXPOSURES == 0
 """Accounts never seen before."""
+ALWAYS_THERE = np.arange(COHORTS) % EXPOSURES == STEADY
 STEADY_COHORTS = (np.arange(COHORTS) % EXPOSURES == STEADY) & (np.arange(COHORTS) // EXPOSURES % 2 == 0)
 """Accounts that are always there, but for young ones: newcomers stay for hours after their first request."""
 BAND_NAMES = ("1 request", "2 to 4 requests", "5 or more requests")

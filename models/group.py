@@ -80,7 +80,7 @@ class GroupEDetector(base.DriftDetector):
     cusum
         W per type of event.
     seen, expected
-        Sums of S and E per type since W was last 0.
+        Sums of S and E per part since the W of its type was last 0.
     since
         Number of updates since W was last 0, per type.
 
@@ -115,17 +115,16 @@ class GroupEDetector(base.DriftDetector):
         self.log_r = math.log(self.head) if self.head > 0 else -math.inf
         self._log_r = [self.log_r] * (len(MULTIPLES) * self.parts)
         self.cusum = [0.0, 0.0]
-        self.seen = [0, 0]
-        self.expected = [0.0, 0.0]
+        self.seen = [0] * self.parts
+        self.expected = [0.0] * self.parts
         self.since = [0, 0]
 
     def update(self, x: Counts) -> None:  # type: ignore[override]  # river's detectors of one number take a float
         """Take one bucket: (first uses seen, expected, switches seen, expected)."""
-        for kind in range(self.parts):
-            seen, expected = x[2 * kind], self.theta * x[2 * kind + 1]
-            self._update_r(kind, seen, expected)
-            if kind < len(EVENT_TYPES):
-                self._update_cusum(kind, int(seen), expected, x[2 * kind + 1])
+        for part in range(self.parts):
+            self._update_r(part, x[2 * part], self.theta * x[2 * part + 1])
+        for kind in range(len(EVENT_TYPES)):
+            self._update_cusum(kind, x)
         self.log_r = _log_mean_exp(self._log_r)
         self._drift_detected = self.log_r >= self.threshold
 
@@ -139,13 +138,22 @@ class GroupEDetector(base.DriftDetector):
             )
             self._log_r[start + i] = ln_one_more + log_factor(seen, expected, mu, ln_mu)
 
-    def _update_cusum(self, kind: int, seen: int, scaled: float, expected: float) -> None:
+    def _update_cusum(self, kind: int, x: Counts) -> None:
+        parts = self.parts_of(kind)
         if self.cusum[kind] == 0.0:
-            self.seen[kind], self.expected[kind], self.since[kind] = 0, 0.0, 0
-        self.cusum[kind] = max(0.0, self.cusum[kind] + log_factor(seen, scaled, 4.0, _LN4))
-        self.seen[kind] += seen
-        self.expected[kind] += expected
+            self.since[kind] = 0
+            for part in parts:
+                self.seen[part], self.expected[part] = 0, 0.0
+        scaled = self.theta * x[2 * kind + 1]
+        self.cusum[kind] = max(0.0, self.cusum[kind] + log_factor(int(x[2 * kind]), scaled, 4.0, _LN4))
         self.since[kind] += 1
+        for part in parts:
+            self.seen[part] += int(x[2 * part])
+            self.expected[part] += x[2 * part + 1]
+
+    def parts_of(self, kind: int) -> range:
+        """Parts of a type of event: all accounts, and those always there."""
+        return range(kind, self.parts, len(EVENT_TYPES))
 
     @property
     def leading(self) -> int:
@@ -174,8 +182,10 @@ class GroupEDetector(base.DriftDetector):
         log_r, cusum, seen, expected, since, theta = state
         detector = cls(threshold, float(theta), parts=len(log_r) // len(MULTIPLES))  # type: ignore[arg-type]  # JSON
         detector._log_r = [-math.inf if r is None else r for r in log_r]  # type: ignore[attr-defined]
-        detector.cusum, detector.seen = list(cusum), list(seen)  # type: ignore[call-overload]
-        detector.expected, detector.since = list(expected), list(since)  # type: ignore[call-overload]
+        detector.cusum, detector.since = list(cusum), list(since)  # type: ignore[call-overload]
+        # A state from before those always there were summed knows the first two parts only.
+        known = len(seen)  # type: ignore[arg-type]
+        detector.seen[:known], detector.expected[:known] = seen, expected  # type: ignore[call-overload]
         detector.log_r = _log_mean_exp(detector._log_r)
         detector._drift_detected = detector.log_r >= threshold
         return detector

@@ -29,11 +29,13 @@ import dataclasses
 import numpy as np
 from numpy.typing import NDArray
 
-from models.cohort import COHORTS, STEADY_COHORTS
+from models.cohort import ALWAYS_THERE, COHORTS, STEADY_COHORTS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+Masks = NDArray[np.bool_]
 
+NOBODY = np.zeros(COHORTS, dtype=bool)
 PRIOR = 2.0
 PSEUDO_RISK = 20.0
 SLOW = 0.8
@@ -86,7 +88,15 @@ class PopulationClock:
         return (PRIOR + self.events) / (PRIOR + self.expected)
 
     def update(
-        self, risk: Ints, events: Ints, group_risk: Ints, outside_risk: Ints, outside_events: Ints
+        self,
+        risk: Ints,
+        events: Ints,
+        group_risk: Ints,
+        outside_risk: Ints,
+        outside_events: Ints,
+        *,
+        muted: Masks = NOBODY,
+        chance: float = 1.0,
     ) -> Expectation:
         """Take one bucket; integers in, so the order of accounts and partitions leaves no trace.
 
@@ -98,8 +108,15 @@ class PopulationClock:
             Accounts at risk per group and cohort, (groups, cohorts).
         outside_risk, outside_events
             Per group, over the sets that touch neither it nor a flagged group: (groups, cohorts), (groups,).
+        muted, chance
+            Cohorts that stand out as a whole, (cohorts,): they are in the expectation with that part of the
+            pace of who is not always there, and in nobody's hazard.
         """
+        risk, events, outside_risk = risk * ~muted, events * ~muted, outside_risk * ~muted
         pace = self.pace
+        if muted.any():
+            others = risk * ~ALWAYS_THERE
+            pace[muted] = chance * _weigh(others[None], pace)[0] / max(1, others.sum())
         total = int(events.sum())
         weight = _weigh(risk[None], pace)[0]
         if self.slow_hazard is None:
@@ -115,6 +132,7 @@ class PopulationClock:
         self.slow_hazard = SLOW * self.slow_hazard + (1 - SLOW) * hazard
         self.events = self.decay * self.events + events
         self.expected = self.decay * self.expected + risk * pace * hazard
+        self.events[muted] = self.expected[muted] = 0.0  # what was learnt of them was not ordinary
         self.seen += total
         return Expectation(hazard, expected, steady)
 

@@ -29,7 +29,10 @@ Chernoff's bound for the negative binomial distribution is
 
 .. math:: P(S' \ge S) \le e^{-I}, \qquad I = S \ln\frac{S}{E} - (a + S) \ln\frac{a + S}{a + E}.
 
-No group is named on its pace before :math:`e^{-I}` is one in a hundred.
+:math:`\sigma` is the usual one at least: the fastest of a thousand groups are further off than the spread of
+the others tells. No group is named on its pace before :math:`G e^{-I}`, the number of ordinary groups among
+the :math:`G` watched that would be so fast, is under a half, for all of its accounts or for those that are
+always there.
 
 References
 ----------
@@ -63,7 +66,7 @@ MOST_APART = 1 / 3
 SURE = 5.0
 """Standard errors that it takes to raise what is ordinary."""
 UNUSUAL = math.log(100)
-"""Nats of surprise that it takes to name a group."""
+"""Nats of surprise that it takes to name a group, at least."""
 
 Floats = NDArray[np.float64]
 Masks = NDArray[np.bool_]
@@ -117,7 +120,7 @@ class Spread:
         """
         if seen <= expected:
             return 0.0
-        shape = (QUANTILE / math.log(self.theta(kind, most))) ** 2
+        shape = (QUANTILE / math.log(max(USUAL, self.theta(kind, most)))) ** 2
         own = (shape + seen) * math.log((shape + seen) / (shape + expected))
         return seen * math.log(seen / max(expected, TINY)) - own
 

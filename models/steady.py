@@ -5,22 +5,27 @@ every group. But extraction runs round the clock, and the accounts that are acti
 are few. What an honest account decides, it decides in its own time, whether it sends a request then or
 not, and it shows at its next activity. So the chance that an activity is the first use grows with the
 time since the activity before. The accounts that were active in the bucket before too are held against
-all others:
+those that were not:
 
-.. math:: E = A \cdot \frac{\sum F - S + 20\,\bar h}{\sum_l R_l\,a_l - A + 20},
+.. math:: E = A \cdot \frac{\sum F_l + 20\,\bar h}{\sum_l R_l\,a_l + 20},
 
-with :math:`R_l` accounts at risk of exposure :math:`l` (`models.cohort`), :math:`a_l` the buckets since they
-were last active (since the release at most), and :math:`A` the same sum over the steady ones, of one band of
-volume, which had :math:`S` first uses; :math:`\bar h` is a slow mean of :math:`\sum F / \sum_l R_l\,a_l`. The
-rest is the group e-detector with the configured θ₀. Accounts of flagged groups are left out, and those never
-seen before. Where the others have less time than the steady ones there is nobody to hold them against, and
-nothing is concluded.
+with :math:`A` steady accounts of one band of volume, :math:`R_l` others at risk of exposure :math:`l`
+(`models.cohort`), :math:`F_l` their first uses, :math:`a_l` the buckets since they were last active (since
+the release at most), and :math:`\bar h` a slow mean of :math:`\sum F_l / \sum_l R_l\,a_l`. The rest is the
+group e-detector with the configured θ₀. Accounts of flagged groups are left out, and those never seen before.
+Where the others have less than a fifth of the time of the steady ones there is nobody to hold them against,
+and nothing is concluded.
 
-When something moves everybody at once (an outage with fallback) the chance is the same for every
-activity. So while the first uses per account at risk are over twice their slow mean, the expectation is
-at least that of equal chances.
+When something moves everybody at once (an outage with fallback) the chance is the same for every activity. So
+while the first uses of the others per account at risk are over twice their slow mean, the expectation is at
+least that of equal chances.
 
-There are no members to name: the bucket's record does not say who of the movers was steady.
+**Masking.** A campaign may be most of all that is always there; then it is the pace that its own networks are
+held against. So while the steady accounts of a band stand out (their CUSUM copy is over its line) they are
+kept out of the population's hazard, as a flagged group is, and what to expect of a steady account is what an
+average one of the others lets expect, times :math:`\sum R_l / \sum_l R_l\,a_l` (`SteadyClock.chance`).
+
+There are no members of such a band to name: the bucket's record does not say who of the movers was steady.
 
 References
 ----------
@@ -39,12 +44,20 @@ NEW = 0
 _AWAY = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 2.5, 6.0, 16.0, 48.0])
 """Buckets since the last activity, by exposure; of the first activity since the release, its age."""
 SURGE, SLOW, PSEUDO = 2.0, 0.9, 20.0
+LEAST_TIME = 0.2
+"""Of the time of the steady accounts: so much must the others have."""
 
 GROUPS: list[Group] = [(KIND, f"always active, {name}") for name in BAND_NAMES]
 
 
 class SteadyClock:
     """What to expect of accounts that are always there.
+
+    Attributes
+    ----------
+    chance
+        By the bucket last taken: the chance that an activity of a steady account is the first use, as a part
+        of that of the average other account.
 
     Examples
     --------
@@ -55,13 +68,14 @@ class SteadyClock:
     >>> risk, events = np.zeros((2, 3, 2, EXPOSURES), dtype=int)
     >>> risk[1, 0, 4], risk[1, 0, 6], events[1, 0, 4], events[1, 0, 6] = 100, 1000, 10, 10
     >>> clock.update(20, risk.ravel(), events.ravel())
-    [(0, 0, 0.0), (100, 10, 0.16720222210119273), (0, 0, 0.0)]
+    [(0, 0, 0.0), (100, 10, 0.16666666666666666), (0, 0, 0.0)]
     """
 
     version = 1
 
     def __init__(self) -> None:
         self.slow: tuple[float, float] | None = None
+        self.chance = 1.0
 
     def update(self, age: int, risk: Ints, events: Ints) -> list[tuple[int, int, float]]:
         """Take one bucket: steady accounts at risk (0: not to be judged), events seen and expected, per band.
@@ -73,25 +87,26 @@ class SteadyClock:
         risk, events
             Accounts at risk and first uses per cohort, without flagged groups, (cohorts,).
         """
-        at_risk = risk.reshape(-1, 2, EXPOSURES).sum(axis=1)
-        first = events.reshape(-1, 2, EXPOSURES).sum(axis=1)
-        at_risk, first = at_risk.copy(), first.copy()
-        at_risk[:, NEW] = first[:, NEW] = 0
+        at_risk, first = (table.reshape(-1, 2, EXPOSURES).sum(axis=1) for table in (risk, events))
         away = np.minimum(_AWAY, max(1, age))
         away[1:STEADY] = max(1, age)
-        everyone, moved = int(at_risk.sum()), int(first.sum())
-        time = sum(float((row * away).sum()) for row in at_risk)
-        now = moved / max(1, everyone), moved / max(1.0, time)
+        others = np.arange(EXPOSURES) != STEADY
+        others[NEW] = False
+        accounts, moved = int(at_risk[:, others].sum()), int(first[:, others].sum())
+        time = float((at_risk[:, others] @ away[others]).sum())
+        rate = self._rate(accounts, moved, time)
+        judged = [n if time >= LEAST_TIME * n else 0 for n in at_risk[:, STEADY].tolist()]
+        return [
+            (n, own, rate * n if n else float(own))
+            for n, own in zip(judged, first[:, STEADY].tolist(), strict=True)
+        ]
+
+    def _rate(self, accounts: int, moved: int, time: float) -> float:
+        """First uses to expect of a steady account, by the others: at risk, first uses, time."""
+        now = moved / max(1, accounts), moved / max(1.0, time)
         per_activity, per_time = self.slow or now
         surge = now[0] > SURGE * per_activity
         self.slow = SLOW * per_activity + (1 - SLOW) * now[0], SLOW * per_time + (1 - SLOW) * now[1]
-        out = []
-        for own_risk, own in zip(at_risk[:, STEADY].tolist(), first[:, STEADY].tolist(), strict=True):
-            if time - own_risk < own_risk:
-                out.append((0, own, float(own)))
-                continue
-            expected = own_risk * (moved - own + PSEUDO * per_time) / (time - own_risk + PSEUDO)
-            if surge:
-                expected = max(expected, own_risk * (moved - own) / max(1, everyone - own_risk))
-            out.append((own_risk, own, expected))
-        return out
+        self.chance = 1.0 if surge or not accounts else accounts / time
+        rate = (moved + PSEUDO * per_time) / (time + PSEUDO)
+        return max(rate, now[0]) if surge else rate

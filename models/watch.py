@@ -18,13 +18,13 @@ import numpy as np
 
 from models.account import EVENT_TYPES, FIRST_USE
 from models.beginners import BeginnersClock
-from models.cohort import NEW_COHORTS, STEADY_COHORTS
+from models.cohort import ALWAYS_THERE, COHORTS, NEW_COHORTS, STEADY_COHORTS
 from models.corroboration import Corroboration, residual
 from models.counts import NO_TRAFFIC, Block, Group, Ints, ModelCounts, Mover, Traffic
 from models.fdr import e_bh, smallest_nameable
 from models.group import GroupEDetector
 from models.group_watch import GroupWatch
-from models.population import DECAY_PER_HOUR, Expectation, Floats, PopulationClock
+from models.population import DECAY_PER_HOUR, Expectation, Floats, Masks, PopulationClock
 from models.releases import Release
 from models.series import LEAD, Row
 from models.settings import DAY_MS, Settings
@@ -138,12 +138,19 @@ class ReleaseWatch:
         self._measure()
         yield
         flagged = self._flagged_sets(counts)
+        muted, always_there = self._muted(), self._hold_steady(bucket, counts, flagged)
         seen, expected, at_risk = [], [], np.zeros(len(counts.groups), dtype=np.int64)
         steady: list[list[Any]] = []
         begun: list[list[int]] = []
         for kind, clock in enumerate(self.clocks):
             s, always, result, risk = _expect(
-                clock, counts, counts.risk[kind] * ~NEW_COHORTS, counts.events[kind] * ~NEW_COHORTS, flagged
+                clock,
+                counts,
+                counts.risk[kind] * ~NEW_COHORTS,
+                counts.events[kind] * ~NEW_COHORTS,
+                flagged,
+                muted=muted,
+                chance=self.steady.chance,
             )
             new_risk, new_seen, new_expected = self._expect_beginners(kind, counts)
             begun += new_risk.tolist(), new_seen.tolist()
@@ -164,7 +171,10 @@ class ReleaseWatch:
                 self.groups[group].begun = [n + row[i] for n, row in zip(own, begun, strict=True)]
             self._travel(bucket, group, counts.traffic[i], x)
         yield
-        self._score_steady(bucket, counts, flagged)
+        for group, (risky, moved, usual) in zip(STEADY, always_there, strict=True):
+            if risky:
+                self._update(bucket, group, (moved, usual, 0, 0.0))
+            self._travel(bucket, group, NO_TRAFFIC, (moved, usual, 0, 0.0))
         self._note_moves(bucket, counts.movers)
         yield
         self._note_blocks(bucket, counts.blocks)
@@ -189,16 +199,19 @@ class ReleaseWatch:
         clock.update(int(risk.sum()), int(events.sum()))
         return group_risk, group_events, expected
 
-    def _score_steady(self, bucket: int, counts: ModelCounts, flagged: Ints) -> None:
-        """Hold the accounts that are always there against all others."""
+    def _hold_steady(self, bucket: int, counts: ModelCounts, flagged: Ints) -> list[tuple[int, int, float]]:
+        """Hold the accounts that are always there against all others: at risk, seen, expected per band."""
         age = bucket - self.release.released_at // self.settings.bucket_ms
         risk, events = (table[FIRST_USE][~flagged].sum(axis=0) for table in (counts.risk, counts.events))
-        for group, (at_risk, seen, expected) in zip(
-            STEADY, self.steady.update(age, risk, events), strict=True
-        ):
-            if at_risk:
-                self._update(bucket, group, (seen, expected, 0, 0.0))
-            self._travel(bucket, group, NO_TRAFFIC, (seen, expected, 0, 0.0))
+        return self.steady.update(age, risk, events)
+
+    def _muted(self) -> Masks:
+        """Cohorts that stand out as a whole: kept out of the population's hazard, as flagged groups are."""
+        muted = np.zeros((len(STEADY), COHORTS // len(STEADY)), dtype=bool)
+        for band, group in enumerate(STEADY):
+            muted[band] = (s := self.groups.get(group)) is not None and s.detector.flagged
+        out: Masks = muted.ravel() & ALWAYS_THERE
+        return out
 
     def crossed(self, group: Group) -> tuple[bool, bool]:
         """Has the group crossed, by its own threshold and by e-BH over all groups?"""
@@ -218,9 +231,14 @@ class ReleaseWatch:
         """Is the pace improbable for a group with a pace of its own, or is it the split that tells?"""
         if group[0] == POPULATION or state.log_split >= least:
             return True
-        leading, most = state.detector.leading, self.settings.theta
-        seen, expected = state.detector.seen[leading], state.detector.expected[leading]
-        return self.spread.surprise(group[0], seen, expected, most) >= UNUSUAL
+        # Of all that are watched less than half an ordinary group may be expected to be so fast.
+        needed = max(UNUSUAL, math.log(2 * len(self.groups)))
+        detector = state.detector
+        return any(
+            self.spread.surprise(group[0], detector.seen[part], detector.expected[part], self.settings.theta)
+            >= needed
+            for part in detector.parts_of(detector.leading)
+        )
 
     def rearm(self, group: Group) -> None:
         """Start the evidence of a group anew, when its incident is resolved."""
@@ -378,7 +396,14 @@ def name_jointly(watches: Sequence[ReleaseWatch], bucket: int) -> None:
 
 
 def _expect(
-    clock: PopulationClock, counts: ModelCounts, risk: Ints, events: Ints, flagged: Ints
+    clock: PopulationClock,
+    counts: ModelCounts,
+    risk: Ints,
+    events: Ints,
+    flagged: Ints,
+    *,
+    muted: Masks,
+    chance: float,
 ) -> tuple[Ints, Ints, Expectation, Ints]:
     """Of one type of event per group: those seen, of steady accounts, the expectation, accounts at risk."""
     groups, free = len(counts.groups), ~flagged
@@ -388,8 +413,10 @@ def _expect(
     own = counts.pair_set[free_pair], counts.pair_group[free_pair]
     total_risk, total_events = risk[free].sum(axis=0), events[free].sum(axis=0)
     outside_risk = total_risk - _sum_pairs(risk, *own, groups)
-    outside_events = total_events.sum() - _sum_pairs(events, *own, groups).sum(axis=1)
-    result = clock.update(total_risk, total_events, by_group, outside_risk, outside_events)
+    outside_events = (total_events - _sum_pairs(events, *own, groups))[:, ~muted].sum(axis=1)
+    result = clock.update(
+        total_risk, total_events, by_group, outside_risk, outside_events, muted=muted, chance=chance
+    )
     return seen.sum(axis=1), seen[:, STEADY_COHORTS].sum(axis=1), result, by_group.sum(axis=1)
 
 

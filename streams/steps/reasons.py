@@ -114,8 +114,9 @@ def _population(incident: Incident, evidence: dict[str, Any]) -> list[str]:
         f"{expected:.1f} ({_times(evidence['hazard_ratio'])} as many)."
     )
     where = (
-        "No network, payment or sign-up holds them together, so no members can be named; look for what "
-        "accounts that first used the model since the onset and never pause have in common."
+        "So far as no network, payment or sign-up of theirs is named by an alert of its own, nothing holds "
+        "them together and no members can be named; look for what accounts that first used the model since "
+        "the onset and never pause have in common."
     )
     return [moved, where]
 

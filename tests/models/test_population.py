@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.cohort import COHORTS, EXPOSURES, cohort, exposure, volume_band
+from models.cohort import COHORTS, EXPOSURES, STEADY, cohort, exposure, volume_band
 from models.population import PopulationClock
 
 DECAY = 0.995
@@ -108,6 +108,24 @@ def test_what_is_flagged_is_in_nobodys_expectation():
     assert result.hazard == pytest.approx(0.01)
     assert result.expected[0] == pytest.approx(100 * 0.01)
     assert clock.seen == 9
+
+
+def test_cohorts_that_stand_out_are_in_nobodys_hazard():
+    """Their expectation is a part of the pace of the others; what was learnt of them is forgotten."""
+    clock = PopulationClock(DECAY)
+    steady, away = STEADY, STEADY + 1
+    risk, events = row(**{f"c{steady}": 900, f"c{away}": 100}), row(**{f"c{steady}": 90, f"c{away}": 2})
+    muted = np.arange(COHORTS) == steady
+    group = row(**{f"c{steady}": 90})
+    result = clock.update(
+        risk, events, group[None], (risk - group)[None], np.array([2]), muted=muted, chance=0.25
+    )
+    assert result.hazard == pytest.approx(0.02)
+    assert result.expected == pytest.approx([90 * 0.02 * 0.25])
+    assert clock.seen == 2
+    assert clock.pace[steady] == 1.0
+    give(clock, [(row(**{f"c{steady}": 100}), row(**{f"c{steady}": 2}))])
+    assert clock.pace[steady] == pytest.approx((2 + 2) / (2 + 100 * clock.slow_hazard), rel=0.2)
 
 
 def test_when_everyone_jumps_in_one_bucket_the_expectation_jumps_with_them():

@@ -94,3 +94,11 @@ def test_the_order_of_the_groups_leaves_no_trace(sums, random):
     groups = [(("network", f"AS{i}"), row) for i, row in enumerate(sums)]
     shuffled = random.sample(groups, len(groups))
     assert measure(dict(groups), set()) == measure(dict(shuffled), set())
+
+
+def test_a_fast_group_that_stays_so_is_no_surprise_though_the_others_are_alike():
+    """Of a thousand networks one four times as fast is nothing new; one ten times as fast is."""
+    spread = measure(networks([1.0] * 200, expected=30.0), set())
+    assert spread.theta("network", most=3.0) < USUAL
+    assert spread.surprise("network", 41, 10.6, most=3.0) < math.log(2 * 718)
+    assert spread.surprise("network", 41, 4.1, most=3.0) > math.log(2 * 718)

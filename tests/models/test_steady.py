@@ -35,10 +35,16 @@ def test_whose_chance_grows_with_the_time_away_is_as_expected():
 
 def test_the_first_activity_since_the_release_counts_from_the_release():
     _, _, expected = middle(SteadyClock(), 10, table(x4=1_000, x1=300), table(x1=3))
-    usual = 3 / (1_000 + 300 * 10)
-    assert expected == pytest.approx(1_000 * (3 + 20 * usual) / (300 * 10 + 20))
+    assert expected == pytest.approx(1_000 * 3 / (300 * 10))
     _, _, in_the_first_hour = middle(SteadyClock(), 0, table(x4=300, x6=1_000), table(x6=3))
-    assert in_the_first_hour == pytest.approx(300 * (3 + 20 * 3 / 1_300) / 1_020)
+    assert in_the_first_hour == pytest.approx(300 * 3 / 1_000)
+
+
+def test_the_usual_pace_of_the_others_steadies_that_of_one_bucket():
+    clock = SteadyClock()
+    middle(clock, 50, table(x4=1_000, x6=1_000), table(x6=12))
+    _, _, expected = middle(clock, 51, table(x4=100, x6=10), table(x6=0))
+    assert expected == pytest.approx(100 * 20 * 0.002 / (10 * 6 + 20))
 
 
 def test_new_accounts_tell_nothing():
@@ -56,8 +62,18 @@ def test_when_every_activity_has_the_same_chance_the_expectation_follows():
 
 
 def test_where_nearly_everybody_is_always_there_nothing_is_concluded():
-    at_risk, _, _ = middle(SteadyClock(), 10, table(x4=1_000, x6=100), table(x4=300, x6=0))
+    at_risk, _, _ = middle(SteadyClock(), 10, table(x4=3_100, x6=100), table(x4=300, x6=1))
     assert at_risk == 0
+    at_risk, _, _ = middle(SteadyClock(), 10, table(x4=2_900, x6=100), table(x4=300, x6=1))
+    assert at_risk == 2_900
+
+
+def test_one_band_of_a_campaign_is_not_the_measure_of_another():
+    alone = middle(SteadyClock(), 50, table(x4=2_000, x6=1_000), table(x4=80, x6=6))
+    risk, events = table(x4=2_000, x6=1_000), table(x4=80, x6=6)
+    risk.reshape(3, 2, EXPOSURES)[2, 0, STEADY] = 3_000
+    events.reshape(3, 2, EXPOSURES)[2, 0, STEADY] = 120
+    assert middle(SteadyClock(), 50, risk, events) == alone
 
 
 def test_nobody_at_risk_nobody_expected():
@@ -91,7 +107,9 @@ def test_a_campaign_without_a_key_is_told_as_the_populations():
     for _ in range(5):
         world.step()
     opened = [entity for reason, entity, *_ in world.told if reason == "opened"]
-    assert opened == [GROUPS[1]]
+    assert opened[0] == GROUPS[1]
+    # From then on steady accounts are held against the others, so that its networks stand out too.
+    assert set(opened[1:]) <= {("network", name) for name in world.others}
     incident = world.incidents.by_entity[GROUPS[1]]
     assert (incident.severity, incident.members) == ("medium", {})
     assert incident.leading.hazard_ratio > 10
@@ -114,3 +132,37 @@ def test_a_restart_in_between_leaves_no_trace():
         if group in straight.watch.groups:
             assert straight.watch.snapshot_group(group) == restarted.watch.snapshot_group(group)
     assert math.isfinite(straight.watch.groups[KIND, GROUPS[1][1]].log_r)
+
+
+class Masked(Crowd):
+    """Nine of ten that are always there belong to a campaign over all of `masks`."""
+
+    def __init__(self, masks=30):
+        self.masks = [f"mask-{i:02}" for i in range(masks)]
+        super().__init__(sets={name: (("network", name),) for name in self.masks}, size=100)
+        self.keyless, self.moving = 0, 0
+
+    def counts(self, moves=(), requests=10, blocks=()):
+        counts = super().counts(moves, requests, blocks)
+        for kind in range(2):
+            for name in self.masks:
+                i = list(self.sets).index(name)
+                risk = counts.risk[kind][i].reshape(3, 2, EXPOSURES)
+                events = counts.events[kind][i].reshape(3, 2, EXPOSURES)
+                risk[:], events[:] = 0, 0
+                risk[1, 0, STEADY], events[1, 0, STEADY] = 100, self.moving
+        return counts
+
+
+def test_networks_of_a_campaign_that_is_most_of_all_traffic_are_named():
+    """Each moves no faster than all the others do, as nearly all the others are the campaign's too."""
+    world = Masked()
+    world.calm(10)
+    assert world.told == []
+    world.moving = 4
+    for _ in range(12):
+        world.step()
+    opened = [entity for reason, entity, *_ in world.told if reason == "opened"]
+    assert GROUPS[1] in opened
+    assert {("network", name) for name in world.masks} <= set(opened)
+    assert not {("network", name) for name in world.others} & set(opened)

@@ -221,10 +221,12 @@ def judged(simulation: Simulation, observer: Observer, alerts: list[dict[str, An
         related = {tuple(e) for e in campaign["entities"] + campaign["related"]}
         onset = _ms(campaign["onset"])
         # Accounts that no group holds together are told as the population's: right while there is a campaign.
+        # So is a group of nobody's plan when what it lists is the campaign's: a sign-up hour of many.
         on_it = [
             one
             for one, named in told
-            if (named & related or one["entity"]["kind"] == POPULATION) and _ms(one["detected_at"]) > onset
+            if (named & related or one["entity"]["kind"] == POPULATION or _is_of(one, campaign))
+            and _ms(one["detected_at"]) > onset
         ]
         ours |= {one["alert_id"] for one in on_it}
         findings.append(_finding(number, campaign, on_it, observer))
@@ -269,6 +271,12 @@ def _finding(number: int, campaign: dict[str, Any], alerts: list[Any], observer:
         recall=total / len(members),
         clairvoyant=observer.clairvoyant(number, onset, _ms(campaign["note"]["moved_by"])),
     )
+
+
+def _is_of(alert: dict[str, Any], campaign: dict[str, Any]) -> bool:
+    """Does most of what the alert lists belong to the campaign?"""
+    listed = set(alert["members"])
+    return 2 * len(listed & set(campaign["members"])) > len(listed)
 
 
 def _named(alert: dict[str, Any]) -> set[Named]:
