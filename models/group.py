@@ -183,9 +183,7 @@ class GroupEDetector(base.DriftDetector):
         detector = cls(threshold, float(theta), parts=len(log_r) // len(MULTIPLES))  # type: ignore[arg-type]  # JSON
         detector._log_r = [-math.inf if r is None else r for r in log_r]  # type: ignore[attr-defined]
         detector.cusum, detector.since = list(cusum), list(since)  # type: ignore[call-overload]
-        # A state from before those always there were summed knows the first two parts only.
-        known = len(seen)  # type: ignore[arg-type]
-        detector.seen[:known], detector.expected[:known] = seen, expected  # type: ignore[call-overload]
+        detector.seen, detector.expected = list(seen), list(expected)  # type: ignore[call-overload]
         detector.log_r = _log_mean_exp(detector._log_r)
         detector._drift_detected = detector.log_r >= threshold
         return detector

@@ -37,9 +37,9 @@ from streams.steps.view import View
 from streams.steps.work import Work, at_once, parts, sliced
 from streams.versions import Migration, migrated
 
-STATE_VERSION = 3
-MIGRATIONS: dict[int, Migration] = {2: dict}
-"""What is in the marker stayed as it was; the shards of version 2 are migrated by `streams.steps.older`."""
+STATE_VERSION = 4
+MIGRATIONS: dict[int, Migration] = {2: dict, 3: dict}
+"""What is in the marker stayed as it was; the shards are migrated by `streams.steps.older`."""
 SHARDS = 64
 GROUPS = 1024
 """So many groups are dealt with before others may run."""
@@ -375,10 +375,8 @@ class NetworksStep:
         # Version 1 counted other cohorts of accounts: what it had learnt means nothing today.
         head = orjson.loads(meta)
         migrated(head, "the state of networks", version=STATE_VERSION, migrations=MIGRATIONS)
-        is_old = head["version"] < STATE_VERSION
-        state = orjson.loads(shards[SHARDS])
-        if is_old:
-            state = older.global_state(state)
+        version = head["version"]
+        state = older.global_state(orjson.loads(shards[SHARDS]), version)
         self.inbox.restore(state["inbox"])
         self.controls.restore(state["controls"])
         self.calendar = ReleaseCalendar.restored(state["calendar"])
@@ -393,19 +391,20 @@ class NetworksStep:
             by_name[release.model, release.released_at] = watch
         for number, content in shards.items():
             if number < SHARDS and content:
-                self._restore_groups(orjson.loads(content), by_name, is_old=is_old)
-        if is_old:  # the next checkpoint writes every shard anew
+                self._restore_groups(orjson.loads(content), by_name, version)
+        if version < STATE_VERSION:  # the next checkpoint writes every shard anew
             self._dirty = set(self.registry.groups)
 
     def _restore_groups(
-        self, rows: list[Any], watches: Mapping[tuple[str, int], ReleaseWatch], *, is_old: bool
+        self, rows: list[Any], watches: Mapping[tuple[str, int], ReleaseWatch], version: int
     ) -> None:
+        is_old = version < STATE_VERSION
         for kind, name, record, watched in rows:
             self.registry.groups[kind, name] = GroupRecord.restored(record)
             for model, released_at, state in watched:
                 # A clean shard may still hold groups of a watch that has ended since.
                 if (watch := watches.get((model, released_at))) is not None:
-                    watch.restore_group((kind, name), older.group_state(state) if is_old else state)
+                    watch.restore_group((kind, name), older.group_state(state, version) if is_old else state)
 
 
 def _shard(group: Group) -> int:

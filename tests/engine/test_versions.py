@@ -16,8 +16,8 @@ from streams.steps.networks import NetworksStep
 from tests.engine import stored_state
 from tests.engine.stored_state import OFFSET, identity
 
-VERSIONS = (1, 2)
-"""Of the state of accounts; that of networks is read from version 2 on."""
+VERSIONS = ((1, 2), (2, 3), (2, 4))
+"""Of the state of accounts and of networks, that is read from version 2 on."""
 
 
 def new(role: str) -> Any:
@@ -33,10 +33,9 @@ def loaded(role: str, version: int) -> Any:
     return step
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_a_stored_state_is_continued(version: int) -> None:
-    # A version of networks with each of accounts: 2 and 3.
-    accounts, networks = loaded("accounts", version), loaded("networks", version + 1)
+@pytest.mark.parametrize(("of_accounts", "of_networks"), VERSIONS)
+def test_a_stored_state_is_continued(of_accounts: int, of_networks: int) -> None:
+    accounts, networks = loaded("accounts", of_accounts), loaded("networks", of_networks)
     assert len(accounts.roster.rows) > 50
     assert networks.calendar
     ts = accounts.buckets.max_ts + HOUR_MS
@@ -58,9 +57,10 @@ def test_what_is_stored_today_is_what_was_stored() -> None:
         assert [key for key in before if again[key] != before[key]] == []
 
 
-def test_of_a_migrated_state_everything_is_written_anew() -> None:
+@pytest.mark.parametrize("version", [2, 3])
+def test_of_a_migrated_state_everything_is_written_anew(version: int) -> None:
     """Else shards of the older form would stay behind a marker of the newer version."""
-    old = loaded("networks", 2)
+    old = loaded("networks", version)
     step = new("networks")
     step.restore(old.meta(), {number: part for number, part in old.snapshot().items() if part != b"[]"})
     assert step.snapshot(full=True) == old.snapshot(full=True)
