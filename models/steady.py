@@ -12,7 +12,7 @@ those that were not:
 with :math:`A` steady accounts of one band of volume, :math:`R_l` others at risk of exposure :math:`l`
 (`models.cohort`), :math:`F_l` their first uses, :math:`a_l` the buckets since they were last active (since
 the release at most), and :math:`\bar h` a slow mean of :math:`\sum F_l / \sum_l R_l\,a_l`. The rest is the
-group e-detector with the configured θ₀. Accounts of flagged groups are left out, and those never seen before.
+group e-detector with the configured θ₀. Accounts of named groups are left out, and those never seen before.
 Where the others have less than a fifth of the time of the steady ones there is nobody to hold them against,
 and nothing is concluded.
 
@@ -85,7 +85,7 @@ class SteadyClock:
         age
             Buckets since the release.
         risk, events
-            Accounts at risk and first uses per cohort, without flagged groups, (cohorts,).
+            Accounts at risk and first uses per cohort, without named groups, (cohorts,).
         """
         at_risk, first = (table.reshape(-1, 2, EXPOSURES).sum(axis=1) for table in (risk, events))
         away = np.minimum(_AWAY, max(1, age))

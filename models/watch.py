@@ -137,8 +137,8 @@ class ReleaseWatch:
         """
         self._measure()
         yield
-        flagged = self._flagged_sets(counts)
-        muted, always_there = self._muted(), self._hold_steady(bucket, counts, flagged)
+        flagged = self._sets_of({group for group, state in self.groups.items() if state.flagged}, counts)
+        muted, always_there = self._muted(), self._hold_steady(bucket, counts)
         seen, expected, at_risk = [], [], np.zeros(len(counts.groups), dtype=np.int64)
         steady: list[list[Any]] = []
         begun: list[list[int]] = []
@@ -199,10 +199,15 @@ class ReleaseWatch:
         clock.update(int(risk.sum()), int(events.sum()))
         return group_risk, group_events, expected
 
-    def _hold_steady(self, bucket: int, counts: ModelCounts, flagged: Ints) -> list[tuple[int, int, float]]:
-        """Hold the accounts that are always there against all others: at risk, seen, expected per band."""
+    def _hold_steady(self, bucket: int, counts: ModelCounts) -> list[tuple[int, int, float]]:
+        """Hold the accounts that are always there against all others: at risk, seen, expected per band.
+
+        Those of named groups are left out: they are known. Those of groups that only stand out are not, as a
+        campaign in many small groups stands out in each and may be named in none.
+        """
         age = bucket - self.release.released_at // self.settings.bucket_ms
-        risk, events = (table[FIRST_USE][~flagged].sum(axis=0) for table in (counts.risk, counts.events))
+        named = self._sets_of(set(self.candidates()), counts)
+        risk, events = (table[FIRST_USE][~named].sum(axis=0) for table in (counts.risk, counts.events))
         return self.steady.update(age, risk, events)
 
     def _muted(self) -> Masks:
@@ -280,11 +285,12 @@ class ReleaseWatch:
             return self.settings.theta
         return self.spread.theta(group[0], self.settings.theta) if learnt is None else learnt
 
-    def _flagged_sets(self, counts: ModelCounts) -> Ints:
-        flagged = np.array([(s := self.groups.get(g)) is not None and s.flagged for g in counts.groups])
+    @staticmethod
+    def _sets_of(groups: set[Group], counts: ModelCounts) -> Masks:
+        """The sets that touch one of the groups, (sets,)."""
+        touched = np.array([group in groups for group in counts.groups], dtype=bool)
         sets = np.zeros(len(counts.risk[0]), dtype=bool)
-        if flagged.any():
-            sets[counts.pair_set[flagged[counts.pair_group]]] = True
+        sets[counts.pair_set[touched[counts.pair_group]]] = True
         return sets
 
     def _update(
@@ -400,7 +406,7 @@ def _expect(
     counts: ModelCounts,
     risk: Ints,
     events: Ints,
-    flagged: Ints,
+    flagged: Masks,
     *,
     muted: Masks,
     chance: float,

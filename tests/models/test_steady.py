@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from models.cohort import COHORTS, EXPOSURES, STEADY
+from models.spread import Spread
 from models.steady import GROUPS, KIND, SteadyClock
 from tests.models.world import World
 
@@ -166,3 +167,16 @@ def test_networks_of_a_campaign_that_is_most_of_all_traffic_are_named():
     assert GROUPS[1] in opened
     assert {("network", name) for name in world.masks} <= set(opened)
     assert not {("network", name) for name in world.others} & set(opened)
+
+
+def test_groups_that_only_stand_out_stay_in_the_comparison(monkeypatch):
+    """Many small groups of a campaign may all stand out, and none be named."""
+    monkeypatch.setattr(Spread, "apart", lambda _self, kind, _seen, _expected: kind == "network")
+    monkeypatch.setattr(Spread, "surprise", lambda *_: 0.0)
+    world = Crowd()
+    world.keyless = 0
+    world.calm(10)
+    world.keyless = 1
+    for _ in range(5):
+        world.step()
+    assert [entity for reason, entity, *_ in world.told if reason == "opened"] == [GROUPS[1]]
