@@ -109,14 +109,14 @@ class PopulationClock:
         outside_risk, outside_events
             Per group, over the sets that touch neither it nor a flagged group: (groups, cohorts), (groups,).
         muted, chance
-            Cohorts that stand out as a whole, (cohorts,): they are in the expectation with that part of the
-            pace of who is not always there, and in nobody's hazard.
+            Cohorts that stand out as a whole, (cohorts,): they are in nobody's hazard, and expected to have
+            that part of the mean pace of those who are not always there, if anybody else is at risk.
         """
         risk, events, outside_risk = risk * ~muted, events * ~muted, outside_risk * ~muted
         pace = self.pace
-        if muted.any():
-            others = risk * ~ALWAYS_THERE
-            pace[muted] = chance * _weigh(others[None], pace)[0] / max(1, others.sum())
+        others = risk * ~ALWAYS_THERE
+        if muted.any() and others.any():
+            pace[muted] = chance * _weigh(others[None], pace)[0] / others.sum()
         total = int(events.sum())
         weight = _weigh(risk[None], pace)[0]
         if self.slow_hazard is None:

@@ -31,8 +31,8 @@ Chernoff's bound for the negative binomial distribution is
 
 :math:`\sigma` is the usual one at least: the fastest of a thousand groups are further off than the spread of
 the others tells. No group is named on its pace before :math:`G e^{-I}`, the number of ordinary groups among
-the :math:`G` watched that would be so fast, is under a half, for all of its accounts or for those that are
-always there.
+the :math:`G` watched that would be so fast, is under a half, and :math:`e^{-I}` under one in a hundred, for
+all of its accounts or for those that are always there.
 
 References
 ----------

@@ -23,7 +23,8 @@ least that of equal chances.
 **Masking.** A campaign may be most of all that is always there; then it is the pace that its own networks are
 held against. So while the steady accounts of a band stand out (their CUSUM copy is over its line) they are
 kept out of the population's hazard, as a flagged group is, and what to expect of a steady account is what an
-average one of the others lets expect, times :math:`\sum R_l / \sum_l R_l\,a_l` (`SteadyClock.chance`).
+average one of the others lets expect, times :math:`\sum R_l / \sum_l R_l\,a_l` (`SteadyClock.chance`; 1 while
+the chance is the same for every activity).
 
 There are no members of such a band to name: the bucket's record does not say who of the movers was steady.
 

@@ -200,7 +200,7 @@ class ReleaseWatch:
         return group_risk, group_events, expected
 
     def _hold_steady(self, bucket: int, counts: ModelCounts) -> list[tuple[int, int, float]]:
-        """Hold the accounts that are always there against all others: at risk, seen, expected per band.
+        """Hold those that are always there against those that pause: at risk, seen, expected per band.
 
         Those of named groups are left out: they are known. Those of groups that only stand out are not, as a
         campaign in many small groups stands out in each and may be named in none.

@@ -128,6 +128,19 @@ def test_cohorts_that_stand_out_are_in_nobodys_hazard():
     assert clock.pace[steady] == pytest.approx((2 + 2) / (2 + 100 * clock.slow_hazard), rel=0.2)
 
 
+def test_where_nobody_else_is_at_risk_those_that_stand_out_are_expected_at_the_usual_pace():
+    """Nobody to hold them against: that is no reason to expect that none of them moves."""
+    clock = PopulationClock(DECAY)
+    steady, away = STEADY, STEADY + 1
+    muted = np.arange(COHORTS) == steady
+    for risk in (row(**{f"c{steady}": 900, f"c{away}": 100}), row(**{f"c{steady}": 900})):
+        events = (risk * 0.02).astype(np.int64)
+        group = row(**{f"c{steady}": 90})
+        seen = int(events[~muted].sum())
+        result = clock.update(risk, events, group[None], (risk - group)[None], np.array([seen]), muted=muted)
+    assert result.expected == pytest.approx([90 * 0.02])
+
+
 def test_when_everyone_jumps_in_one_bucket_the_expectation_jumps_with_them():
     """A default alias: hazard 0.6 for one hour after a calm of 0.01. Of the same bucket's clock."""
     clock = PopulationClock(DECAY)
