@@ -43,7 +43,8 @@ def replay(
     partitions
         As many as the topic has that a run through Kafka would use.
     releases, decisions
-        Control records, in effect from the first bucket.
+        Control records, in effect from the first bucket. There are no incidents then: a decision on an alert,
+        and ``benign`` or ``confirmed``, find nothing to decide.
     network_class
         Knows the class of a network.
 

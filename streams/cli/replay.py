@@ -31,6 +31,11 @@ REASON_HEADER = "pivotwatch.errors.message"
 APART = ("late", "failed")
 MANY_LATE = 0.01
 SHOWN_REASONS = 5
+NOT_SEEN = "No model of --releases was seen while its release would have been watched (`watch`)."
+NOT_NAMED = (
+    "Name one with --releases; without it a model counts as released that is first seen when the stream is "
+    "three days old, and that 20 accounts of 5 networks take up within a day."
+)
 
 
 @click.command(short_help="Find campaigns in event files, without Kafka.")
@@ -38,7 +43,7 @@ SHOWN_REASONS = 5
 @click.option(
     "--releases", metavar="FILE", help="Release calendar (JSON array); without it releases are inferred."
 )
-@click.option("--decisions", metavar="FILE", help="Decisions on alerts and entities (JSON array).")
+@click.option("--decisions", metavar="FILE", help="Decisions (JSON array), taken before the first event.")
 @click.option("--alerts", "out", metavar="OUT.jsonl", help="Write the alerts here, one CloudEvent a line.")
 @click.option("--report", metavar="OUT.html", help="Write a page of what was found and how sure it is.")
 @click.option("--source", metavar="NAME", help="What wrote EVENTS (litellm, otlp_json, …): `mapping list`.")
@@ -68,7 +73,7 @@ def replay(
     lines = Lines(events)
     calendar = _controls("releases", releases)
     judged = _controls("decisions", decisions)
-    summary = Summary()
+    summary = Summary(NOT_SEEN if calendar else NOT_NAMED)
     with _report(report, config) as gather, _writer(out, as_json) as write, progress(lines) as counted:
         native = _natively(config, source, counted)
         outputs = engine.replay(
@@ -117,9 +122,16 @@ def _natively(config: Config, source: str | None, lines: Iterable[bytes]) -> Nat
 
 
 class Summary:
-    """What went through, counted on the way."""
+    """What went through, counted on the way.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    remedy
+        What to say when no release was watched.
+    """
+
+    def __init__(self, remedy: str) -> None:
+        self._remedy = remedy
         self.started = time.monotonic()
         self.events = self.skipped = 0
         self.alerts: dict[str, str] = {}
@@ -155,6 +167,7 @@ class Summary:
             **({"skipped": self.skipped} if self.skipped else {}),
             **{name: self.apart[name] for name in APART},
             "dead_letters": dict(sorted(self.dead_letters.items())),
+            "watched": sorted(self.thin),
             "too_thin": {
                 model: {"moves_per_bucket": moves, "advised_bucket_ms": width}
                 for model, (moves, width) in sorted(self.thin.items())
@@ -180,6 +193,8 @@ class Summary:
                 "\nWARNING: so many late events make the result worthless. Sort the events by ts (is one "
                 "of them far in the future?), or raise allowed_lateness."
             )
+        if self.events and not self.thin:
+            text += f"\nWARNING: no release was watched, so nothing could be found. {self._remedy}"
         for model, (moves, width) in sorted(self.thin.items()):
             if width:
                 text += (

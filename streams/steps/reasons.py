@@ -110,7 +110,7 @@ def _population(incident: Incident, evidence: dict[str, Any]) -> list[str]:
     seen, expected = evidence["first_uses_seen"], evidence["first_uses_expected"]
     moved = (
         f"Accounts that are {incident.entity[1]} in a bucket moved to {incident.model} by themselves: "
-        f"{seen} first uses where the pace of all other accounts, per hour of their time, predicts "
+        f"{seen} first uses where the pace of accounts that pause, per hour of their time, predicts "
         f"{expected:.1f} ({_times(evidence['hazard_ratio'])} as many)."
     )
     where = (
@@ -162,8 +162,9 @@ def signs(pattern: Pattern, kind: str) -> str:
 
 
 def _is_closer(evidence: dict[str, Any]) -> bool:
+    """Is the share that moved together greater, in the figures that are shown?"""
     own, others = evidence["synchrony"], evidence["population_synchrony"]
-    return own is not None and others is not None and own > others
+    return own is not None and others is not None and round(own, 2) > round(others, 2)
 
 
 def _how_sure(evidence: dict[str, Any], settings: Settings) -> str:
@@ -209,7 +210,7 @@ def _against(incident: Incident, evidence: dict[str, Any], settings: Settings) -
             sentences.append(signs(incident.pattern, "roll-out"))
         own, others = evidence["synchrony"], evidence["population_synchrony"]
         # In the first hours everyone has moved within a few hours: that says nothing.
-        if own is not None and others is not None and own <= others < 1:
+        if own is not None and others is not None and others < 1 and not _is_closer(evidence):
             sentences.append(
                 f"{NOT_CLOSER}: {own:.0%} within {_window(settings)}, of everyone's {others:.0%}."
             )

@@ -193,3 +193,23 @@ def test_replay_says_that_a_file_in_reverse_order_gave_nothing(tmp_path: Path) -
     result = run("replay", "-", given=b"\n".join(reversed(hours)) + b"\n")
     assert "late, and left out: 47" in result.stderr
     assert "WARNING: so many late events make the result worthless" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("models", "told"),
+    [
+        ([], "Name one with --releases; without it a model counts as released"),
+        (["m-3"], "No model of --releases was seen while its release would have been watched"),
+        (["m-2"], None),
+    ],
+)
+def test_replay_says_that_no_release_was_watched(tmp_path: Path, models: list[str], told: str | None) -> None:
+    """Silence would look as if nothing were wrong."""
+    entries = [{"model": model, "released_at": 1_770_000_000_000} for model in models]
+    releases = write(tmp_path / "r.json", orjson.dumps(entries))
+    event = b'{"id":"r","ts":1770000000000,"account":"a","network":"n","model":"m-2"}\n'
+    result = run("replay", "-", "--releases", releases, given=event)
+    assert ("no release was watched, so nothing could be found" in result.stderr) == (told is not None)
+    assert told is None or told in result.stderr
+    counted = run("replay", "-", "--releases", releases, "--json", "--alerts", tmp_path / "a", given=event)
+    assert orjson.loads(counted.stdout)["watched"] == ([] if told else models)

@@ -86,6 +86,7 @@ def test_below_the_threshold_it_names_e_bh():
     [
         (0.61, 0.12, True, False),
         (0.2, 0.25, False, True),
+        (0.284, 0.281, False, True),  # shown as 28 % and 28 %
         (1.0, 1.0, False, False),  # the release is three hours old: of everyone the same is true
         (None, None, False, False),
     ],
