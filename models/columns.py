@@ -7,11 +7,11 @@ handful of array operations.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
@@ -91,7 +91,7 @@ def pack(arrays: Mapping[str, NDArray[Any]], **fields: Any) -> bytes:
     ([0, 1, 2], {'version': 1})
     """
     shapes = [[name, array.dtype.str, list(array.shape)] for name, array in arrays.items()]
-    header = json.dumps([shapes, fields], separators=(",", ":")).encode()
+    header = orjson.dumps([shapes, fields])
     body = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
     return len(header).to_bytes(4, "little") + header + body
 
@@ -99,7 +99,7 @@ def pack(arrays: Mapping[str, NDArray[Any]], **fields: Any) -> bytes:
 def unpack(state: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     """The inverse of `pack`; the arrays are read-only views."""
     start = 4 + int.from_bytes(state[:4], "little")
-    shapes, fields = json.loads(state[4:start])
+    shapes, fields = orjson.loads(state[4:start])
     arrays = {}
     for name, dtype, shape in shapes:
         count = int(np.prod(shape, dtype=np.int64))

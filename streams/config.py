@@ -119,7 +119,7 @@ class Config(BaseSettings):
     theta: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
     aliases: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ("*-latest",)
 
-    # How the work is cut and when it is written.
+    # How the work is cut and when it is written. Costly checkpoints are further apart (`streams.checkpoint`).
     partitions: Count = 1
     idle_after: PositiveDuration = parse_duration("60s")
     checkpoint_interval: PositiveDuration = parse_duration("10s")

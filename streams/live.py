@@ -64,6 +64,8 @@ class LivePartition(Generic[S]):
         As in `Snapshot`.
     events
         Processed since the last checkpoint.
+    saved_at, cost
+        When the last checkpoint was written, and for how many seconds its making kept everybody else waiting.
     begun
         Has it been said where to read on? What comes before was fetched from elsewhere.
     timed
@@ -94,6 +96,7 @@ class LivePartition(Generic[S]):
         self.ended = False
         self.events = 0
         self.saved_at = time.monotonic()
+        self.cost = 0.0
         self.changed = False
         self.is_new = snapshot is None
         self.pending = snapshot is not None and snapshot.pending
@@ -105,6 +108,7 @@ class LivePartition(Generic[S]):
         self._checkpoints = checkpoints
         self._outbox = outbox
         self._is_ours = is_ours
+        self._worked = 0.0
         if snapshot:
             try:
                 self.restore(snapshot)
@@ -197,13 +201,15 @@ class LivePartition(Generic[S]):
 
     async def _in_slices(self, work: Work[T]) -> T:
         """Do work, letting the event loop go on in between. The caller holds the lock."""
-        begun = time.monotonic()
+        begun, self._worked = time.monotonic(), 0.0
         while True:
             try:
                 next(work)
             except StopIteration as end:
+                self._worked += time.monotonic() - begun
                 return end.value  # type: ignore[no-any-return]  # of the generator's type
-            if time.monotonic() - begun >= SLICE_SECONDS:
+            if (now := time.monotonic()) - begun >= SLICE_SECONDS:
+                self._worked += now - begun
                 await self.pause()
                 if self.ended:
                     work.close()
@@ -298,12 +304,12 @@ class LivePartition(Generic[S]):
         self.timed(self.saved_at - begun)
 
     async def _shards(self, *, full: bool) -> Mapping[int, bytes]:
-        step = self.step
-        return (
-            await self._in_slices(step.saving(full=full))
-            if isinstance(step, SlicedStep)
-            else step.snapshot(full=full)
-        )
+        step: Step = self.step
+        if not isinstance(step, SlicedStep):
+            return step.snapshot(full=full)
+        shards = await self._in_slices(step.saving(full=full))
+        self.cost = self._worked
+        return shards
 
     def pins(self) -> bytes:
         """Decisions of the step that the snapshot does not include."""

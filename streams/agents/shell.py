@@ -20,7 +20,7 @@ from faust.types import TP
 from streams.agents.frame import Frame
 from streams.agents.queues import ChunkQueues
 from streams.changelog import PartitionLog
-from streams.checkpoint import Checkpoints, delete
+from streams.checkpoint import Checkpoints, delete, spacing
 from streams.chunks import Chunk
 from streams.config import Config
 from streams.errors import WrongUse
@@ -230,12 +230,14 @@ class Shell(Frame, Generic[L]):
 
     async def tend(self) -> None:
         """Look after the live partitions until the process ends, or the finite run is over."""
+        interval = self.config.checkpoint_interval.total_seconds()
         try:
             while not await self._finish():
                 await asyncio.sleep(TICK_SECONDS)
+                apart = spacing(interval, [live.cost for live in self.live.values()])
                 for live in list(self.live.values()):
                     await self.upkeep(live)
-                    if time.monotonic() - live.saved_at >= self.config.checkpoint_interval.total_seconds():
+                    if time.monotonic() - live.saved_at >= apart:
                         await live.checkpoint()
         except Exception as error:
             self.fail(error)

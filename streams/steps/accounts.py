@@ -28,6 +28,7 @@ from streams.steps.names import Names
 from streams.steps.record import encode, encoding
 from streams.steps.roster import KEEP_MS, Roster
 from streams.steps.segment import pack_buckets, unpack_buckets
+from streams.steps.sets import NamedSets
 from streams.steps.work import Work, at_once
 from streams.versions import Migration, migrated
 
@@ -273,8 +274,12 @@ class AccountsStep:
         """The work of `snapshot`."""
         taken = self.buckets.take_recent()
         shards = {}
-        for number in range(self.roster.shards) if full else sorted(self._dirty):
-            shards[number] = yield from self._pack_shard(number)
+        dirty = range(self.roster.shards) if full else sorted(self._dirty)
+        if dirty:
+            columns, named = self.roster.columns, NamedSets(self.roster)
+            yield from named.name(columns["home"][np.isin(columns["shard"], dirty)])
+            for number in dirty:
+                shards[number] = yield from self._pack_shard(number, named)
         self._dirty.clear()
         if full or self._rewrite:
             shards[NAMES] = orjson.dumps(self.known.snapshot())
@@ -287,11 +292,11 @@ class AccountsStep:
             self._segments += 1
         return shards
 
-    def _pack_shard(self, shard: int) -> Work[bytes]:
+    def _pack_shard(self, shard: int, named: NamedSets) -> Work[bytes]:
         yield
         rows = self.roster.in_shard(shard)
         yield
-        roster, own = self.roster.snapshot(rows)
+        roster, own = self.roster.snapshot(rows, *named.some(self.roster.columns["home"][rows]))
         columns = [own, *(m.snapshot(rows) for _, m in sorted(self.candidates.items()))]
         yield
         arrays = {str(i): np.frombuffer(state, dtype=np.uint8) for i, state in enumerate(columns)}

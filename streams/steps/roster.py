@@ -218,27 +218,28 @@ class Roster:
         rows = np.flatnonzero(self.columns["shard"] == shard)
         return np.array(sorted(rows.tolist(), key=self.names.__getitem__), dtype=np.int64)
 
-    def snapshot(self, rows: Rows) -> tuple[dict[str, Any], bytes]:
+    def snapshot(self, rows: Rows, home: Ints, sets: list[list[Group]]) -> tuple[dict[str, Any], bytes]:
         """Names, sets and memberships of the given rows, JSON-able, and the columns.
 
-        Sets are numbered by the names of their groups: here they have the order in which they were met.
+        Parameters
+        ----------
+        rows
+            Accounts.
+        home, sets
+            The last set of each, and what these numbers stand for (`streams.steps.sets`): here sets have the
+            order in which they were met.
         """
-        home = self.columns["home"][rows]
-        named = {number: sorted(self.groups[g] for g in self.sets[number]) for number in set(home.tolist())}
-        order = sorted(named, key=named.__getitem__)
-        rank = {number: i for i, number in enumerate(order)}
-        renumbered = np.array([rank[number] for number in home.tolist()], dtype=home.dtype)
         elsewhere = [
             [i, sorted([*self.groups[g], seen] for g, seen in self.elsewhere[row].items())]
             for i, row in enumerate(rows.tolist())
-            if self.elsewhere.get(row)
+            if row in self.elsewhere
         ]
         fields = {
             "names": [self.names[row] for row in rows.tolist()],
-            "sets": [named[number] for number in order],
+            "sets": sets,
             "elsewhere": elsewhere,
         }
-        return fields, self.columns.snapshot(rows, home=renumbered)
+        return fields, self.columns.snapshot(rows, home=home.astype(self.columns["home"].dtype))
 
     def restore(self, state: dict[str, Any], columns: bytes) -> Rows:
         """Add the accounts of a shard; returns their rows."""

@@ -66,7 +66,8 @@ def _ranked(numbers: Ints, names: Sequence[Any]) -> tuple[list[Any], Ints]:
     """The names that are used, in an order of their own, and numbers by that order."""
     used, inverse = np.unique(numbers, return_inverse=True)
     told = [names[number] for number in used.tolist()]
-    order = sorted(range(len(told)), key=[orjson.dumps(name) for name in told].__getitem__)
+    keys = told if set(map(type, told)) == {str} else [orjson.dumps(name) for name in told]
+    order = sorted(range(len(told)), key=keys.__getitem__)
     rank = np.empty(len(told), dtype=np.int64)
     rank[order] = np.arange(len(told))
     return [told[i] for i in order], rank[inverse]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -48,8 +49,8 @@ class Sliced(Counting):
 class Place:
     """A partition, its broker, and how often the loop came round."""
 
-    def __init__(self) -> None:
-        self.broker, self.step = Broker(), Sliced()
+    def __init__(self, step: Sliced | None = None) -> None:
+        self.broker, self.step = Broker(), step or Sliced()
         self.sent = 0
         self.turns = 0
         self.live: LivePartition[Any] = LivePartition(
@@ -105,6 +106,42 @@ def test_without_need_it_is_not_left_alone(monkeypatch: pytest.MonkeyPatch) -> N
         await take(place.live)
         assert place.turns == 0
         ticker.cancel()
+
+    asyncio.run(run())
+
+
+def test_a_checkpoint_costs_what_its_own_slices_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs in between is not its own; nor is what the broker takes, which may be an outage."""
+    now = 0.0
+
+    class Slow(Sliced):
+        def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
+            nonlocal now
+            work = super().saving(full=full)
+            while True:
+                now += 1.0
+                try:
+                    next(work)
+                except StopIteration as end:
+                    return end.value  # type: ignore[no-any-return]
+                yield
+
+    async def others() -> None:
+        nonlocal now
+        while True:
+            now += 100.0
+            await asyncio.sleep(0)
+
+    async def run() -> None:
+        place = Place(Slow())
+        await take(place.live)
+        assert place.live.cost == 0.0
+        monkeypatch.setattr(live_module, "time", SimpleNamespace(monotonic=lambda: now))
+        busy = asyncio.ensure_future(others())
+        await place.live.checkpoint()
+        busy.cancel()
+        assert now > 100.0 * SLICES
+        assert place.live.cost == SLICES + 1
 
     asyncio.run(run())
 

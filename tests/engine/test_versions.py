@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import orjson
@@ -10,7 +11,7 @@ import pytest
 from models.settings import HOUR_MS, Settings
 from streams import marker
 from streams.marker import Marker, StateRefused, latest
-from streams.steps.accounts import AccountsStep
+from streams.steps.accounts import NAMES, AccountsStep
 from streams.steps.contract import Line
 from streams.steps.networks import NetworksStep
 from tests.engine import stored_state
@@ -55,6 +56,28 @@ def test_what_is_stored_today_is_what_was_stored() -> None:
         before = stored_state.read(role, version)
         assert again.keys() == before.keys()
         assert [key for key in before if again[key] != before[key]] == []
+
+
+def test_names_of_every_script_are_read_as_they_were_written_before() -> None:
+    """Headers of shards had everything escaped that is not ASCII."""
+    event = {"id": "r", "ts": 1_770_001_200_000, "account": "ä€𝒳", "network": "AS\u2028", "model": "m"}
+    step = new("accounts")
+    step.process([Line(orjson.dumps(event)), Line(orjson.dumps({**event, "ts": event["ts"] + 2 * HOUR_MS}))])
+    meta, shards = step.meta(), step.snapshot(full=True)
+    packed = {number: state for number, state in shards.items() if state and number != NAMES}
+    escaped = {number: with_escapes(state) for number, state in packed.items()}
+    assert escaped != packed
+    assert step.roster.rows.keys() == {"ä€𝒳"}
+    again = new("accounts")
+    again.restore(meta, shards | escaped)
+    assert again.snapshot(full=True) == shards
+
+
+def with_escapes(state: bytes) -> bytes:
+    """What `models.columns.pack` wrote, with its header in ASCII."""
+    end = 4 + int.from_bytes(state[:4], "little")
+    header = json.dumps(json.loads(state[4:end]), separators=(",", ":")).encode()
+    return len(header).to_bytes(4, "little") + header + state[end:]
 
 
 @pytest.mark.parametrize("version", [2, 3])

@@ -20,7 +20,7 @@ from streams.steps.contract import Line, Output
 from streams.steps.networks import NetworksStep
 from streams.steps.work import Work
 from tests.bench.data import BEGIN, RELEASE_HOUR, Message, Traffic
-from tests.bench.probe import Count, Span, counted, measured, tell
+from tests.bench.probe import Count, Sent, Span, counted, measured, tell
 
 CHUNK = 5_000
 
@@ -44,7 +44,7 @@ class Pipeline:
         self.stretch = {"accounts": 0.0, "networks": 0.0}
         self.steps = [AccountsStep(settings, p, traffic.partitions) for p in range(traffic.partitions)]
         self.judge = NetworksStep(settings, traffic.partitions)
-        self.outputs: list[Output] = []
+        self.sent = Sent()
         released = format_time(BEGIN + RELEASE_HOUR * HOUR_MS)
         for number in range(traffic.watched):
             entry = {"model": f"m-{2 + number}", "released_at": released}
@@ -60,7 +60,7 @@ class Pipeline:
             self._pass_on(self._timed("accounts", step.ending()))
 
     def _pass_on(self, outputs: list[Output]) -> None:
-        self.outputs += outputs
+        self.sent.add(outputs)
         lines = [Line(output.value) for output in outputs if output.topic == "buckets"]
         if lines:
             self._timed("networks", self.judge.processing(lines))
@@ -79,7 +79,7 @@ class Pipeline:
     def found(self) -> dict[str, Any]:
         """Everything that was measured."""
         return {
-            **counted(self.steps, self.outputs),
+            **counted(self.steps, self.sent),
             **measured(self.accounts),
             "networks_seconds": self.networks.seconds,
             "networks_cpu": self.networks.cpu,

@@ -15,7 +15,7 @@ from streams.config import load
 from streams.steps.accounts import AccountsStep
 from streams.steps.contract import InputRecord, Output
 from streams.steps.work import Work
-from tests.bench.probe import Latencies, Span, Task, counted, measured, tell
+from tests.bench.probe import Latencies, Sent, Span, Task, counted, measured, tell
 
 
 class Watched:
@@ -31,7 +31,7 @@ class Watched:
         self.left = task.messages
         self.span = Span()
         self.steps: list[Any] = []
-        self.outputs: list[Output] = []
+        self.sent = Sent()
         self.latencies = Latencies(task.token, task.messages) if task.token else None
 
     def make(self, *args: Any) -> AccountsStep:
@@ -49,7 +49,7 @@ class Watched:
             def ending(self) -> Work[list[Output]]:
                 with watched.end():
                     outputs = yield from super().ending()
-                watched.outputs += outputs
+                watched.sent.add(outputs)
                 return outputs
 
             def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
@@ -62,7 +62,7 @@ class Watched:
 
     def took(self, records: Sequence[InputRecord], outputs: list[Output]) -> None:
         """A chunk was processed."""
-        self.outputs += outputs
+        self.sent.add(outputs)
         if self.latencies is not None:
             self.latencies.take(record.value for record in records)
         self.left -= len(records)
@@ -80,7 +80,7 @@ def main() -> None:
     watched = Watched(task)
     status = run_worker(load(), role="accounts", until_end=task.token is None, make_step=watched.make)
     if task.token is None and status == 0:
-        tell(counted(watched.steps, watched.outputs) | measured(watched.span))
+        tell(counted(watched.steps, watched.sent) | measured(watched.span))
 
 
 if __name__ == "__main__":
