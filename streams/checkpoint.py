@@ -43,8 +43,8 @@ META_BYTES = 100_000
 
 
 TIMES_COST = 12
-"""A checkpoint comes no sooner than so many times what the last ones cost: it takes less than a tenth of the
-time, with what it takes to send it."""
+"""A checkpoint comes no sooner than so many times what the last ones cost: making them takes a twelfth of the
+time at most, which leaves something for sending them."""
 LONGEST_INTERVALS = 6
 """But no later than so many intervals, whatever it costs: for so long is read again after a crash."""
 
