@@ -54,7 +54,24 @@ class RoleApp(faust.App):
 
 
 class RoleWorker(faust.Worker):
-    """A worker that leaves logging to the command line, and always ends."""
+    """A worker that leaves logging to the command line, and always ends.
+
+    Attributes
+    ----------
+    user
+        Whose rights it has, for messages.
+    """
+
+    user: str = "this user"
+
+    def fault(self, error: BaseException | None = None) -> Fault | None:
+        """What a person can mend, if that is why it ends; without a crash the error itself may tell."""
+        error = self.crash_reason or error
+        if isinstance(error, Fault):
+            return error
+        if refused := refusal(error):
+            return OutOfReach(f"{self.user} lacks a right (`python -m streams.acls`): {refused}")
+        return None
 
     def end(self) -> None:
         """End in the way a signal ends us, exit status 0."""
@@ -62,10 +79,17 @@ class RoleWorker(faust.Worker):
 
     async def stop(self) -> None:
         """Stop; one that hangs is cut short, because what counts is on Kafka already."""
-        timer = threading.Timer(STOP_SECONDS, os._exit, [os.EX_OK if self.crash_reason is None else 1])
+        timer = threading.Timer(STOP_SECONDS, self._cut_short)
         timer.daemon = True
         timer.start()
         await super().stop()
+
+    def _cut_short(self) -> None:
+        status = os.EX_OK if self.crash_reason is None else 1
+        if (fault := self.fault()) is not None:
+            status = fault.exit_status
+            print(f"Error: {fault}", file=sys.stderr, flush=True)  # As the command line would.
+        os._exit(status)
 
     async def _sentinel_task(self) -> None:
         """Faust sleeps a second here."""
@@ -226,16 +250,14 @@ def run_app(config: Config, role: str, app: RoleApp, instance: str | None) -> in
         app, loop=loop, quiet=True, override_logging=False, redirect_stdouts=False, stdout=sys.stderr
     )
     worker.spinner = None
+    worker.user = config.sasl_username or worker.user
     app.shell.stop = worker.end
     memory.settle()
     try:
         worker.execute_from_commandline()
     except SystemExit as ended:
-        if isinstance(worker.crash_reason, Fault):
-            raise worker.crash_reason from None
-        if refused := refusal(worker.crash_reason or ended):
-            user = config.sasl_username or "this user"
-            raise OutOfReach(f"{user} lacks a right (`python -m streams.acls`): {refused}") from None
+        if (fault := worker.fault(ended)) is not None:
+            raise fault from None
         if app.shell.over and instance is not None:
             _leave(config, role, instance)
         return int(ended.code or 0)
