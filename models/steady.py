@@ -7,7 +7,7 @@ not, and it shows at its next activity. So the chance that an activity is the fi
 time since the activity before. The accounts that were active in the bucket before too are held against
 those that were not:
 
-.. math:: E = A \cdot \frac{\sum F_l + 20\,\bar h}{\sum_l R_l\,a_l + 20},
+.. math:: E = A \cdot \frac{\sum F_l + 3}{\sum_l R_l\,a_l + 3 / \bar h},
 
 with :math:`A` steady accounts of one band of volume, :math:`R_l` others at risk of exposure :math:`l`
 (`models.cohort`), :math:`F_l` their first uses, :math:`a_l` the buckets since they were last active (since
@@ -17,8 +17,8 @@ Where the others have less than a fifth of the time of the steady ones there is 
 and nothing is concluded.
 
 When something moves everybody at once (an outage with fallback) the chance is the same for every activity. So
-while the first uses of the others per account at risk are over twice their slow mean, the expectation is at
-least that of equal chances.
+while the first uses of the others per account at risk are over twice their slow mean, by more than two
+standard deviations, the expectation is at least that of equal chances.
 
 **Masking.** A campaign may be most of all that is always there; then it is the pace that its own networks are
 held against. So while the steady accounts of a band stand out (their CUSUM copy is over its line) they are
@@ -35,6 +35,8 @@ Interval-censored events: J. F. Lawless, Statistical models and methods for life
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from models.cohort import BAND_NAMES, EXPOSURES, STEADY
@@ -44,7 +46,7 @@ KIND = "population"
 NEW = 0
 _AWAY = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 2.5, 6.0, 16.0, 48.0])
 """Buckets since the last activity, by exposure; of the first activity since the release, its age."""
-SURGE, SLOW, PSEUDO = 2.0, 0.9, 20.0
+SURGE, SLOW, PRIOR = 2.0, 0.9, 3.0
 LEAST_TIME = 0.2
 """Of the time of the steady accounts: so much must the others have."""
 
@@ -68,8 +70,9 @@ class SteadyClock:
     >>> clock = SteadyClock()
     >>> risk, events = np.zeros((2, 3, 2, EXPOSURES), dtype=int)
     >>> risk[1, 0, 4], risk[1, 0, 6], events[1, 0, 4], events[1, 0, 6] = 100, 1000, 10, 10
-    >>> clock.update(20, risk.ravel(), events.ravel())
-    [(0, 0, 0.0), (100, 10, 0.16666666666666666), (0, 0, 0.0)]
+    >>> at_risk, seen, expected = clock.update(20, risk.ravel(), events.ravel())[1]
+    >>> at_risk, seen, round(expected, 3)
+    (100, 10, 0.167)
     """
 
     version = 1
@@ -106,8 +109,9 @@ class SteadyClock:
         """First uses to expect of a steady account, by the others: at risk, first uses, time."""
         now = moved / max(1, accounts), moved / max(1.0, time)
         per_activity, per_time = self.slow or now
-        surge = now[0] > SURGE * per_activity
+        most = SURGE * per_activity * accounts
+        surge = moved > most + 2 * math.sqrt(most)
         self.slow = SLOW * per_activity + (1 - SLOW) * now[0], SLOW * per_time + (1 - SLOW) * now[1]
         self.chance = 1.0 if surge or not accounts else accounts / time
-        rate = (moved + PSEUDO * per_time) / (time + PSEUDO)
+        rate = (moved + PRIOR) / (time + PRIOR / per_time) if per_time > 0 else now[1]
         return max(rate, now[0]) if surge else rate

@@ -45,7 +45,7 @@ def test_the_usual_pace_of_the_others_steadies_that_of_one_bucket():
     clock = SteadyClock()
     middle(clock, 50, table(x4=1_000, x6=1_000), table(x6=12))
     _, _, expected = middle(clock, 51, table(x4=100, x6=10), table(x6=0))
-    assert expected == pytest.approx(100 * 20 * 0.002 / (10 * 6 + 20))
+    assert expected == pytest.approx(100 * 3 / (10 * 6 + 3 / 0.002))
 
 
 def test_new_accounts_tell_nothing():
@@ -180,3 +180,14 @@ def test_groups_that_only_stand_out_stay_in_the_comparison(monkeypatch):
     for _ in range(5):
         world.step()
     assert [entity for reason, entity, *_ in world.told if reason == "opened"] == [GROUPS[1]]
+
+
+def test_a_quiet_hour_of_few_others_is_not_taken_for_their_pace():
+    """Programs that never pause beside few people: what the others do in one hour is mostly chance."""
+    clock = SteadyClock()
+    for age in range(20, 40):
+        clock.update(age, table(x4=300, x6=50), table(x6=age % 2))
+    _, _, expected = middle(clock, 40, table(x4=300, x6=50), table(x4=1, x6=0))
+    assert expected == pytest.approx(300 * 0.5 / (50 * 6), rel=0.25)
+    surprised = middle(clock, 41, table(x4=300, x6=50), table(x6=2))
+    assert surprised[2] < 1.5  # two instead of a half are no surge either
