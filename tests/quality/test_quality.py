@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from tests.quality.targets import missed, rows, table, upper_bound
-from tests.quality.trial import Finding, Trial, run
+from tests.quality.trial import Finding, Trial, is_of, run
 
 FOUND = Finding("c1", 3.0, [3.0], 1, 0.002, 1.0, 0.9, 2.0)
 LOST = Finding("c1", None, [], 1, 1.0, 0.0, 0.0, 2.0)
@@ -50,6 +50,11 @@ def test_each_campaign_of_a_mixed_scenario_has_a_row():
     assert [(row.scenario, len(row.findings)) for row in rows(both)] == [("mixed: c1", 2), ("mixed: c5", 2)]
     assert sum(row.right for row in rows(both)) == 4
     assert "mixed: c5" in table(both)
+
+
+@pytest.mark.parametrize(("listed", "right"), [("abx", True), ("ax", False), ("xyz", False), ("", False)])
+def test_an_alert_is_of_a_campaign_when_most_of_what_it_lists_is(listed, right):
+    assert is_of({"members": list(listed)}, {"members": list("abc")}) is right
 
 
 def test_the_bound_of_no_event_is_three():

@@ -36,7 +36,8 @@ class Finding:
     Attributes
     ----------
     delay
-        To the close of the bucket that raised the first alert on one of its groups.
+        To the close of the bucket that raised the first alert on it: on one of its groups, on the population,
+        or on a group most of whose listed accounts belong to it.
     delays
         The same of each of its networks, sorted; those never alerted are left out.
     networks
@@ -225,7 +226,7 @@ def judged(simulation: Simulation, observer: Observer, alerts: list[dict[str, An
         on_it = [
             one
             for one, named in told
-            if (named & related or one["entity"]["kind"] == POPULATION or _is_of(one, campaign))
+            if (named & related or one["entity"]["kind"] == POPULATION or is_of(one, campaign))
             and _ms(one["detected_at"]) > onset
         ]
         ours |= {one["alert_id"] for one in on_it}
@@ -273,7 +274,7 @@ def _finding(number: int, campaign: dict[str, Any], alerts: list[Any], observer:
     )
 
 
-def _is_of(alert: dict[str, Any], campaign: dict[str, Any]) -> bool:
+def is_of(alert: dict[str, Any], campaign: dict[str, Any]) -> bool:
     """Does most of what the alert lists belong to the campaign?"""
     listed = set(alert["members"])
     return 2 * len(listed & set(campaign["members"])) > len(listed)
