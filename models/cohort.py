@@ -22,8 +22,9 @@ STEADY = 4
 NEW_COHORTS = np.arange(COHORTS) % EXPOSURES == 0
 """Accounts never seen before."""
 ALWAYS_THERE = np.arange(COHORTS) % EXPOSURES == STEADY
-STEADY_COHORTS = (np.arange(COHORTS) % EXPOSURES == STEADY) & (np.arange(COHORTS) // EXPOSURES % 2 == 0)
-"""Accounts that are always there, but for young ones: newcomers stay for hours after their first request."""
+"""Accounts that are always there."""
+STEADY_COHORTS = ALWAYS_THERE & (np.arange(COHORTS) // EXPOSURES % 2 == 0)
+"""The same but for young ones: newcomers stay for hours after their first request."""
 BAND_NAMES = ("1 request", "2 to 4 requests", "5 or more requests")
 _FIRST = np.array([12, 48])
 _GAPS = np.array([1, 3, 8, 24])

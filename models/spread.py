@@ -47,9 +47,9 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.counts import Group
+from models.population import Floats, Masks
 
 LEAST = 1.5
 QUANTILE = 1.4
@@ -67,9 +67,6 @@ SURE = 5.0
 """Standard errors that it takes to raise what is ordinary."""
 UNUSUAL = math.log(100)
 """Nats of surprise that it takes to name a group, at least."""
-
-Floats = NDArray[np.float64]
-Masks = NDArray[np.bool_]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ KIND = "population"
 NEW = 0
 _AWAY = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 2.5, 6.0, 16.0, 48.0])
 """Buckets since the last activity, by exposure; of the first activity since the release, its age."""
+_PAUSING = ~np.isin(np.arange(EXPOSURES), (NEW, STEADY))
 SURGE, SLOW, PRIOR = 2.0, 0.9, 3.0
 LEAST_TIME = 0.2
 """Of the time of the steady accounts: so much must the others have."""
@@ -94,10 +95,8 @@ class SteadyClock:
         at_risk, first = (table.reshape(-1, 2, EXPOSURES).sum(axis=1) for table in (risk, events))
         away = np.minimum(_AWAY, max(1, age))
         away[1:STEADY] = max(1, age)
-        others = np.arange(EXPOSURES) != STEADY
-        others[NEW] = False
-        accounts, moved = int(at_risk[:, others].sum()), int(first[:, others].sum())
-        time = float((at_risk[:, others] @ away[others]).sum())
+        accounts, moved = int(at_risk[:, _PAUSING].sum()), int(first[:, _PAUSING].sum())
+        time = float((at_risk[:, _PAUSING] @ away[_PAUSING]).sum())
         rate = self._rate(accounts, moved, time)
         judged = [n if time >= LEAST_TIME * n else 0 for n in at_risk[:, STEADY].tolist()]
         return [

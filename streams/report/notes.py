@@ -9,6 +9,7 @@ from models.settings import DAY_MS, HOUR_MS, Settings
 from streams.alerts import AlertData, Evidence, Profile
 from streams.durations import format_duration
 from streams.report.collect import Collected
+from streams.steps.reasons import speaks_against
 
 ENOUGH = 100
 """Accounts at risk in a bucket below which the pace of everyone else is rough."""
@@ -82,6 +83,14 @@ def _left_out(collected: Collected) -> Iterator[str]:
 
 def _width(bucket_ms: int) -> str:
     return format_duration(timedelta(milliseconds=bucket_ms))
+
+
+def for_and_against(data: AlertData) -> dict[str, list[str]]:
+    """The ``reasons`` for an incident, and what speaks ``against`` it, for a page."""
+    return {
+        "reasons": [reason for reason in data.reasons if not speaks_against(reason)],
+        "against": [*filter(speaks_against, data.reasons), *doubts(data)],
+    }
 
 
 def doubts(data: AlertData) -> list[str]:

@@ -19,8 +19,7 @@ from models.settings import Settings
 from streams.alerts import AlertData, parse_alert
 from streams.report import drawings, tables
 from streams.report.collect import Collected
-from streams.report.notes import doubts, notes
-from streams.steps.reasons import speaks_against
+from streams.report.notes import for_and_against, notes
 
 IN_FULL = 200
 LISTED = 1_500
@@ -113,8 +112,7 @@ def _section(data: AlertData, collected: Collected) -> dict[str, Any]:
         "course": list(tables.course(series)) if series else [],
         "evidence": tables.evidence(data),
         "profile": tables.profile(data),
-        "reasons": [reason for reason in data.reasons if not speaks_against(reason)],
-        "against": [*filter(speaks_against, data.reasons), *doubts(data)],
+        **for_and_against(data),
         "members": data.members[:MEMBERS_SHOWN],
         "told": collected.told[data.alert_id],
     }

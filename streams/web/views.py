@@ -18,8 +18,7 @@ from streams.config import Config
 from streams.durations import format_duration, millis
 from streams.errors import WrongUse
 from streams.report import drawings, tables
-from streams.report.notes import doubts
-from streams.steps.reasons import speaks_against
+from streams.report.notes import for_and_against
 from streams.web.board import Board, Decision, Incident
 
 CARD = drawings.Size(560, 58, 64, 28)
@@ -218,8 +217,7 @@ class Views:
             "facts": facts(data),
             "evidence": tables.evidence(data),
             "profile": tables.profile(data),
-            "reasons": [reason for reason in data.reasons if not speaks_against(reason)],
-            "against": [*filter(speaks_against, data.reasons), *doubts(data)],
+            **for_and_against(data),
             "members": data.members[:MEMBERS],
             "told": list(incident.told)[::-1],
             "decisions": self.board.about(incident),

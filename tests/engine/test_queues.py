@@ -181,12 +181,15 @@ class Worker:
         last = self.next[partition] - 1
         self.app.consumer.positions[TP("requests", partition)] = Position(last + 1, last + 1, last, 0.0)
 
-    async def closing(self, partition: int = 0) -> Any:
-        """A close is under way in a partition."""
+    async def closing(self, partition: int = 0, waiting: int = 0) -> Any:
+        """A close is under way in a partition, and so many chunks wait for its end."""
         step = self.step(partition)
         step.close_at = self.next[partition]
         self.fetch(partition)
         await until(lambda: step.closing)
+        if waiting:
+            self.fetch(partition, waiting)
+            await turns()
         return step
 
     @property
@@ -275,9 +278,7 @@ def test_a_partition_for_which_enough_waits_is_held_and_the_others_are_not() -> 
 def test_what_was_fetched_before_a_seek_is_read_again_and_taken_once() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            step = await worker.closing()
-            worker.fetch(0, 2)
-            await turns()
+            step = await worker.closing(waiting=2)
             live = worker.shell.live[0]
             worker.app.consumer.scheduler.seeks += 1
             worker.next[0] = live.offset
@@ -297,9 +298,7 @@ def test_what_was_fetched_before_a_seek_is_read_again_and_taken_once() -> None:
 def test_what_waits_is_not_taken_after_a_seek_that_nothing_was_read_after() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            step = await worker.closing()
-            worker.fetch(0, 2)
-            await turns()
+            step = await worker.closing(waiting=2)
             worker.app.consumer.scheduler.seeks += 1
             step.gate = True
             await until(lambda: step.seen)
@@ -337,9 +336,7 @@ def test_nothing_of_an_ended_assignment_is_fed_or_saved() -> None:
 def test_what_waited_for_an_ended_assignment_is_not_fed_before_the_next_seek_either() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            step = await worker.closing()
-            worker.fetch(0, 2)
-            await turns()
+            step = await worker.closing(waiting=2)
             worker.shell.drop()
             step.gate = True
             await turns()
@@ -394,9 +391,7 @@ def test_the_end_of_the_agent_breaks_off_what_is_under_way() -> None:
     async def run() -> None:
         worker = Worker()
         async with worker:
-            step = await worker.closing()
-            worker.fetch(0, 2)
-            await turns()
+            step = await worker.closing(waiting=2)
         await turns()
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert worker.app.crashed is None
@@ -409,9 +404,7 @@ def test_the_end_of_the_agent_breaks_off_what_is_under_way() -> None:
 def test_a_stop_saves_what_is_under_way_and_takes_nothing_of_what_waits() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            step = await worker.closing()
-            worker.fetch(0, 2)
-            await turns()
+            step = await worker.closing(waiting=2)
             stopping = asyncio.ensure_future(worker.shell.close())
             await turns()
             worker.fetch(0)
@@ -431,9 +424,7 @@ def test_a_stop_saves_what_is_under_way_and_takes_nothing_of_what_waits() -> Non
 def test_a_partition_with_waiting_chunks_is_not_at_its_end() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            step = await worker.closing()
-            worker.fetch(0, 2)
-            await turns()
+            step = await worker.closing(waiting=2)
             live = worker.shell.live[0]
             assert worker.shell.position(live) is None
             assert worker.shell.progress()[0] == live.offset == 0

@@ -220,13 +220,14 @@ def judged(simulation: Simulation, observer: Observer, alerts: list[dict[str, An
     findings, ours = [], set()
     for number, campaign in zip(moving, truth["campaigns"], strict=True):
         related = {tuple(e) for e in campaign["entities"] + campaign["related"]}
+        members = set(campaign["members"])
         onset = _ms(campaign["onset"])
         # Accounts that no group holds together are told as the population's: right while there is a campaign.
         # So is a group of nobody's plan when what it lists is the campaign's: a sign-up hour of many.
         on_it = [
             one
             for one, named in told
-            if (named & related or one["entity"]["kind"] == POPULATION or is_of(one, campaign))
+            if (named & related or one["entity"]["kind"] == POPULATION or is_of(one, members))
             and _ms(one["detected_at"]) > onset
         ]
         ours |= {one["alert_id"] for one in on_it}
@@ -274,10 +275,10 @@ def _finding(number: int, campaign: dict[str, Any], alerts: list[Any], observer:
     )
 
 
-def is_of(alert: dict[str, Any], campaign: dict[str, Any]) -> bool:
-    """Does most of what the alert lists belong to the campaign?"""
+def is_of(alert: dict[str, Any], members: set[str]) -> bool:
+    """Does most of what the alert lists belong to a campaign of these members?"""
     listed = set(alert["members"])
-    return 2 * len(listed & set(campaign["members"])) > len(listed)
+    return 2 * len(listed & members) > len(listed)
 
 
 def _named(alert: dict[str, Any]) -> set[Named]:
