@@ -78,10 +78,10 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 @pytest.fixture(scope="module")
 def secured_admin(secured: Secured) -> Iterator[KafkaAdminClient]:
     """Who may do everything there."""
-    from streams import brokers
+    from pivotwatch.engine.kafka import sync_client
     from tests.kafka.security_rig import ADMIN
 
-    with brokers.admin(secured.config(ADMIN)) as client:
+    with sync_client.admin(secured.config(ADMIN)) as client:
         yield client
 
 

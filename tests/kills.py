@@ -19,7 +19,7 @@ from infra.kafka.local import LocalKafka
 
 LONG = bool(os.environ.get("PIVOTWATCH_TEST_LONG"))
 MOST = 3
-OURS = (b"streams.cli", b"tests.", b"kafka")
+OURS = (b"pivotwatch", b"tests.", b"kafka")
 """What the command line of a worker or a broker holds."""
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests import kills
 from tests.kafka.engine_rig import wait_for
 
-WAITS = [sys.executable, "-c", "import time; time.sleep(600)", "streams.cli"]
+WAITS = [sys.executable, "-c", "import time; time.sleep(600)", "pivotwatch"]
 
 
 @pytest.fixture

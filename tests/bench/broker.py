@@ -10,7 +10,7 @@ import uuid
 
 from aiokafka import AIOKafkaProducer
 
-from streams.config import Config
+from pivotwatch.config.config import Config
 from tests.bench.data import Traffic
 from tests.bench.probe import Task
 
@@ -34,7 +34,7 @@ class Place:
         self.messages = 0
         sizes = (f"requests_partitions={partitions}", "replication_factor=1", "min_insync_replicas=1")
         options = [part for setting in sizes for part in ("--set", setting)]
-        command = [sys.executable, "-m", "streams.cli", "topics", "create", *options]
+        command = [sys.executable, "-m", "pivotwatch", "topics", "create", *options]
         # The events are of a fixed day: a retention would delete them.
         environment = {**self.environment("none"), "PIVOTWATCH_RETENTION__REQUESTS": "0"}
         subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True)

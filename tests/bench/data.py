@@ -2,7 +2,7 @@
 
 A plain day of a provider, not a story: accounts of uneven activity ask for an established model, and from
 the third hour on a quarter of them also for new ones. The events have the fields and the length of those
-that `pivotwatch simulate` writes. For stories with a truth see `streams.simulate`.
+that `pivotwatch simulate` writes. For stories with a truth see `pivotwatch.simulation`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 from kafka.partitioner.default import murmur2
 
-from models.settings import HOUR_MS
+from pivotwatch_models.settings import HOUR_MS
 
 BEGIN = 1_769_990_400_000
 """2026-02-02, midnight in UTC."""
@@ -23,7 +23,7 @@ RELEASE_HOUR = 2
 
 
 class Message(NamedTuple):
-    """A record as a step takes it (`streams.steps.contract.InputRecord`)."""
+    """A record as a step takes it (`pivotwatch.engine.operator.InputRecord`)."""
 
     value: bytes
     offset: int

@@ -115,7 +115,7 @@ def replay_rate(traffic: Traffic, runs: int) -> Samples:
         file.flush()
         for _ in range(runs):
             began = time.perf_counter()
-            command = [sys.executable, "-m", "streams.cli", "replay", file.name]
+            command = [sys.executable, "-m", "pivotwatch", "replay", file.name]
             subprocess.run(command, check=True, capture_output=True)
             rates.append(traffic.events / (time.perf_counter() - began))
     return Samples(rates)

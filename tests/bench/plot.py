@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from streams.charts import nice_top
+from pivotwatch.base.svg import nice_top
 
 STYLE = """
 text { font: 12px system-ui, sans-serif; fill: #333 }

@@ -20,9 +20,9 @@ from typing import Any
 
 import orjson
 
-from models.settings import HOUR_MS, Settings
-from streams.steps.accounts import AccountsStep
-from streams.steps.contract import InputRecord, Output
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.engine.operator import InputRecord, Output
+from pivotwatch_models.settings import HOUR_MS, Settings
 
 STALLED_SECONDS = 30.0
 

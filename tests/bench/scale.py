@@ -19,12 +19,12 @@ from typing import Any
 import click
 import orjson
 
-from streams import brokers
-from streams.config import Config, load
-from streams.replay import replay
-from streams.simulate import Simulation, generate
-from streams.simulate.kafka import Player
-from streams.topics import create, specs
+from pivotwatch.config.config import Config, load
+from pivotwatch.detection.replay import replay
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.kafka.topics import create, specs
+from pivotwatch.simulation import Simulation, generate
+from pivotwatch.simulation.kafka import Player
 from tests.bench.children import ROOT
 from tests.bench.figures import machine, table
 
@@ -86,7 +86,7 @@ class Field:
 
     @staticmethod
     def _create(config: Config) -> None:
-        with brokers.admin(config) as client:
+        with sync_client.admin(config) as client:
             assert all(found.ok for found in create(client, specs(config), config.brokers))
 
     def run(self, workers: int) -> Result:
@@ -97,10 +97,10 @@ class Field:
             player.send_releases(self.releases, config.topic("releases"))
         accounts = cpu_of(config, "accounts", [f"accounts-{n}" for n in range(workers)])
         networks = cpu_of(config, "networks", ["networks-0"])
-        with brokers.consumer(config) as client:
+        with sync_client.consumer(config) as client:
             told = [
                 record.value
-                for record in brokers.records(
+                for record in sync_client.records(
                     client, [config.topic("alerts")], from_beginning=True, until_end=True
                 )
             ]
@@ -110,7 +110,7 @@ class Field:
 
 def cpu_of(config: Config, role: str, instances: Sequence[str]) -> float:
     """CPU seconds of the workers of a role, at once, to the end of their input."""
-    command = [sys.executable, "-m", "streams.cli", "worker", "--role", role, "--log-level", "error"]
+    command = [sys.executable, "-m", "pivotwatch", "worker", "--role", role, "--log-level", "error"]
     environment = config.environment()
     children = [
         subprocess.Popen([*command, "--until-end", "--instance", name], env=environment, cwd=ROOT)

@@ -7,9 +7,9 @@ import re
 
 import orjson
 
-from models.settings import HOUR_MS
-from streams.events import check_event
-from streams.replay import Dealer
+from pivotwatch.contracts.events import check_event
+from pivotwatch.detection.replay import Dealer
+from pivotwatch_models.settings import HOUR_MS
 from tests.bench.children import ROOT
 from tests.bench.data import BEGIN, Traffic
 

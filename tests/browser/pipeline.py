@@ -14,15 +14,15 @@ from typing import Any
 import orjson
 from kafka.consumer.fetcher import ConsumerRecord
 
-from streams import brokers
-from streams.config import Config, Logical, Role, load
-from streams.demo import ROLES, private
-from streams.events import parse_time
-from streams.processes import Processes, worker_command
-from streams.simulate import generate
-from streams.simulate.encode import Slice
-from streams.simulate.kafka import Player
-from streams.topics import create, specs
+from pivotwatch.base.child_processes import Processes, worker_command
+from pivotwatch.config.config import Config, Logical, Role, load
+from pivotwatch.contracts.events import parse_time
+from pivotwatch.demo import ROLES, private
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.kafka.topics import create, specs
+from pivotwatch.simulation import generate
+from pivotwatch.simulation.encode import Slice
+from pivotwatch.simulation.kafka import Player
 from tests.kafka.engine_rig import wait_for
 from tests.kills import LONG
 
@@ -102,15 +102,15 @@ class Pipeline:
                 self._played = one.end
                 yield one
 
-        with Player(self.config.brokers, brokers.security(self.config)) as player:
+        with Player(self.config.brokers, sync_client.security(self.config)) as player:
             player.send_releases(self._simulation.releases, self.config.topic("releases"))
             player.play(part(), self.config.topic("requests"), batch=50)
 
     def records(self, logical: Logical) -> list[ConsumerRecord]:
         """What a topic holds now."""
-        with brokers.consumer(self.config) as client:
+        with sync_client.consumer(self.config) as client:
             topics = [self.config.topic(logical)]
-            return list(brokers.records(client, topics, from_beginning=True, until_end=True))
+            return list(sync_client.records(client, topics, from_beginning=True, until_end=True))
 
     def judged_at(self) -> float:
         """The beginning of the last bucket that was judged, in epoch milliseconds."""
@@ -133,7 +133,7 @@ def pipeline(
     config = private(load(brokers=broker)).model_copy(
         update={"topic_prefix": prefix, "app_prefix": prefix + "pw"} | changes
     )
-    with brokers.admin(config) as client:
+    with sync_client.admin(config) as client:
         assert all(finding.ok for finding in create(client, specs(config), config.brokers))
     with Processes(logs=logs) as processes:
         yield Pipeline(config, processes, scenario, scale)

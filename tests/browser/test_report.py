@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from models.settings import Settings
-from streams.report.page import render
+from pivotwatch.reporting.page import render
+from pivotwatch_models.settings import Settings
 from tests.browser.conftest import DESK, TELEPHONE
-from tests.report.examples import HOSTILE, alert, collected
+from tests.reporting.examples import HOSTILE, alert, collected
 
 LIGHT, DARK = "rgb(255, 255, 255)", "rgb(20, 24, 29)"
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from streams.steps.contract import SlicedStep
+from pivotwatch.engine.operator import SlicedStep
 
 FILE = "CHAOS_FILE"
 """Names a file in the environment that says when the hook is on: it acts once, and removes it."""
@@ -76,7 +76,7 @@ def hang_agents() -> None:
     """Let every agent wait for ever once the file is there: the process runs, and gets nowhere."""
     import asyncio
 
-    from streams.agents.shell import Shell
+    from pivotwatch.engine.worker import Shell
 
     feed = Shell.feed
 
@@ -90,15 +90,15 @@ def hang_agents() -> None:
 
 def main() -> None:
     """Hook in, and run the command."""
-    from streams import app
-    from streams.cli import main as command
+    from pivotwatch.cli import main as command
+    from pivotwatch.engine import runtime
 
     hook, sys.argv[1:] = sys.argv[1], sys.argv[2:]
     if hook == "stall":
         hang_agents()
     else:
-        step_of = app._step_of
-        app._step_of = lambda *given: wrap(step_of(*given), hook)
+        step_of = runtime._step_of
+        runtime._step_of = lambda *given: wrap(step_of(*given), hook)
     command()
 
 

@@ -19,8 +19,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from infra.kafka.supervisor import free_port
-from streams import brokers, topics
-from streams.config import Config, Logical, load
+from pivotwatch.config.config import Config, Logical, load
+from pivotwatch.engine.kafka import sync_client, topics
 from tests import kills
 from tests.chaos.traffic import Record
 
@@ -137,7 +137,7 @@ class Pipeline:
         self.workers: list[Worker] = []
         self.feeder: Feeder | None = None
         self._clients: dict[str, KafkaConsumer] = {}
-        with brokers.admin(self.config) as client:
+        with sync_client.admin(self.config) as client:
             topics.create(client, topics.specs(self.config), broker)
 
     def close(self) -> None:
@@ -154,7 +154,7 @@ class Pipeline:
         """Start a worker: ``pivotwatch worker``, or the same behind a hook of `tests.chaos.hooks`."""
         port = free_port()
         log = self.folder / f"{role}-{instance}-{len(self.workers)}.log"
-        module = ["tests.chaos.hooks", hook] if hook else ["streams.cli"]
+        module = ["tests.chaos.hooks", hook] if hook else ["pivotwatch"]
         command = [sys.executable, "-m", *module, "worker", "--role", role, "--instance", instance, *flags]
         environment = {**self.for_workers.environment(), "PIVOTWATCH_WEB_PORT": str(port), **env}
         with log.open("wb") as stream:

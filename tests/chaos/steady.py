@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from streams.events import format_time
-from streams.replay import Dealer
+from pivotwatch.contracts.events import format_time
+from pivotwatch.detection.replay import Dealer
 from tests.chaos.traffic import POISON, Record
 
 BUCKET_S, WATCH_S, LATENESS_S = 5, 150, 2

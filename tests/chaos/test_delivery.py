@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from streams import brokers, topics
+from pivotwatch.engine.kafka import sync_client, topics
 from tests.chaos.ground import Ground
 from tests.chaos.pipeline import wait_for
 from tests.delivery.receiver import receiver
@@ -35,7 +35,7 @@ FAULTS = (500, 502, 404, (429, {"Retry-After": "0"}), "cut", "hang", "taken-but-
 @pytest.fixture
 def office(ground: Ground, tmp_path: Path) -> Iterator[Office]:
     made = Office(ground.kafka.address, f"delivery-{SEED}-", tmp_path)
-    with brokers.admin(made.config()) as admin:
+    with sync_client.admin(made.config()) as admin:
         topics.create(admin, topics.specs(made.config()), made.broker)
     yield made
     made.close()

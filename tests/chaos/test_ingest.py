@@ -21,18 +21,18 @@ import pytest
 from kafka.admin import NewTopic
 from standardwebhooks.webhooks import Webhook
 
-from streams import brokers
-from streams.agents.http import serve
-from streams.alert_streams import compare, distinct
-from streams.config import Config
-from streams.replay import replay
-from streams.sources.settings import read_settings
-from streams.steps.origins import Origins
+from pivotwatch.config.config import Config
+from pivotwatch.detection.counting.deduplication import Origins
+from pivotwatch.detection.replay import replay
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.ingest.http_server import serve
+from pivotwatch.ingest.settings import read_settings
+from pivotwatch.tools.compare_alerts import compare, distinct
 from tests.chaos.ground import Ground
 from tests.chaos.pipeline import Feeder, Pipeline, Worker, wait_for
 from tests.chaos.traffic import Record, simulate
 from tests.chaos.verdict import read
-from tests.sources.samples import attribute, otlp_message
+from tests.ingest.samples import attribute, otlp_message
 
 SEED = 5
 SECRET = "whsec_" + base64.b64encode(b"twenty-four bytes of it.").decode()
@@ -86,8 +86,8 @@ def messages(lines: list[bytes]) -> Iterator[Record]:
 
 
 def ends(pipeline: Pipeline, topic: str) -> int:
-    with brokers.consumer(pipeline.config) as client:
-        return sum(client.end_offsets(brokers.partitions_of(client, topic)).values())
+    with sync_client.consumer(pipeline.config) as client:
+        return sum(client.end_offsets(sync_client.partitions_of(client, topic)).values())
 
 
 @pytest.mark.long
@@ -109,7 +109,7 @@ def test_every_event_counts_once_however_often_ingest_is_killed(ground: Ground, 
     with ground.siege(SEED, **settings) as siege:
         pipeline = siege.pipeline
         requests = pipeline.config.topic("requests")
-        with brokers.admin(pipeline.config) as admin:
+        with sync_client.admin(pipeline.config) as admin:
             admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
         pipeline.release(simulation.releases)
         siege.begin()

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import numpy as np
 import orjson
 
-from streams.replay import Dealer
-from streams.simulate import generate
-from streams.simulate.simulation import Simulation
+from pivotwatch.detection.replay import Dealer
+from pivotwatch.simulation import generate
+from pivotwatch.simulation.simulation import Simulation
 
 JUMP_MS = 3_600_000
 LATE_MS = 86_400_000

@@ -11,15 +11,15 @@ from typing import Any
 import orjson
 from kafka import TopicPartition
 
-from streams import brokers
-from streams.agents.networks import CONTROL_TOPICS
-from streams.alert_streams import DifferentRepeat, compare, distinct
-from streams.config import Config
-from streams.marker import Identity, latest
-from streams.replay import CHUNK
-from streams.steps.accounts import AccountsStep
-from streams.steps.contract import Line, Output
-from streams.steps.networks import NetworksStep
+from pivotwatch.config.config import Config
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.replay import CHUNK
+from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.engine.checkpoint_format import Identity, latest
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.operator import Line, Output
+from pivotwatch.roles.networks import CONTROL_TOPICS
+from pivotwatch.tools.compare_alerts import DifferentRepeat, compare, distinct
 from tests.chaos.pipeline import Pipeline
 
 Letter = tuple[bytes | None, bytes, tuple[tuple[str, bytes], ...]]
@@ -111,7 +111,8 @@ def judge(pipeline: Pipeline) -> Verdict:
 
 
 def undisturbed(config: Config, requests: Sequence[Sequence[Line]]) -> Run:
-    """The steps alone over the records of ``requests``, as `streams.replay` runs them over a file."""
+    """The steps alone over the records of ``requests``, as `pivotwatch.detection.replay` runs them over
+    a file."""
     settings, partitions = config.settings, len(requests)
     networks = NetworksStep(settings, partitions)
     for topic in CONTROL_TOPICS:
@@ -140,7 +141,7 @@ def undisturbed(config: Config, requests: Sequence[Sequence[Line]]) -> Run:
 
 def read(config: Config, topic: str, partition: int = 0) -> list[Line]:
     """All records of a partition."""
-    with brokers.consumer(config, isolation_level="read_committed") as client:
+    with sync_client.consumer(config, isolation_level="read_committed") as client:
         tp = TopicPartition(topic, partition)
         client.assign([tp])
         client.seek_to_beginning(tp)

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from streams.alerts import TYPES, State
+from pivotwatch.contracts.alerts import TYPES, State
 
 FULL: dict[str, Any] = {
     "alert_id": "0123456789abcdef",

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
-from streams.alert_streams import DifferentRepeat, compare, distinct
-from streams.alerts import alert_schema, parse_alert
-from streams.errors import WrongUse
-from streams.events import BadEvent, check_event
-from streams.schemas import event_schema, release_schema
-from streams.sinks.text import MOST_LINES, plain, render
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.contracts.alerts import alert_schema, parse_alert
+from pivotwatch.contracts.events import BadEvent, check_event
+from pivotwatch.contracts.json_schemas import event_schema, release_schema
+from pivotwatch.formats.text import MOST_LINES, plain, render
+from pivotwatch.tools.compare_alerts import DifferentRepeat, compare, distinct
 from tests.cli.examples import FULL, alert_bytes
 
 SMALL: dict[str, object] = {

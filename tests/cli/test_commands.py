@@ -14,9 +14,9 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from models.settings import Settings
-from streams.cli import COMMANDS, main
-from streams.steps.contract import Output
+from pivotwatch.cli import COMMANDS, main
+from pivotwatch.engine.operator import Output
+from pivotwatch_models.settings import Settings
 from tests.cli.examples import alert_bytes
 
 NOWHERE = "127.0.0.1:1"
@@ -28,7 +28,7 @@ def run(*arguments: object, given: bytes | None = None) -> Result:
 
 def test_help_names_every_command_and_imports_none() -> None:
     text = (
-        "import sys; from streams.cli import main; main(['--help'], standalone_mode=False); "
+        "import sys; from pivotwatch.cli import main; main(['--help'], standalone_mode=False); "
         "heavy = {'faust', 'river', 'kafka', 'pydantic', 'numpy', 'rich'} & set(sys.modules); "
         "sys.exit(f'imported: {heavy}' if heavy else 0)"
     )
@@ -116,10 +116,10 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         yield Output("alerts", b"k", alert_bytes(revision=1, state="open"))
         yield Output("alerts", b"k", alert_bytes())
 
-    module = types.ModuleType("streams.replay")
+    module = types.ModuleType("pivotwatch.detection.replay")
     module.replay = replay  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "streams.replay", module)
-    monkeypatch.setattr("streams.replay", module, raising=False)
+    monkeypatch.setitem(sys.modules, "pivotwatch.detection.replay", module)
+    monkeypatch.setattr("pivotwatch.detection.replay", module, raising=False)
     return calls
 
 
@@ -164,7 +164,7 @@ def test_replay_without_a_place_for_its_result(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("arguments", [["topics", "check"], ["alerts", "tail"], ["doctor"]])
 def test_a_broker_out_of_reach_is_said(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.brokers.TIMEOUT_MS", 200)
+    monkeypatch.setattr("pivotwatch.engine.kafka.sync_client.TIMEOUT_MS", 200)
     result = run(*arguments, "--brokers", NOWHERE)
     assert result.exit_code == (1 if arguments == ["doctor"] else 3)
     assert f"Kafka at {NOWHERE} does not answer: is it running" in result.output

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.settings import Settings
-from streams.config import Config, keys, load
-from streams.durations import format_duration, millis, parse_duration
-from streams.errors import OutOfReach, WrongUse
+from pivotwatch.base.durations import format_duration, millis, parse_duration
+from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.config.config import Config, keys, load
+from pivotwatch_models.settings import Settings
 
 
 @pytest.fixture(autouse=True)

@@ -10,13 +10,13 @@ import pytest
 from click.testing import CliRunner, Result
 from stix2validator import ValidationOptions, validate_string  # type: ignore[import-untyped]
 
-from streams.alerts import parse_alert
-from streams.cli import main
-from streams.config import load
-from streams.delivery.settings import read_settings
-from streams.delivery.trial import ALERT_ID
-from streams.errors import WrongUse
-from tests.sinks.examples import STATES, raw
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.cli import main
+from pivotwatch.config.config import load
+from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.delivery.settings import read_settings
+from pivotwatch.delivery.test_notification import ALERT_ID
+from tests.formats.examples import STATES, raw
 
 
 def invoke(*arguments: str) -> Result:

@@ -8,7 +8,14 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.diagnosis import Check, Sample, SampleRecord, judge_calendar, judge_events, judge_lag
+from pivotwatch.tools.sample_checks import (
+    Check,
+    Sample,
+    SampleRecord,
+    judge_calendar,
+    judge_events,
+    judge_lag,
+)
 
 NOW = datetime(2026, 2, 6, tzinfo=UTC)
 EVENT: dict[str, Any] = {

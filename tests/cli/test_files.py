@@ -12,9 +12,9 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams import files
-from streams.errors import OutOfReach, WrongUse
-from streams.files import Lines, read_json_array
+from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.tools import event_files
+from pivotwatch.tools.event_files import Lines, read_json_array
 
 PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "plain": bytes,
@@ -30,7 +30,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 def test_every_form_gives_the_same_lines(
     pack: Callable[[bytes], bytes], chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "CHUNK", chunk)
+    monkeypatch.setattr(event_files, "CHUNK", chunk)
     path = tmp_path / "events"
     path.write_bytes(pack(b'{"id":"1"}\n\n \r\n{"id":"2"}\r\n{"id":"3"}'))
     lines = Lines([str(path), str(path)])
@@ -41,10 +41,10 @@ def test_every_form_gives_the_same_lines(
 
 @given(st.binary(max_size=60), st.sampled_from(sorted(PACKERS)), st.integers(4, 9))
 def test_content_does_not_matter(content: bytes, form: str, chunk: int) -> None:
-    if form == "plain" and content.startswith((files.GZIP, files.ZSTANDARD, b"\xef\xbb\xbf")):
+    if form == "plain" and content.startswith((event_files.GZIP, event_files.ZSTANDARD, b"\xef\xbb\xbf")):
         return
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "CHUNK", chunk)
+        patch.setattr(event_files, "CHUNK", chunk)
         patch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(PACKERS[form](content))))
         assert list(Lines(["-"])) == [line for line in content.split(b"\n") if line.strip()]
 

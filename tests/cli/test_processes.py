@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.processes import Processes, Stopped, sigterm_raises, supervise
+from pivotwatch.base.child_processes import Processes, Stopped, sigterm_raises, supervise
 
 FOR_EVER = [sys.executable, "-c", "import signal; print('up', flush=True); signal.pause()"]
 IGNORE = "import signal, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
@@ -64,7 +64,7 @@ def test_a_killed_process_has_the_status_of_a_shell() -> None:
 
 
 def test_one_that_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("streams.processes.GRACE_SECONDS", 0.1)
+    monkeypatch.setattr("pivotwatch.base.child_processes.GRACE_SECONDS", 0.1)
     with Processes(logs=tmp_path) as processes:
         processes.start("a", DEAF)
         while not processes.last_lines("a"):
@@ -91,7 +91,7 @@ def test_sigterm_to_the_command_ends_its_workers() -> None:
     """The whole way: a stand-in for the command, with a worker that waits for ever."""
     text = (
         "import sys\n"
-        "from streams.processes import Processes, Stopped, sigterm_raises, supervise\n"
+        "from pivotwatch.base.child_processes import Processes, Stopped, sigterm_raises, supervise\n"
         "try:\n"
         "    with sigterm_raises(), Processes() as processes:\n"
         f"        processes.start('a', {FOR_EVER!r})\n"

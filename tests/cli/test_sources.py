@@ -12,8 +12,8 @@ import pytest
 import zstandard
 from click.testing import CliRunner, Result
 
-from streams.cli import main
-from tests.sources.samples import EMAIL, KONG, LITELLM, OTLP, SAMPLES, SECRETS
+from pivotwatch.cli import main
+from tests.ingest.samples import EMAIL, KONG, LITELLM, OTLP, SAMPLES, SECRETS
 
 
 def run(*arguments: object, **how: Any) -> Result:

@@ -8,9 +8,9 @@ from typing import Any
 
 from rich.console import Console
 
-from streams.alerts import Alert, parse_alert
-from streams.demo.display import Display, summary
-from streams.demo.verdict import judge
+from pivotwatch.contracts.alerts import Alert, parse_alert
+from pivotwatch.demo.display import Display, summary
+from pivotwatch.demo.verdict import judge
 from tests.cli.examples import alert_bytes
 
 TRUTH: dict[str, Any] = {

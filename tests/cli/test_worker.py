@@ -22,7 +22,7 @@ def test_sigterm_before_it_has_begun_ends_it_with_a_message() -> None:
     command = [
         sys.executable,
         "-m",
-        "streams.cli",
+        "pivotwatch",
         "worker",
         "--role",
         "accounts",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from streams.delivery.courier import couriers
-from streams.delivery.desk import Desk, Origin
-from streams.delivery.ledger import Ledger
+from pivotwatch.delivery.dispatcher import Desk, Origin
+from pivotwatch.delivery.notification_log import Ledger
+from pivotwatch.delivery.target_sender import couriers
 from tests.delivery.receiver import Receiver
 from tests.delivery.rig import QUICK, Log, wait_for, yes
 

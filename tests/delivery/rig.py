@@ -6,12 +6,12 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
-from streams.delivery.courier import Courier
-from streams.delivery.desk import Desk, Origin
-from streams.delivery.endpoints import Delivery, Endpoint
-from streams.delivery.ledger import Ledger
-from streams.delivery.settings import read_settings
-from streams.sinks.message import JsonAlert, Message
+from pivotwatch.delivery.dispatcher import Desk, Origin
+from pivotwatch.delivery.notification_log import Ledger
+from pivotwatch.delivery.notifiers import Delivery, Endpoint
+from pivotwatch.delivery.settings import read_settings
+from pivotwatch.delivery.target_sender import Courier
+from pivotwatch.formats.message import JsonAlert, Message
 
 DEADLINE = 10.0
 QUICK = {"retry_first": "1ms", "retry_most": "5ms"}

@@ -15,12 +15,12 @@ from typing import Any
 import aiohttp
 import pytest
 
-from streams.delivery.courier import couriers
-from streams.delivery.desk import Desk, Origin
-from streams.delivery.ledger import Ledger
+from pivotwatch.delivery.dispatcher import Desk, Origin
+from pivotwatch.delivery.notification_log import Ledger
+from pivotwatch.delivery.target_sender import couriers
 from tests.delivery.receiver import Receiver
 from tests.delivery.rig import QUICK, Log, yes
-from tests.sinks.examples import raw
+from tests.formats.examples import raw
 
 PROGRAM = shutil.which("prometheus-alertmanager")
 DEADLINE = 20.0

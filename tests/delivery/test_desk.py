@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.delivery import courier as couriers
-from streams.delivery import desk as desks
-from streams.delivery.outcomes import Gone, Refused, TryLater
-from streams.sinks.message import JsonAlert
+from pivotwatch.delivery import dispatcher as desks
+from pivotwatch.delivery import target_sender as couriers
+from pivotwatch.delivery.errors import Gone, Refused, TryLater
+from pivotwatch.formats.message import JsonAlert
 from tests.delivery.rig import Log, Recorder, Rig, wait_for
-from tests.sinks.examples import raw
+from tests.formats.examples import raw
 
 A, B = "0123456789abcdef", "fedcba9876543210"
 LIFE = ("open", "updated", "updated", "resolved")

@@ -14,12 +14,12 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.delivery.courier import couriers
-from streams.delivery.trial import run as trial
-from streams.errors import WrongUse
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.delivery.target_sender import couriers
+from pivotwatch.delivery.test_notification import run as trial
 from tests.delivery.http_rig import ROUTING_KEY, Config, deliver, webhook
 from tests.delivery.receiver import SECRET, Receiver
-from tests.sinks.examples import STATES, raw
+from tests.formats.examples import STATES, raw
 
 LIFE = [raw(state) for state in STATES[:3]]
 IDS = [orjson.loads(one)["id"] for one in LIFE]
@@ -128,7 +128,7 @@ def test_an_alert_that_cannot_be_rendered_stops_nobody(
     def fail(*_: Any) -> None:
         raise KeyError("no such figure")
 
-    monkeypatch.setattr("streams.sinks.slack.render", fail)
+    monkeypatch.setattr("pivotwatch.formats.slack.render", fail)
     monkeypatch.setenv("CHAT_SECRET", hook.url)
     _, dead = deliver(
         LIFE,

@@ -10,8 +10,8 @@ import pytest
 
 from tests.delivery.http_rig import deliver, webhook
 from tests.delivery.receiver import Receiver, receiver
-from tests.sinks.examples import raw
-from tests.sinks.ocsf_check import faults
+from tests.formats.examples import raw
+from tests.formats.ocsf_check import faults
 
 STEPS: tuple[tuple[str, str, str, int], ...] = (
     ("open", "opened", "medium", 10),

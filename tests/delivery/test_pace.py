@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from streams.agents import delivery as agents
-from streams.agents.delivery import DeliveryPartition, DeliveryShell
-from streams.config import load
-from streams.delivery.courier import Courier
-from streams.delivery.desk import Desk
-from streams.delivery.ledger import Ledger
-from streams.delivery.settings import read_settings
+from pivotwatch.config.config import load
+from pivotwatch.delivery import worker as agents
+from pivotwatch.delivery.dispatcher import Desk
+from pivotwatch.delivery.notification_log import Ledger
+from pivotwatch.delivery.settings import read_settings
+from pivotwatch.delivery.target_sender import Courier
+from pivotwatch.delivery.worker import DeliveryPartition, DeliveryShell
 from tests.delivery.rig import QUICK, Log, Recorder, wait_for, yes
-from tests.sinks.examples import raw
+from tests.formats.examples import raw
 
 AHEAD = 5
 

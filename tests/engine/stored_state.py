@@ -13,13 +13,13 @@ from typing import Any
 
 import orjson
 
-from models.settings import Settings
-from streams.checkpoint import Checkpoints
-from streams.marker import Epoch, Identity, Snapshot
-from streams.simulate import generate
-from streams.steps.accounts import AccountsStep
-from streams.steps.contract import Line
-from streams.steps.networks import NetworksStep
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.engine.checkpoint import Checkpoints
+from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot
+from pivotwatch.engine.operator import Line
+from pivotwatch.simulation import generate
+from pivotwatch_models.settings import Settings
 from tests.engine.test_checkpoint import Log
 
 FOLDER = Path(__file__).with_name("fixtures")

@@ -23,8 +23,8 @@ from faust.transport.drivers import aiokafka as driver
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.batches import Batches, Results
-from streams.fetch import FetchThread
+from pivotwatch.engine.fetching.consumer import FetchThread
+from pivotwatch.engine.fetching.raw_batches import Batches, Results
 
 TP = TopicPartition("requests", 0)
 OTHER = TopicPartition("changelog", 0)

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from streams.checkpoint import Checkpoints
-from streams.chunks import Chunk
-from streams.live import LivePartition
-from streams.marker import Epoch, Identity, Snapshot, latest
-from streams.outbox import Outbox
-from streams.steps.contract import Output
+from pivotwatch.engine.checkpoint import Checkpoints
+from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, latest
+from pivotwatch.engine.fetching.chunks import Chunk
+from pivotwatch.engine.operator import Output
+from pivotwatch.engine.partition_task import LivePartition
+from pivotwatch.engine.producer import Outbox
 from tests.engine.test_checkpoint import Log
 from tests.engine.test_fetch import record
 

@@ -11,7 +11,7 @@ import faust
 import pytest
 from faust.types import TP
 
-from streams.changelog import CheckpointTable
+from pivotwatch.engine.changelog import CheckpointTable
 
 Loaded = list[Mapping[int, Mapping[bytes, bytes]]]
 

@@ -12,8 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.checkpoint import META_BYTES, PART_BYTES, Checkpoints, delete
-from streams.marker import FINAL, STATE_VERSION, Epoch, Identity, Snapshot, StateRefused, latest
+from pivotwatch.engine.checkpoint import META_BYTES, PART_BYTES, Checkpoints, delete
+from pivotwatch.engine.checkpoint_format import (
+    FINAL,
+    STATE_VERSION,
+    Epoch,
+    Identity,
+    Snapshot,
+    StateRefused,
+    latest,
+)
 
 HERE = Identity("accounts", 4, "0123456789abcdef")
 

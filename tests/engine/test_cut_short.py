@@ -6,9 +6,9 @@ import faust
 import pytest
 from aiokafka.errors import TopicAuthorizationFailedError
 
-from streams import app as module
-from streams.app import RoleWorker
-from streams.errors import WrongUse
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.engine import runtime as module
+from pivotwatch.engine.runtime import RoleWorker
 
 
 class Ended(Exception):

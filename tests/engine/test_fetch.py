@@ -16,13 +16,13 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.checkpoint import Checkpoints
-from streams.chunks import Chunk, ChunkScheduler
-from streams.fetch import FetchThread
-from streams.live import Hole, LivePartition
-from streams.marker import Epoch, Identity, Snapshot, StateRefused
-from streams.outbox import Outbox
-from streams.steps.contract import InputRecord, Output
+from pivotwatch.engine.checkpoint import Checkpoints
+from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, StateRefused
+from pivotwatch.engine.fetching.chunks import Chunk, ChunkScheduler
+from pivotwatch.engine.fetching.consumer import FetchThread
+from pivotwatch.engine.operator import InputRecord, Output
+from pivotwatch.engine.partition_task import Hole, LivePartition
+from pivotwatch.engine.producer import Outbox
 
 REQUESTS, OTHER = TP("requests", 0), TP("changelog", 0)
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from streams.agents.accounts import AccountsShell
-from streams.config import load
-from streams.errors import WrongUse
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.config.config import load
+from pivotwatch.roles.accounts import AccountsShell
 
 
 def shell(partitions: int) -> AccountsShell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.health import JOINING, Health
+from pivotwatch.engine.health import JOINING, Health
 
 LIMIT = 60.0
 

@@ -11,13 +11,13 @@ from unittest.mock import AsyncMock
 import pytest
 from faust.types import TP
 
-from streams.agents.accounts import AccountsPartition, AccountsShell
-from streams.checkpoint import Checkpoints
-from streams.config import load
-from streams.fetch import Position
-from streams.marker import Epoch, Identity, Snapshot, latest
-from streams.outbox import Outbox
-from streams.steps.contract import Output
+from pivotwatch.config.config import load
+from pivotwatch.engine.checkpoint import Checkpoints
+from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, latest
+from pivotwatch.engine.fetching.consumer import Position
+from pivotwatch.engine.operator import Output
+from pivotwatch.engine.producer import Outbox
+from pivotwatch.roles.accounts import AccountsPartition, AccountsShell
 from tests.engine.test_checkpoint import Log
 
 IDENTITY = Identity("accounts", 1, "")

@@ -12,7 +12,7 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError
 from aiokafka.protocol.commit import OffsetCommitRequest
 from aiokafka.protocol.group import HeartbeatRequest
 
-from streams import membership
+from pivotwatch.engine.fetching import static_membership
 
 SESSION = 10.0
 FINE, ILLEGAL_GENERATION, UNKNOWN_MEMBER = 0, 22, 25
@@ -62,8 +62,8 @@ class Case:
 @pytest.fixture
 def case(monkeypatch: pytest.MonkeyPatch) -> Case:
     case = Case()
-    monkeypatch.setattr(membership, "time", case)
-    membership.Name(case.coordinator, SESSION, case.make_way)
+    monkeypatch.setattr(static_membership, "time", case)
+    static_membership.Name(case.coordinator, SESSION, case.make_way)
     return case
 
 

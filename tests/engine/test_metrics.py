@@ -6,11 +6,11 @@ import re
 
 import orjson
 
-from models.settings import HOUR_MS
-from streams.metrics import Metrics, counters
-from streams.steps.accounts import AccountsStep
-from streams.steps.contract import Output
-from tests.steps.stream import SETTINGS, START, alerts, event, launch_buckets, line, networks_step
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.engine.metrics import Metrics, counters
+from pivotwatch.engine.operator import Output
+from pivotwatch_models.settings import HOUR_MS
+from tests.detection.stream import SETTINGS, START, alerts, event, launch_buckets, line, networks_step
 
 
 class Live:

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from streams.agents.accounts import AccountsPartition, AccountsShell
-from streams.agents.networks import NetworksPartition
-from streams.checkpoint import Checkpoints
-from streams.chunks import Chunk
-from streams.config import load
-from streams.live import LivePartition
-from streams.marker import FINAL, Epoch, Identity, Snapshot, latest
-from streams.outbox import Outbox
-from streams.steps.contract import Output
+from pivotwatch.config.config import load
+from pivotwatch.engine.checkpoint import Checkpoints
+from pivotwatch.engine.checkpoint_format import FINAL, Epoch, Identity, Snapshot, latest
+from pivotwatch.engine.fetching.chunks import Chunk
+from pivotwatch.engine.operator import Output
+from pivotwatch.engine.partition_task import LivePartition
+from pivotwatch.engine.producer import Outbox
+from pivotwatch.roles.accounts import AccountsPartition, AccountsShell
+from pivotwatch.roles.networks import NetworksPartition
 from tests.engine.test_checkpoint import Log
 from tests.engine.test_fetch import record
 

@@ -12,16 +12,16 @@ import pytest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from streams import live as live_module
-from streams.agents.accounts import AccountsShell
-from streams.agents.queues import ENOUGH
-from streams.chunks import Chunk
-from streams.config import load
-from streams.fetch import FetchConsumer, Position
-from streams.marker import latest
-from streams.steps.contract import Output
-from streams.steps.work import Work
-from streams.turns import ROUNDS
+from pivotwatch.base.work import Work
+from pivotwatch.config.config import load
+from pivotwatch.engine import partition_task as live_module
+from pivotwatch.engine.checkpoint_format import latest
+from pivotwatch.engine.chunk_queues import ENOUGH
+from pivotwatch.engine.fetching.chunks import Chunk
+from pivotwatch.engine.fetching.consumer import FetchConsumer, Position
+from pivotwatch.engine.operator import Output
+from pivotwatch.engine.turns import ROUNDS
+from pivotwatch.roles.accounts import AccountsShell
 from tests.engine.test_checkpoint import Log
 from tests.engine.test_fetch import record
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from streams import live as live_module
-from streams.checkpoint import Checkpoints
-from streams.chunks import Chunk
-from streams.live import LivePartition
-from streams.marker import Epoch, Snapshot, latest
-from streams.outbox import Outbox
-from streams.steps.contract import Output
-from streams.steps.work import Work
+from pivotwatch.base.work import Work
+from pivotwatch.engine import partition_task as live_module
+from pivotwatch.engine.checkpoint import Checkpoints
+from pivotwatch.engine.checkpoint_format import Epoch, Snapshot, latest
+from pivotwatch.engine.fetching.chunks import Chunk
+from pivotwatch.engine.operator import Output
+from pivotwatch.engine.partition_task import LivePartition
+from pivotwatch.engine.producer import Outbox
 from tests.engine.test_broken_off import HERE, Broker, Counting, save, take
 from tests.engine.test_fetch import record
 

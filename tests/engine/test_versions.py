@@ -8,12 +8,12 @@ from typing import Any
 import orjson
 import pytest
 
-from models.settings import HOUR_MS, Settings
-from streams import marker
-from streams.marker import Marker, StateRefused, latest
-from streams.steps.accounts import NAMES, AccountsStep
-from streams.steps.contract import Line
-from streams.steps.networks import NetworksStep
+from pivotwatch.detection.counting.operator import NAMES, AccountsStep
+from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.engine import checkpoint_format
+from pivotwatch.engine.checkpoint_format import Marker, StateRefused, latest
+from pivotwatch.engine.operator import Line
+from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.engine import stored_state
 from tests.engine.stored_state import OFFSET, identity
 
@@ -74,7 +74,7 @@ def test_names_of_every_script_are_read_as_they_were_written_before() -> None:
 
 
 def with_escapes(state: bytes) -> bytes:
-    """What `models.columns.pack` wrote, with its header in ASCII."""
+    """What `pivotwatch_models.base.columns.pack` wrote, with its header in ASCII."""
     end = 4 + int.from_bytes(state[:4], "little")
     header = json.dumps(json.loads(state[4:end]), separators=(",", ":")).encode()
     return len(header).to_bytes(4, "little") + header + state[end:]
@@ -126,5 +126,5 @@ def test_an_older_marker_is_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
     older = orjson.dumps({**head, "version": 0}) + b"\n" + rest
     with pytest.raises(StateRefused, match="reads no more"):
         Marker.decode(older)
-    monkeypatch.setitem(marker.MIGRATIONS, 0, lambda old: {**old, "fence": fence})
+    monkeypatch.setitem(checkpoint_format.MIGRATIONS, 0, lambda old: {**old, "fence": fence})
     assert Marker.decode(older) == Marker.decode(raw)

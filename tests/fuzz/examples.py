@@ -12,16 +12,16 @@ import orjson
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
-from models.settings import HOUR_MS, Settings
-from streams.agents.networks import NetworksPartition
-from streams.live import LivePartition
-from streams.marker import Snapshot, latest
-from streams.steps.accounts import AccountsStep
-from streams.steps.networks import NetworksStep
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.engine.checkpoint_format import Snapshot, latest
+from pivotwatch.engine.partition_task import LivePartition
+from pivotwatch.roles.networks import NetworksPartition
+from pivotwatch_models.settings import HOUR_MS, Settings
+from tests.detection.stream import MODEL, launch_buckets
 from tests.engine import stored_state
-from tests.report.examples import alert, status
-from tests.sources import samples
-from tests.steps.stream import MODEL, launch_buckets
+from tests.reporting.examples import alert, status
+from tests.ingest import samples
 
 START = 500_000 * HOUR_MS
 NOW = datetime.fromtimestamp(START / 1000, UTC)

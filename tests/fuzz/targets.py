@@ -10,28 +10,28 @@ from types import SimpleNamespace
 import msgspec
 import orjson
 
-from models.settings import HOUR_MS, Settings
-from streams.cli.dlq import _as_json, _delivery_line, _shown
-from streams.config import load
-from streams.dead_letters import letter_of
-from streams.delivery.desk import _alert_id
-from streams.delivery.ledger import Ledger
-from streams.delivery.lifecycle import decide
-from streams.diagnosis import Sample, SampleRecord, judge_calendar, judge_events
-from streams.marker import Epoch, Identity, Marker, Snapshot, StateRefused, latest
-from streams.sinks import alertmanager, chat, ocsf, pagerduty, slack, text
-from streams.sources.auth import Guard, Refused
-from streams.sources.decoder import Decoder
-from streams.sources.letters import letter
-from streams.sources.mapping import SourceMapping, load_file
-from streams.steps.accounts import AccountsStep
-from streams.steps.contract import Line
-from streams.steps.networks import NetworksStep
-from streams.steps.origins import ORIGIN, PLACES, origin_headers
-from streams.steps.record import Header, decode, encode
-from streams.web import cursor
-from streams.web.board import Board
-from streams.web.views import Views
+from pivotwatch.cli.dlq import _as_json, _delivery_line, _shown
+from pivotwatch.config.config import load
+from pivotwatch.contracts.bucket_record import Header, decode, encode
+from pivotwatch.delivery.dedup import decide
+from pivotwatch.delivery.dispatcher import _alert_id
+from pivotwatch.delivery.notification_log import Ledger
+from pivotwatch.detection.counting.deduplication import ORIGIN, PLACES, origin_headers
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.engine.checkpoint_format import Epoch, Identity, Marker, Snapshot, StateRefused, latest
+from pivotwatch.engine.operator import Line
+from pivotwatch.formats import alertmanager, chat, ocsf, pagerduty, slack, text
+from pivotwatch.ingest.decoder import Decoder
+from pivotwatch.ingest.http_auth import Guard, Refused
+from pivotwatch.ingest.mapping import SourceMapping, load_file
+from pivotwatch.ingest.rejects import letter
+from pivotwatch.tools.redrive import letter_of
+from pivotwatch.tools.sample_checks import Sample, SampleRecord, judge_calendar, judge_events
+from pivotwatch.web import event_cursor
+from pivotwatch.web.read_model import Board
+from pivotwatch.web.view_models import Views
+from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.fuzz.examples import (
     ACTIVE,
     ALERT,
@@ -198,8 +198,8 @@ def _page(take: Callable[[Board, bytes], object]) -> Callable[[bytes], None]:
 
 
 def _position(data: bytes) -> None:
-    position = cursor.read(data.decode("latin-1"))
-    assert position is None or cursor.read(cursor.write(position)) == position
+    position = event_cursor.read(data.decode("latin-1"))
+    assert position is None or event_cursor.read(event_cursor.write(position)) == position
 
 
 def _dead_letter(data: bytes) -> None:

@@ -16,45 +16,45 @@ TARGETS = targets()
 DECODES = {"loads", "Decoder", "frombuffer", "FromString", "unpack", "model_validate_json", "convert"}
 """Names of calls that make something of bytes, or of what was made of them."""
 COVERED = {
-    "models.columns": "state of accounts, 0",
-    "streams.alerts": "alert",
-    "streams.cli.dlq": "dead letter",
-    "streams.delivery.desk": "alert",
-    "streams.delivery.ledger": "delivery log",
-    "streams.diagnosis": "sample",
-    "streams.events": "requests",
-    "streams.marker": "marker",
-    "streams.sources.documents": "source native",
-    "streams.sources.otlp": "source otlp_proto",
-    "streams.steps.accounts": "state of accounts, meta",
-    "streams.steps.body": "content of a bucket",
-    "streams.steps.controls": "decisions",
-    "streams.steps.networks": "state of networks, 64",
-    "streams.steps.origins": "origin",
-    "streams.steps.record": "buckets",
-    "streams.steps.segment": "state of accounts, 4",
-    "streams.web.board": "alert on the page",
-    "streams.web.records": "status on the page",
+    "pivotwatch_models.base.columns": "state of accounts, 0",
+    "pivotwatch.contracts.alerts": "alert",
+    "pivotwatch.cli.dlq": "dead letter",
+    "pivotwatch.delivery.dispatcher": "alert",
+    "pivotwatch.delivery.notification_log": "delivery log",
+    "pivotwatch.tools.sample_checks": "sample",
+    "pivotwatch.contracts.events": "requests",
+    "pivotwatch.engine.checkpoint_format": "marker",
+    "pivotwatch.ingest.documents": "source native",
+    "pivotwatch.ingest.otlp": "source otlp_proto",
+    "pivotwatch.detection.counting.operator": "state of accounts, meta",
+    "pivotwatch.contracts.bucket_content": "content of a bucket",
+    "pivotwatch.detection.scoring.control_log": "decisions",
+    "pivotwatch.detection.scoring.operator": "state of networks, 64",
+    "pivotwatch.detection.counting.deduplication": "origin",
+    "pivotwatch.contracts.bucket_record": "buckets",
+    "pivotwatch.detection.counting.open_bucket_codec": "state of accounts, 4",
+    "pivotwatch.web.read_model": "alert on the page",
+    "pivotwatch.contracts.status": "status on the page",
 }
 """Module that decodes to the target that reaches it."""
 ELSEWHERE = {
-    "streams.alert_streams": "files of alerts that `alerts compare` is given: tests/cli/test_alerts.py",
-    "streams.cli.alerts": "alerts that `alerts tail` has read",
-    "streams.cli.export": "an alert that was read",
-    "streams.cli.replay": "outputs of its own steps",
-    "streams.config_problems": "the configuration: tests/cli/test_config.py",
-    "streams.demo.feeds": "status of its own pipeline",
-    "streams.delivery.redrive": "an alert that was read",
-    "streams.delivery.trial": "an alert of its own",
-    "streams.files": "files that a command is given: tests/cli/test_files.py",
-    "streams.metrics": "alerts of its own step",
-    "streams.replay": "lines of files, of which only the account matters: tests/steps/test_partitions.py",
-    "streams.report.collect": "outputs of a replay",
-    "streams.sources.mapping": "mappings: tests/sources/test_decoder.py",
-    "streams.sources.settings": "the configuration: tests/cli/test_sources.py",
-    "streams.steps.buckets": "its own buffer",
-    "streams.web.api": "requests of a person: tests/web/test_access.py",
-    "streams.web.guard": "signed cookies: tests/web/test_access.py",
+    "pivotwatch.tools.compare_alerts": "files of alerts: tests/cli/test_alerts.py",
+    "pivotwatch.cli.alerts": "alerts that `alerts tail` has read",
+    "pivotwatch.cli.export": "an alert that was read",
+    "pivotwatch.cli.replay": "outputs of its own steps",
+    "pivotwatch.config.problems": "the configuration: tests/cli/test_config.py",
+    "pivotwatch.demo.feeds": "status of its own pipeline",
+    "pivotwatch.delivery.redrive": "an alert that was read",
+    "pivotwatch.delivery.test_notification": "an alert of its own",
+    "pivotwatch.tools.event_files": "files that a command is given: tests/cli/test_files.py",
+    "pivotwatch.engine.metrics": "alerts of its own step",
+    "pivotwatch.detection.replay": "lines of files: tests/detection/test_partitions.py",
+    "pivotwatch.reporting.collector": "outputs of a replay",
+    "pivotwatch.ingest.mapping": "mappings: tests/ingest/test_decoder.py",
+    "pivotwatch.ingest.settings": "the configuration: tests/cli/test_sources.py",
+    "pivotwatch.detection.counting.open_buckets": "its own buffer",
+    "pivotwatch.web.api": "requests of a person: tests/web/test_access.py",
+    "pivotwatch.web.authentication": "signed cookies: tests/web/test_access.py",
 }
 """Module that decodes what nobody else writes into Kafka, or what other tests look at."""
 DEEP = b"[" * 1000 + b"]" * 1000
@@ -89,8 +89,8 @@ def decoding() -> set[str]:
             ]
             names = {getattr(call, "attr", getattr(call, "id", "")) for call in calls}
             if names & DECODES:
-                found.add(".".join(path.relative_to(ROOT).with_suffix("").parts))
-    return {module for module in found if not module.startswith("streams.simulate")}
+                found.add(".".join(path.relative_to(ROOT / package).with_suffix("").parts))
+    return {module for module in found if not module.startswith("pivotwatch.simulation")}
 
 
 def test_every_decoder_has_a_target() -> None:

@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 import yaml
 
-from streams.metrics import Metrics
+from pivotwatch.engine.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"

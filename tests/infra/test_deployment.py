@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from infra.kafka.java import kafka_version
-from streams.cli.worker import ROLES
-from streams.config import Config, load
-from streams.web.role import refuse_open_page
-from streams.web.settings import read_settings
+from pivotwatch.cli.worker import ROLES
+from pivotwatch.config.config import Config, load
+from pivotwatch.roles.web import refuse_open_page
+from pivotwatch.web.settings import read_settings
 from tests.infra.files import INFRA, ROOT
 
 KUBERNETES = INFRA / "kubernetes"
@@ -147,7 +147,7 @@ def test_the_package_brings_every_file_that_it_reads(tmp_path: Path):
     (wheel,) = (tmp_path / "out").glob("*.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())
     needed = {
-        str(path.relative_to(tmp_path))
+        str(path.relative_to(tmp_path / name))
         for name in ("models", "streams")
         for path in (tmp_path / name).rglob("*")
         if path.is_file() and path.suffix != ".md"
@@ -169,13 +169,13 @@ def test_the_package_brings_every_file_that_it_reads(tmp_path: Path):
         cwd=tmp_path,
     )
     (tmp_path / "elsewhere").mkdir()
-    program = ("env", f"PYTHONPATH={tmp_path / 'site'}", sys.executable, "-m", "streams.cli")
+    program = ("env", f"PYTHONPATH={tmp_path / 'site'}", sys.executable, "-m", "pivotwatch")
     sample = ("simulate", "c1", "--scale", "0.05", "--days", "1", "--out", "e.jsonl", "--releases", "r.json")
     run(*program, *sample, cwd=tmp_path / "elsewhere")
     replay = ("replay", "e.jsonl", "--releases", "r.json", "--alerts", "a.jsonl", "--report", "r.html")
     run(*program, *replay, cwd=tmp_path / "elsewhere")
     assert b"<svg" in (tmp_path / "elsewhere" / "r.html").read_bytes()
-    where = "import streams.web.pages as p, streams.sources.mapping; print(p.__file__)"
+    where = "import pivotwatch.web.pages as p, pivotwatch.ingest.mapping; print(p.__file__)"
     assert run(*program[:3], "-c", where, cwd=tmp_path / "elsewhere").startswith(str(tmp_path / "site"))
 
 

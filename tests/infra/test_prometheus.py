@@ -22,9 +22,9 @@ import yaml
 from aiokafka import AIOKafkaProducer
 
 from infra.kafka.supervisor import free_port
-from streams import brokers
-from streams.config import load
-from streams.topics import create, specs
+from pivotwatch.config.config import load
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.kafka.topics import create, specs
 from tests import kills
 from tests.infra.files import INFRA, ROOT, RULES, needs, recorded, served, used
 
@@ -95,7 +95,7 @@ def test_a_real_prometheus_scrapes_a_real_worker(broker: str, topic_prefix: str,
         checkpoint_interval="300ms",
         web_port=free_port(),
     )
-    with brokers.admin(config) as client:
+    with sync_client.admin(config) as client:
         assert all(found.ok for found in create(client, specs(config), config.brokers))
     now = int(time.time() * 1000)
     events = [
@@ -120,7 +120,16 @@ def test_a_real_prometheus_scrapes_a_real_worker(broker: str, topic_prefix: str,
         f"--storage.tsdb.path={tmp_path}/data",
         f"--web.listen-address=127.0.0.1:{port}",
     ]
-    worker_command = [sys.executable, "-m", "streams.cli", "worker", "--role", "accounts", "--instance", "w1"]
+    worker_command = [
+        sys.executable,
+        "-m",
+        "pivotwatch",
+        "worker",
+        "--role",
+        "accounts",
+        "--instance",
+        "w1",
+    ]
     logs = [tmp_path / "worker.log", tmp_path / "prometheus.log"]
     with logs[0].open("wb") as one, logs[1].open("wb") as other:
         worker = subprocess.Popen(worker_command, env=config.environment(), cwd=ROOT, stderr=one, stdout=one)

@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 from kafka import KafkaProducer
 
-from streams import brokers
-from streams.config import Config, load
+from pivotwatch.config.config import Config, load
+from pivotwatch.engine.kafka import sync_client
 from tests import kills
 from tests.delivery.receiver import SECRET, Receiver
+from tests.formats.examples import raw
 from tests.kafka.engine_rig import ROOT
-from tests.sinks.examples import raw
 
 LIFE = ("open", "updated", "updated", "resolved")
 
@@ -50,7 +50,7 @@ class Office:
         command = [
             sys.executable,
             "-m",
-            "streams.cli",
+            "pivotwatch",
             "worker",
             "--role",
             "delivery",
@@ -78,13 +78,15 @@ class Office:
 
     def read(self, topic: str) -> list[Any]:
         """Every record of a topic."""
-        with brokers.consumer(self.config()) as client:
-            return list(brokers.records(client, [self.prefix + topic], from_beginning=True, until_end=True))
+        with sync_client.consumer(self.config()) as client:
+            return list(
+                sync_client.records(client, [self.prefix + topic], from_beginning=True, until_end=True)
+            )
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of pivotwatch to its end."""
         return subprocess.run(
-            [sys.executable, "-m", "streams.cli", *command],
+            [sys.executable, "-m", "pivotwatch", *command],
             env=self.environment(),
             cwd=ROOT,
             capture_output=True,

@@ -17,8 +17,8 @@ from aiokafka import AIOKafkaProducer
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from streams import brokers
-from streams.config import Config, load
+from pivotwatch.config.config import Config, load
+from pivotwatch.engine.kafka import sync_client
 from tests import kills
 
 DEADLINE = 60.0
@@ -143,8 +143,8 @@ class Rig:
 
     def read_topic(self, name: str) -> list[tuple[bytes, bytes]]:
         """Keys and values of a topic, by its full name."""
-        with brokers.consumer(self.config) as client:
-            tps = brokers.partitions_of(client, name)
+        with sync_client.consumer(self.config) as client:
+            tps = sync_client.partitions_of(client, name)
             client.assign(tps)
             client.seek_to_beginning(*tps)
             ends = client.end_offsets(tps)
@@ -163,8 +163,8 @@ class Rig:
 
     def size(self, topic: str) -> int:
         """How many records a topic has, transaction markers included."""
-        with brokers.consumer(self.config) as client:
-            return sum(client.end_offsets(brokers.partitions_of(client, topic)).values())
+        with sync_client.consumer(self.config) as client:
+            return sum(client.end_offsets(sync_client.partitions_of(client, topic)).values())
 
     def changelog(self, role: str) -> str:
         """Name of a role's changelog."""

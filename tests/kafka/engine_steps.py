@@ -19,8 +19,8 @@ from typing import Any
 
 import orjson
 
-from models.settings import Settings
-from streams.steps.contract import InputRecord, Output
+from pivotwatch.engine.operator import InputRecord, Output
+from pivotwatch_models.settings import Settings
 
 BUCKET = 100
 LATENESS = 20
@@ -184,7 +184,7 @@ class SummingStep:
 
 def kill_at(number: int) -> None:
     """Kill this process when the changelog has the n-th record that is sent to it."""
-    from streams.changelog import PartitionLog
+    from pivotwatch.engine.changelog import PartitionLog
 
     send, sent = PartitionLog.send, 0
 
@@ -202,7 +202,7 @@ def kill_at(number: int) -> None:
 
 def late_news() -> None:
     """Let the worker learn only after a while that its partitions were taken away."""
-    from streams.fetch import FetchConsumer
+    from pivotwatch.engine.fetching.consumer import FetchConsumer
 
     revoked = FetchConsumer.on_partitions_revoked
 
@@ -215,16 +215,16 @@ def late_news() -> None:
 
 def main() -> int:
     """Run one worker."""
-    from streams.chunks import ChunkScheduler
+    from pivotwatch.engine.fetching.chunks import ChunkScheduler
 
     ChunkScheduler.size = int(os.environ.get("ENGINE_TEST_CHUNK", ChunkScheduler.size))
     if KILL_AT:
         kill_at(KILL_AT)
     if LATE_NEWS:
         late_news()
-    from streams.app import run_worker
-    from streams.config import load
-    from streams.errors import Fault
+    from pivotwatch.base.errors import Fault
+    from pivotwatch.config.config import load
+    from pivotwatch.engine.runtime import run_worker
 
     role, instance, *flags = sys.argv[1:]
     logging.basicConfig(

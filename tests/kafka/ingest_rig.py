@@ -15,11 +15,11 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from kafka import TopicPartition
 
-from models.settings import DAY_MS, Settings
-from streams import brokers
-from streams.steps.accounts import AccountsStep
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch_models.settings import DAY_MS, Settings
+from tests.detection.stream import counted
 from tests.kafka.engine_rig import ROOT, Rig, Worker
-from tests.steps.stream import counted
 
 COUNTING = Settings(allowed_lateness_ms=DAY_MS, bucket_ms=DAY_MS)
 
@@ -62,8 +62,8 @@ def fill(made: Rig, topic: str, partitions: list[list[bytes]]) -> None:
 
 def records(made: Rig, topic: str) -> dict[int, list[Any]]:
     """All records of a topic, by partition, with their headers."""
-    with brokers.consumer(made.config) as client:
-        tps = brokers.partitions_of(client, topic)
+    with sync_client.consumer(made.config) as client:
+        tps = sync_client.partitions_of(client, topic)
         found: dict[int, list[Any]] = {tp.partition: [] for tp in tps}
         client.assign(tps)
         client.seek_to_beginning(*tps)
@@ -87,8 +87,8 @@ def counts(made: Rig) -> Counter[str]:
 
 def end_of(made: Rig, topic: str) -> int:
     """How many offsets a topic has."""
-    with brokers.consumer(made.config) as client:
-        tps = brokers.partitions_of(client, topic)
+    with sync_client.consumer(made.config) as client:
+        tps = sync_client.partitions_of(client, topic)
         return sum(client.end_offsets(tps).values())
 
 
@@ -111,11 +111,11 @@ def everything(made: Rig, topics: Iterable[str]) -> str:
 
 def main() -> int:
     """Run one worker; INGEST_TEST_SLOW_MS makes each record take that long, in small chunks."""
-    from streams.app import run_worker
-    from streams.chunks import ChunkScheduler
-    from streams.config import load
-    from streams.errors import Fault
-    from streams.sources.decoder import Decoder
+    from pivotwatch.base.errors import Fault
+    from pivotwatch.config.config import load
+    from pivotwatch.engine.fetching.chunks import ChunkScheduler
+    from pivotwatch.engine.runtime import run_worker
+    from pivotwatch.ingest.decoder import Decoder
 
     slow = float(os.environ.get("INGEST_TEST_SLOW_MS", "0")) / 1000
     if slow:

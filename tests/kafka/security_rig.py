@@ -24,9 +24,9 @@ from kafka.admin import (
 )
 
 from infra.kafka.local import LocalKafka
-from streams.acls import USERS, Grant
-from streams.aiobroker import client_settings
-from streams.config import Config, load
+from pivotwatch.config.config import Config, load
+from pivotwatch.engine.kafka.acls import USERS, Grant
+from pivotwatch.engine.kafka.async_client import client_settings
 
 ROOT = Path(__file__).parents[2]
 ADMIN, PASSWORD = "admin", "only-for-this-test"
@@ -124,7 +124,7 @@ class Secured:
 
 @contextlib.contextmanager
 def secured_broker(folder: Path) -> Iterator[Secured]:
-    """A broker that knows every user of `streams.acls`, and ends with the block."""
+    """A broker that knows every user of `pivotwatch.engine.kafka.acls`, and ends with the block."""
     certificates(folder)
     scram = dict.fromkeys((ADMIN, *(f"pivotwatch-{user}" for user in USERS)), PASSWORD)
     with LocalKafka(provider="java", settings=server_settings(folder), scram=scram) as kafka:
@@ -164,7 +164,7 @@ def allow(client: KafkaAdminClient, user: str, wanted: list[Grant]) -> None:
 
 def command(config: Config, *arguments: str, deadline: float = 40) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "streams.cli", *arguments],
+        [sys.executable, "-m", "pivotwatch", *arguments],
         env=config.environment(),
         cwd=ROOT,
         capture_output=True,

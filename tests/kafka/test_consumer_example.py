@@ -1,4 +1,4 @@
-"""The consumer in streams/sinks/README.md, as it stands there."""
+"""The consumer in streams/pivotwatch/formats/README.md, as it stands there."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from pathlib import Path
 
 from kafka import KafkaProducer
 
+from tests.formats.examples import raw
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.engine_rig import ROOT
-from tests.sinks.examples import raw
 
 
 def test_the_example_prints_each_alert_once(
     broker: str, make_topic: MakeTopic, topic_prefix: str, tmp_path: Path
 ) -> None:
-    [code] = re.findall(r"```python\n(.*?)```", (ROOT / "streams/sinks/README.md").read_text(), re.DOTALL)
+    [code] = re.findall(
+        r"```python\n(.*?)```", (ROOT / "streams/pivotwatch/formats/README.md").read_text(), re.DOTALL
+    )
     topic = make_topic("alerts")
     with KafkaProducer(bootstrap_servers=broker, acks="all") as producer:
         for record in (raw("open"), raw("open"), raw("updated")):

@@ -12,12 +12,12 @@ import orjson
 import pytest
 
 from tests.delivery.receiver import SECRET, Receiver, receiver
+from tests.formats.examples import raw
+from tests.formats.ocsf_check import faults
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.delivery_rig import Office, expect_all, lives
 from tests.kafka.engine_rig import wait_for
 from tests.kills import LONG
-from tests.sinks.examples import raw
-from tests.sinks.ocsf_check import faults
 
 
 @pytest.fixture

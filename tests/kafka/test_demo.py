@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 from kafka.admin import KafkaAdminClient
 
+from pivotwatch.cli import main
+from pivotwatch.config.config import load
+from pivotwatch.demo import WorkerDied, run
 from streams import demo
-from streams.cli import main
-from streams.config import load
-from streams.demo import WorkerDied, run
 from tests.interrupt import interruptible
 
 
@@ -47,7 +47,7 @@ def test_a_worker_that_dies_shows_its_last_words(broker: str, monkeypatch: pytes
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_can_be_stopped(number: signal.Signals, broker: str, admin: KafkaAdminClient) -> None:
     before = names(admin)
-    command = [sys.executable, "-m", "streams.cli", "demo", "--brokers", broker]
+    command = [sys.executable, "-m", "pivotwatch", "demo", "--brokers", broker]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible
     )

@@ -8,11 +8,11 @@ from pathlib import Path
 import orjson
 from click.testing import CliRunner
 
-from streams import brokers
-from streams.cli import main
-from streams.config import Config
-from streams.steps.accounts import AccountsStep
-from streams.steps.contract import Line
+from pivotwatch.cli import main
+from pivotwatch.config.config import Config
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.operator import Line
 from tests.kafka.engine_rig import rig
 
 BAD = [
@@ -26,10 +26,10 @@ BAD = [
 
 def raw(config: Config, topic: str) -> list[tuple[int, bytes | None, bytes | None, list[tuple[str, bytes]]]]:
     """Partition, key, value and headers of every record of a topic."""
-    with brokers.consumer(config) as client:
+    with sync_client.consumer(config) as client:
         return [
             (one.partition, one.key, one.value, [tuple(header) for header in one.headers])
-            for one in brokers.records(client, [topic], from_beginning=True, until_end=True)
+            for one in sync_client.records(client, [topic], from_beginning=True, until_end=True)
         ]
 
 

@@ -11,14 +11,14 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.structs import OffsetAndMetadata
 
-from streams.cli import main
-from streams.config import Config, load
-from streams.diagnosis import Check
-from streams.doctor import examine
-from streams.sources.checkup import judge_settings
-from streams.topics import create, specs
+from pivotwatch.cli import main
+from pivotwatch.config.config import Config, load
+from pivotwatch.engine.kafka.topics import create, specs
+from pivotwatch.ingest.checks import judge_settings
+from pivotwatch.tools.doctor import examine
+from pivotwatch.tools.sample_checks import Check
+from tests.ingest.samples import EMAIL, KONG
 from tests.kafka.conftest import MakeTopic
-from tests.sources.samples import EMAIL, KONG
 
 EVENT = {"id": "r", "ts": 1_770_000_000_000, "account": "a-1", "model": "m-1", "network": "AS64500"}
 

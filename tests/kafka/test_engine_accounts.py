@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from streams.errors import OutOfReach
+from pivotwatch.base.errors import OutOfReach
 from tests.kafka.engine_rig import Rig, events, poison_file, rig, wait_for
 
 # Small chunks that take long.

@@ -11,9 +11,9 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.record.default_records import DefaultRecord
 
-from streams import brokers
-from streams.batches import Results
-from streams.config import load
+from pivotwatch.config.config import load
+from pivotwatch.engine.fetching.raw_batches import Results
+from pivotwatch.engine.kafka import sync_client
 from tests.kafka.conftest import MakeTopic
 
 DEADLINE = 60.0
@@ -124,8 +124,8 @@ def test_the_records_are_the_same(
 def test_the_commands_can_read_them_too(broker: str, make_topic: MakeTopic, topic_prefix: str) -> None:
     topic = make_topic("mixed")
     asyncio.run(fill(broker, topic, topic_prefix))
-    with brokers.consumer(load(brokers=broker), isolation_level="read_committed") as client:
-        tps = brokers.partitions_of(client, topic)
+    with sync_client.consumer(load(brokers=broker), isolation_level="read_committed") as client:
+        tps = sync_client.partitions_of(client, topic)
         client.assign(tps)
         client.seek_to_beginning(*tps)
         end, found = client.end_offsets(tps)[tps[0]], []

@@ -15,13 +15,10 @@ from kafka.admin import KafkaAdminClient
 from kafka.partitioner.default import murmur2
 
 from infra.kafka.supervisor import free_port
-from streams import brokers
-from streams.errors import Fault
-from streams.ingest import run_ingest
-from tests.kafka.conftest import MakeTopic
-from tests.kafka.engine_rig import Rig, rig, wait_for
-from tests.kafka.ingest_rig import committed, counts, end_of, everything, fill, ingest, ingest_all, records
-from tests.sources.samples import (
+from pivotwatch.base.errors import Fault
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.roles.ingest import run_ingest
+from tests.ingest.samples import (
     EMAIL,
     GEN_AI_SPAN,
     NATIVE,
@@ -32,6 +29,9 @@ from tests.sources.samples import (
     otlp_message,
     otlp_span,
 )
+from tests.kafka.conftest import MakeTopic
+from tests.kafka.engine_rig import Rig, rig, wait_for
+from tests.kafka.ingest_rig import committed, counts, end_of, everything, fill, ingest, ingest_all, records
 
 SLOW = {"INGEST_TEST_SLOW_MS": "0.2"}
 
@@ -127,7 +127,7 @@ def test_kill_9_in_mid_stream_counts_each_event_once(made: Rig) -> None:
 def members(made: Rig) -> int:
     """How many workers the group has."""
     group = made.config.app_id("ingest")
-    with brokers.admin(made.config) as client:
+    with sync_client.admin(made.config) as client:
         return len(client.describe_groups([group])[group]["members"])
 
 

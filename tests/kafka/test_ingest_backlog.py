@@ -8,8 +8,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from models.settings import Settings
-from streams.steps.accounts import AccountsStep
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch_models.settings import Settings
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.engine_rig import Rig, rig
 from tests.kafka.ingest_rig import fill, ingest_all, records

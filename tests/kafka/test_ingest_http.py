@@ -15,11 +15,11 @@ import orjson
 import pytest
 
 from infra.kafka.supervisor import free_port
-from streams.agents.http import serve
-from streams.sources.settings import read_settings
+from pivotwatch.ingest.http_server import serve
+from pivotwatch.ingest.settings import read_settings
+from tests.ingest.samples import EMAIL, GEN_AI_SPAN, LITELLM, OTLP, PROMPT, SECRETS
 from tests.kafka.engine_rig import Rig, rig, wait_for
 from tests.kafka.ingest_rig import counts, end_of, everything, ingest, records
-from tests.sources.samples import EMAIL, GEN_AI_SPAN, LITELLM, OTLP, PROMPT, SECRETS
 
 TOKEN = "a-token-of-the-tests-0123"
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}

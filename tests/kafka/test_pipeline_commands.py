@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from streams.config import load
+from pivotwatch.config.config import load
 
 SCENARIO = ["simulate", "c1", "--scale", "0.1", "--days", "1"]
 
@@ -22,7 +22,7 @@ def test_workers_and_replay_find_the_same(broker: str, topic_prefix: str, tmp_pa
     )
 
     def pivotwatch(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-m", "streams.cli", *arguments]
+        command = [sys.executable, "-m", "pivotwatch", *arguments]
         done = subprocess.run(
             command, env=config.environment(), cwd=tmp_path, capture_output=True, check=False
         )

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from kafka import KafkaProducer
 
-from streams import brokers
-from streams.config import Config, load
-from streams.dead_letters import letters
-from tests.steps.test_foreign_buckets import FOREIGN
+from pivotwatch.config.config import Config, load
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.tools.redrive import letters
+from tests.detection.test_foreign_buckets import FOREIGN
 
 SCENARIO = ["simulate", "c1", "--scale", "0.1", "--days", "1"]
 CONTROLS = [
@@ -36,7 +36,7 @@ def test_networks_goes_on_past_foreign_records(broker: str, topic_prefix: str, t
     )
 
     def pivotwatch(config: Config, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        command = [sys.executable, "-m", "streams.cli", *arguments]
+        command = [sys.executable, "-m", "pivotwatch", *arguments]
         done = subprocess.run(
             command, env=config.environment(), cwd=tmp_path, capture_output=True, check=False
         )
@@ -56,9 +56,9 @@ def test_networks_goes_on_past_foreign_records(broker: str, topic_prefix: str, t
     # The same bucket records once more, with a foreign one before each.
     # (in this stream the one that leaves buckets out is a repeat)
     foreign = [value for name, value in FOREIGN.items() if name != "a bucket that leaves some out"]
-    with brokers.consumer(config) as client:
+    with sync_client.consumer(config) as client:
         topic = config.topic("buckets")
-        own = list(brokers.records(client, [topic], from_beginning=True, until_end=True))
+        own = list(sync_client.records(client, [topic], from_beginning=True, until_end=True))
     producer = KafkaProducer(bootstrap_servers=config.bootstrap, max_request_size=2_000_000)
     for value in CONTROLS:
         for topic in ("releases", "decisions"):

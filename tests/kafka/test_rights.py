@@ -1,4 +1,5 @@
-"""Every role runs with exactly the rights of `streams.acls`, and says what is missing without one of them."""
+"""Every role runs with exactly the rights of `pivotwatch.engine.kafka.acls`, and says what is missing
+without one of them."""
 
 from __future__ import annotations
 
@@ -18,10 +19,11 @@ import orjson
 import pytest
 from kafka.admin import KafkaAdminClient, NewTopic
 
-from streams import brokers
-from streams.acls import Grant, User, grants
-from streams.config import Config
+from pivotwatch.config.config import Config
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.kafka.acls import Grant, User, grants
 from tests import kills
+from tests.detection.stream import launch
 from tests.kafka.engine_rig import wait_for
 from tests.kafka.security_rig import (
     ADMIN,
@@ -33,7 +35,6 @@ from tests.kafka.security_rig import (
     produce,
     run,
 )
-from tests.steps.stream import launch
 from tests.web.site import KIM, PEOPLE, TOKENS
 
 SOURCE = "their-log"
@@ -60,7 +61,7 @@ def secured(secured: Secured) -> Secured:
     """A broker whose topics hold what makes every role use every right."""
     root = secured.config(ADMIN)
     run(root, "topics", "create")
-    with brokers.admin(root) as client:
+    with sync_client.admin(root) as client:
         client.create_topics([NewTopic(SOURCE, 1, 1)])
     events, releases = launch()
     lines = [(event["account"].encode(), orjson.dumps(event)) for event in events]
@@ -126,7 +127,7 @@ def test_without_one_of_them_it_ends_and_names_it(
         assert done.returncode == 3, f"{missing}\n{done.stderr[-4000:]}"
         assert told.startswith("Error: "), f"{missing}\n{done.stderr[-4000:]}"
         assert missing.name in told
-        assert "python -m streams.acls" in told
+        assert "python -m pivotwatch.engine.kafka.acls" in told
 
 
 def test_the_page_needs_its_topics_and_writes_decisions_only_with_the_right_to(
@@ -152,7 +153,7 @@ def page(config: Config, log: Path) -> Iterator[str]:
     """The page, once it has read everything."""
     with log.open("wb") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "streams.cli", "worker", "--role", "web"],
+            [sys.executable, "-m", "pivotwatch", "worker", "--role", "web"],
             env=config.environment() | TOKENS,
             cwd=ROOT,
             stdout=stream,

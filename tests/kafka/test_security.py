@@ -18,11 +18,12 @@ from kafka.admin import KafkaAdminClient, ScramMechanism, UserScramCredentialUps
 from kafka.errors import TopicAuthorizationFailedError
 
 from infra.kafka.local import LocalKafka
-from streams import brokers
-from streams.acls import User, grants
-from streams.aiobroker import faust_credentials
-from streams.config import Config, load
-from streams.errors import WrongUse
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.config.config import Config, load
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.kafka.acls import User, grants
+from pivotwatch.engine.kafka.async_client import faust_credentials
+from tests.detection.stream import MODEL, launch
 from tests.kafka.security_rig import (
     ADMIN,
     Secured,
@@ -33,7 +34,6 @@ from tests.kafka.security_rig import (
     produce,
     run,
 )
-from tests.steps.stream import MODEL, launch
 
 USERS: tuple[User, ...] = ("accounts", "networks", "tail", "topics")
 
@@ -72,7 +72,7 @@ def test_topics_workers_and_tail_over_tls_with_the_rights_of_their_role(
 
 def can_read(config: Config, logical: Any) -> bool:
     """Can a user fetch from a topic that holds something, whatever else it may know of it?"""
-    with brokers.consumer(config) as client:
+    with sync_client.consumer(config) as client:
         if config.topic(logical) not in client.topics():
             return False
         client.assign([TopicPartition(config.topic(logical), 0)])
@@ -127,7 +127,7 @@ def test_a_password_is_rotated_while_a_connection_stands(
     old = secured.config("tail")
     allow(secured_admin, "tail", grants(old, "tail"))
     partition = TopicPartition("alerts", 0)
-    with brokers.consumer(old) as standing:
+    with sync_client.consumer(old) as standing:
         standing.assign([partition])
         begin = standing.end_offsets([partition])[partition]
         standing.seek(partition, begin)
@@ -164,7 +164,7 @@ def test_over_mutual_tls_the_name_in_the_certificate_has_the_rights(tmp_path: Pa
                 **ours | settings,
             )
 
-        with brokers.admin(config(ADMIN)) as client:
+        with sync_client.admin(config(ADMIN)) as client:
             for user in ("accounts", "tail", "topics"):
                 allow(client, user, grants(config(user), user))
         run(config("topics"), "topics", "create")

@@ -12,11 +12,11 @@ import pytest
 from click.testing import CliRunner, Result
 from kafka import KafkaProducer
 
-from streams.cli import main
+from pivotwatch.cli import main
 from tests.cli.examples import alert_bytes
+from tests.formats.ocsf_check import faults
 from tests.interrupt import interruptible
 from tests.kafka.conftest import MakeTopic
-from tests.sinks.ocsf_check import faults
 
 Send = Callable[..., None]
 
@@ -80,7 +80,16 @@ def test_without_from_beginning_only_what_comes(send: Send, options: list[str]) 
 
 
 def test_following_shows_each_alert_at_once_and_ends_at_ctrl_c(send: Send, options: list[str]) -> None:
-    command = [sys.executable, "-m", "streams.cli", "alerts", "tail", "--format", "json", "--from-beginning"]
+    command = [
+        sys.executable,
+        "-m",
+        "pivotwatch",
+        "alerts",
+        "tail",
+        "--format",
+        "json",
+        "--from-beginning",
+    ]
     follower = subprocess.Popen(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
     )

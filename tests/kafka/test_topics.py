@@ -7,9 +7,9 @@ import pytest
 from click.testing import CliRunner, Result
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
-from streams.cli import main
-from streams.config import Config, load
-from streams.topics import Finding, TopicSpec, TopicState, check, create, differences, specs
+from pivotwatch.cli import main
+from pivotwatch.config.config import Config, load
+from pivotwatch.engine.kafka.topics import Finding, TopicSpec, TopicState, check, create, differences, specs
 from tests.kafka.conftest import MakeTopic
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import orjson
 
-from models.settings import HOUR_MS, Settings
-from streams.memory import give_back
-from streams.steps.accounts import AccountsStep
-from streams.steps.contract import Line
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.engine.gc_tuning import give_back
+from pivotwatch.engine.operator import Line
+from pivotwatch_models.settings import HOUR_MS, Settings
 
 BEGIN = 1_770_000_000_000 // HOUR_MS * HOUR_MS
 PER_NETWORK = 30

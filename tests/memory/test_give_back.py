@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from streams.memory import FULL_EACH, give_back
+from pivotwatch.engine.gc_tuning import FULL_EACH, give_back
 
 
 @pytest.fixture

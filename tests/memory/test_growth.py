@@ -15,13 +15,13 @@ import types
 import orjson
 import pytest
 
-import streams.steps.names
-import streams.steps.roster
-from models.settings import DAY_MS, Settings
-from streams.events import format_time
-from streams.steps.accounts import AccountsStep
-from streams.steps.contract import Line
-from streams.steps.networks import NetworksStep
+import pivotwatch.detection.counting.account_table
+import pivotwatch.detection.counting.dictionary
+from pivotwatch.contracts.events import format_time
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.engine.operator import Line
+from pivotwatch_models.settings import DAY_MS, Settings
 
 BEGIN = 1_770_000_000_000 // DAY_MS * DAY_MS
 SETTINGS = Settings(bucket_ms=DAY_MS, watch_ms=14 * DAY_MS)
@@ -104,8 +104,8 @@ CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, t
 @pytest.mark.slow
 def test_what_the_steps_keep_does_not_grow(monkeypatch):
     # So that they are reached, and what is kept up to them does not hide anything.
-    monkeypatch.setattr(streams.steps.roster, "SLACK", 100)
-    monkeypatch.setattr(streams.steps.names, "MAX_REMEMBERED", 300)
+    monkeypatch.setattr(pivotwatch.detection.counting.account_table, "SLACK", 100)
+    monkeypatch.setattr(pivotwatch.detection.counting.dictionary, "MAX_REMEMBERED", 300)
     pipeline = Pipeline()
     kept, alerts = [], []
     for day in range(16 * ROUND):

@@ -11,8 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import drift
 
-from models.account import FIRST_USE, SWITCH, AccountModels, PageHinkley, share_residual
-from models.settings import DAY_MS, HOUR_MS
+from pivotwatch_models.accounts.share_models import (
+    FIRST_USE,
+    SWITCH,
+    AccountModels,
+    PageHinkley,
+    share_residual,
+)
+from pivotwatch_models.settings import DAY_MS, HOUR_MS
 
 QUICK = PageHinkley(threshold=0.6, min_instances=3)
 ACCOUNTS = 4

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.beginners import BeginnersClock
-from models.cohort import NEW_COHORTS, STEADY
+from pivotwatch_models.population.cohorts import NEW_COHORTS, STEADY
+from pivotwatch_models.population.newcomers import BeginnersClock
 from tests.models.world import A, World
 
 

@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import drift, stats
 
-from models.corroboration import Corroboration, residual
-from models.registry import RATE_FADING, GroupRecord, GroupRegistry
-from models.theta import LearntTheta
+from pivotwatch_models.groups.adwin import Corroboration, residual
+from pivotwatch_models.groups.learnt_theta import LearntTheta
+from pivotwatch_models.groups.registry import RATE_FADING, GroupRecord, GroupRegistry
 
 levels = st.lists(st.tuples(st.integers(1, 60), st.floats(-3, 30, width=32), st.integers(0, 9)), max_size=6)
 

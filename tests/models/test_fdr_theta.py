@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.fdr import ALPHA, e_bh, smallest_nameable
-from models.theta import LearntTheta
+from pivotwatch_models.groups.e_bh import ALPHA, e_bh, smallest_nameable
+from pivotwatch_models.groups.learnt_theta import LearntTheta
 
 log_es = st.lists(st.floats(-5, 12, allow_nan=False), max_size=12)
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import base, drift
 
-from models.group import FLAGGED_ABOVE, MULTIPLES, SHAPE, GroupEDetector, log_factor
+from pivotwatch_models.groups.pace_detector import FLAGGED_ABOVE, MULTIPLES, SHAPE, GroupEDetector, log_factor
 
 bucket_counts = st.tuples(
     st.integers(0, 30), st.floats(0, 5, width=32), st.integers(0, 30), st.floats(0, 5, width=32)

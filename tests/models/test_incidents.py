@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.counts import Traffic
-from models.group_watch import PACE_WEIGHT
-from models.incident import Evidence, Finding, Incident, largest_share
-from models.settings import DAY_MS, HOUR_MS, Settings
-from models.shape import Pattern
-from models.watch import name_jointly
+from pivotwatch_models.base.counts import Traffic
+from pivotwatch_models.groups.group_state import PACE_WEIGHT
+from pivotwatch_models.incidents.incident import Evidence, Finding, Incident, largest_share
+from pivotwatch_models.incidents.pattern import Pattern
+from pivotwatch_models.release_watch import name_jointly
+from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 from tests.models.world import MODEL, PAY, World
 from tests.models.world import A as NET_A
 from tests.models.world import B as NET_B

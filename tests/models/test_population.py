@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.cohort import COHORTS, EXPOSURES, STEADY, cohort, exposure, volume_band
-from models.population import PopulationClock
+from pivotwatch_models.population.cohorts import COHORTS, EXPOSURES, STEADY, cohort, exposure, volume_band
+from pivotwatch_models.population.hazard import PopulationClock
 
 DECAY = 0.995
 

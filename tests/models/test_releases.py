@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from models.releases import Release, ReleaseCalendar
-from models.settings import DAY_MS, HOUR_MS
+from pivotwatch_models.release_calendar import Release, ReleaseCalendar
+from pivotwatch_models.settings import DAY_MS, HOUR_MS
 
 START = 1000 * HOUR_MS
 OLD_ENOUGH = START + 72 * HOUR_MS

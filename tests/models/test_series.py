@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.poisson import band, quantile
-from models.series import LEAD, MOST, Row, Series
+from pivotwatch_models.base.poisson import band, quantile
+from pivotwatch_models.groups.timeline import LEAD, MOST, Row, Series
 from tests.models.world import A, World
 
 

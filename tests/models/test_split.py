@@ -11,14 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import drift
 
-from models.columns import Columns
-from models.corroboration import Corroboration
-from models.counts import Block
-from models.group import GroupEDetector
-from models.group_watch import PACE_WEIGHT, SPLIT_WEIGHT, GroupWatch, log_add
-from models.settings import DAY_MS, HOUR_MS
-from models.shape import HourOfDay, Pattern, Shape, pattern
-from models.split import (
+from pivotwatch_models.base.columns import Columns
+from pivotwatch_models.base.counts import Block
+from pivotwatch_models.groups.adwin import Corroboration
+from pivotwatch_models.groups.group_state import PACE_WEIGHT, SPLIT_WEIGHT, GroupWatch, log_add
+from pivotwatch_models.groups.pace_detector import GroupEDetector
+from pivotwatch_models.groups.split_detector import (
     ALTERNATIVE,
     FIRST_BLOCK,
     SECOND_BLOCK,
@@ -30,7 +28,9 @@ from models.split import (
     ordinary,
     split_fields,
 )
-from models.split_watch import GroupSplit, SplitPopulation
+from pivotwatch_models.groups.split_reference import GroupSplit, SplitPopulation
+from pivotwatch_models.incidents.pattern import HourOfDay, Pattern, Shape, pattern
+from pivotwatch_models.settings import DAY_MS, HOUR_MS
 from tests.models.test_group import estimator_checks, passes
 from tests.models.world import B, World
 

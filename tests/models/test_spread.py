@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.spread import LEAST, USUAL, Spread, measure
+from pivotwatch_models.population.group_heterogeneity import LEAST, USUAL, Spread, measure
 
 
 def networks(ratios, expected, seed=1):

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from models.cohort import COHORTS, EXPOSURES, STEADY
-from models.spread import Spread
-from models.steady import GROUPS, KIND, SteadyClock
+from pivotwatch_models.population.always_active import GROUPS, KIND, SteadyClock
+from pivotwatch_models.population.cohorts import COHORTS, EXPOSURES, STEADY
+from pivotwatch_models.population.group_heterogeneity import Spread
 from tests.models.world import World
 
 NEW, FIRST, AWAY_6 = 0, 1, 6

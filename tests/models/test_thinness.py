@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from models.settings import DAY_MS, HOUR_MS
-from models.thinness import LEAST_BUCKETS, WIDTHS, advised_width
+from pivotwatch_models.population.data_sufficiency import LEAST_BUCKETS, WIDTHS, advised_width
+from pivotwatch_models.settings import DAY_MS, HOUR_MS
 from tests.models.world import World
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.cohort import COHORTS, STEADY
-from models.counts import ModelCounts, Mover, Traffic
-from models.incidents import Incidents, Surroundings
-from models.releases import Release
-from models.settings import HOUR_MS, Settings
-from models.watch import ReleaseWatch, name_jointly
+from pivotwatch_models.base.counts import ModelCounts, Mover, Traffic
+from pivotwatch_models.incidents.lifecycle import Incidents, Surroundings
+from pivotwatch_models.population.cohorts import COHORTS, STEADY
+from pivotwatch_models.release_calendar import Release
+from pivotwatch_models.release_watch import ReleaseWatch, name_jointly
+from pivotwatch_models.settings import HOUR_MS, Settings
 
 MODEL = "m-2"
 A, B, C, PAY = ("network", "A"), ("network", "B"), ("network", "C"), ("payment", "P")

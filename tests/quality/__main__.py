@@ -12,7 +12,7 @@ import orjson
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streams.simulate import SCENARIOS
+from pivotwatch.simulation import SCENARIOS
 from tests.quality.targets import missed, table
 from tests.quality.trial import Trial, run, run_learnt
 

@@ -15,14 +15,14 @@ from concurrent.futures import ProcessPoolExecutor
 import click
 import orjson
 
-from models.settings import Settings
-from streams.replay import replay
-from streams.simulate.campaigns import C1, Plan, run_plan, spread_over_existing
-from streams.simulate.crew import within
-from streams.simulate.scenarios import Scenario
-from streams.simulate.simulation import Simulation, set_stage
-from streams.simulate.stage import Parameters, Stage
-from streams.simulate.world import Kind, draw_accounts
+from pivotwatch.detection.replay import replay
+from pivotwatch.simulation.campaigns import C1, Plan, run_plan, spread_over_existing
+from pivotwatch.simulation.crew import within
+from pivotwatch.simulation.scenarios import Scenario
+from pivotwatch.simulation.simulation import Simulation, set_stage
+from pivotwatch.simulation.stage import Parameters, Stage
+from pivotwatch.simulation.world import Kind, draw_accounts
+from pivotwatch_models.settings import Settings
 from tests.quality.trial import Observer, Trial, judged
 
 HONEST = 3_000

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from models.settings import Settings
-from models.steady import KIND as POPULATION
-from streams.replay import replay
-from streams.simulate import Simulation, generate
-from streams.simulate.traffic import Traffic
+from pivotwatch.detection.replay import replay
+from pivotwatch.simulation import Simulation, generate
+from pivotwatch.simulation.traffic import Traffic
+from pivotwatch_models.population.always_active import KIND as POPULATION
+from pivotwatch_models.settings import Settings
 
 HOUR = 3_600_000
 ALARM = math.log(24 / 1e-5)

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from aiohttp import ClientResponse, CookieJar
 from aiohttp.test_utils import TestClient, TestServer
 
-from streams.config import load
-from streams.web.role import PageApp, build_web
-from streams.web.settings import read_settings
-from tests.report.examples import alert, status
+from pivotwatch.config.config import load
+from pivotwatch.roles.web import PageApp, build_web
+from pivotwatch.web.settings import read_settings
+from tests.reporting.examples import alert, status
 
 KIM, LEE = "kim-token-0123456789abcdef", "lee-token-0123456789abcdef"
 TOKENS = {"KIM_TOKEN": KIM, "LEE_TOKEN": LEE}

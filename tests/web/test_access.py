@@ -9,14 +9,14 @@ import re
 import pytest
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from streams.config import load
-from streams.errors import WrongUse
-from streams.web import decide
-from streams.web.guard import Guard
-from streams.web.headers import HEADERS
-from streams.web.role import refuse_open_page
-from streams.web.settings import read_settings
-from tests.report.examples import HOSTILE
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.config.config import load
+from pivotwatch.roles.web import refuse_open_page
+from pivotwatch.web import decision_form
+from pivotwatch.web.authentication import Guard
+from pivotwatch.web.security_headers import HEADERS
+from pivotwatch.web.settings import read_settings
+from tests.reporting.examples import HOSTILE
 from tests.web.site import KIM, LEE, PEOPLE, TOKENS, bearer, served, site
 
 PROXY = {
@@ -501,6 +501,6 @@ def test_a_decision_waits_for_the_broker_with_an_end(monkeypatch):
             assert "Nobody has judged it yet" in page
 
     monkeypatch.setattr(
-        decide.Clerk.__init__, "__defaults__", (*decide.Clerk.__init__.__defaults__[:-1], 0.05)
+        decision_form.Clerk.__init__, "__defaults__", (*decision_form.Clerk.__init__.__defaults__[:-1], 0.05)
     )
     asyncio.run(inside())

@@ -7,7 +7,7 @@ import asyncio
 import orjson
 import pytest
 
-from streams.web import api
+from pivotwatch.web import api
 from tests.web.site import KIM, PEOPLE, Site, bearer, served, site
 
 DECIDED = {"verdict": "confirmed", "by": "kim", "note": "two keys"}

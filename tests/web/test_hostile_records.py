@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.report.examples import alert, status
+from tests.reporting.examples import alert, status
 from tests.web.site import Record, site
 
 VALUES = (

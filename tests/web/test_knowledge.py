@@ -8,15 +8,15 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.incident import SEVERITIES
-from streams.config import load
-from streams.web import board as boards
-from streams.web import cursor
-from streams.web.board import Board
-from streams.web.journal import RESET, Journal
-from streams.web.runbook import RENDERED, SOURCE, render
-from streams.web.views import Views
-from tests.report.examples import alert, status
+from pivotwatch.config.config import load
+from pivotwatch.web import event_cursor
+from pivotwatch.web import read_model as boards
+from pivotwatch.web.read_model import Board
+from pivotwatch.web.runbook import RENDERED, SOURCE, render
+from pivotwatch.web.server_sent_events import RESET, Journal
+from pivotwatch.web.view_models import Views
+from pivotwatch_models.incidents.incident import SEVERITIES
+from tests.reporting.examples import alert, status
 
 NOW = 1_770_300_000_000
 HOUR = 3_600_000
@@ -196,7 +196,7 @@ def test_at_whatever_place_one_comes_back_nothing_is_missing_or_twice(places, cu
     had = {}
     for place, offset in entries[:cut]:
         had[place] = offset
-    again = cursor.read(cursor.write(had))
+    again = event_cursor.read(event_cursor.write(had))
     assert [(e.place, e.offset) for e in journal.behind(again)] == entries[cut:]
 
 
@@ -236,7 +236,7 @@ def test_following_ends_when_the_journal_closes_and_goes_on_after_a_reset():
 
 
 def test_the_rendered_runbook_is_of_the_newest_text():
-    assert RENDERED.read_text() == render(SOURCE.read_text()), "run: python -m streams.web.runbook"
+    assert RENDERED.read_text() == render(SOURCE.read_text()), "run: python -m pivotwatch.web.runbook"
 
 
 def test_every_transition_has_its_place_in_the_runbook():

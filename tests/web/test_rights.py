@@ -13,8 +13,8 @@ import orjson
 import pytest
 from kafka.admin import KafkaAdminClient
 
-from streams import brokers
-from streams.acls import grants
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.kafka.acls import grants
 from tests.kafka.engine_rig import wait_for
 from tests.kafka.security_rig import (
     ADMIN,
@@ -24,7 +24,7 @@ from tests.kafka.security_rig import (
     produce,
     run,
 )
-from tests.report.examples import alert
+from tests.reporting.examples import alert
 from tests.web.site import KIM, PEOPLE, bearer
 from tests.web.test_role import address, worker
 
@@ -64,7 +64,7 @@ def test_over_tls_they_are_enough_to_show_and_to_decide(
             urllib.request.urlopen(url + "/login", timeout=30)
         with pytest.raises(OSError, match=r"closed|reset|disconnected"):
             urllib.request.urlopen(url.replace("https:", "http:") + "/login", timeout=30)
-    with brokers.consumer(secured.config(ADMIN)) as client:
-        found = list(brokers.records(client, ["decisions"], from_beginning=True, until_end=True))
+    with sync_client.consumer(secured.config(ADMIN)) as client:
+        found = list(sync_client.records(client, ["decisions"], from_beginning=True, until_end=True))
     assert [orjson.loads(one.value)["verdict"] for one in found] == ["confirmed"]
     assert PASSWORD not in log.read_text()

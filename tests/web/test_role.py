@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from streams import brokers, processes
-from streams.cli import main
-from streams.config import Config, load
-from streams.errors import WrongUse
-from streams.topics import create, specs
+from pivotwatch.base import child_processes
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.cli import main
+from pivotwatch.config.config import Config, load
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.kafka.topics import create, specs
 from tests import kills
 from tests.kafka.engine_rig import wait_for
 from tests.web.site import KIM, PEOPLE
@@ -30,14 +31,14 @@ from tests.web.site import KIM, PEOPLE
 @pytest.fixture
 def config(broker: str, topic_prefix: str) -> Config:
     made = load(brokers=broker, topic_prefix=topic_prefix, app_prefix=topic_prefix + "pw", web_port=0)
-    with brokers.admin(made) as client:
+    with sync_client.admin(made) as client:
         create(client, specs(made), made.brokers)
     return made
 
 
 @contextlib.contextmanager
 def worker(config: Config, log: Path, **env: str) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-m", "streams.cli", "worker", "--role", "web"]
+    command = [sys.executable, "-m", "pivotwatch", "worker", "--role", "web"]
     with log.open("wb") as stream:
         process = subprocess.Popen(command, env=config.environment() | env, stderr=stream, stdout=stream)
     try:
@@ -112,10 +113,10 @@ def test_a_reader_that_fails_ends_the_worker(config: Config, tmp_path: Path) -> 
     log = tmp_path / "log"
     program = (
         "import sys\n"
-        "from streams.web.board import Board\n"
+        "from pivotwatch.web.read_model import Board\n"
         "def fail(*_): raise RuntimeError('the reader fails')\n"
         "Board.take_status = fail\n"
-        "from streams.cli import main\n"
+        "from pivotwatch.cli import main\n"
         "main(['worker', '--role', 'web'])\n"
     )
     with log.open("wb") as stream:
@@ -146,8 +147,8 @@ def test_roles_of_one_command_have_ports_of_their_own(monkeypatch: pytest.Monkey
     def start(self, name, command, env):
         started[name] = env.get("PIVOTWATCH_WEB_PORT")
 
-    monkeypatch.setattr(processes.Processes, "start", start)
-    monkeypatch.setattr(processes, "supervise", lambda *_, **__: 0)
+    monkeypatch.setattr(child_processes.Processes, "start", start)
+    monkeypatch.setattr(child_processes, "supervise", lambda *_, **__: 0)
     monkeypatch.delenv("PIVOTWATCH_WEB_PORT", raising=False)
     roles = [part for role in ("accounts", "networks", "web") for part in ("--role", role)]
     ports = ["--set", "web_port=9464", "--set", "web_ports.web=8700"]

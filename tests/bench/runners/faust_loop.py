@@ -6,7 +6,7 @@ from typing import Any
 
 import faust
 
-from streams.steps.contract import Line
+from pivotwatch.engine.operator import Line
 from tests.bench.probe import Peer, Task
 
 

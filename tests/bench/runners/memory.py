@@ -11,14 +11,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from models.settings import HOUR_MS, Settings
-from streams import memory
-from streams.events import format_time
-from streams.live import SLICE_SECONDS
-from streams.steps.accounts import AccountsStep
-from streams.steps.contract import Line, Output
-from streams.steps.networks import NetworksStep
-from streams.steps.work import Work
+from pivotwatch.base.work import Work
+from pivotwatch.contracts.events import format_time
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.engine import gc_tuning
+from pivotwatch.engine.operator import Line, Output
+from pivotwatch.engine.partition_task import SLICE_SECONDS
+from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.bench.data import BEGIN, RELEASE_HOUR, Message, Traffic
 from tests.bench.probe import Count, Sent, Span, counted, measured, tell
 
@@ -34,7 +34,7 @@ class Pipeline:
         Time of each.
     longest, stretch
         CPU seconds of the longest call of each, and of its longest stretch: for so long an event loop does
-        nothing else (`streams.live` lets others run at the first chance after 20 ms).
+        nothing else (`pivotwatch.engine.partition_task` lets others run at the first chance after 20 ms).
     """
 
     def __init__(self, traffic: Traffic) -> None:
@@ -117,7 +117,7 @@ def ceiling(traffic: Traffic) -> dict[str, Any]:
 
 def steps(traffic: Traffic) -> dict[str, Any]:
     """Both steps, the garbage collector set as in a worker."""
-    memory.settle()
+    gc_tuning.settle()
     pipeline = Pipeline(traffic)
     for dealt in traffic.slices():
         for partition, messages in enumerate(dealt):

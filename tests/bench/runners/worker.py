@@ -10,11 +10,11 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from streams.app import run_worker
-from streams.config import load
-from streams.steps.accounts import AccountsStep
-from streams.steps.contract import InputRecord, Output
-from streams.steps.work import Work
+from pivotwatch.base.work import Work
+from pivotwatch.config.config import load
+from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.engine.operator import InputRecord, Output
+from pivotwatch.engine.runtime import run_worker
 from tests.bench.probe import Latencies, Sent, Span, Task, counted, measured, tell
 
 

@@ -1,0 +1,1 @@
+"""Columns, counts and distributions."""

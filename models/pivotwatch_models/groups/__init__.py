@@ -1,0 +1,1 @@
+"""Detectors of groups of accounts."""

@@ -1,0 +1,127 @@
+"""What is known of every group beyond a single release: its size, its pace, when its data were late."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from river import stats
+
+from pivotwatch_models.base.counts import Group
+from pivotwatch_models.groups.learnt_theta import LearntTheta
+from pivotwatch_models.incidents.pattern import HourOfDay
+
+RATE_FADING = 0.1
+
+
+class GroupRecord:
+    """One group.
+
+    Attributes
+    ----------
+    members
+        Accounts seen in it within 90 days.
+    rate
+        `river.stats.EWMean` of its requests per active bucket.
+    theta
+        Its learnt θ₀.
+    late_at
+        The last bucket in which events of it came late.
+    behind_at
+        The last bucket in which a good part of them did.
+    hours
+        Its requests by hour of day.
+    """
+
+    __slots__ = ("behind_at", "hours", "late_at", "members", "rate", "theta")
+
+    def __init__(self) -> None:
+        self.members = 0
+        self.rate = stats.EWMean(RATE_FADING)
+        self.theta = LearntTheta()
+        self.late_at = self.behind_at = -1
+        self.hours = HourOfDay()
+
+    def snapshot(self) -> list[Any]:
+        """State, JSON-able."""
+        theta = [self.theta.seen, self.theta.expected, self.theta.watches]
+        return [self.members, self.rate.get(), theta, self.late_at, self.behind_at, self.hours.snapshot()]
+
+    @classmethod
+    def restored(cls, state: list[Any]) -> GroupRecord:
+        """A record that continues exactly where `snapshot` was taken."""
+        record = cls()
+        record.members, rate, theta, record.late_at, record.behind_at, hours = state
+        record.hours = HourOfDay.restored(hours)
+        if rate:
+            # The first value is the mean itself, so one update puts the mean back exactly.
+            record.rate.update(rate)
+        record.theta = LearntTheta(*theta)
+        return record
+
+
+class GroupRegistry:
+    """All groups.
+
+    Examples
+    --------
+    >>> registry = GroupRegistry()
+    >>> registry.join(("network", "AS1"), 9)
+    >>> registry.leave(("network", "AS1"), 2)
+    >>> registry.members(("network", "AS1")), registry.members(("network", "AS2"))
+    (7, 0)
+    >>> registry.leave(("network", "AS1"), 7)
+    >>> registry.forget(("network", "AS1"))
+    >>> len(registry.groups)
+    0
+    """
+
+    version = 1
+
+    def __init__(self) -> None:
+        self.groups: dict[Group, GroupRecord] = {}
+
+    def get(self, group: Group) -> GroupRecord:
+        """The record of a group, a new one if it is unknown."""
+        record = self.groups.get(group)
+        if record is None:
+            record = self.groups[group] = GroupRecord()
+        return record
+
+    def join(self, group: Group, accounts: int) -> None:
+        """Accounts were seen in a group for the first time in 90 days."""
+        self.get(group).members += accounts
+
+    def leave(self, group: Group, accounts: int) -> None:
+        """Accounts were last seen in a group over 90 days ago."""
+        self.get(group).members -= accounts
+
+    def forget(self, group: Group) -> None:
+        """Drop the record of a group that nobody was seen in for 90 days, unless it has taught a θ₀."""
+        record = self.groups.get(group)
+        if record and record.members <= 0 and not record.theta.watches:
+            del self.groups[group]
+
+    def members(self, group: Group) -> int:
+        """Accounts seen in a group within 90 days."""
+        record = self.groups.get(group)
+        return record.members if record else 0
+
+    def theta(self, group: Group) -> float | None:
+        """θ₀ that a group's past watches taught; None before the first."""
+        record = self.groups.get(group)
+        return record.theta.value(0.0) if record and record.theta.watches else None
+
+    def quiet_share(self, group: Group) -> float | None:
+        """Share of a group's requests in the quietest eight hours of its day, if known."""
+        record = self.groups.get(group)
+        return record.hours.quiet_share() if record else None
+
+    def behind_since(self, group: Group, bucket: int) -> bool:
+        """Did a good part of a group's data come late in a bucket or after?"""
+        record = self.groups.get(group)
+        return record is not None and record.behind_at >= bucket
+
+    def late_since(self, group: Group, bucket: int) -> bool:
+        """Did data of the group come late in a bucket or after?"""
+        record = self.groups.get(group)
+        return record is not None and record.late_at >= bucket

@@ -1,0 +1,249 @@
+r"""The split of an account's traffic once it has used a new model, and its sameness in a group.
+
+Real adopters go over with nearly all of their traffic, or use the new model hardly at all. Extraction sends a
+steady part of *every* account's traffic. That shows however slowly the group moves and however
+fast the population does, so it is evidence where the pace says nothing.
+
+**Account.** From the bucket after its first use on, an account's requests are counted in two blocks, of at
+least 8 and then at least 24 requests; a block ends with the bucket that fills it. Its *split* is the decile
+of :math:`k/n`: requests to the model by choice over all. It is *steady* when the two differ by no more than
+four deciles. Each account is judged once.
+
+**Group.** For each window :math:`w` of four neighbouring deciles that leaves out the two ends, let
+:math:`X = 1` when a judged account is steady and its second split lies in :math:`w`. Null: given the past,
+:math:`P(X = 1) \le p_w`, with
+
+.. math:: p_w = \theta_s \,\bigl(\hat p + 1.645 \sqrt{\hat p (1 - \hat p) / (N + 4)}\bigr),
+          \qquad \hat p = \frac{c_w + 2}{N + 4},
+
+over the :math:`N` accounts that were judged so far, without those of the group and of groups that stand out
+themselves; :math:`\theta_s = 2`: members of a group may prefer a split twice as often as everyone and still
+count as ordinary. Per account the factor
+
+.. math:: L_w = \Bigl(\frac{q}{p_w}\Bigr)^{X} \Bigl(\frac{1-q}{1-p_w}\Bigr)^{1-X}, \qquad q = 0.85 > p_w
+
+has mean at most one, as it is linear in :math:`P(X=1)`, increasing, and one at :math:`p_w`. So the
+Shiryaev-Roberts sum :math:`R_w \leftarrow (1 + R_w) \prod L_w` over the buckets in which members were judged
+satisfies :math:`E[R_t] \le t`; the detector is the mean over :math:`w`, which keeps the bound. There is no
+bet (:math:`L = 1`) while :math:`N < 30` or where :math:`p_w \ge q`: in a population that itself splits its
+traffic the detector is silent, by design.
+
+A company that moves nearly all of its traffic lies in the left-out ends, and can only lower :math:`R`.
+
+References
+----------
+J. Shin, A. Ramdas, A. Rinaldo, E-detectors (2023). I. Waudby-Smith, A. Ramdas, Estimating means of bounded
+random variables by betting, JRSS B (2024).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from river import base
+
+from pivotwatch_models.base.columns import Columns, Rows
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+FIRST_BLOCK, SECOND_BLOCK = 8, 24
+STEADY_WITHIN = 4
+DECILES = 10
+WINDOWS = tuple((low, low + 4) for low in range(1, 6))
+"""Deciles from, to before."""
+THETA = 2.0
+ALTERNATIVE = 0.85
+LEAST_JUDGED = 30
+FLAGGED_ABOVE = 4.0
+
+_UNUSED, _FIRST, _SECOND, _JUDGED = 0, 1, 2, 255
+"""Stages of an account; in its second block: 2 + the decile of the first."""
+
+
+def decile(n: Ints, k: Ints) -> Ints:
+    """The tenth that k/n lies in, 0 … 9.
+
+    Examples
+    --------
+    >>> decile(np.array([8, 8, 8, 8]), np.array([0, 1, 4, 8])).tolist()
+    [0, 1, 5, 9]
+    """
+    tenth: Ints = np.minimum(10 * k // n, DECILES - 1)
+    return tenth
+
+
+class Blocks(NamedTuple):
+    """Blocks of accounts that a bucket ended, one entry an account.
+
+    Attributes
+    ----------
+    place
+        Which of the rows that were given.
+    second
+        The second block, with which the account is judged; else the first.
+    steady
+        Do both blocks agree? False for a first block.
+    split
+        Decile of the block's split.
+    """
+
+    place: Ints
+    second: Mask
+    steady: Mask
+    split: Ints
+
+
+def split_fields() -> dict[str, tuple[str, float]]:
+    """Columns of an account: 3 bytes."""
+    return {"stage": ("u1", _UNUSED), "block_n": ("u1", 0), "block_k": ("u1", 0)}
+
+
+def end_blocks(columns: Columns, rows: Rows, n: Ints, k: Ints, used: Mask) -> Blocks:
+    """Add a bucket to the blocks of the accounts; returns those that it ended.
+
+    Parameters
+    ----------
+    columns
+        Holds the `split_fields`.
+    rows, n, k
+        Active accounts, their requests, and those to the model by choice.
+    used
+        Those that had used the model before this bucket.
+
+    Examples
+    --------
+    >>> columns, row, one = Columns(split_fields()), np.array([0]), np.array([True])
+    >>> columns.reserve(1)
+    >>> for n, k in [(5, 2), (5, 3), (40, 20)]:
+    ...     blocks = end_blocks(columns, row, np.array([n]), np.array([k]), one)
+    ...     print(blocks.split.tolist(), blocks.second.tolist(), blocks.steady.tolist())
+    [] [] []
+    [5] [False] [False]
+    [5] [True] [True]
+    """
+    stage = columns["stage"][rows]
+    place = np.flatnonzero(used & (stage != _JUDGED))
+    own, stage = rows[place], np.maximum(stage[place], _FIRST)
+    total_n, total_k = columns["block_n"][own] + n[place], columns["block_k"][own] + k[place]
+    second = stage > _FIRST
+    ended = total_n >= np.where(second, SECOND_BLOCK, FIRST_BLOCK)
+    split = decile(np.maximum(total_n, 1), total_k)
+    columns["stage"][own] = np.where(ended, np.where(second, _JUDGED, _SECOND + split), stage)
+    columns["block_n"][own] = np.where(ended, 0, total_n)
+    columns["block_k"][own] = np.where(ended, 0, total_k)
+    steady = second & (np.abs(stage.astype(np.int64) - _SECOND - split) <= STEADY_WITHIN)
+    return Blocks(place[ended], second[ended], steady[ended], split[ended])
+
+
+def ordinary(judged: int, inside: Sequence[int]) -> list[float]:
+    """The most that is ordinary per window: p_w of ``inside`` of ``judged`` accounts; 1 for too few.
+
+    Examples
+    --------
+    >>> [round(p, 2) for p in ordinary(1000, [20, 100])]
+    [0.06, 0.23]
+    >>> ordinary(10, [0])
+    [1.0]
+    """
+    if judged < LEAST_JUDGED:
+        return [1.0] * len(inside)
+    limits = []
+    for count in inside:
+        p = (count + 2) / (judged + 4)
+        limits.append(THETA * (p + 1.645 * math.sqrt(p * (1 - p) / (judged + 4))))
+    return limits
+
+
+class SplitEDetector(base.DriftDetector):
+    """E-detector of the sameness of the split in one group, in river's detector interface.
+
+    Parameters
+    ----------
+    threshold
+        ln R at which a drift is detected.
+
+    Attributes
+    ----------
+    log_r
+        ln R after the last update; -inf before the first.
+
+    Examples
+    --------
+    Of everyone, one in ten splits its traffic; of this group, six judged accounts a bucket, nearly all:
+
+    >>> detector = SplitEDetector(threshold=14.7)
+    >>> limits = ordinary(1000, [100] * len(WINDOWS))
+    >>> for seen in [0, 5, 6, 6]:
+    ...     detector.update((6, [seen] * len(WINDOWS), limits))
+    ...     print(seen, round(detector.log_r, 1), detector.drift_detected)
+    0 -9.8 False
+    5 4.8 False
+    6 12.5 False
+    6 20.3 True
+    """
+
+    def __init__(self, threshold: float = math.log(24 / 1e-5)) -> None:
+        super().__init__()
+        self.threshold = threshold
+        self._reset()
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._log_r = [-math.inf] * len(WINDOWS)
+        self.log_r = -math.inf
+
+    def update(self, x: tuple[int, Sequence[int], Sequence[float]]) -> None:  # type: ignore[override]  # river takes a float
+        """Take one bucket: accounts judged, those steady inside each window, and p_w of each (`ordinary`)."""
+        judged, inside, limits = x
+        for w, (seen, p) in enumerate(zip(inside, limits, strict=True)):
+            before = self._log_r[w]
+            one_more = before + math.log1p(math.exp(-before)) if before > 0 else math.log1p(math.exp(before))
+            bet = 0.0
+            if p < ALTERNATIVE:
+                bet = seen * math.log(ALTERNATIVE / p)
+                bet += (judged - seen) * math.log((1 - ALTERNATIVE) / (1 - p))
+            self._log_r[w] = one_more + bet
+        self.log_r = log_mean_exp(self._log_r)
+        self._drift_detected = self.log_r >= self.threshold
+
+    @property
+    def flagged(self) -> bool:
+        """Are the group's accounts kept out of what is ordinary?"""
+        return self.log_r > FLAGGED_ABOVE
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """The window with the most evidence."""
+        return WINDOWS[max(range(len(WINDOWS)), key=self._log_r.__getitem__)]
+
+    def snapshot(self) -> list[float | None]:
+        """Compact state, JSON-able (-inf as None)."""
+        return [None if r == -math.inf else r for r in self._log_r]
+
+    @classmethod
+    def restored(cls, state: Sequence[float | None]) -> Self:
+        """A detector that continues exactly where `snapshot` was taken."""
+        detector = cls()
+        detector._log_r = [-math.inf if r is None else r for r in state]
+        detector.log_r = log_mean_exp(detector._log_r)
+        detector._drift_detected = detector.log_r >= detector.threshold
+        return detector
+
+
+def log_mean_exp(values: Sequence[float]) -> float:
+    """Logarithm of the mean of exponentials, without overflow.
+
+    Examples
+    --------
+    >>> round(log_mean_exp([1000.0, -math.inf]), 4)
+    999.3069
+    """
+    top = max(values)
+    if top == -math.inf:
+        return top
+    return top + math.log(sum(math.exp(value - top) for value in values) / len(values))

@@ -1,0 +1,1 @@
+"""Incidents: what alerts are about."""

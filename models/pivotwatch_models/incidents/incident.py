@@ -1,0 +1,263 @@
+"""One incident: what is known of it, how grave it is, and its figures.
+
+An incident is about one release and one group (or a lone account); others are merged into it. What
+happens to it over time is decided in `pivotwatch_models.incidents.lifecycle`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from typing import Any, Literal
+
+from pivotwatch_models.base.counts import Group, Traffic
+from pivotwatch_models.groups.group_state import Sums
+from pivotwatch_models.incidents.pattern import LEAST_SPLITS, Pattern, Shape
+from pivotwatch_models.settings import HOUR_MS
+
+State = Literal["open", "updated", "resolved", "suppressed"]
+SEVERITIES = ("info", "low", "medium", "high", "critical")
+
+HIGH_RATIO, HIGH_MEMBERS, HIGH_YOUNG = 10.0, 20, 0.5
+EXTRACTION_MEMBERS = 10
+CRITICAL_GROUPS, CRITICAL_EXCHANGES = 3, 10_000
+SYNCHRONY_MS = 3 * HOUR_MS
+ACCOUNT = "account"
+
+
+@dataclasses.dataclass(slots=True)
+class Evidence:
+    """The figures of one group at the moment: what was seen and what was expected since the onset."""
+
+    log_r: float = float("-inf")
+    theta: float = 0.0
+    first_uses: tuple[int, float] = (0, 0.0)
+    switches: tuple[int, float] = (0, 0.0)
+    adwin: bool = False
+    e_bh: bool = False
+    log_pace: float | None = None
+    log_split: float | None = None
+
+    @property
+    def sums(self) -> Sums:
+        """Events seen and expected: first uses, then switches."""
+        return *self.first_uses, *self.switches
+
+    @property
+    def hazard_ratio(self) -> float:
+        """ΣS / (ΣE + 0.5) over both types."""
+        seen = self.first_uses[0] + self.switches[0]
+        return seen / (self.first_uses[1] + self.switches[1] + 0.5)
+
+
+@dataclasses.dataclass(slots=True)
+class Finding:
+    """An account that moved by itself: river's Page-Hinkley on its share against everyone else's."""
+
+    account: str
+    groups: tuple[Group, ...]
+    since: int
+    requests: int
+    chosen: int
+    residual: float
+    usual_residual: float
+
+
+@dataclasses.dataclass(slots=True)
+class Incident:
+    """One incident.
+
+    Attributes
+    ----------
+    model, released_at, inferred
+        The release.
+    entity
+        The group (or account) it was opened for; fixed, and with it the id.
+    groups
+        All merged groups, the entity first.
+    onset, opened
+        Buckets: where the move began, and which bucket raised it.
+    members
+        Account to (first bucket it moved in, young).
+    evidence, traffic, before
+        Figures per group, traffic of its excursion and before that during the watch.
+    since
+        Per group, the bucket in which that traffic begins.
+    started, alerted
+        Events seen and expected per group: of the watch before the present excursion, and in the
+        excursions that are over. They do not teach θ₀.
+    base
+        Events of the watch per group, first uses and switches, that are none of the incident's.
+    shape, pattern
+        Splits and sizes of the members, and what the move looks like.
+    told_log_r, told_members
+        What the last alert said, so that the next is sent when there is news.
+    """
+
+    model: str
+    released_at: int
+    inferred: bool
+    entity: Group
+    onset: int
+    opened: int
+    groups: list[Group] = dataclasses.field(default_factory=list)
+    members: dict[str, tuple[int, bool]] = dataclasses.field(default_factory=dict)
+    evidence: dict[Group, Evidence] = dataclasses.field(default_factory=dict)
+    traffic: dict[Group, Traffic] = dataclasses.field(default_factory=dict)
+    before: dict[Group, Traffic] = dataclasses.field(default_factory=dict)
+    since: dict[Group, int] = dataclasses.field(default_factory=dict)
+    findings: dict[str, Finding] = dataclasses.field(default_factory=dict)
+    started: dict[Group, tuple[int, float]] = dataclasses.field(default_factory=dict)
+    alerted: dict[Group, tuple[int, float]] = dataclasses.field(default_factory=dict)
+    base: dict[Group, Sums] = dataclasses.field(default_factory=dict)
+    state: State = "open"
+    revision: int = 0
+    severity: str = "info"
+    verdict: str | None = None
+    merged_into: Group | None = None
+    data_lag: bool = False
+    suspect_network: bool = False
+    last_news: int = 0
+    told_log_r: float = float("-inf")
+    told_members: int = 0
+    shape: Shape = dataclasses.field(default_factory=Shape)
+    pattern: Pattern = dataclasses.field(default_factory=Pattern)
+
+    @property
+    def alert_id(self) -> str:
+        """Sixteen hex digits of the sha256 of model, kind, id and release.
+
+        Examples
+        --------
+        >>> Incident("m-2", 0, False, ("network", "AS1"), onset=3, opened=5).alert_id
+        '6ae3fd54ebacc8dc'
+        """
+        text = "\x1f".join((self.model, *self.entity, str(self.released_at)))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def is_open(self) -> bool:
+        """Is it still going on?"""
+        return self.state in ("open", "updated")
+
+    @property
+    def lone_account(self) -> bool:
+        """Is it about one account only?"""
+        return self.entity[0] == ACCOUNT
+
+    @property
+    def leading(self) -> Evidence:
+        """Evidence of the group with the most of it."""
+        return max(self.evidence.values(), key=lambda e: e.log_r, default=Evidence())
+
+    @property
+    def exchanges(self) -> int:
+        """Requests to the model since the onset: groups of one kind add up, kinds see the same requests."""
+        kinds: dict[str, int] = {}
+        for (kind, _), traffic in self.traffic.items():
+            kinds[kind] = kinds.get(kind, 0) + traffic.to_model
+        return max(kinds.values(), default=0)
+
+    @property
+    def young_share(self) -> float:
+        """Share of young accounts among the members."""
+        return sum(young for _, young in self.members.values()) / max(1, len(self.members))
+
+    @property
+    def kinds(self) -> set[str]:
+        """Kinds of the merged groups."""
+        return {kind for kind, _ in self.groups}
+
+    def synchrony(self, bucket_ms: int) -> float:
+        """Largest share of the members that moved within three hours (at least one bucket)."""
+        moves: dict[int, int] = {}
+        for bucket, _ in self.members.values():
+            moves[bucket] = moves.get(bucket, 0) + 1
+        return largest_share(sorted(moves.items()), bucket_ms)
+
+    def grade(self) -> str:
+        """Severity from the figures and the pattern; it never falls while the incident goes on.
+
+        A company's roll-out is as fast and as coordinated as extraction, so what both can have (a second
+        kind of group, ADWIN) counts only once the members' splits are known. Signs of both kinds are never
+        critical.
+        """
+        severity = "info" if self.lone_account else "medium"
+        if not self.lone_account and self._is_high():
+            many = len(self.groups) >= CRITICAL_GROUPS or self.exchanges >= CRITICAL_EXCHANGES
+            severity = "critical" if many and not self.pattern.contradictory else "high"
+        return max(severity, self.severity, key=SEVERITIES.index)
+
+    def _is_high(self) -> bool:
+        if self.pattern.name == "roll-out":
+            return False
+        if self.pattern.name == "extraction" and len(self.members) >= EXTRACTION_MEMBERS:
+            return True
+        strong = self.leading.hazard_ratio >= HIGH_RATIO and len(self.members) >= HIGH_MEMBERS
+        seconded = len(self.kinds - {ACCOUNT}) > 1 or any(e.adwin for e in self.evidence.values())
+        known = self.pattern.judged >= LEAST_SPLITS
+        return strong and ((seconded and known) or self.young_share >= HIGH_YOUNG or self.suspect_network)
+
+    def snapshot(self) -> dict[str, Any]:
+        """State, JSON-able (mappings by group as lists of pairs, -inf as None)."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        for name in ("evidence", "traffic", "before"):
+            fields[name] = [[group, dataclasses.astuple(value)] for group, value in fields[name].items()]
+        for name in ("started", "alerted"):
+            fields[name] = [[group, list(value)] for group, value in fields[name].items()]
+        fields["since"] = [[group, bucket] for group, bucket in self.since.items()]
+        fields["base"] = [[group, list(sums)] for group, sums in self.base.items()]
+        fields["findings"] = [dataclasses.astuple(finding) for finding in self.findings.values()]
+        fields["shape"], fields["pattern"] = self.shape.snapshot(), dataclasses.astuple(self.pattern)
+        fields["told_log_r"] = None if self.told_log_r == float("-inf") else self.told_log_r
+        return fields
+
+    @classmethod
+    def restored(cls, state: dict[str, Any]) -> Incident:
+        """An incident that continues exactly where `snapshot` was taken."""
+        fields = dict(state)
+        fields["entity"] = tuple(fields["entity"])
+        fields["groups"] = [tuple(group) for group in fields["groups"]]
+        fields["members"] = {a: (bucket, young) for a, (bucket, young) in fields["members"].items()}
+        fields["shape"], fields["pattern"] = Shape.restored(fields["shape"]), Pattern(*fields["pattern"])
+        fields["merged_into"] = tuple(fields["merged_into"]) if fields["merged_into"] else None
+        fields["told_log_r"] = float("-inf") if fields["told_log_r"] is None else fields["told_log_r"]
+        fields["evidence"] = {
+            tuple(group): Evidence(log_r, theta, tuple(first), tuple(switch), *rest)
+            for group, (log_r, theta, first, switch, *rest) in fields["evidence"]
+        }
+        for name in ("traffic", "before"):
+            fields[name] = {tuple(group): Traffic(*values) for group, values in fields[name]}
+        fields["since"] = {tuple(group): bucket for group, bucket in fields["since"]}
+        fields["base"] = {tuple(group): tuple(sums) for group, sums in fields["base"]}
+        for name in ("started", "alerted"):
+            fields[name] = {tuple(group): (seen, expected) for group, (seen, expected) in fields[name]}
+        fields["findings"] = {
+            row[0]: Finding(row[0], tuple(tuple(g) for g in row[1]), *row[2:]) for row in fields["findings"]
+        }
+        return cls(**fields)
+
+
+def largest_share(moves: list[tuple[int, int]], bucket_ms: int) -> float:
+    """Largest share of the moves that fall within three hours (at least one bucket).
+
+    Parameters
+    ----------
+    moves
+        (bucket, number of accounts that moved), by bucket.
+
+    Examples
+    --------
+    >>> largest_share([(1, 5), (2, 3), (9, 2)], HOUR_MS)
+    0.8
+    """
+    width = max(1, SYNCHRONY_MS // bucket_ms)
+    total = sum(count for _, count in moves)
+    most = inside = first = 0
+    for bucket, count in moves:
+        inside += count
+        while moves[first][0] <= bucket - width:
+            inside -= moves[first][1]
+            first += 1
+        most = max(most, inside)
+    return most / total if total else 0.0

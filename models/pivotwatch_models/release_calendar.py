@@ -1,0 +1,182 @@
+"""Which models count as released, and since when.
+
+The calendar wins. Without an entry a release is inferred: once the stream is 72 hours old, a model
+first seen after that with at least 20 accounts over at least 5 networks within 24 hours of its first
+sight. A model that was seen before and returns is not new, unless nothing was seen of it for 90 days.
+
+Whoever may send requests may make up names, so what is kept of them is bounded: a name is forgotten 90 days
+after it was seen last, and beyond `MAX_SIGHTINGS` names those that the fewest accounts took up.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Self
+
+from pivotwatch_models.settings import DAY_MS, HOUR_MS
+
+LEARNING_MS = 72 * HOUR_MS
+WINDOW_MS = 24 * HOUR_MS
+MIN_ACCOUNTS = 20
+MIN_NETWORKS = 5
+KEEP_MS = 90 * DAY_MS
+MAX_SIGHTINGS = 10_000
+"""Names without a release that is watched, of which the sight is kept."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Release:
+    """A model and the moment of its release, in epoch milliseconds."""
+
+    model: str
+    released_at: int
+    inferred: bool = False
+
+
+@dataclasses.dataclass(slots=True)
+class _Sighting:
+    """What is known of a model without a calendar entry."""
+
+    first_seen: int
+    last_seen: int
+    accounts: int = 0
+    networks: set[str] = dataclasses.field(default_factory=set)
+    """At most `MIN_NETWORKS`; none once they do not matter any more."""
+
+
+class ReleaseCalendar:
+    """Calendar entries and inferred releases.
+
+    Attributes
+    ----------
+    stream_start
+        Where the stream begins, once that is known.
+    forgotten
+        Names forgotten because there were too many.
+
+    Examples
+    --------
+    >>> calendar = ReleaseCalendar()
+    >>> calendar.begin(0)
+    >>> calendar.enter("m-2", 100 * HOUR_MS)
+    >>> calendar.get("m-2")
+    Release(model='m-2', released_at=360000000, inferred=False)
+    >>> for hour in range(100, 105):
+    ...     calendar.sight("m-3", 100 * HOUR_MS, hour * HOUR_MS)
+    ...     calendar.first_uses("m-3", hour * HOUR_MS, accounts=4, networks={f"net-{hour}"})
+    >>> calendar.get("m-3")
+    Release(model='m-3', released_at=360000000, inferred=True)
+    """
+
+    version = 2
+
+    def __init__(self) -> None:
+        self._entries: dict[str, int] = {}
+        self._inferred: dict[str, int] = {}
+        self._sightings: dict[str, _Sighting] = {}
+        self.stream_start: int | None = None
+        self.forgotten = 0
+
+    def begin(self, start: int) -> None:
+        """Note where the stream begins; only the first call counts."""
+        if self.stream_start is None:
+            self.stream_start = start
+
+    def enter(self, model: str, released_at: int | None) -> None:
+        """Enter, move or (None) strike out a calendar entry."""
+        if released_at is None:
+            self._entries.pop(model, None)
+        else:
+            self._entries[model] = released_at
+
+    def sight(self, model: str, first_seen: int, seen: int) -> None:
+        """Note the earliest sight of a model, and that something was seen of it now."""
+        sighting = self._sightings.setdefault(model, _Sighting(first_seen, seen))
+        sighting.first_seen = min(sighting.first_seen, first_seen)
+        sighting.last_seen = max(sighting.last_seen, seen)
+
+    def sighted(self, model: str) -> bool:
+        """Was the model seen, and not forgotten since?"""
+        return model in self._sightings
+
+    def counts_first_uses(self, model: str, bucket_start: int) -> bool:
+        """Does it still matter who uses the model for the first time in a bucket?"""
+        if model in self._inferred or self.stream_start is None:
+            return False
+        return bucket_start < self._sightings[model].first_seen + WINDOW_MS
+
+    def first_uses(self, model: str, bucket_start: int, accounts: int, networks: set[str]) -> None:
+        """Count the accounts that used the model for the first time in a bucket, and their networks."""
+        if self.stream_start is None or not self.counts_first_uses(model, bucket_start):
+            return
+        sighting = self._sightings[model]
+        sighting.accounts += accounts
+        if (room := MIN_NETWORKS - len(sighting.networks)) > 0:  # more of them decide nothing
+            sighting.networks.update(sorted(networks - sighting.networks)[:room])
+        is_new = sighting.first_seen >= self.stream_start + LEARNING_MS
+        if is_new and sighting.accounts >= MIN_ACCOUNTS and len(sighting.networks) >= MIN_NETWORKS:
+            self._inferred[model] = sighting.first_seen
+            sighting.networks = set()
+
+    def forget(self, start: int, watch_ms: int) -> None:
+        """Forget what does not matter any more at the bucket that begins at ``start``.
+
+        What is watched, or will be, is kept.
+        """
+        releases = {**self._inferred, **self._entries}
+        kept = {model for model, at in releases.items() if start < at + watch_ms}
+        for sighting in self._sightings.values():
+            if start >= sighting.first_seen + WINDOW_MS:
+                sighting.networks = set()
+        others = [(model, s) for model, s in self._sightings.items() if model not in kept]
+        for model in [model for model, s in others if s.last_seen < start - KEEP_MS]:
+            self._forget(model)
+        if len(others) > MAX_SIGHTINGS:
+            left = [(model, s) for model, s in others if model in self._sightings]
+            left.sort(key=lambda item: (-item[1].accounts, -item[1].last_seen, item[0]))
+            for model, _ in left[MAX_SIGHTINGS:]:
+                self._forget(model)
+                self.forgotten += 1
+
+    def _forget(self, model: str) -> None:
+        del self._sightings[model]
+        self._inferred.pop(model, None)
+
+    def get(self, model: str) -> Release | None:
+        """The release of a model, if it has one."""
+        if model in self._entries:
+            return Release(model, self._entries[model])
+        if model in self._inferred:
+            return Release(model, self._inferred[model], inferred=True)
+        return None
+
+    def watched(self, start: int, end: int, watch_ms: int) -> list[Release]:
+        """Releases whose watch overlaps the bucket [start, end), by name."""
+        names = sorted({*self._entries, *self._inferred})
+        releases = [release for name in names if (release := self.get(name))]
+        return [r for r in releases if r.released_at < end and start < r.released_at + watch_ms]
+
+    def snapshot(self) -> dict[str, object]:
+        """Compact state, JSON-able."""
+        return {
+            "start": self.stream_start,
+            "entries": dict(sorted(self._entries.items())),
+            "inferred": dict(sorted(self._inferred.items())),
+            "sightings": {
+                model: [s.first_seen, s.accounts, sorted(s.networks), s.last_seen]
+                for model, s in sorted(self._sightings.items())
+            },
+            "forgotten": self.forgotten,
+        }
+
+    @classmethod
+    def restored(cls, state: dict[str, object]) -> Self:
+        """A calendar that continues exactly where `snapshot` was taken."""
+        calendar = cls()
+        calendar.stream_start = state["start"]  # type: ignore[assignment]  # JSON
+        calendar._entries = dict(state["entries"])  # type: ignore[call-overload]
+        calendar._inferred = dict(state["inferred"])  # type: ignore[call-overload]
+        calendar.forgotten = state["forgotten"]  # type: ignore[assignment]  # JSON
+        for model, (first, accounts, networks, last) in state["sightings"].items():  # type: ignore[attr-defined]
+            calendar._sightings[model] = _Sighting(first, last, accounts, set(networks))
+        return calendar

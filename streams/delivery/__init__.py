@@ -1,1 +1,0 @@
-"""Delivery: brings alerts to the targets that people configured. See README.md in streams/sinks."""

@@ -1,0 +1,36 @@
+"""``pivotwatch doctor``."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import click
+
+from pivotwatch.cli.options import json_option, print_json, with_brokers
+from pivotwatch.config.config import Config
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+@click.command(short_help="Check configuration, broker and data; say what to do.")
+@json_option
+@with_brokers
+def doctor(config: Config, as_json: bool) -> None:
+    """Check everything that a running pivotwatch needs, and say what to do about it.
+
+    Nothing is changed. Exit status 1 when a check failed; warnings do not count.
+    """
+    from pivotwatch.tools.doctor import examine
+    from pivotwatch.tools.sample_checks import worst
+
+    checks = []
+    for check in examine(config):
+        checks.append(check)
+        if not as_json:
+            status = click.style(check.status.ljust(4), fg=STYLES[check.status], bold=True)
+            click.echo(f"{status}  {check.name}: {check.message}")
+            if check.next_step:
+                click.echo(f"      → {check.next_step}")
+    if as_json:
+        print_json([dataclasses.asdict(check) for check in checks])
+    click.get_current_context().exit(1 if worst(checks) == "fail" else 0)

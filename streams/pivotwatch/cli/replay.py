@@ -1,0 +1,256 @@
+"""``pivotwatch replay``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+import orjson
+
+from pivotwatch.base.durations import format_duration
+from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.cli.options import json_option, note, print_json, with_config
+from pivotwatch.cli.progress import progress
+from pivotwatch.config.config import Config
+from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.engine.operator import Output
+from pivotwatch.tools.event_files import Lines, read_json_array
+
+if TYPE_CHECKING:
+    from pivotwatch.ingest.convert import NativeLines
+
+REASON_HEADER = "pivotwatch.errors.message"
+APART = ("late", "failed")
+MANY_LATE = 0.01
+SHOWN_REASONS = 5
+NOT_SEEN = "No model of --releases was seen while its release would have been watched (`watch`)."
+NOT_NAMED = (
+    "Name one with --releases; without it a model counts as released that is first seen when the stream is "
+    "three days old, and that 20 accounts of 5 networks take up within a day."
+)
+
+
+@click.command(short_help="Find campaigns in event files, without Kafka.")
+@click.argument("events", nargs=-1, required=True, metavar="EVENTS…")
+@click.option(
+    "--releases", metavar="FILE", help="Release calendar (JSON array); without it releases are inferred."
+)
+@click.option("--decisions", metavar="FILE", help="Decisions (JSON array), taken before the first event.")
+@click.option("--alerts", "out", metavar="OUT.jsonl", help="Write the alerts here, one CloudEvent a line.")
+@click.option("--report", metavar="OUT.html", help="Write a page of what was found and how sure it is.")
+@click.option("--source", metavar="NAME", help="What wrote EVENTS (litellm, otlp_json, …): `mapping list`.")
+@click.option("--partitions", type=click.IntRange(min=1), help="Mirror a topic of so many partitions.")
+@json_option
+@with_config
+def replay(
+    config: Config,
+    *,
+    events: tuple[str, ...],
+    releases: str | None,
+    decisions: str | None,
+    out: str | None,
+    report: str | None,
+    source: str | None,
+    partitions: int | None,
+    as_json: bool,
+) -> None:
+    """Run the detection over EVENTS: files plain, .gz, .zst or .parquet, or - for standard input.
+
+    The result is the same to the byte as that of the workers on the same events. Without
+    --alerts the alerts are printed for a person (with --json: one CloudEvent a line).
+    """
+    from pivotwatch.base.network_classes import class_of
+    from pivotwatch.detection import replay as engine
+
+    lines = Lines(events)
+    calendar = _controls("releases", releases)
+    judged = _controls("decisions", decisions)
+    summary = Summary(NOT_SEEN if calendar else NOT_NAMED)
+    with _report(report, config) as gather, _writer(out, as_json) as write, progress(lines) as counted:
+        native = _natively(config, source, counted)
+        outputs = engine.replay(
+            config.settings,
+            native if native is not None else counted,
+            partitions=partitions or config.partitions,
+            releases=calendar,
+            decisions=judged,
+            network_class=class_of(config.network_classes),
+        )
+        for alert in summary.watch(gather(outputs)):
+            write(alert)
+    summary.events = lines.count
+    if native is not None:
+        summary.events, summary.skipped = native.events, native.skipped
+        summary.dead_letters += native.misread
+    if as_json and out:
+        print_json(summary.as_dict())
+    else:
+        note(summary.as_text(out))
+
+
+def _controls(topic: str, path: str | None) -> list[Any]:
+    """Releases or decisions of a file, every one of which must be sound."""
+    from pivotwatch.contracts.events import BadEvent
+    from pivotwatch.detection.scoring import control_log
+    from pivotwatch.engine.operator import Line
+
+    entries = read_json_array(path) if path else []
+    for number, entry in enumerate(entries, start=1):
+        try:
+            control_log.read(topic, Line(orjson.dumps(entry)))
+        except BadEvent as error:
+            raise WrongUse(f"{path}: entry {number}: {error}") from None
+    return entries
+
+
+def _natively(config: Config, source: str | None, lines: Iterable[bytes]) -> NativeLines | None:
+    """The lines of a source as native events; None when they are so already."""
+    if source is None:
+        return None
+    from pivotwatch.ingest.convert import NativeLines
+    from pivotwatch.ingest.settings import Decoders, read_settings
+
+    return NativeLines(lines, Decoders(read_settings(config.ingest)).of(source))
+
+
+class Summary:
+    """What went through, counted on the way.
+
+    Parameters
+    ----------
+    remedy
+        What to say when no release was watched.
+    """
+
+    def __init__(self, remedy: str) -> None:
+        self._remedy = remedy
+        self.started = time.monotonic()
+        self.events = self.skipped = 0
+        self.alerts: dict[str, str] = {}
+        self.dead_letters: Counter[str] = Counter()
+        self.apart: Counter[str] = Counter()
+        self.thin: dict[str, tuple[float, int | None]] = {}
+
+    def watch(self, outputs: Iterable[Output]) -> Iterator[bytes]:
+        """Hand through the alerts, count everything."""
+        for output in outputs:
+            if output.topic == "dlq":
+                reason = dict(output.headers).get(REASON_HEADER, b"unreadable").decode()
+                self.dead_letters[reason[:80]] += 1
+            elif output.topic == "status":
+                told = orjson.loads(output.value)
+                self.apart.update({name: told[name] for name in APART if told[name]})
+                for release in told["releases"]:
+                    numbers = release["moves_per_bucket"], release["advised_bucket_ms"]
+                    self.thin[release["model"]] = numbers
+            elif output.topic == "alerts":
+                data = orjson.loads(output.value)["data"]
+                self.alerts[data["alert_id"]] = data["severity"]
+                yield output.value
+
+    def as_dict(self) -> dict[str, Any]:
+        seconds = time.monotonic() - self.started
+        return {
+            "events": self.events,
+            "seconds": round(seconds, 3),
+            "events_per_second": round(self.events / seconds),
+            "alerts": len(self.alerts),
+            "alerts_by_severity": dict(sorted(Counter(self.alerts.values()).items())),
+            **({"skipped": self.skipped} if self.skipped else {}),
+            **{name: self.apart[name] for name in APART},
+            "dead_letters": dict(sorted(self.dead_letters.items())),
+            "watched": sorted(self.thin),
+            "too_thin": {
+                model: {"moves_per_bucket": moves, "advised_bucket_ms": width}
+                for model, (moves, width) in sorted(self.thin.items())
+                if width
+            },
+        }
+
+    def as_text(self, out: str | None) -> str:
+        figures = self.as_dict()
+        by_severity = ", ".join(f"{count} {name}" for name, count in figures["alerts_by_severity"].items())
+        text = (
+            f"{self.events:,} events in {figures['seconds']:.1f} s ({figures['events_per_second']:,}/s); "
+            f"alerts: {by_severity or 'none'}" + (f", in {out}" if out else "")
+        )
+        if self.skipped:
+            text += f"\nno requests, and left out: {self.skipped:,}"
+        if self.apart["failed"]:
+            text += f"\nfailed requests, not counted: {self.apart['failed']:,}"
+        if self.apart["late"]:
+            text += f"\nlate, and left out: {self.apart['late']:,}"
+        if self.apart["late"] > MANY_LATE * self.events:
+            text += (
+                "\nWARNING: so many late events make the result worthless. Sort the events by ts (is one "
+                "of them far in the future?), or raise allowed_lateness."
+            )
+        if self.events and not self.thin:
+            text += f"\nWARNING: no release was watched, so nothing could be found. {self._remedy}"
+        for model, (moves, width) in sorted(self.thin.items()):
+            if width:
+                text += (
+                    f"\nWARNING: too thin to judge {model}: {moves:.2g} accounts move in a bucket. "
+                    f"Widen the bucket: --set bucket={format_duration(timedelta(milliseconds=width))}"
+                )
+        if self.dead_letters:
+            reasons = self.dead_letters.most_common(SHOWN_REASONS)
+            more = len(self.dead_letters) - len(reasons)
+            told = "; ".join(f"{count:,} × {reason}" for reason, count in reasons)
+            text += f"\nnot readable and left out: {told}" + (f"; and {more} other reasons" if more else "")
+        return text
+
+
+@contextlib.contextmanager
+def _writer(out: str | None, as_json: bool) -> Iterator[Callable[[bytes], None]]:
+    if out and out != "-":
+        with _whole_file(Path(out)) as file:
+            yield lambda alert: _write_line(file, alert)
+    elif out or as_json:
+        yield lambda alert: _write_line(sys.stdout.buffer, alert)
+    else:
+        from pivotwatch.cli.printing import alert_printer
+
+        show = alert_printer()
+        yield lambda alert: show(parse_alert(alert))
+
+
+@contextlib.contextmanager
+def _report(path: str | None, config: Config) -> Iterator[Callable[[Iterable[Output]], Iterable[Output]]]:
+    """Gather the outputs that pass, and write the page at the end, if one is wanted."""
+    if path is None:
+        yield lambda outputs: outputs
+        return
+    from pivotwatch.reporting.collector import Collected
+    from pivotwatch.reporting.page import render
+
+    collected = Collected()
+    yield collected.watch
+    with _whole_file(Path(path)) as file:
+        file.write(render(collected, config.settings).encode(errors="replace"))
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path) -> Iterator[IO[bytes]]:
+    """A file that appears only when it is complete: half a result looks like a result."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            yield file
+        os.replace(part, path)
+    except OSError as error:
+        raise OutOfReach(f"{error.filename or path}: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_line(file: IO[bytes], line: bytes) -> None:
+    file.write(line + b"\n")

@@ -1,0 +1,291 @@
+"""The native event: what is taken from it, and why one is refused."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import re
+import reprlib
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any
+
+import msgspec
+import orjson
+
+MAX_TS = 4_102_444_800_000
+"""The year 2100 in epoch milliseconds."""
+MAX_TEXT = 512
+MAX_COUNT = 1 << 40
+MAX_LINKS = 8
+
+
+class BadEvent(ValueError):
+    """An event that cannot be counted; the message says which field and what is expected."""
+
+
+def parse_time(value: object, name: str = "ts") -> int:
+    """Epoch milliseconds from an integer, or from RFC 3339 text (without an offset: UTC).
+
+    Examples
+    --------
+    >>> parse_time("2026-02-05T18:00:00Z"), parse_time(5)
+    (1770314400000, 5)
+    >>> parse_time("yesterday")
+    Traceback (most recent call last):
+    pivotwatch.contracts.events.BadEvent: ts: expected epoch milliseconds or RFC 3339, got 'yesterday'
+    """
+    if type(value) is int:
+        milliseconds = value
+    elif isinstance(value, str):
+        try:
+            moment = datetime.datetime.fromisoformat(value)
+        except ValueError:
+            raise BadEvent(f"{name}: expected epoch milliseconds or RFC 3339, got {value[:40]!r}") from None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=datetime.UTC)
+        milliseconds = int((moment - _EPOCH) // datetime.timedelta(milliseconds=1))
+    else:
+        raise BadEvent(f"{name}: expected epoch milliseconds or RFC 3339, got {shown(value)}")
+    if not 0 < milliseconds < MAX_TS:
+        raise BadEvent(f"{name}: {milliseconds} is not between 1970 and 2100 in milliseconds")
+    return milliseconds
+
+
+_EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
+
+
+def format_time(milliseconds: int) -> str:
+    """RFC 3339 in UTC.
+
+    Examples
+    --------
+    >>> format_time(1770314400000)
+    '2026-02-05T18:00:00Z'
+    """
+    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds" if milliseconds % 1000 else "seconds").replace(
+        "+00:00", "Z"
+    )
+
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
+MaybeText = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)] | None
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] | None
+Time = Annotated[int, msgspec.Meta(gt=0, lt=MAX_TS)] | str
+Links = Annotated[dict[Text, MaybeText], msgspec.Meta(max_length=MAX_LINKS)] | None
+
+
+class Event(msgspec.Struct, gc=False):
+    """A native event: the allow-list. Fields that are not here are never even decoded.
+
+    Decoding checks types and bounds; `check_rest` checks what a type cannot say.
+    """
+
+    id: str | int
+    ts: Time
+    account: Text
+    model: Text
+    network: MaybeText = None
+    ip: MaybeText = None
+    requested_model: MaybeText = None
+    account_created: Time | None = None
+    links: Links = None
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    tools: Count = 0
+    status: Count = 200
+
+
+NO_LINKS = msgspec.Raw(b"")
+
+
+class Request(msgspec.Struct, gc=False):
+    """An `Event` as the hot path reads it: its links as they stand in the message.
+
+    Links repeat from event to event of an account, so they are read once (`read_links`) and known by
+    their bytes from then on. Field by field the rest is that of `Event`.
+    """
+
+    id: str | int
+    ts: Time
+    account: Text
+    model: Text
+    network: MaybeText = None
+    ip: MaybeText = None
+    requested_model: MaybeText = None
+    account_created: Time | None = None
+    links: msgspec.Raw = NO_LINKS
+    input_tokens: Count = 0
+    output_tokens: Count = 0
+    tools: Count = 0
+    status: Count = 200
+
+
+Message = Request | list[Request]
+decode: Callable[[Any], Message] = msgspec.json.Decoder(Message).decode
+"""Event or events of one Kafka message, links unread; what it raises `read_leniently` explains."""
+
+_decode_links = msgspec.json.Decoder(Links).decode
+
+
+def read_links(raw: bytes) -> tuple[tuple[str, str | None], ...]:
+    """The links of a `Request`; what it raises `read_leniently` explains.
+
+    Examples
+    --------
+    >>> read_links(b'{"payment": "p7"}'), read_links(b"null"), read_links(b"")
+    ((('payment', 'p7'),), (), ())
+    """
+    links = _decode_links(raw) if raw else None
+    return tuple(links.items()) if links else ()
+
+
+def as_request(event: Event) -> Request:
+    """An event that was read leniently, for the hot path."""
+    raw = msgspec.Raw(orjson.dumps(event.links)) if event.links else NO_LINKS
+    fields = {name: getattr(event, name) for name in Event.__struct_fields__}
+    return Request(**(fields | {"links": raw}))
+
+
+def read_leniently(value: bytes | None) -> dict[int | None, Event | BadEvent]:
+    """The events of a message that `decode` refused, each with its own verdict, by place in the array.
+
+    Examples
+    --------
+    >>> read_leniently(b'[{"id":"r","ts":1,"account":"a","model":"m"},{"id":"r","ts":1,"account":7}]')[1]
+    BadEvent('account: expected `str`, got `int`')
+    >>> read_leniently(b"")
+    {None: BadEvent('the message is empty')}
+    """
+    if not value:
+        return {None: BadEvent("the message is empty")}
+    try:
+        message = orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        return {None: BadEvent(f"not JSON: {error}")}
+    if isinstance(message, list):
+        return {place: _judge(event) for place, event in enumerate(message)}
+    return {None: _judge(message)}
+
+
+def element(value: bytes, place: int) -> bytes:
+    """One element of an array; the whole array if the element is nested too deeply to be written."""
+    try:
+        return orjson.dumps(orjson.loads(value)[place])
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return value
+
+
+def _judge(event: object) -> Event | BadEvent:
+    try:
+        return check_event(event)
+    except BadEvent as error:
+        return error
+
+
+def check_event(event: object) -> Event:
+    """An event from a decoded JSON object.
+
+    Raises
+    ------
+    BadEvent
+        With the field and what is expected of it.
+
+    Examples
+    --------
+    >>> check_event({"id": "r", "ts": 1, "account": "a", "model": ""})
+    Traceback (most recent call last):
+    pivotwatch.contracts.events.BadEvent: model: expected `str` of length >= 1
+    """
+    try:
+        checked = msgspec.convert(event, Event)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise BadEvent(_told(str(error))) from None
+    check_rest(checked.ts, checked.account_created, checked.links or ())
+    return checked
+
+
+def check_rest(ts: object, account_created: object, kinds: Iterable[str]) -> None:
+    """Check what the types cannot say: times as text, kinds of links that have a field of their own."""
+    if type(ts) is str:
+        parse_time(ts)
+    if type(account_created) is str:
+        parse_time(account_created, "account_created")
+    for kind in kinds:
+        if kind in ("account", "network"):
+            raise BadEvent(f"links.{kind}: this kind has a field of its own")
+
+
+_PLACE = re.compile(r" - at .*?`\$\.?(\w*)")
+
+
+def _told(message: str) -> str:
+    """The field first: "Expected `str`, got `int` - at `$.account`" is "account: expected …"."""
+    place = _PLACE.search(message)
+    text = message[: place.start()] if place else message
+    text = text[:1].lower() + text[1:]
+    return f"{place[1]}: {text}" if place and place[1] else text
+
+
+def check_text(value: object, name: str, *, empty: bool) -> None:
+    """Text of a bounded length; None only when it may be empty."""
+    if value is None and empty:
+        return
+    if not isinstance(value, str) or len(value) > MAX_TEXT or not (value or empty):
+        raise BadEvent(f"{name}: expected text of 1 to {MAX_TEXT} characters, got {shown(value)}")
+
+
+def network_of(ip: str) -> str | None:
+    """The network of an address without a database: its /24 (IPv4) or /48 (IPv6) prefix.
+
+    Examples
+    --------
+    >>> network_of("203.0.113.7"), network_of("2001:db8:1:2::3"), network_of("nowhere")
+    ('203.0.113.0/24', '2001:db8:1::/48', None)
+    """
+    try:
+        address = ipaddress.ip_address(ip)
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        address = address.ipv4_mapped
+    return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
+
+
+def decode_releases(text: bytes) -> list[dict[str, Any]]:
+    """Release calendar entries of a file: a JSON array, or one object a line.
+
+    Raises
+    ------
+    BadEvent
+        When an entry cannot be read.
+    """
+    try:
+        entries = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        try:
+            entries = [orjson.loads(line) for line in text.splitlines() if line.strip()]
+        except orjson.JSONDecodeError as error:
+            raise BadEvent(f"releases: not a JSON array ({error})") from None
+    if not isinstance(entries, list):
+        entries = [entries]
+    for entry in entries:
+        check_release(entry)
+    return entries
+
+
+def check_release(entry: Any) -> None:
+    """Say what is wrong with a release calendar entry."""
+    if not isinstance(entry, dict):
+        raise BadEvent(f"release: expected a JSON object, got {shown(entry)}")
+    check_text(entry.get("model"), "model", empty=False)
+    if entry.get("released_at") is None:
+        raise BadEvent("released_at: required, but missing")
+    parse_time(entry["released_at"], "released_at")
+
+
+def shown(value: object) -> str:
+    """A value in a message, short whatever it is."""
+    # A list may be nested deeper than repr can follow, and longer than anybody wants to read.
+    text = reprlib.repr(value) if isinstance(value, dict | list) else repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,3 @@
+"""Delivery: brings alerts to the targets that people configured. See README.md in
+streams/pivotwatch/formats.
+"""

@@ -1,0 +1,238 @@
+"""The desk of one partition of ``alerts``: hands every alert to every courier, in order per incident.
+
+Each pair of target and incident has a queue and, while something is in it, a task. So an incident
+that a target does not take holds up neither another incident nor another target. An input offset is
+done when the last of its deliveries is in the delivery log or among the dead letters.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import orjson
+
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.contracts.dead_letters import MAX_BYTES
+from pivotwatch.delivery.dedup import Decision, Told, decide, matches
+from pivotwatch.delivery.errors import Overflow, Undelivered
+from pivotwatch.delivery.notification_log import Key, Ledger
+from pivotwatch.delivery.notifiers import Delivery
+from pivotwatch.delivery.offset_tracker import Progress
+from pivotwatch.delivery.target_sender import Courier
+from pivotwatch.formats.message import Message, is_closed
+
+MOST_WAITING = 10_000
+"""Deliveries that may wait for one target; it bounds the memory."""
+
+ASK_AGAIN_SECONDS = 0.5
+TARGET_HEADER = "pivotwatch.delivery.target"
+
+Bury = Callable[[Message], Awaitable[None]]
+"""Send a dead letter; returns when the broker has it."""
+
+
+class Origin(NamedTuple):
+    """Where an alert was read."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Job(NamedTuple):
+    """An alert that a target may get."""
+
+    origin: Origin
+    raw: bytes
+    deadline: float
+    too_many: bool
+
+
+class Desk:
+    """Delivers the alerts of one partition.
+
+    Parameters
+    ----------
+    couriers
+        One per target.
+    ledger
+        What was delivered before.
+    offset
+        The first offset that will come.
+    bury
+        Takes dead letters.
+    fail
+        Called with what nobody foresaw; nothing counts as delivered then.
+    is_ours
+        Asks whether the partition is still this worker's; False when that is not known. One that was
+        stopped for long would otherwise say again what another has said, and write over its log.
+    """
+
+    def __init__(
+        self,
+        couriers: Sequence[Courier],
+        ledger: Ledger,
+        offset: int,
+        *,
+        bury: Bury,
+        fail: Callable[[BaseException], None],
+        is_ours: Callable[[], Awaitable[bool]],
+    ) -> None:
+        self.couriers = couriers
+        self.ledger = ledger
+        self.progress = Progress(offset)
+        self._bury = bury
+        self._fail = fail
+        self._is_ours = is_ours
+        self._queues: dict[Key, deque[Job]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reminders = [
+            self._start(self._keep_reminding(courier, every))
+            for courier in couriers
+            if (every := courier.endpoint.resend) is not None
+        ]
+
+    def take(self, origin: Origin, raw: bytes | None) -> None:
+        """Take a record; returns at once."""
+        alert_id = _alert_id(raw)
+        if raw is None or alert_id is None:
+            self.progress.begin(origin.offset, 0 if raw is None else 1)
+            if raw is not None:
+                self._start(self._bury_unreadable(origin, raw))
+            return
+        self.progress.begin(origin.offset, len(self.couriers))
+        for courier in self.couriers:
+            job = Job(origin, raw, courier.deadline(), courier.waiting >= MOST_WAITING)
+            courier.waiting += 1
+            key = (courier.name, alert_id)
+            if key in self._queues:
+                self._queues[key].append(job)
+            else:
+                self._queues[key] = deque([job])
+                self._start(self._work(courier, key))
+
+    async def settle(self, seconds: float) -> None:
+        """Wait for what is under way, but not for long; then let go of it."""
+        under_way = self._tasks - set(self._reminders)
+        if under_way:
+            await asyncio.wait(under_way, timeout=seconds)
+        self.end()
+
+    def end(self) -> None:
+        """Stop; what is not done will be done by who reads its offset again."""
+        for task in self._tasks:
+            task.cancel()
+        for courier in self.couriers:
+            courier.waiting -= sum(
+                len(queue) for (name, _), queue in self._queues.items() if name == courier.name
+            )
+        self._queues.clear()
+
+    async def _work(self, courier: Courier, key: Key) -> None:
+        queue = self._queues[key]
+        while queue:
+            job = queue[0]
+            # What is too much goes at once, or more and more would wait.
+            async with contextlib.nullcontext() if job.too_many else courier.hands:
+                outcome = await self._handle(courier, key, job)
+            courier.count(outcome)
+            courier.waiting -= 1
+            self.progress.finish(job.origin.offset)
+            queue.popleft()
+        del self._queues[key]
+
+    async def _handle(self, courier: Courier, key: Key, job: Job) -> str:
+        """Deliver a job, or find out that there is nothing to do; returns what became of it."""
+        alert, told, endpoint = orjson.loads(job.raw), self.ledger.get(key), courier.endpoint
+        decision: Decision = decide(
+            alert,
+            told,
+            wanted=matches(alert, courier.settings),
+            by_severity=endpoint.by_severity,
+            updates=courier.settings.updates,
+        )
+        if decision.action == "skip":
+            return decision.reason
+        after = _told(alert, keep_alert=endpoint.resend is not None)
+
+        async def note() -> None:
+            await self._cleared()
+            self.ledger.remember(key, after)
+            await self.ledger.keep(key, round(time.time() * 1000))
+
+        try:
+            if job.too_many:
+                raise Overflow(f"{MOST_WAITING} deliveries wait already")
+            await courier.deliver(Delivery(alert, job.raw, decision, told), job.deadline, self._cleared, note)
+        except Undelivered as error:
+            await self._bury(dead_letter(key[1], job, error.reason, str(error), courier.name))
+            await note()  # A request that failed may have arrived all the same.
+            return f"dead-{error.reason}"
+        return "delivered"
+
+    async def _bury_unreadable(self, origin: Origin, raw: bytes) -> None:
+        await self._bury(dead_letter("", Job(origin, raw, 0.0, False), "unreadable", "not an alert"))
+        self.progress.finish(origin.offset)
+
+    async def _cleared(self) -> None:
+        """Wait until it is known that the partition is ours; who loses it cancels this."""
+        while not await self._is_ours():  # noqa: ASYNC110 - it is another machine that is asked
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+    async def _keep_reminding(self, courier: Courier, every: float) -> None:
+        while True:
+            await self._cleared()
+            await courier.remind(
+                lambda: [told.alert for told in self.ledger.open_of(courier.name) if told.alert]
+            )
+            await asyncio.sleep(every)
+
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(error)
+
+
+def _alert_id(raw: bytes | None) -> str | None:
+    if raw is None:
+        return None
+    try:
+        return parse_alert(raw).data.alert_id
+    except WrongUse:
+        return None
+
+
+def _told(alert: Mapping[str, Any], *, keep_alert: bool) -> Told:
+    data = alert["data"]
+    going_on = not is_closed(alert)
+    kept = dict(alert) if keep_alert and going_on else None
+    return Told(data["revision"], data["severity"], going_on, kept, data["members_total"])
+
+
+def dead_letter(key: str, job: Job, reason: str, text: str, target: str = "") -> Message:
+    """The dead letter of a delivery: the alert as it was, and in the headers what happened."""
+    headers = {
+        "content-type": "application/cloudevents+json",
+        "pivotwatch.errors.topic": job.origin.topic,
+        "pivotwatch.errors.partition": str(job.origin.partition),
+        "pivotwatch.errors.offset": str(job.origin.offset),
+        "pivotwatch.errors.stage": "delivery",
+        "pivotwatch.errors.class": reason,
+        "pivotwatch.errors.message": text,
+        TARGET_HEADER: target,
+    }
+    if len(job.raw) > MAX_BYTES:
+        headers["pivotwatch.errors.length"] = str(len(job.raw))
+    return Message(key, job.raw[:MAX_BYTES], headers)

@@ -1,0 +1,43 @@
+"""Sending records from a command; the worker sends through its app."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from pivotwatch.base.errors import OutOfReach
+from pivotwatch.config.config import Config
+from pivotwatch.delivery.notifiers import Publish
+from pivotwatch.engine.kafka.async_client import client_settings
+from pivotwatch.formats.message import Message
+
+
+@asynccontextmanager
+async def publisher(config: Config) -> AsyncIterator[Publish]:
+    """A way to send records; it connects with the first one.
+
+    Raises
+    ------
+    OutOfReach
+        When no broker answers.
+    """
+    producer: AIOKafkaProducer | None = None
+    async with AsyncExitStack() as stack:
+
+        async def publish(topic: str, message: Message) -> None:
+            nonlocal producer
+            if producer is None:
+                made = AIOKafkaProducer(**client_settings(config), acks="all")
+                stack.push_async_callback(made.stop)
+                try:
+                    await made.start()
+                except KafkaError as error:
+                    raise OutOfReach(f"Kafka at {config.brokers}: {error}") from None
+                producer = made
+            headers = [(name, value.encode()) for name, value in message.headers.items()]
+            await producer.send_and_wait(topic, message.body, key=message.key.encode(), headers=headers)
+
+        yield publish

@@ -1,0 +1,231 @@
+"""The table ``[delivery]`` of the configuration: the targets, and what each of them gets.
+
+Secrets stand in the environment or in files; the configuration only says where.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from pivotwatch.base.durations import Duration, PositiveDuration, parse_duration
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.config.config import TopicName
+from pivotwatch.config.problems import ENV_PREFIX, read_table
+from pivotwatch.contracts.alerts import Severity
+from pivotwatch.formats import pagerduty
+from pivotwatch.ingest.pseudonyms import read_secret
+
+
+def _is_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", value):
+        raise ValueError("expected 1 to 40 small letters, digits, dashes or underscores")
+    return value
+
+
+def _is_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
+        # An address may hold a password: it is not repeated.
+        raise ValueError("expected http(s)://host/path, without a user name or password in it")
+    return value.rstrip("/")
+
+
+def _is_variable(value: str) -> str:
+    if value.upper().startswith(ENV_PREFIX):
+        raise ValueError(f"expected a name without {ENV_PREFIX}: those are keys of the configuration")
+    return value
+
+
+Updates = Literal["all", "major", "severity", "none"]
+Name = Annotated[str, AfterValidator(_is_name)]
+Url = Annotated[str, AfterValidator(_is_url)]
+Variable = Annotated[str, AfterValidator(_is_variable)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TargetSettings(_Table):
+    """What every target has.
+
+    Attributes
+    ----------
+    min_severity, models, entities
+        Which incidents it gets: at least so grave, of these models, of these kinds of entity
+        (patterns as of file names). Once it was told of an incident it gets its end, too.
+    updates
+        Which news of an incident that goes on it gets: all; ``major``, when the severity changed, the
+        members have doubled since it was told last, or a person confirmed it; ``severity``, when that
+        changed; or none. What opens, opens again and ends an incident is not an update.
+    retry_first, retry_most, retry_budget
+        Pause after the first failure, longest pause, and how long an alert is tried before it
+        becomes a dead letter.
+    """
+
+    name: Name
+    min_severity: Severity = "info"
+    models: list[str] = ["*"]
+    entities: list[str] = ["*"]
+    updates: Updates = "all"
+    retry_first: PositiveDuration = parse_duration("1s")
+    retry_most: PositiveDuration = parse_duration("1m")
+    retry_budget: Duration = parse_duration("24h")
+
+
+class HttpTarget(TargetSettings):
+    """A target that is reached by HTTP."""
+
+    timeout: PositiveDuration = parse_duration("10s")
+
+
+class SecretTarget(HttpTarget):
+    """A target with a secret."""
+
+    secret_env: Variable | None = None
+    secret_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _has_one_place(self) -> SecretTarget:
+        if (self.secret_env is None) == (self.secret_file is None):
+            raise ValueError("expected one of secret_env (the name of a variable) and secret_file")
+        return self
+
+    def secret(self) -> str:
+        """The secret: a routing key, a signing secret, or an address that must not be known."""
+        return read_secret(f"delivery target {self.name}", self.secret_env, self.secret_file).decode()
+
+
+class AlertmanagerSettings(HttpTarget):
+    """Alertmanager; ``url`` is its root."""
+
+    kind: Literal["alertmanager"]
+    url: Url
+    resend: PositiveDuration = parse_duration("1m")
+
+
+class WebhookSettings(SecretTarget):
+    """A signed webhook; the secret is ``whsec_…``, two of them while one replaces the other."""
+
+    kind: Literal["webhook"]
+    url: Url
+
+
+class PagerDutySettings(SecretTarget):
+    """PagerDuty; the secret is the routing key."""
+
+    kind: Literal["pagerduty"]
+    url: Url = pagerduty.URL
+    updates: Updates = "major"
+
+
+class SlackSettings(SecretTarget):
+    """Slack; the secret is the address of the incoming webhook."""
+
+    kind: Literal["slack"]
+    interval: Duration = parse_duration("1s")
+    updates: Updates = "major"
+
+
+class AppriseSettings(SecretTarget):
+    """What apprise knows; the secret is one or several of its addresses."""
+
+    kind: Literal["apprise"]
+    updates: Updates = "major"
+
+
+class RecordSettings(TargetSettings):
+    """A topic, or a file of one JSON document a line."""
+
+    kind: Literal["cloudevents", "ocsf"]
+    topic: TopicName | None = None
+    file: Path | None = None
+
+    @model_validator(mode="after")
+    def _has_one_place(self) -> RecordSettings:
+        if (self.topic is None) == (self.file is None):
+            raise ValueError("expected one of topic and file")
+        return self
+
+
+class StdoutSettings(TargetSettings):
+    """Standard output of the worker, for a person."""
+
+    kind: Literal["stdout"]
+
+
+AnyTarget = (
+    AlertmanagerSettings
+    | WebhookSettings
+    | PagerDutySettings
+    | SlackSettings
+    | AppriseSettings
+    | RecordSettings
+    | StdoutSettings
+)
+KINDS = ("alertmanager", "webhook", "pagerduty", "slack", "apprise", "cloudevents", "ocsf", "stdout")
+
+
+class DeliverySettings(_Table):
+    """Everything about delivery.
+
+    Attributes
+    ----------
+    base_url
+        Address of the page as people reach it: makes the links of alerts whole.
+    start
+        Where a group that never ran begins: with the alerts that are there, or with the next one.
+
+    Examples
+    --------
+    >>> settings = read_settings(
+    ...     {"targets": [{"name": "ops", "kind": "alertmanager", "url": "http://am:9093"}]}
+    ... )
+    >>> settings.targets[0].min_severity
+    'info'
+    >>> read_settings({"targets": [{"name": "ops", "kind": "slack", "secret_fil": "x"}]})
+    Traceback (most recent call last):
+    pivotwatch.base.errors.WrongUse: [delivery] targets.0.secret_fil: no such key; did you mean secret_file?
+    """
+
+    base_url: Url | None = None
+    start: Literal["earliest", "latest"] = "earliest"
+    targets: list[Annotated[AnyTarget, Field(discriminator="kind")]] = []
+
+    @model_validator(mode="after")
+    def _no_name_twice(self) -> DeliverySettings:
+        names = [target.name for target in self.targets]
+        if len(set(names)) < len(names):
+            raise ValueError("targets: expected a different name for each")
+        return self
+
+    def target(self, name: str) -> AnyTarget:
+        """The target of a name.
+
+        Raises
+        ------
+        WrongUse
+            When there is none.
+        """
+        names = [target.name for target in self.targets]
+        if name in names:
+            return self.targets[names.index(name)]
+        known = f"there are {', '.join(names)}" if names else "the configuration has no [[delivery.targets]]"
+        raise WrongUse(f"no delivery target is called {name}: {known}")
+
+
+def read_settings(table: dict[str, Any]) -> DeliverySettings:
+    """Read the table.
+
+    Raises
+    ------
+    WrongUse
+        With one line per mistake, never with a value: somebody may have written a secret there.
+    """
+    return read_table("delivery", DeliverySettings, table, _KEYS, KINDS)
+
+
+_KEYS = sorted({name for table in (DeliverySettings, *AnyTarget.__args__) for name in table.model_fields})

@@ -1,0 +1,1 @@
+"""Counts events per bucket, one operator a partition."""

@@ -1,0 +1,259 @@
+"""Who is who in a partition: accounts as row numbers, groups and sets of groups as small integers.
+
+An account is a member of a group from the bucket in which it is first active there until 90 days after
+it was last. Joining and leaving are reported once each, so that sums over partitions give the number of
+accounts seen in a group within 90 days.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pivotwatch.base.order import merged, ordered
+from pivotwatch.base.work import Work, parts
+from pivotwatch_models.base.columns import Columns, Rows
+from pivotwatch_models.base.counts import Group
+from pivotwatch_models.settings import DAY_MS, Settings
+
+KEEP_MS = 90 * DAY_MS
+SWEEP_MS = DAY_MS
+SLACK = 10_000
+"""So many sets of groups that nobody is in are not worth the trouble."""
+
+Ints = NDArray[np.int64]
+
+
+class Roster:
+    """Accounts and their groups.
+
+    Parameters
+    ----------
+    settings
+        Width of a bucket.
+    shards
+        Into how many shards the accounts are divided (by a hash of the id, the same in every partition).
+    """
+
+    def __init__(self, settings: Settings, shards: int) -> None:
+        self.shards = shards
+        self.keep = settings.buckets(KEEP_MS)
+        self.sweep_each = max(1, -(-shards * settings.bucket_ms // SWEEP_MS))
+        self.rows: dict[str, int] = {}
+        self.names: list[str] = []
+        self.free: list[int] = []
+        self.columns = Columns(
+            {
+                "shard": ("i4", -1),
+                "first": ("i4", -1),
+                "last": ("i4", -1),
+                "created": ("i8", -1),
+                "requests": ("i8", 0),
+                "home": ("i4", 0),
+            }
+        )
+        self.groups: list[Group] = []
+        self._group_ids: dict[Group, int] = {}
+        self._by_name: list[int] = []
+        self._name_rank: Ints = np.empty(0, dtype=np.int64)
+        self.sets: list[tuple[int, ...]] = []
+        self._set_ids: dict[tuple[int, ...], int] = {}
+        self.set_id(())
+        self.elsewhere: dict[int, dict[int, int]] = {}
+        """Row to {group: bucket last active there}, for groups outside the account's last set."""
+
+    def row(self, account: str) -> int:
+        """The row of an account, a new one if it is unknown."""
+        row = self.rows.get(account)
+        if row is None:
+            if self.free:
+                row = self.free.pop()
+                self.names[row] = account
+            else:
+                row = len(self.names)
+                self.names.append(account)
+            self.rows[account] = row
+        return row
+
+    def meet(self, rows: Rows, bucket: int) -> Work[None]:
+        """Note when accounts were first active; from here on they are part of the state."""
+        self.columns.reserve(len(self.names))
+        fresh = rows[self.columns["first"][rows] < 0]
+        for some in parts(fresh):
+            shards = [zlib.crc32(self.names[row].encode()) % self.shards for row in some.tolist()]
+            self.columns["shard"][some] = shards
+            yield
+        self.columns["first"][fresh] = bucket
+
+    def set_id(self, groups: tuple[int, ...]) -> int:
+        """Number of a set of groups (given sorted)."""
+        number = self._set_ids.get(groups)
+        if number is None:
+            number = self._set_ids[groups] = len(self.sets)
+            self.sets.append(groups)
+        return number
+
+    def group_id(self, group: Group) -> int:
+        """Number of a group."""
+        number = self._group_ids.get(group)
+        if number is None:
+            number = self._group_ids[group] = len(self.groups)
+            self.groups.append(group)
+        return number
+
+    def name_rank(self, groups: Ints) -> Work[Ints]:
+        """Where groups stand among all that are known, by name."""
+        if len(self._name_rank) < len(self.groups):
+            name = self.groups.__getitem__
+            new = yield from ordered(range(len(self._name_rank), len(self.groups)), name)
+            self._by_name = yield from merged(self._by_name, new, name)
+            self._name_rank = np.empty(len(self.groups), dtype=np.int64)
+            self._name_rank[self._by_name] = np.arange(len(self.groups))
+            yield
+        return self._name_rank[groups]
+
+    def named(self, counts: Mapping[int, int]) -> Work[list[list[Any]]]:
+        """Numbers by group as [kind, name, number], by name."""
+        groups = np.array(list(counts), dtype=np.int64)
+        rank = yield from self.name_rank(groups)
+        rows: list[list[Any]] = []
+        for some in parts(groups[np.argsort(rank)]):
+            rows += [[*self.groups[g], counts[g]] for g in some.tolist()]
+            yield
+        return rows
+
+    def settle(self, bucket: int, rows: Rows, sets: Ints, requests: Ints) -> Work[dict[int, int]]:
+        """Note that accounts were active in sets of groups; returns the groups that were joined.
+
+        Rows are unique. The columns ``last`` and ``home`` are as after the bucket.
+        """
+        joined: dict[int, int] = {}
+        last, home = self.columns["last"], self.columns["home"]
+        for some in parts(np.flatnonzero(home[rows] != sets)):
+            for row, new in zip(rows[some].tolist(), sets[some].tolist(), strict=True):
+                self._move(row, new, joined)
+            yield
+        home[rows] = sets
+        last[rows] = bucket
+        self.columns["requests"][rows] += requests
+        return joined
+
+    def _move(self, row: int, new: int, joined: dict[int, int]) -> None:
+        """An account is active in another set of groups than before."""
+        old = self.sets[self.columns["home"][row]]
+        if not old and row not in self.elsewhere:
+            for group in self.sets[new]:
+                joined[group] = joined.get(group, 0) + 1
+            return
+        seen = self.elsewhere.get(row, {})
+        for group in self.sets[new]:
+            if group in old or seen.pop(group, None) is not None:
+                continue
+            joined[group] = joined.get(group, 0) + 1
+        for group in old:
+            if group not in self.sets[new]:
+                seen[group] = int(self.columns["last"][row])
+        if seen:
+            self.elsewhere[row] = seen
+        else:
+            self.elsewhere.pop(row, None)
+
+    def sweep(
+        self, since: int, bucket: int, in_use: Callable[[], Rows]
+    ) -> tuple[dict[int, int], Rows, set[int]]:
+        """Forget what was last seen over 90 days ago, in the shards whose turn it is.
+
+        Which shards these are depends on the buckets ``since`` to ``bucket`` alone; each has its turn
+        within a day. Returns the groups that were left, the rows that are as new, and the shards that
+        changed. Rows ``in_use`` by open buckets keep their account, which is new when they close.
+        """
+        first = max(since, bucket + 1 - self.shards) * self.sweep_each
+        turn = sorted({number % self.shards for number in range(first, (bucket + 1) * self.sweep_each)})
+        self.columns.reserve(len(self.names))
+        size, oldest = len(self.names), bucket - self.keep
+        last = self.columns["last"][:size]
+        stale = (last >= 0) & (last < oldest)
+        gone = (
+            np.flatnonzero(stale & np.isin(self.columns["shard"][:size], turn))
+            if stale.any()
+            else np.empty(0, int)
+        )
+        left: dict[int, int] = {}
+        for row in gone.tolist():
+            for group in (*self.sets[self.columns["home"][row]], *self.elsewhere.pop(row, {})):
+                left[group] = left.get(group, 0) + 1
+        for row in np.setdiff1d(gone, in_use()).tolist() if len(gone) else ():
+            del self.rows[self.names[row]]
+            self.free.append(row)
+        self.columns.clear(gone)
+        for row in [r for r in self.elsewhere if self.columns["shard"][r] in turn]:
+            for group in [g for g, seen in self.elsewhere[row].items() if seen < oldest]:
+                del self.elsewhere[row][group]
+                left[group] = left.get(group, 0) + 1
+        return left, gone, set(turn) if left or len(gone) else set()
+
+    def tidy(self) -> bool:
+        """Forget groups that no account is in any more, once they are many; True: all have new numbers."""
+        home = self.columns["home"]
+        used = np.union1d(0, home)
+        if len(self.sets) <= 2 * len(used) + SLACK:
+            return False
+        old_sets, old_groups = [self.sets[number] for number in used.tolist()], self.groups
+        self.groups, self.sets, self._by_name = [], [], []
+        self._name_rank = np.empty(0, dtype=np.int64)
+        self._group_ids.clear()
+        self._set_ids.clear()
+        numbers = [self.set_id(tuple(sorted(self.group_id(old_groups[g]) for g in old))) for old in old_sets]
+        home[:] = np.array(numbers)[np.searchsorted(used, home)]
+        for row, seen in self.elsewhere.items():
+            self.elsewhere[row] = {self.group_id(old_groups[g]): bucket for g, bucket in seen.items()}
+        return True
+
+    def in_shard(self, shard: int) -> Rows:
+        """Rows of a shard, by account id, so that the state is the same whatever came before."""
+        rows = np.flatnonzero(self.columns["shard"] == shard)
+        return np.array(sorted(rows.tolist(), key=self.names.__getitem__), dtype=np.int64)
+
+    def snapshot(self, rows: Rows, home: Ints, sets: list[list[Group]]) -> tuple[dict[str, Any], bytes]:
+        """Names, sets and memberships of the given rows, JSON-able, and the columns.
+
+        Parameters
+        ----------
+        rows
+            Accounts.
+        home, sets
+            The last set of each, and what these numbers stand for
+            (`pivotwatch.detection.counting.group_sets`): here sets have the
+            order in which they were met.
+        """
+        elsewhere = [
+            [i, sorted([*self.groups[g], seen] for g, seen in self.elsewhere[row].items())]
+            for i, row in enumerate(rows.tolist())
+            if row in self.elsewhere
+        ]
+        fields = {
+            "names": [self.names[row] for row in rows.tolist()],
+            "sets": sets,
+            "elsewhere": elsewhere,
+        }
+        return fields, self.columns.snapshot(rows, home=home.astype(self.columns["home"].dtype))
+
+    def restore(self, state: dict[str, Any], columns: bytes) -> Rows:
+        """Add the accounts of a shard; returns their rows."""
+        rows = np.array([self.row(name) for name in state["names"]], dtype=np.int64)
+        if len(rows):
+            self.columns.reserve(len(self.names))
+            self.columns.restore(rows, columns)
+            numbers = [
+                self.set_id(tuple(sorted(self.group_id((kind, name)) for kind, name in groups)))
+                for groups in state["sets"]
+            ]
+            home = self.columns["home"]
+            home[rows] = [numbers[i] for i in home[rows].tolist()]
+        for i, memberships in state["elsewhere"]:
+            self.elsewhere[int(rows[i])] = {self.group_id((kind, g)): seen for kind, g, seen in memberships}
+        return rows

@@ -1,0 +1,255 @@
+"""One closed bucket, as arrays: who was active where, and how much of it went to which model."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pivotwatch.base.order import ordered
+from pivotwatch.base.work import Work, parts, sliced
+from pivotwatch.detection.counting.aggregates import UNTOLD, Run
+from pivotwatch.detection.counting.dictionary import Names
+from pivotwatch.detection.counting.group_sets import NamedSets
+from pivotwatch_models.groups.split_detector import Blocks
+from pivotwatch_models.population.cohorts import BANDS, volume_band
+from pivotwatch_models.settings import DAY_MS, Settings
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+
+YOUNG_MS = 7 * DAY_MS
+NOT_YOUNG, YOUNG, BY_FIRST_SIGHT = 0, 1, 2
+AGES = 3
+"""Young by the date of creation or not; or, for want of one, seen first within 7 days."""
+
+SIZE_UNIT = 16
+REACH = 1000
+"""What an account gives to the names that it asks for, in equal parts."""
+
+
+class Activity:
+    """The active accounts of one bucket, each once, and their requests.
+
+    Attributes
+    ----------
+    rows, n
+        Active accounts and their requests, aligned.
+    sets
+        The set of groups that each was active in.
+    use
+        Of each model that was used its requests, and its reach
+        (`pivotwatch.detection.counting.model_tracker`).
+    """
+
+    def __init__(self, settings: Settings, names: Names, bucket: int) -> None:
+        self.names, self.roster = names, names.roster
+        self._bucket, self._settings = bucket, settings
+
+    def read(self, cells: Run) -> Work[None]:
+        """Take the counts."""
+        settings, names, bucket = self._settings, self.names, self._bucket
+        yield
+        model, own = names.chosen_models()
+        self._model, self._by_choice = model[cells.choice], own[cells.choice]
+        self._counts = np.column_stack([cells.requests, cells.tokens_in, cells.tokens_out, cells.with_tools])
+        self.rows, starts, self._inverse = _blocks(cells.account)
+        yield from self.roster.meet(self.rows, bucket)
+        self._note_created(np.minimum.reduceat(cells.created.view(np.uint64), starts).view(np.int64))
+        self.n = np.add.reduceat(cells.requests, starts)
+        yield
+        places, place = np.unique(cells.place, return_inverse=True)
+        yield
+        cell_set = (yield from names.sets(places))[place]
+        self.sets = yield from self._sets(cell_set, starts)
+        self._cohort = self._cohorts()
+        yield
+        self.use = self._use(cells.who)
+        self._named = NamedSets(self.roster)
+        yield from self._named.name(self.sets)
+        self._set_of = self._named.rank[self.sets]
+        band, young, previous = self._cohort.T
+        oldest = bucket - settings.buckets(settings.watch_ms)
+        span = bucket - oldest + 2
+        since = np.where(previous < 0, 0, previous - oldest + 1)
+        codes = ((self._set_of * BANDS + band) * AGES + young) * span + since
+        yield
+        codes, first, self._code = np.unique(codes, return_index=True, return_inverse=True)
+        self._codes = np.column_stack([self._set_of[first], *(column[first] for column in self._cohort.T)])
+        self._traffic = yield from self._per_group(cell_set)
+
+    def body(self) -> dict[str, Any]:
+        """The part of the record that is not about one model (spent: tokens in, out, requests with tools)."""
+        groups, counts = self._traffic[:, 1], self._traffic[:, 3:]
+        total = np.zeros((len(self._named.groups), counts.shape[1]), dtype=np.int64)
+        bounds = np.flatnonzero(np.diff(self._traffic[:, 0], prepend=-1, append=-1)).tolist()
+        for start, end in pairwise(bounds):  # a model's groups, each once
+            total[groups[start:end]] += counts[start:end]
+        _, *spent = self._counts.sum(axis=0).tolist()
+        return {
+            "groups": self._named.groups,
+            "sets": self._named.sets,
+            "requests": int(self.n.sum()),
+            "spent": spent,
+            "active": self.cohorts(np.ones(len(self.rows), dtype=bool)),
+            "traffic": total,
+        }
+
+    def chosen(self, model: str) -> Ints:
+        """Requests of each active account to a model by its own choice."""
+        return self._per_account((self._model == self.names.model(model)) & self._by_choice)
+
+    def total(self, model: str) -> list[int]:
+        """Requests of everyone to a model: by choice, all, tokens in, out, with tools."""
+        to_model = self._model == self.names.model(model)
+        chosen = self._counts[to_model & self._by_choice, 0].sum()
+        return [int(chosen), *self._counts[to_model].sum(axis=0).tolist()]
+
+    def traffic(self, model: str) -> Ints:
+        """Per group that used the model: index, requests by choice, all, tokens in, out, with tools."""
+        first, end = np.searchsorted(
+            self._traffic[:, 0], [self.names.model(model), self.names.model(model) + 1]
+        )
+        return np.ascontiguousarray(self._traffic[first:end, 1:])
+
+    def cohorts(self, mask: Mask) -> Ints:
+        """Number of accounts per set and cohort: [set, band, young, previous bucket, accounts]."""
+        counts = np.bincount(self._code[mask], minlength=len(self._codes))
+        some = np.flatnonzero(counts)
+        return np.column_stack([self._codes[some], counts[some]])
+
+    def movers(self, events: tuple[Mask, Mask]) -> Work[list[list[Any]]]:
+        """Accounts with an event: [account, set, first use, switch, young, had an earlier bucket]."""
+        first, switch = events
+        moved = yield from self._by_name(np.flatnonzero(first | switch))
+        rows: list[list[Any]] = []
+        for some in parts(moved):
+            names = [self.roster.names[row] for row in self.rows[some].tolist()]
+            which = first[some].astype(np.int64).tolist(), switch[some].astype(np.int64).tolist()
+            cohort = self._cohort[some, 1:].T.tolist()
+            rows += map(list, zip(names, self._set_of[some].tolist(), *which, *cohort, strict=True))
+            yield
+        return rows
+
+    def blocks(self, model: str, ended: Blocks) -> Work[list[list[Any]]]:
+        """Accounts that ended a block: [account, set, second, steady, split, size in, size out].
+
+        Sizes are 16 ln of the mean tokens of the bucket's requests to the model; -1 when there are none.
+        """
+        if not len(ended.place):
+            return []
+        to_model = self._model == self.names.model(model)
+        requests, *tokens = (self._per_account(to_model, column)[ended.place] for column in range(3))
+        yield
+        sizes = [_log_mean(of, requests) for of in tokens]
+        flags = [mask.astype(np.int64) for mask in (ended.second, ended.steady)]
+        columns = [self._set_of[ended.place], *flags, ended.split, *sizes]
+        at = np.zeros(len(self.rows), dtype=np.int64)
+        at[ended.place] = np.arange(len(ended.place))
+        rows: list[list[Any]] = []
+        for some in parts((yield from self._by_name(ended.place))):
+            names = [self.roster.names[row] for row in self.rows[some].tolist()]
+            rows += map(list, zip(names, *(column[at[some]].tolist() for column in columns), strict=True))
+            yield
+        return rows
+
+    def _use(self, who: Ints) -> dict[str, tuple[int, int]]:
+        """Requests and reach of the models."""
+        new = np.diff(who, prepend=-1) != 0  # one for each name that an account asked for
+        account, model = self._inverse[new], self._model[new]
+        given = REACH // np.bincount(account)[account]
+        # Sums far below 2^53, so as floats they are exact.
+        reach = np.bincount(model, weights=given).astype(np.int64)
+        requests = np.bincount(self._model, weights=self._counts[:, 0]).astype(np.int64)
+        name = dict(zip(self.names.models.values(), self.names.models, strict=True))
+        used = np.flatnonzero(requests).tolist()
+        return {name[i]: (int(requests[i]), int(reach[i])) for i in used}
+
+    def _by_name(self, places: Ints) -> Work[Ints]:
+        """Places of active accounts, in the order of the accounts' names."""
+        names = [self.roster.names[row] for row in self.rows[places].tolist()]
+        order = yield from ordered(range(len(names)), names.__getitem__)
+        return places[np.array(order, dtype=np.int64)]
+
+    def set_index(self, i: int) -> int:
+        """The record's index of the set of the i-th active account."""
+        return int(self._set_of[i])
+
+    def _note_created(self, created: Ints) -> None:
+        """Keep the earliest date of creation that was told."""
+        column = self.roster.columns["created"]
+        told = np.flatnonzero(created != UNTOLD)
+        rows, created = self.rows[told], created[told]
+        known = column[rows]
+        column[rows] = np.where(known < 0, created, np.minimum(known, created))
+
+    def _per_account(self, mask: Mask, column: int = 0) -> Ints:
+        counts = np.zeros(len(self.rows), dtype=np.int64)
+        np.add.at(counts, self._inverse[mask], self._counts[mask, column])
+        return counts
+
+    def _per_group(self, cell_set: Ints) -> Work[Ints]:
+        """Model, index of the group, requests by choice, all, tokens in, out, with tools: in this order."""
+        cell, group = yield from self._named.spread(cell_set)
+        yield
+        key = self._model[cell] * (len(self._named.groups) + 1) + group
+        order = np.argsort(key, kind="stable")
+        yield
+        cell, group = cell[order], group[order]
+        _, starts, _ = _blocks(key[order])
+        counts = self._counts[cell]
+        chosen = np.where(self._by_choice[cell], counts[:, 0], 0)
+        table = np.column_stack([chosen, counts])
+        yield
+        sums = np.add.reduceat(table, starts, axis=0) if len(starts) else table
+        return np.column_stack([self._model[cell[starts]], group[starts], sums])
+
+    def _sets(self, cell_set: Ints, starts: Ints) -> Work[Ints]:
+        """The set of groups of each account: of its one place, or the union of its places'."""
+        least, most = np.minimum.reduceat(cell_set, starts), np.maximum.reduceat(cell_set, starts)
+        several = least != most
+        if several.any():
+            union: dict[int, set[int]] = {}
+            for some in parts(np.flatnonzero(several[self._inverse])):
+                accounts, numbers = self._inverse[some].tolist(), cell_set[some].tolist()
+                for account, number in zip(accounts, numbers, strict=True):
+                    union.setdefault(account, set()).update(self.roster.sets[number])
+                yield
+            for pairs in sliced(list(union.items())):
+                for account, groups in pairs:
+                    least[account] = self.roster.set_id(tuple(sorted(groups)))
+                yield
+        return least
+
+    def _cohorts(self) -> Ints:
+        """Band, young and previous active bucket (-1: none) of each account, (accounts, 3)."""
+        columns = self.roster.columns
+        start = self._bucket * self._settings.bucket_ms
+        created = columns["created"][self.rows]
+        first_sight = (self._bucket - columns["first"][self.rows]) * self._settings.bucket_ms < YOUNG_MS
+        young = np.where(
+            created >= 0,
+            np.where(start - created < YOUNG_MS, YOUNG, NOT_YOUNG),
+            np.where(first_sight, BY_FIRST_SIGHT, NOT_YOUNG),
+        )
+        previous = columns["last"][self.rows].astype(np.int64)
+        oldest = self._bucket - self._settings.buckets(self._settings.watch_ms)
+        previous = np.where(previous < 0, -1, np.maximum(previous, oldest))
+        return np.column_stack([volume_band(self.n), young, previous])
+
+
+def _blocks(ordered: Ints) -> tuple[Ints, Ints, Ints]:
+    """Of an array in order: its values once, where each begins, and which one stands where."""
+    first = np.ones(len(ordered), dtype=bool)
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    starts = np.flatnonzero(first)
+    return ordered[starts], starts, np.cumsum(first) - 1
+
+
+def _log_mean(tokens: Ints, requests: Ints) -> Ints:
+    """16 ln of the tokens per request, as whole numbers; -1 without tokens."""
+    some = (tokens > 0) & (requests > 0)
+    mean = np.where(some, tokens, 1) / np.where(some, requests, 1)
+    return np.where(some, np.rint(SIZE_UNIT * np.log(mean)), -1).astype(np.int64)

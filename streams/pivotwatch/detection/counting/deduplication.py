@@ -1,0 +1,111 @@
+"""Where the events of a record came from: so that what `ingest` sends twice counts once.
+
+`ingest` writes arrays of events. Each array comes from one partition of one topic of others, its
+events in the order of their *places*: the offset of the message and the position in it. After a
+crash `ingest` reads from what it had committed and sends again what it had already sent, cut in
+other bounds. For every origin the highest place that was applied is kept, and what is not above it
+is left out, event by event. A place is only looked at one by one where an array overlaps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import msgspec
+import orjson
+
+from pivotwatch.engine.operator import InputRecord
+
+ORIGIN = "pivotwatch.origin"
+"""Header: JSON of topic, partition, offset and position of the first event, and of the last."""
+PLACES = "pivotwatch.places"
+"""Header: JSON of the offsets (above that of the first event) and positions of all events in turn."""
+
+Headers = tuple[tuple[str, bytes], ...]
+Place = tuple[int, int]
+
+
+def origin_headers(topic: str, partition: int, places: Sequence[Place]) -> Headers:
+    """The headers of an array.
+
+    Examples
+    --------
+    >>> origin_headers("spans", 3, [(70, 0), (70, 4), (71, 0)])[0]
+    ('pivotwatch.origin', b'["spans",3,70,0,71,0]')
+    """
+    first, last = places[0], places[-1]
+    relative = [number for offset, position in places for number in (offset - first[0], position)]
+    return (
+        (ORIGIN, orjson.dumps([topic, partition, *first, *last])),
+        (PLACES, orjson.dumps(relative)),
+    )
+
+
+class Origins:
+    """The highest place applied per origin.
+
+    Attributes
+    ----------
+    repeated
+        Events left out so far by this process.
+
+    Examples
+    --------
+    >>> from pivotwatch.engine.operator import Line
+    >>> origins = Origins()
+    >>> origins.first_new(Line(b"", headers=origin_headers("spans", 0, [(5, 0), (6, 0)])), 2)
+    0
+    >>> origins.first_new(Line(b"", headers=origin_headers("spans", 0, [(6, 0), (7, 0)])), 2)
+    1
+    """
+
+    def __init__(self) -> None:
+        self.applied: dict[tuple[str, int], Place] = {}
+        self.repeated = 0
+
+    def first_new(self, record: InputRecord, count: int) -> int:
+        """Index of the first event of an array that was not applied before; the rest now is."""
+        headers = dict(record.headers)
+        raw = headers.get(ORIGIN)
+        if raw is None:
+            return 0
+        try:
+            origin, first, last = _read(raw)
+            applied = self.applied.get(origin)
+            if applied is None or first > applied:
+                index = 0
+            elif last <= applied:
+                index = count
+            else:
+                index = _first_above(applied, first[0], orjson.loads(headers[PLACES]))
+        except (msgspec.DecodeError, ValueError, TypeError, KeyError):
+            return 0  # Not ours, whatever it is.
+        self.applied[origin] = max(last, applied or last)
+        self.repeated += index
+        return index
+
+    def snapshot(self) -> list[object]:
+        """State, JSON-able."""
+        return [[*origin, *place] for origin, place in sorted(self.applied.items())]
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """Continue where `snapshot` was taken."""
+        self.applied = {(topic, partition): (o, p) for topic, partition, o, p in state}
+
+
+def _read(raw: bytes) -> tuple[tuple[str, int], Place, Place]:
+    """The origin of an array, and the places of its first and its last event."""
+    topic, partition, offset, position, *last = _decode(raw)
+    return (topic, partition), (offset, position), (last[0], last[1])
+
+
+Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+_decode = msgspec.json.Decoder(tuple[str, Offset, Offset, Offset, Offset, Offset]).decode
+
+
+def _first_above(applied: Place, base: int, relative: Sequence[int]) -> int:
+    places = zip(relative[::2], relative[1::2], strict=True)
+    return next(
+        (index for index, (offset, position) in enumerate(places) if (base + offset, position) > applied), 0
+    )

@@ -1,0 +1,190 @@
+"""Small integers for what events name over and over: models, networks, links.
+
+An open bucket counts by integers, so that a cell takes no object of its own. The numbers are those of
+one process: what leaves it carries the names.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Iterator, Sized
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pivotwatch.base.work import Work, parts
+from pivotwatch.contracts.events import network_of, read_links
+from pivotwatch.detection.counting.account_table import Roster
+from pivotwatch_models.base.counts import Group
+
+Ints = NDArray[np.int64]
+Mask = NDArray[np.bool_]
+LinkSet = tuple[tuple[str, str | None], ...]
+
+MAX_REMEMBERED = 100_000
+"""So many names of a kind are remembered between buckets; those of open buckets always are."""
+
+
+class Names:
+    """Numbers for the models, networks and links of events, and the groups that they stand for.
+
+    Parameters
+    ----------
+    roster
+        Numbers the groups and their sets.
+    aliases
+        Patterns of requested names that are no choice of the account.
+
+    Attributes
+    ----------
+    plain, choices
+        Numbers of models asked for as such, and of (model, requested name).
+    networks, addresses, links
+        Numbers of networks, of addresses (that of their network), and of links by their bytes. 0: none.
+    """
+
+    def __init__(self, roster: Roster, aliases: Iterable[str]) -> None:
+        self.roster = roster
+        self.aliases = tuple(aliases)
+        self.models: dict[str, int] = {}
+        self.plain: dict[str, int] = {}
+        self.choices: dict[tuple[str, str | None], int] = {}
+        self.networks: dict[str, int] = {}
+        self.addresses: dict[str | None, int] = {}
+        self.links: dict[bytes, int] = {}
+        self._link_numbers: dict[LinkSet, int] = {}
+        self._places: dict[int, int] = {}
+        self.choice_names: list[tuple[str, str | None]]
+        self.network_names: list[str | None]
+        self.link_sets: list[LinkSet]
+        self._clear()
+
+    def _clear(self) -> None:
+        """Forget everything but 0, none. The dictionaries stay: the hot path holds on to them."""
+        tables = (self.plain, self.choices, self.networks, self._places, self.models)
+        for table in (*tables, self.addresses, self.links, self._link_numbers):
+            table.clear()
+        self.addresses.update({None: 0, "": 0})
+        self.links.update({b"": 0, b"null": 0})
+        self._link_numbers[()] = 0
+        self.choice_names, self.network_names, self.link_sets = [], [None], [()]
+
+    def choice(self, model: str, requested: str | None) -> int:
+        """Number of a model and the name by which it was asked for."""
+        number = self.choices.get((model, requested))
+        if number is None:
+            number = self.choices[model, requested] = len(self.choice_names)
+            self.choice_names.append((model, requested))
+            if requested is None:
+                self.plain[model] = number
+        return number
+
+    def network(self, name: str | None, ip: str | None = None) -> int:
+        """Number of a network, given its name or, without one, an address."""
+        if name:
+            number = self.networks.get(name)
+            if number is None:
+                number = self.networks[name] = len(self.network_names)
+                self.network_names.append(name)
+            return number
+        known = self.addresses.get(ip)
+        if known is None:
+            if len(self.addresses) >= MAX_REMEMBERED:
+                self.addresses.clear()
+                self.addresses.update({None: 0, "": 0})
+            known = self.addresses[ip] = self.network(network_of(ip or ""))
+        return known
+
+    def kinds(self, raw: bytes) -> list[str]:
+        """The kinds of links as they stand in a message; raises what `read_links` does."""
+        number = self.links.get(raw)
+        return [kind for kind, _ in (read_links(raw) if number is None else self.link_sets[number])]
+
+    def link(self, raw: bytes) -> int:
+        """Number of links as they stand in a message, whose kinds have been checked."""
+        number = self.links.get(raw)
+        if number is None:
+            if len(self.links) >= 2 * MAX_REMEMBERED:
+                self.links.clear()
+                self.links.update({b"": 0, b"null": 0})
+            number = self.links[raw] = self.link_set(read_links(raw))
+        return number
+
+    def link_set(self, links: LinkSet) -> int:
+        """Number of links."""
+        number = self._link_numbers.get(links)
+        if number is None:
+            number = self._link_numbers[links] = len(self.link_sets)
+            self.link_sets.append(links)
+        return number
+
+    def model(self, name: str) -> int:
+        """Number of a model."""
+        return self.models.setdefault(name, len(self.models))
+
+    def chosen_models(self) -> tuple[Ints, Mask]:
+        """Of every choice: number of its model, and whether it was the account's own."""
+        model = np.array([self.model(name) for name, _ in self.choice_names], dtype=np.int64)
+        own = np.array([not self._is_alias(requested) for _, requested in self.choice_names], dtype=bool)
+        return model, own
+
+    def sets(self, places: Ints) -> Work[Ints]:
+        """The roster's sets of groups, of networks and links given as network << 32 | links."""
+        sets = [np.empty(0, dtype=np.int64)]
+        for some in parts(places):
+            found = list(map(self._places.get, some.tolist()))
+            if None in found:
+                found = [
+                    self._set(place) if known is None else known
+                    for place, known in zip(some.tolist(), found, strict=True)
+                ]
+            sets.append(np.array(found, dtype=np.int64))
+            yield
+        return np.concatenate(sets)
+
+    def forget_sets(self) -> None:
+        """The roster has numbered its sets anew."""
+        self._places.clear()
+
+    def _set(self, place: int) -> int:
+        groups = groups_of(self.network_names[place >> 32], self.link_sets[place & 0xFFFFFFFF])
+        numbers = sorted({self.roster.group_id(group) for group in groups})
+        self._places[place] = self.roster.set_id(tuple(numbers))
+        return self._places[place]
+
+    def _is_alias(self, requested: str | None) -> bool:
+        """Was the model no choice of the account?"""
+        return requested is not None and any(fnmatch.fnmatchcase(requested, p) for p in self.aliases)
+
+    @property
+    def crowded(self) -> bool:
+        """Have the names grown out of bounds?"""
+        tables: tuple[Sized, ...] = (self.choice_names, self.network_names, self.link_sets, self._places)
+        return max(map(len, tables)) > MAX_REMEMBERED
+
+    def forget(self, choices: Ints, networks: Ints, links: Ints) -> tuple[Ints, Ints, Ints]:
+        """Forget all names but the given; returns old number to new, for each kind (-1: forgotten)."""
+        kept_choices = [self.choice_names[i] for i in choices.tolist()]
+        kept_networks = [self.network_names[i] for i in networks.tolist()]
+        kept_links = [self.link_sets[i] for i in links.tolist()]
+        tables = [np.full(len(old), -1) for old in (self.choice_names, self.network_names, self.link_sets)]
+        self._clear()
+        tables[0][choices] = [self.choice(*kept) for kept in kept_choices]
+        tables[1][networks] = [self.network(kept) for kept in kept_networks]
+        tables[2][links] = [self.link_set(kept) for kept in kept_links]
+        return tables[0], tables[1], tables[2]
+
+
+def groups_of(network: str | None, links: Iterable[tuple[str, str | None]]) -> Iterator[Group]:
+    """The groups that an event's account is active in by this event: its network and its links.
+
+    Examples
+    --------
+    >>> list(groups_of("AS1", (("payment", "p7"), ("device", ""))))
+    [('network', 'AS1'), ('payment', 'p7')]
+    """
+    if network:
+        yield ("network", network)
+    for kind, name in links:
+        if name:
+            yield (kind, name)

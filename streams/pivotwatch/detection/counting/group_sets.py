@@ -1,0 +1,95 @@
+"""Sets of groups under numbers of their own, by the names of their groups.
+
+The roster numbers sets in the order in which it met them. What leaves the process (the record of a bucket,
+the state of a shard) has numbers that follow from its content alone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pivotwatch.base.work import Work, parts
+from pivotwatch.detection.counting.account_table import Roster
+from pivotwatch_models.base.counts import Group
+
+Ints = NDArray[np.int64]
+
+NONE = np.empty(0, dtype=np.int64)
+
+
+class NamedSets:
+    """Some sets of groups, numbered by the names of their groups.
+
+    Attributes
+    ----------
+    groups
+        Names of the groups, sorted.
+    sets
+        Of each set the indices of its groups, sorted.
+    rank
+        The roster's number of a set to the one here.
+    """
+
+    def __init__(self, roster: Roster) -> None:
+        self._roster = roster
+
+    def name(self, sets: Ints) -> Work[None]:
+        """Number these sets."""
+        roster, used = self._roster, np.unique(sets)
+        yield
+        sizes, flat = yield from self._members(used)
+        groups = np.unique(flat)
+        yield
+        order = np.argsort((yield from roster.name_rank(groups)))
+        yield
+        self.groups = [roster.groups[group] for group in groups[order].tolist()]
+        yield
+        index = np.empty(len(groups), dtype=np.int64)
+        index[order] = np.arange(len(groups))
+        # One row a set, filled up with -1: in the order of rows, a set comes before a longer one like it.
+        table = np.full((len(used), int(sizes.max(initial=0))), len(groups), dtype=np.int64)
+        table[np.arange(table.shape[1]) < sizes[:, None]] = index[np.searchsorted(groups, flat)]
+        table.sort(axis=1)
+        table[table == len(groups)] = -1
+        yield
+        by_names = np.lexsort(table.T[::-1]) if table.shape[1] else np.arange(len(used))
+        yield
+        table, sizes = table[by_names], sizes[by_names]
+        self.sets = []
+        for some in parts(np.arange(len(used))):
+            rows = zip(table[some].tolist(), sizes[some].tolist(), strict=True)
+            self.sets += [row[:size] for row, size in rows]
+            yield
+        self.rank = np.zeros(len(roster.sets), dtype=np.int64)
+        self.rank[used[by_names]] = np.arange(len(used))
+        self._index = np.zeros(len(roster.groups), dtype=np.int64)
+        self._index[groups] = index
+
+    def _members(self, sets: Ints) -> Work[tuple[Ints, Ints]]:
+        """How many groups each set has, and the groups."""
+        sizes, flat = [NONE], [NONE]
+        for some in parts(sets):
+            members = [self._roster.sets[number] for number in some.tolist()]
+            sizes.append(np.array([len(groups) for groups in members], dtype=np.int64))
+            flat.append(np.array([group for groups in members for group in groups], dtype=np.int64))
+            yield
+        return np.concatenate(sizes), np.concatenate(flat)
+
+    def some(self, sets: Ints) -> tuple[Ints, list[list[Group]]]:
+        """Some of the sets by themselves: their numbers, and what these stand for."""
+        used, numbers = np.unique(self.rank[sets], return_inverse=True)
+        group = self.groups.__getitem__
+        return numbers, [list(map(group, self.sets[number])) for number in used.tolist()]
+
+    def spread(self, cell_set: Ints) -> Work[tuple[Ints, Ints]]:
+        """Every cell once per group that it is in: places of cells, and indices of groups."""
+        used, inverse = np.unique(cell_set, return_inverse=True)
+        yield
+        sizes, groups = yield from self._members(used)
+        flat = self._index[groups]
+        begins = np.cumsum(sizes) - sizes
+        of_cell = sizes[inverse]
+        cell = np.repeat(np.arange(len(cell_set)), of_cell)
+        step = np.arange(len(cell)) - np.repeat(np.cumsum(of_cell) - of_cell, of_cell)
+        return cell, flat[begins[inverse[cell]] + step]

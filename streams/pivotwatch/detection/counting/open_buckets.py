@@ -1,0 +1,354 @@
+"""Event-time buckets: from raw records to counts, the hot path of pivotwatch.
+
+Per event: decode with all checks in one go, look up the numbers of its account, model, network and links,
+and write nine integers into a buffer (`Buckets.process`). Everything else is done for thousands of events
+at a time by array operations (`pivotwatch.detection.counting.aggregates`). What is rare (the first event of
+its kind, a late
+event, a failed request, a time as text, a bad record, a bucket that closes) goes through `Buckets._take`.
+
+Watermark = highest event time seen − allowed lateness. A bucket closes when the watermark passes its
+end. An event of a closed bucket is late: counted as such and left out. All of it is decided event by
+event in offset order, so how the records were cut into chunks leaves no trace.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import length_hint
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from pivotwatch.base.work import Work
+from pivotwatch.contracts.events import (
+    MAX_TS,
+    NO_LINKS,
+    BadEvent,
+    Request,
+    as_request,
+    check_rest,
+    decode,
+    element,
+    parse_time,
+    read_leniently,
+    read_links,
+)
+from pivotwatch.detection.counting.aggregates import EVENT, UNTOLD, Cells, Run
+from pivotwatch.detection.counting.deduplication import Origins
+from pivotwatch.detection.counting.dictionary import Names, groups_of
+from pivotwatch.engine.operator import InputRecord
+from pivotwatch_models.base.counts import Group
+from pivotwatch_models.settings import Settings
+
+Ints = NDArray[np.int64]
+
+FUTURE_MS = 600_000
+"""A ts further than this after the Kafka record's own timestamp is invalid."""
+BUFFERED = 8192
+"""Events that are added up together."""
+
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
+
+
+class Buckets:
+    """Counts of the open buckets of one partition.
+
+    Parameters
+    ----------
+    settings
+        Width of a bucket and allowed lateness.
+    names
+        Numbers for what events name.
+    on_close
+        The work on each bucket that closes, in order: given the bucket, the first that this closing
+        completes (earlier ones without events are not called for), and its counts.
+    on_bad
+        Called with a record (or one element of an array: its value and position) that cannot be read.
+
+    Attributes
+    ----------
+    recent
+        Counts since the last `take_recent`, by bucket. ``open`` holds those before. Both are up to date
+        after `gather`.
+    late, invalid, failed
+        Numbers of events since the last close.
+    late_groups
+        Groups of the late events since the last close.
+    origins
+        What was applied of each source of `ingest`.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        names: Names,
+        on_close: Callable[[int, int, Cells], Work[None]],
+        on_bad: Callable[[InputRecord, bytes | None, int | None, BadEvent], None],
+    ) -> None:
+        self.width = settings.bucket_ms
+        self.lateness = settings.allowed_lateness_ms
+        self.names = names
+        self.on_close = on_close
+        self.on_bad = on_bad
+        self.recent: dict[int, Cells] = {}
+        self.open: dict[int, Cells] = {}
+        self.next: int | None = None
+        self.max_ts = 0
+        self._close_at = 0
+        self._buffer = bytearray(BUFFERED * EVENT.size)
+        self._at = 0
+        self.late = self.invalid = self.failed = 0
+        self.late_groups: dict[Group, int] = {}
+        self.origins = Origins()
+
+    def process(self, records: Sequence[InputRecord]) -> Work[None]:
+        """Take records in offset order: the hot path. It pauses only where a bucket closes."""
+        read, names, pack, buffer = decode, self.names, EVENT.pack_into, self._buffer
+        size, end = EVENT.size, BUFFERED * EVENT.size
+        row_of, choice_of, requested_of = names.roster.rows.get, names.plain.get, names.choices.get
+        network_of, address_of, link_of = names.networks.get, names.addresses.get, names.links.get
+        low, high, at = self._low, self._close_at, self._at
+        events: Iterable[Request]
+        for record in records:
+            stamp = record.timestamp
+            limit = MAX_TS if stamp is None or stamp < 0 else stamp + FUTURE_MS
+            try:
+                message = read(record.value)
+                if type(message) is list:
+                    self._check_links(message)
+                    first = self.origins.first_new(record, len(message)) if record.headers else 0
+                    events = iter(message[first:])
+                else:
+                    events = (message,)  # type: ignore[assignment]  # not a list
+            except UNREADABLE:
+                self._at = at
+                yield from self._read_leniently(record, limit)
+                low, high, at = self._low, self._close_at, self._at
+                continue
+            for event in events:
+                ts, created, status = event.ts, event.account_created, event.status
+                if type(ts) is int and low <= ts < high and ts <= limit and (status is None or status < 400):
+                    requested, network, links = event.requested_model, event.network, event.links
+                    row = row_of(event.account)
+                    choice = (
+                        choice_of(event.model)
+                        if requested is None
+                        else requested_of((event.model, requested))
+                    )
+                    net = network_of(network) if network else address_of(event.ip)
+                    link = 0 if links is NO_LINKS else link_of(b"" + links)
+                    if created is None:
+                        created = UNTOLD
+                    try:
+                        pack(
+                            buffer,
+                            at,
+                            ts,
+                            row,
+                            choice,
+                            net,
+                            link,
+                            created,
+                            event.input_tokens or 0,
+                            event.output_tokens or 0,
+                            event.tools or 0,
+                        )
+                    except struct.error:
+                        pass  # A name that is new (None), or a date as text.
+                    else:
+                        at += size
+                        if at == end:
+                            self._at = at
+                            self.gather()
+                            at = 0
+                        continue
+                self._at = at
+                # Told from what is left, so that nothing counts while all is well.
+                place = len(message) - length_hint(events) - 1 if type(message) is list else None
+                yield from self._take(event, limit, record, place)
+                low, high, at = self._low, self._close_at, self._at
+        self._at = at
+
+    def gather(self) -> None:
+        """Add up what is in the buffer."""
+        if not self._at:
+            return
+        events = np.frombuffer(self._buffer, np.int64, self._at // 8).reshape(-1, EVENT.size // 8)
+        self._at = 0
+        self.max_ts = max(self.max_ts, int(events[:, 0].max()))
+        bucket = events[:, 0] // self.width
+        for number in np.unique(bucket).tolist():
+            cells = self.recent.setdefault(number, Cells())
+            cells.add(events[bucket == number])
+
+    def _take(self, event: Request, limit: int, record: InputRecord, place: int | None) -> Work[None]:
+        """Count one event, whatever it is: new names, times as text, late, failed, or behind the bucket."""
+        names = self.names
+        try:
+            raw = bytes(event.links)
+            check_rest(event.ts, event.account_created, names.kinds(raw))
+            ts = parse_time(event.ts)
+            if ts > limit:
+                raise BadEvent(f"ts: {ts} is more than {FUTURE_MS // 60_000} min after the record's own time")
+        except BadEvent as error:
+            self._refuse(record, place, error)
+            return
+        except UNREADABLE:
+            yield from self._read_leniently(record, limit)
+            return
+        if type(event.ts) is not int or ts >= self._close_at:
+            yield from self._advance(ts)
+        if ts < self._low:
+            self.late += 1
+            links = names.link_sets[names.link(raw)]
+            network = names.network_names[names.network(event.network, event.ip)]
+            for group in groups_of(network, links):
+                self.late_groups[group] = self.late_groups.get(group, 0) + 1
+        elif (event.status or 0) >= 400:
+            self.failed += 1
+        else:
+            self._count(event, ts)
+
+    def _count(self, event: Request, ts: int) -> None:
+        names, created = self.names, event.account_created
+        EVENT.pack_into(
+            self._buffer,
+            self._at,
+            ts,
+            names.roster.row(event.account),
+            names.choice(event.model, event.requested_model),
+            names.network(event.network, event.ip),
+            names.link(bytes(event.links)),
+            UNTOLD if created is None else parse_time(created),
+            event.input_tokens or 0,
+            event.output_tokens or 0,
+            event.tools or 0,
+        )
+        self._at += EVENT.size
+        if self._at == len(self._buffer):
+            self.gather()
+
+    def _check_links(self, message: Iterable[Request]) -> None:
+        """Can all links of an array be read? If not, every element gets its own verdict."""
+        known = self.names.links
+        for event in message:
+            if event.links is not NO_LINKS and bytes(event.links) not in known:
+                read_links(bytes(event.links))
+
+    def _read_leniently(self, record: InputRecord, limit: int) -> Work[None]:
+        """Take what is good of a message, and refuse the rest element by element."""
+        found = read_leniently(record.value)
+        first = self.origins.first_new(record, len(found)) if record.headers else 0
+        for place, event in found.items():
+            if place is not None and place < first:
+                continue
+            if isinstance(event, BadEvent):
+                self._refuse(record, place, event)
+            else:
+                yield from self._take(as_request(event), limit, record, place)
+
+    def _refuse(self, record: InputRecord, place: int | None, error: BadEvent) -> None:
+        self.invalid += 1
+        raw = record.value if place is None or record.value is None else element(record.value, place)
+        self.on_bad(record, raw, place, error)
+
+    @property
+    def _low(self) -> int:
+        """Where the first open bucket begins."""
+        return 0 if self.next is None else self.next * self.width
+
+    def _advance(self, ts: int) -> Work[None]:
+        """Move the watermark and close what it has passed."""
+        if self.next is None:
+            self.next = (ts - self.lateness) // self.width
+        self.max_ts = max(self.max_ts, ts)
+        if self.max_ts >= self._close_at:
+            yield from self.close_before((self.max_ts - self.lateness) // self.width)
+            self._close_at = (self.next + 1) * self.width + self.lateness
+
+    def close_before(self, bucket: int) -> Work[None]:
+        """Close every bucket before ``bucket``; those without events only move the bound."""
+        if self.next is None or bucket <= self.next:
+            return
+        self.gather()
+        since = self.next
+        for ready in sorted(b for b in {*self.open, *self.recent} if b < bucket):
+            self.next = ready + 1
+            cells = self.open.pop(ready, Cells())
+            cells.take_over(self.recent.pop(ready, Cells()))
+            yield from self.on_close(ready, since, cells)
+            since = ready + 1
+        if since < bucket:
+            self.next = bucket
+            yield from self.on_close(bucket - 1, since, Cells())
+        self._close_at = (bucket + 1) * self.width + self.lateness
+
+    def last_open(self) -> int | None:
+        """The last bucket that holds events."""
+        self.gather()
+        return max({*self.open, *self.recent}, default=None)
+
+    def requests(self) -> int:
+        """Events in the open buckets."""
+        return sum(cells.requests for cells in self._cells()) + self._at // EVENT.size
+
+    def accounts(self) -> Ints:
+        """Rows of the accounts that are in open buckets."""
+        return np.unique(np.concatenate([run.account for run in self._runs()] or [np.empty(0, np.int64)]))
+
+    def forget_names(self) -> None:
+        """Forget the names that no open bucket uses."""
+        self.gather()
+        kinds = [
+            np.unique(np.concatenate([getattr(run, kind) for run in self._runs()] or [np.empty(0, np.int64)]))
+            for kind in ("choice", "network", "links")
+        ]
+        choices, networks, links = self.names.forget(*kinds)
+        for cells in self._cells():
+            cells.renumber(
+                lambda run: run._replace(
+                    who=run.account << 32 | choices[run.choice],
+                    place=networks[run.network] << 32 | links[run.links],
+                )
+            )
+
+    def _cells(self) -> Iterator[Cells]:
+        yield from self.open.values()
+        yield from self.recent.values()
+
+    def _runs(self) -> list[Run]:
+        return [run for cells in self._cells() for run in cells.runs]
+
+    def take_recent(self) -> dict[int, Cells]:
+        """The counts since the last call, which become part of ``open``."""
+        self.gather()
+        taken, self.recent = self.recent, {}
+        for bucket, cells in taken.items():
+            self.open.setdefault(bucket, Cells()).merge(cells)
+        return taken
+
+    def add_open(self, bucket: int, run: Run) -> None:
+        """Put counts back that were stored."""
+        self.open.setdefault(bucket, Cells()).append(run)
+
+    def reset_counters(self) -> None:
+        """Forget what the record of the closed bucket has told."""
+        self.late = self.invalid = self.failed = 0
+        self.late_groups = {}
+
+    def snapshot(self) -> list[object]:
+        """State but for the counts, JSON-able."""
+        self.gather()
+        late = [[*group, count] for group, count in sorted(self.late_groups.items())]
+        counters = [self.late, self.invalid, self.failed]
+        return [self.next, self.max_ts, self._close_at, *counters, late, self.origins.snapshot()]
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """Continue exactly where `snapshot` was taken."""
+        self.next, self.max_ts, self._close_at, *counters, late, origins = state
+        self.late, self.invalid, self.failed = counters
+        self.origins.restore(origins)
+        self.late_groups = {(kind, name): count for kind, name, count in late}

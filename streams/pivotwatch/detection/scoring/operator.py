@@ -1,0 +1,418 @@
+"""The networks step: scores every bucket once it is there from every partition, in order.
+
+It owns what is global: the release calendar, one watch per release (population clock and group
+detectors), false discovery over all groups, incidents, decisions. One instance, one partition.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from pivotwatch.base.network_classes import SUSPECT, NetworkClass
+from pivotwatch.base.work import Work, at_once, parts, sliced
+from pivotwatch.contracts.bucket_record import decode
+from pivotwatch.contracts.dead_letters import dead_letter
+from pivotwatch.contracts.events import BadEvent
+from pivotwatch.detection.alerting.alert_builder import Alerting
+from pivotwatch.detection.scoring import migrations
+from pivotwatch.detection.scoring.alignment import Inbox
+from pivotwatch.detection.scoring.bucket_view import View
+from pivotwatch.detection.scoring.control_log import Controls, Decision, Entry
+from pivotwatch.detection.scoring.status import status
+from pivotwatch.engine.operator import InputRecord, Output
+from pivotwatch.engine.state_migration import Migration, migrated
+from pivotwatch_models.base.counts import Group, ModelCounts
+from pivotwatch_models.groups.registry import GroupRecord, GroupRegistry
+from pivotwatch_models.incidents.lifecycle import Incidents, Surroundings, Transition
+from pivotwatch_models.population.always_active import GROUPS as STEADY
+from pivotwatch_models.population.always_active import KIND as POPULATION
+from pivotwatch_models.release_calendar import Release, ReleaseCalendar
+from pivotwatch_models.release_watch import ReleaseWatch, name_jointly
+from pivotwatch_models.settings import DAY_MS, Settings
+
+STATE_VERSION = 4
+MIGRATIONS: dict[int, Migration] = {2: dict, 3: dict}
+"""What is in the marker stayed as it was; the shards are migrated by
+`pivotwatch.detection.scoring.migrations`."""
+SHARDS = 64
+GROUPS = 1024
+"""So many groups are dealt with before others may run."""
+BEHIND_SHARE, BEHIND_MS = 0.1, DAY_MS
+"""Of a group this share of whose events came late nothing is concluded until a day later."""
+
+
+class NetworksStep:
+    """Everything that is known over all partitions.
+
+    Parameters
+    ----------
+    settings
+        Parameters of the method.
+    partitions
+        Number of partitions of ``requests``.
+    network_class
+        Knows the class of a network; it is told in alerts and decides nothing.
+    """
+
+    version = STATE_VERSION
+
+    def __init__(
+        self, settings: Settings, partitions: int, network_class: NetworkClass = lambda _: None
+    ) -> None:
+        self.settings = settings
+        self.inbox = Inbox(partitions, settings.bucket_ms)
+        self.controls = Controls()
+        self.calendar = ReleaseCalendar()
+        self.registry = GroupRegistry()
+        self.watches: dict[Release, ReleaseWatch] = {}
+        self.incidents: dict[Release, Incidents] = {}
+        self.verdicts: dict[Group, str] = {}
+        self.alerting = Alerting(settings, network_class)
+        self._network_class = network_class
+        self._dirty: set[Group] = set()
+
+    @property
+    def finished(self) -> bool:
+        """Has every partition ended, and is everything scored?"""
+        return self.inbox.finished
+
+    def process(self, records: Sequence[InputRecord]) -> list[Output]:
+        """Take bucket records; returns the alerts and the status of the buckets that could be scored.
+
+        A record that `accounts` did not write becomes a dead letter. One of a newer version raises
+        `WrongUse`: it is genuine, and must not be left out.
+        """
+        return at_once(self.processing(records))
+
+    def processing(self, records: Sequence[InputRecord]) -> Work[list[Output]]:
+        """The work of `process`."""
+        outputs: list[Output] = []
+        for record in records:
+            try:
+                yield from self.inbox.putting(*decode(record.value))
+            except BadEvent as error:
+                outputs.append(dead_letter(record, record.value, None, error, ("buckets", 0)))
+                continue
+            while self.inbox.ready() is not None:
+                if self.inbox.empty_next and not self.watches and not self.controls.waiting:
+                    self.inbox.skip()
+                else:
+                    outputs += yield from self._score()
+        return outputs
+
+    def control(self, topic: str, record: InputRecord) -> list[Output]:
+        """Take a record of ``releases`` or ``decisions``."""
+        try:
+            self.controls.take(topic, record, self.inbox.next)
+        except BadEvent as error:
+            return [dead_letter(record, record.value, None, error, (topic, 0))]
+        return []
+
+    def pins(self) -> bytes:
+        """All control records that are not yet part of a snapshot."""
+        return self.controls.pins()
+
+    def repin(self, pins: bytes) -> None:
+        """Take the pinned control records again."""
+        self.controls.repin(pins)
+
+    def _score(self) -> Work[list[Output]]:
+        bucket = self.inbox.next
+        assert bucket is not None
+        width = self.settings.bucket_ms
+        view = View(bucket, width, self.inbox.take())
+        yield
+        yield from view.read()
+        if not view.empty:
+            self.calendar.begin(bucket * width)
+        outputs = self._control(bucket)
+        yield from view.project((yield from self._note_groups(view)))
+        outputs += yield from self._end_watches(bucket)
+        counts = yield from self._score_watches(bucket, view)
+        for release in counts:
+            yield
+            outputs += self._alerts(bucket, release, self._judge(bucket, release, view, counts[release]))
+        yield from self._sight(view)
+        self._forget_ended(bucket)
+        counts_of = {"stale": self.inbox.stale, "forgotten": self.calendar.forgotten}
+        outputs.append(status(self.settings, view, self.watches, self.incidents, **counts_of))
+        return outputs
+
+    def _alerts(self, bucket: int, release: Release, transitions: list[Transition]) -> list[Output]:
+        """Write alerts at once: an incident may pass through several states within one bucket."""
+        return [self.alerting.output(bucket, t, self.watches[release]) for t in transitions]
+
+    def _control(self, bucket: int) -> list[Output]:
+        """Apply the controls that have effect from this bucket."""
+        outputs: list[Output] = []
+        for control in self.controls.due(bucket):
+            if isinstance(control, Entry):
+                self.calendar.enter(control.model, control.released_at)
+            else:
+                outputs += self._decide(bucket, control)
+        return outputs
+
+    def _decide(self, bucket: int, decision: Decision) -> list[Output]:
+        entity = decision.entity or self._entity_of(decision.alert_id)
+        if entity is None:
+            return []
+        self.verdicts.pop(entity, None)
+        if decision.verdict == "verified":
+            self.verdicts[entity] = decision.verdict
+        outputs: list[Output] = []
+        for release, incidents in sorted(self.incidents.items(), key=_by_release):
+            outputs += self._alerts(
+                bucket, release, incidents.decide(entity, decision.verdict, decision.alert_id)
+            )
+        return outputs
+
+    def _entity_of(self, alert_id: str | None) -> Group | None:
+        for incidents in self.incidents.values():
+            for incident in incidents.by_entity.values():
+                if incident.alert_id == alert_id:
+                    return incident.entity
+        return None
+
+    def _note_groups(self, view: View) -> Work[NDArray[np.bool_]]:
+        """Bring the records of groups up to date; which of the bucket's groups are watched?"""
+        for some in sliced(list(view.joined().items())):
+            for group, accounts in some:
+                self.registry.join(group, accounts)
+                self._dirty.add(group)
+            yield
+        for some in sliced(list(view.left().items())):
+            for group, accounts in some:
+                self.registry.leave(group, accounts)
+                self._dirty.add(group)
+                if not any(group in watch.groups for watch in self.watches.values()):
+                    self.registry.forget(group)
+            yield
+        yield from self._note_late(view)
+        watched = []
+        for numbers in parts(np.arange(len(view.groups))):
+            requests = view.traffic[numbers, 0].tolist()
+            watched += [
+                self._note_requests(view, view.groups[i], sent)
+                for i, sent in zip(numbers.tolist(), requests, strict=True)
+            ]
+            yield
+        self._dirty |= set(view.groups)
+        return np.array(watched, dtype=bool)
+
+    def _note_late(self, view: View) -> Work[None]:
+        late_groups = view.late_groups()
+        if not late_groups:
+            return
+        sent = dict(zip(view.groups, view.traffic[:, 0].tolist(), strict=True))
+        yield
+        for group, late in late_groups.items():
+            known = self.registry.get(group)
+            known.late_at = view.bucket
+            if late >= BEHIND_SHARE * sent.get(group, 0):
+                known.behind_at = view.bucket
+            self._dirty.add(group)
+
+    def _note_requests(self, view: View, group: Group, requests: int) -> bool:
+        """Take the requests of a group; is it watched?"""
+        known = self.registry.get(group)
+        known.rate.update(requests)
+        known.hours.add(view.bucket * view.width, view.width, requests)
+        return known.members >= self.settings.min_members or any(
+            group in watch.groups for watch in self.watches.values()
+        )
+
+    def _score_watches(self, bucket: int, view: View) -> Work[dict[Release, ModelCounts | None]]:
+        """Score every release that is watched; its counts, None when nobody was active."""
+        counts: dict[Release, ModelCounts | None] = {}
+        for release in sorted(self._current(bucket), key=lambda r: (r.model, r.released_at)):
+            if release.model not in view.models and not self.calendar.sighted(release.model):
+                continue
+            if release not in self.watches:
+                watch = self.watches[release] = self._watch(release)
+                self.incidents[release] = Incidents(watch, self.settings)
+            counts[release] = None
+            if not view.empty:
+                scored = yield from view.counts(release, self.calendar.stream_start or 0)
+                counts[release] = scored
+                yield
+                yield from self.watches[release].scoring(bucket, scored, self._behind(bucket, view))
+                yield
+                for group in STEADY:  # so that their state is saved
+                    self.registry.get(group)
+                self._dirty |= set(STEADY)
+        if not view.empty:
+            name_jointly([self.watches[release] for release in counts], bucket)
+        return counts
+
+    def _judge(
+        self, bucket: int, release: Release, view: View, counts: ModelCounts | None
+    ) -> list[Transition]:
+        """What the bucket does to the incidents of a release."""
+        transitions = self.incidents[release].step(
+            bucket,
+            counts,
+            view.findings(release.model),
+            Surroundings(
+                lambda group: sys.maxsize if group[0] == POPULATION else self.registry.members(group),
+                self.verdicts.get,
+                lambda group, since: view.idle or self.registry.late_since(group, since),
+                lambda group: group[0] == "network" and self._network_class(group[1]) in SUSPECT,
+                self.registry.quiet_share,
+            ),
+        )
+        for transition in transitions:  # a resolution arms groups again that were not active
+            self._dirty |= set(transition.incident.groups)
+        return transitions
+
+    def _watch(self, release: Release) -> ReleaseWatch:
+        return ReleaseWatch(release, self.settings, self.registry.theta, self.registry.members)
+
+    def _behind(self, bucket: int, view: View) -> set[Group]:
+        since = bucket - self.settings.buckets(BEHIND_MS)
+        return {group for group in view.counted if self.registry.behind_since(group, since)}
+
+    def _end_watches(self, bucket: int) -> Work[list[Output]]:
+        """Close the watches whose time is over, or whose release was moved in the calendar."""
+        outputs = []
+        for release in sorted(
+            self.watches.keys() - self._current(bucket), key=lambda r: (r.model, r.released_at)
+        ):
+            outputs += self._alerts(bucket, release, self.incidents[release].end())
+            if bucket * self.settings.bucket_ms < release.released_at + self.settings.watch_ms:
+                continue  # struck out or moved in the calendar: a watch cut short teaches nothing
+            for count, (group, state) in enumerate(sorted(self.watches[release].groups.items())):
+                if count % GROUPS == 0:
+                    yield
+                seen, expected = self.incidents[release].excursions(group)
+                self.registry.get(group).theta.close_watch(
+                    max(0, state.seen - seen), max(0.0, state.expected - expected)
+                )
+                self._dirty.add(group)
+        return outputs
+
+    def _forget_ended(self, bucket: int) -> None:
+        for release in self.watches.keys() - self._current(bucket):
+            del self.watches[release], self.incidents[release]
+
+    def _current(self, bucket: int) -> set[Release]:
+        """The releases that are watched in a bucket."""
+        width = self.settings.bucket_ms
+        return set(self.calendar.watched(bucket * width, (bucket + 1) * width, self.settings.watch_ms))
+
+    def _sight(self, view: View) -> Work[None]:
+        """Note new models; what is inferred here is watched from the next bucket on."""
+        for model, first in sorted(view.models.items()):
+            start = view.bucket * self.settings.bucket_ms
+            self.calendar.sight(model, first * self.settings.bucket_ms, start)
+            if self.calendar.counts_first_uses(model, start):
+                accounts, networks = yield from view.first_uses(model)
+                self.calendar.first_uses(model, start, accounts, networks)
+        self.calendar.forget(view.bucket * self.settings.bucket_ms, self.settings.watch_ms)
+
+    def counters(self) -> dict[str, int]:
+        """Numbers of the present moment."""
+        return {"open_incidents": sum(len(incidents.open()) for incidents in self.incidents.values())}
+
+    def meta(self) -> bytes:
+        """The part of the state that belongs into the marker."""
+        return orjson.dumps({"version": STATE_VERSION, "next": self.inbox.next, "finished": self.finished})
+
+    def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
+        """Shards of groups that changed, and one shard with all that is not of a group."""
+        return at_once(self.saving(full=full))
+
+    def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
+        """The work of `snapshot`."""
+        groups = set(self.registry.groups) if full else self._dirty
+        self._dirty = set()
+        own: dict[int, list[Group]] = {number: [] for number in range(SHARDS)}
+        changed: set[int] = set(own) if full else set()
+        for some in sliced(list(self.registry.groups)):
+            for group in some:
+                own[_shard(group)].append(group)
+            yield
+        for some in sliced(list(groups)):
+            changed.update(map(_shard, some))
+            yield
+        shards: dict[int, bytes] = {}
+        for number in sorted(changed):
+            rows = []
+            for count, group in enumerate(sorted(own[number])):
+                if count % GROUPS == 0:
+                    yield
+                rows.append(self._group_state(group))
+            shards[number] = orjson.dumps(rows)
+        return shards | {SHARDS: orjson.dumps(self._global_state())}
+
+    def _group_state(self, group: Group) -> list[Any]:
+        watched = [
+            [release.model, release.released_at, watch.snapshot_group(group)]
+            for release, watch in sorted(self.watches.items(), key=_by_release)
+            if group in watch.groups
+        ]
+        return [*group, self.registry.groups[group].snapshot(), watched]
+
+    def _global_state(self) -> dict[str, Any]:
+        return {
+            "inbox": self.inbox.snapshot(),
+            "controls": self.controls.snapshot(),
+            "calendar": self.calendar.snapshot(),
+            "verdicts": [[*group, verdict] for group, verdict in sorted(self.verdicts.items())],
+            "watches": [
+                [watch.snapshot(), self.incidents[release].snapshot()]
+                for release, watch in sorted(self.watches.items(), key=_by_release)
+            ],
+        }
+
+    def restore(self, meta: bytes, shards: Mapping[int, bytes]) -> None:
+        """Continue exactly where ``meta`` and ``shards`` were taken."""
+        # Version 1 counted other cohorts of accounts: what it had learnt means nothing today.
+        head = orjson.loads(meta)
+        migrated(head, "the state of networks", version=STATE_VERSION, migrations=MIGRATIONS)
+        version = head["version"]
+        state = migrations.global_state(orjson.loads(shards[SHARDS]), version)
+        self.inbox.restore(state["inbox"])
+        self.controls.restore(state["controls"])
+        self.calendar = ReleaseCalendar.restored(state["calendar"])
+        self.verdicts = {(kind, name): verdict for kind, name, verdict in state["verdicts"]}
+        by_name: dict[tuple[str, int], ReleaseWatch] = {}
+        for watched, incidents in state["watches"]:
+            release = Release(*watched["release"])
+            watch = self.watches[release] = self._watch(release)
+            watch.restore(watched)
+            self.incidents[release] = Incidents(watch, self.settings)
+            self.incidents[release].restore(incidents)
+            by_name[release.model, release.released_at] = watch
+        for number, content in shards.items():
+            if number < SHARDS and content:
+                self._restore_groups(orjson.loads(content), by_name, version)
+        if version < STATE_VERSION:  # the next checkpoint writes every shard anew
+            self._dirty = set(self.registry.groups)
+
+    def _restore_groups(
+        self, rows: list[Any], watches: Mapping[tuple[str, int], ReleaseWatch], version: int
+    ) -> None:
+        is_old = version < STATE_VERSION
+        for kind, name, record, watched in rows:
+            self.registry.groups[kind, name] = GroupRecord.restored(record)
+            for model, released_at, state in watched:
+                # A clean shard may still hold groups of a watch that has ended since.
+                if (watch := watches.get((model, released_at))) is not None:
+                    watch.restore_group(
+                        (kind, name), migrations.group_state(state, version) if is_old else state
+                    )
+
+
+def _shard(group: Group) -> int:
+    return zlib.crc32("\x1f".join(group).encode()) % SHARDS
+
+
+def _by_release(item: tuple[Release, Any]) -> tuple[str, int]:
+    return item[0].model, item[0].released_at

@@ -1,0 +1,72 @@
+"""What the page shows of a scored bucket: the releases, how everyone takes them up, open incidents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from pivotwatch.contracts.events import format_time
+from pivotwatch.detection.alerting.alert_builder import rounded
+from pivotwatch.detection.scoring.bucket_view import View
+from pivotwatch.engine.operator import Output
+from pivotwatch_models.incidents.lifecycle import Incidents
+from pivotwatch_models.release_calendar import Release
+from pivotwatch_models.release_watch import ReleaseWatch
+from pivotwatch_models.settings import Settings
+
+KEPT = 4096
+"""Buckets of status that the compacted topic keeps."""
+
+
+def status(
+    settings: Settings,
+    view: View,
+    watches: Mapping[Release, ReleaseWatch],
+    incidents: Mapping[Release, Incidents],
+    *,
+    stale: int,
+    forgotten: int,
+) -> Output:
+    """The status record of a bucket; its key comes round again after ``KEPT`` buckets."""
+    releases = [
+        _release(release, watch, incidents[release])
+        for release, watch in sorted(watches.items(), key=lambda item: (item[0].model, item[0].released_at))
+    ]
+    accounts, unseen = view.accounts()
+    fields = {
+        "bucket": format_time(view.bucket * settings.bucket_ms),
+        "bucket_ms": settings.bucket_ms,
+        "watermark": view.watermark(),
+        "requests": view.requests,
+        "accounts": accounts,
+        "new_accounts": unseen,
+        "groups": len(view.groups),
+        "late": view.number("late"),
+        "invalid": view.number("invalid"),
+        "failed": view.number("failed"),
+        "stale_records": stale,
+        "dropped_models": view.number("dropped_models"),
+        "forgotten_models": view.number("forgotten_models") + forgotten,
+        "releases": releases,
+    }
+    return Output("status", str(view.bucket % KEPT).encode(), orjson.dumps(fields))
+
+
+def _release(release: Release, watch: ReleaseWatch, incidents: Incidents) -> dict[str, Any]:
+    last = watch.history[-1] if watch.history else None
+    return {
+        "model": release.model,
+        "released_at": format_time(release.released_at),
+        "inferred": release.inferred,
+        "learning": watch.learning,
+        "moves_per_bucket": rounded(watch.moves_per_bucket),
+        "advised_bucket_ms": watch.advised_width,
+        "share": rounded(last.traffic.share) if last else None,
+        "first_uses": last.first_uses if last else 0,
+        "at_risk": last.at_risk if last else 0,
+        "surge": watch.surge.last_rise,
+        "groups": len(watch.groups),
+        "incidents": [[i.alert_id, i.severity] for i in incidents.open()],
+    }

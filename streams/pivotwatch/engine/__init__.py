@@ -1,0 +1,1 @@
+"""The Kafka and Faust runtime. It knows no role, no alert and no model."""

@@ -1,0 +1,1 @@
+"""Reads chunks of records from Kafka."""

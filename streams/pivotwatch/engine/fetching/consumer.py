@@ -1,0 +1,316 @@
+"""Fetch batching: the agent receives a chunk of records where Faust delivers one.
+
+Faust costs about 100 µs a message, so it hands on few: for the topics that ask for it, the
+records of a partition's fetch travel as one message whose value is a `Chunk`. Changelogs and
+every other topic pass as they came.
+
+Faust's own book of acknowledged offsets is not used for these topics. It books the offsets
+inside a chunk as a gap, and a gap counts as acknowledged as soon as a higher offset is: a
+crash between two chunks would lose the first one. Here one number per partition is
+committed, and only the checkpoint sets it (`FetchConsumer.done`).
+
+Faust drops messages around a rebalance, and fetches before it seeks. So every seek has a
+number, nothing is fetched from a chunked partition before the seek of its assignment, and a
+chunk says after which seek and after which offset it was read. Whoever takes chunks leaves
+those of an earlier seek alone, and can tell a chunk that was lost on the way from a hole in
+the topic itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple, cast
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.engine.fetching.chunks import Chunk, ChunkScheduler
+from pivotwatch.engine.fetching.raw_batches import Results
+from pivotwatch.engine.fetching.static_membership import Name
+
+FETCH_WAIT_MS = 250
+"""How long the broker holds a fetch that finds nothing."""
+
+ASK_SECONDS = 10.0
+HELD_SECONDS = 0.05
+
+Resume = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
+"""Given what the group has committed: where to read on, for the partitions that have a state."""
+
+
+class Position(NamedTuple):
+    """How far a partition has been fetched, all read at one moment.
+
+    Attributes
+    ----------
+    next
+        The offset that will be fetched next; transaction markers are behind it.
+    end
+        The end of the partition for readers of committed records.
+    last
+        The offset of the last record fetched (``next - 1`` at the earliest).
+    at
+        When the broker last answered for this partition (`time.monotonic`).
+    hidden
+        Are there records behind ``end``? A transaction that is not over keeps all that came after it began
+        from readers of committed records, those of others too.
+    """
+
+    next: int
+    end: int
+    last: int
+    at: float
+    hidden: bool = False
+
+
+class _Fetched(dict[TP, list[Any]]):
+    """What one fetch returned, with the positions of the same moment."""
+
+    def __init__(
+        self, records: Mapping[TP, list[Any]], positions: Mapping[TP, tuple[int, int, float, bool]]
+    ) -> None:
+        super().__init__(records)
+        self.positions = positions
+
+
+class FetchThread(driver.AIOKafkaConsumerThread):
+    """The consumer's thread: reads committed records only and reports positions."""
+
+    transport: FetchTransport
+
+    def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer[bytes, bytes]:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust ties the first to exactly_once and fixes the second at 1.5 s, during which the
+        # broker answers nothing else on the connection; aiokafka reads both when it starts.
+        consumer._isolation_level = "read_committed"
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
+
+    async def on_start(self) -> None:
+        """Connect, and watch what the group says of us."""
+        await super().on_start()
+        # Nothing is fetched before there is a subscription.
+        self._ensure_consumer()._fetcher._records = Results(self.transport.chunked)
+        if self.app.conf.consumer_group_instance_id is not None:
+            coordinator = self._ensure_consumer()._coordinator
+            Name(coordinator, self.app.conf.broker_session_timeout, self.transport.lost_name)
+
+    async def is_member(self) -> bool:
+        """Ask the group's coordinator now, past the queue in which fetches wait."""
+        if self.thread_loop.is_closed():
+            return False  # This worker ends.
+        asked = asyncio.run_coroutine_threadsafe(self._ask_coordinator(), self.thread_loop)
+        try:
+            # Not asyncio.wait_for: before Python 3.12 it loses a cancellation that comes with the answer,
+            # and who was told to stop would go on.
+            async with asyncio.timeout(ASK_SECONDS):
+                return await asyncio.wrap_future(asked)
+        except (TimeoutError, KafkaError):
+            return False
+
+    async def _ask_coordinator(self) -> bool:
+        member: bool = await self._ensure_consumer()._coordinator._do_heartbeat()
+        return member
+
+    async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> _Fetched:
+        records = await super()._fetch_records(consumer, *args, **kwargs)
+        now, now_ms = time.monotonic(), time.time() * 1000
+        positions = {}
+        assignment = consumer._subscription.subscription.assignment
+        for tp in assignment.tps if assignment else ():
+            state = assignment.state_value(tp)
+            if tp.topic in self.transport.chunked and state.has_valid_position and state.timestamp:
+                at = now - max(0.0, now_ms - state.timestamp) / 1000
+                positions[TP(*tp)] = (state.position, state.lso, at, state.highwater > state.lso)
+        return _Fetched(records, positions)
+
+
+class FetchConsumer(driver.Consumer):
+    """Faust's consumer for chunked topics.
+
+    Attributes
+    ----------
+    positions
+        The latest `Position` of each chunked partition, none right after a seek.
+    held
+        Chunked partitions from which nothing is wanted for now; set by whoever takes chunks.
+    """
+
+    transport: FetchTransport
+    scheduler: ChunkScheduler
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.scheduler = ChunkScheduler(self.transport.chunked)
+        self.positions: dict[TP, Position] = {}
+        self._done: dict[TP, int] = {}
+        self._confirmed: dict[TP, int] = {}
+        self.held: frozenset[TP] = frozenset()
+        self._fetching = asyncio.Lock()
+
+    def done(self, tp: TP, offset: int) -> None:
+        """Everything before ``offset`` is in a checkpoint: the next commit may say so."""
+        self._done[tp] = offset
+
+    async def is_member(self) -> bool:
+        """Is our assignment still in force? The coordinator answers for this very moment.
+
+        A worker that was stopped for longer than its session learns here that its partitions
+        may be another's, before the group tells it. False also when nobody answers.
+        """
+        return await cast(FetchThread, self._thread).is_member()
+
+    async def commit_done(self) -> None:
+        """Return when the group has committed all that is done, or the assignment has ended."""
+        while any(self._confirmed.get(tp) != done for tp, done in self._done.items()):
+            await self.commit()  # Does nothing while another commit is under way.
+            await asyncio.sleep(0.01)
+
+    def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
+        offsets: dict[TP, int] = super()._filter_committable_offsets(
+            tp for tp in tps if not self._is_chunked(tp)
+        )
+        offsets.update((tp, done) for tp, done in self._done.items() if self._confirmed.get(tp) != done)
+        return offsets
+
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        # Faust books a commit that failed like one that did not; here only these count.
+        committed: bool = await super()._commit(offsets)
+        if committed:
+            self._confirmed.update(offsets)
+        return committed
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        if not self._is_chunked(tp):
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    async def perform_seek(self) -> None:
+        """Read on where the state says, whatever the group has committed."""
+        last = self.scheduler.last
+        last.clear()  # From here on what is being fetched right now is not handed on.
+        async with self._fetching:
+            self.scheduler.seeks += 1
+            self.positions.clear()
+            await super().perform_seek()
+            resume = await self.transport.resume(
+                {tp: self._committed_offset[tp] for tp in self.assignment() if self._is_chunked(tp)}
+            )
+            self.held = frozenset()  # What is here is read again: nobody has enough.
+            if resume:
+                await self.seek_wait(resume)
+            last.update((tp, offset - 1) for tp, offset in resume.items())
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Forget what belongs to the ended assignment."""
+        self._done.clear()
+        self._confirmed.clear()
+        self.positions.clear()
+        self.scheduler.last.clear()
+        self.transport.revoked()
+        await super().on_partitions_revoked(revoked)
+
+    async def _getmany(self, *args: Any, **kwargs: Any) -> Mapping[TP, list[Any]]:
+        last = self.scheduler.last
+        async with self._fetching:
+            # Partitions that are not placed yet would be read from anywhere.
+            kwargs["active_partitions"] = {
+                tp
+                for tp in kwargs["active_partitions"]
+                if not self._is_chunked(tp) or (tp in last and tp not in self.held)
+            }
+            if self.held:  # They may be wanted again soon.
+                kwargs["timeout"] = min(kwargs["timeout"], HELD_SECONDS)
+            if not kwargs["active_partitions"]:
+                await asyncio.sleep(0.05)
+                return {}
+            fetched = cast(_Fetched, await super()._getmany(*args, **kwargs))
+        fetched = _Fetched(fetched, positions=getattr(fetched, "positions", {}))
+        for tp in [tp for tp in fetched if self._is_chunked(tp) and tp not in last]:
+            del fetched[tp]
+        for tp, (position, end, at, hidden) in fetched.positions.items():
+            if tp in last:
+                records = fetched.get(tp)
+                offset = records[-1].offset if records else last[tp]
+                self.positions[tp] = Position(position, end, offset, at, hidden)
+        return fetched
+
+    def _is_chunked(self, tp: TP) -> bool:
+        return tp.topic in self.transport.chunked
+
+    def _to_message(self, tp: TP, record: Any) -> ConsumerMessage:
+        if not isinstance(record, Chunk):
+            return super()._to_message(tp, record)
+        return ConsumerMessage(
+            tp.topic,
+            tp.partition,
+            record[-1].offset,
+            timestamp=record[-1].timestamp / 1000,
+            timestamp_type=record[-1].timestamp_type,
+            headers=None,
+            key=None,
+            value=cast(Any, record),
+            checksum=None,
+            serialized_key_size=0,
+            serialized_value_size=0,
+            tp=TP(*tp),
+            generation_id=self.app.consumer_generation_id,
+        )
+
+    def _new_consumer_thread(self) -> FetchThread:
+        return FetchThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class FetchProducer(driver.Producer):
+    """A producer whose retries neither repeat nor reorder what it sends."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+class FetchTransport(driver.Transport):
+    """Puts the classes above in the place of Faust's.
+
+    Parameters
+    ----------
+    urls, app
+        As Faust's transport takes them.
+    chunked
+        Names of the topics that are delivered in chunks.
+    resume
+        Asked after every assignment, once the tables are recovered.
+    revoked
+        Called when an assignment ends.
+    """
+
+    Consumer: ClassVar[type[Any]] = FetchConsumer
+    Producer: ClassVar[type[Any]] = FetchProducer
+
+    def __init__(
+        self,
+        urls: list[Any],
+        app: Any,
+        *,
+        chunked: Iterable[str],
+        resume: Resume,
+        revoked: Callable[[], None],
+    ) -> None:
+        super().__init__(urls, app)
+        self.chunked = frozenset(chunked)
+        self.resume = resume
+        self.revoked = revoked
+
+    def lost_name(self) -> None:
+        """End the process, from any thread: there is another worker of our name."""
+        name = self.app.conf.consumer_group_instance_id
+        error = WrongUse(f"another worker was started as --instance {name}; this one makes way")
+
+        def end() -> None:
+            self.revoked()
+            self._crash = asyncio.ensure_future(self.app.crash(error))
+
+        self.app.loop.call_soon_threadsafe(end)

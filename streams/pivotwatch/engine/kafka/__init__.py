@@ -1,0 +1,1 @@
+"""Clients, topics and rights."""

@@ -1,0 +1,110 @@
+"""Connections to Kafka for the workers: Faust's, and readers without a group (aiokafka).
+
+Commands that look or write once use kafka-python instead (streams/pivotwatch/engine/kafka/sync_client.py).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import faust
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
+from faust.types.auth import AuthProtocol
+
+from pivotwatch.base.errors import OutOfReach
+from pivotwatch.config.config import Config
+
+
+def tls_context(config: Config) -> ssl.SSLContext | None:
+    """The TLS context of the configuration, None for a connection in the clear."""
+    if not config.security_protocol.endswith("SSL"):
+        return None
+    context = ssl.create_default_context(cafile=config.ssl_cafile)
+    if config.ssl_certfile:
+        context.load_cert_chain(config.ssl_certfile, config.ssl_keyfile)
+    return context
+
+
+def client_settings(config: Config) -> dict[str, Any]:
+    """How an aiokafka client reaches the broker."""
+    return {
+        "bootstrap_servers": config.bootstrap,
+        "security_protocol": config.security_protocol,
+        "ssl_context": tls_context(config),
+        "sasl_mechanism": config.sasl_mechanism or "PLAIN",
+        "sasl_plain_username": config.sasl_username,
+        "sasl_plain_password": config.password(),
+    }
+
+
+def faust_credentials(config: Config) -> Any:
+    """How Faust reaches the broker; None for a connection in the clear."""
+    context = tls_context(config)
+    if config.sasl_mechanism:
+        credentials = faust.SASLCredentials(
+            username=config.sasl_username,
+            password=config.password(),
+            ssl_context=context,
+            mechanism=config.sasl_mechanism,
+        )
+        credentials.protocol = AuthProtocol(config.security_protocol)
+        return credentials
+    return faust.SSLCredentials(context) if context else None
+
+
+_REFUSALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, ClusterAuthorizationFailedError)
+
+
+def refusal(error: BaseException | None) -> KafkaError | None:
+    """The missing right that an error goes back to; None when it is another matter.
+
+    Examples
+    --------
+    >>> crash = RuntimeError("a record was not sent")
+    >>> crash.__context__ = TopicAuthorizationFailedError("buckets")
+    >>> refusal(crash)
+    TopicAuthorizationFailedError('buckets')
+    >>> refusal(RuntimeError("another matter"))
+    """
+    chain: list[BaseException] = []
+    # Services raise an error from itself: only the context leads on.
+    while error is not None and error not in chain:
+        if isinstance(error, _REFUSALS):
+            return error
+        chain.append(error)
+        error = error.__context__ if error.__cause__ in (None, error) else error.__cause__
+    return None
+
+
+@asynccontextmanager
+async def reader(config: Config) -> AsyncIterator[AIOKafkaConsumer[bytes, bytes]]:
+    """A consumer without a group, of committed records only.
+
+    Raises
+    ------
+    OutOfReach
+        When no broker answers.
+    """
+    consumer: AIOKafkaConsumer[bytes, bytes] = AIOKafkaConsumer(
+        **client_settings(config), isolation_level="read_committed", enable_auto_commit=False
+    )
+    try:
+        await consumer.start()
+    except KafkaError as error:
+        await consumer.stop()
+        raise OutOfReach(f"no broker at {config.brokers}: {error}") from None
+    await asyncio.sleep(0)  # aiokafka cannot stop a task of its own that has not run yet
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()

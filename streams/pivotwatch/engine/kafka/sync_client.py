@@ -1,0 +1,182 @@
+"""Connections to Kafka for commands that look or write once (kafka-python; the workers use aiokafka)."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from kafka import KafkaConsumer, TopicPartition
+from kafka.admin import KafkaAdminClient
+from kafka.consumer.fetcher import ConsumerRecord
+from kafka.errors import GroupAuthorizationFailedError, KafkaError, KafkaTimeoutError
+
+from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.config.config import Config
+
+TIMEOUT_MS = 5_000
+POLL_MS = 500
+
+# The library's own warnings would be a second, longer telling of what we report.
+logging.getLogger("kafka").addHandler(logging.NullHandler())
+
+
+def security(config: Config) -> dict[str, Any]:
+    """The settings of kafka-python that say who we are; empty for a plain broker.
+
+    Examples
+    --------
+    >>> from pivotwatch.config.config import load
+    >>> security(load(security_protocol="SSL", ssl_cafile="/etc/ca.pem"))
+    {'security_protocol': 'SSL', 'ssl_cafile': '/etc/ca.pem'}
+    """
+    if config.security_protocol == "PLAINTEXT":
+        return {}
+    settings = {
+        "security_protocol": config.security_protocol,
+        "ssl_cafile": config.ssl_cafile and str(config.ssl_cafile),
+        "ssl_certfile": config.ssl_certfile and str(config.ssl_certfile),
+        "ssl_keyfile": config.ssl_keyfile and str(config.ssl_keyfile),
+        "sasl_mechanism": config.sasl_mechanism,
+        "sasl_plain_username": config.sasl_username,
+        "sasl_plain_password": config.password(),
+    }
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+@contextlib.contextmanager
+def admin(config: Config) -> Iterator[KafkaAdminClient]:
+    """An admin client, closed at the end.
+
+    Raises
+    ------
+    OutOfReach
+        When no broker answers within five seconds, or one stops answering.
+    """
+    with _explained(config):
+        client = KafkaAdminClient(
+            bootstrap_servers=config.bootstrap, bootstrap_timeout_ms=TIMEOUT_MS, **security(config)
+        )
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+@contextlib.contextmanager
+def consumer(config: Config, **settings: Any) -> Iterator[KafkaConsumer]:
+    """A consumer without a group: it reads whole topics and leaves no trace on the broker."""
+    with _explained(config):
+        client = KafkaConsumer(
+            bootstrap_servers=config.bootstrap,
+            bootstrap_timeout_ms=TIMEOUT_MS,
+            enable_auto_commit=False,
+            metrics_enabled=False,
+            **security(config),
+            **settings,
+        )
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+def partitions_of(client: KafkaConsumer, topic: str) -> list[TopicPartition]:
+    """The partitions of a topic.
+
+    Raises
+    ------
+    OutOfReach
+        When there is no such topic, or it is hidden from this user: the broker does not tell which.
+    """
+    numbers = client.partitions_for_topic(topic) if topic in client.topics() else None
+    if not numbers:
+        told = f"there is no topic {topic}: make it with `pivotwatch topics create`"
+        raise OutOfReach(told + or_hidden(client.config["sasl_plain_username"]))
+    return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+
+def refuse_other_partitions(client: KafkaConsumer, changelog: str, source: Sequence[TopicPartition]) -> None:
+    """Refuse a changelog with another number of partitions: Faust would read only those, without a word.
+
+    Raises
+    ------
+    WrongUse
+        With what to do.
+    """
+    kept = client.partitions_for_topic(changelog) if changelog in client.topics() else None
+    if kept and len(kept) != len(source):
+        raise WrongUse(
+            f"{changelog} has {len(kept)} partitions, {source[0].topic} has {len(source)}: "
+            "delete that topic, and start with --reset-state to count anew"
+        )
+
+
+def or_hidden(user: str | None) -> str:
+    """What else to try when there is no topic, for a user who may not see every one."""
+    return f", or let {user} use it (`python -m pivotwatch.engine.kafka.acls`)" if user else ""
+
+
+def refuse_without_group(config: Config, group: str) -> None:
+    """Ask whether we may be in a consumer group; a worker that may not would try again for ever.
+
+    Raises
+    ------
+    OutOfReach
+        When we may not.
+    """
+    with admin(config) as client:
+        try:
+            client.list_group_offsets([group])
+        except GroupAuthorizationFailedError:
+            raise OutOfReach(
+                f"{config.sasl_username or 'this user'} may not read the group {group}: "
+                "give it the right (`python -m pivotwatch.engine.kafka.acls`)"
+            ) from None
+        except KafkaError:
+            return  # A broker that has just begun knows no coordinator yet: the worker waits for it.
+
+
+def records(
+    client: KafkaConsumer,
+    topics: Sequence[str],
+    *,
+    from_beginning: bool = False,
+    until_end: bool = False,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[ConsumerRecord]:
+    """The records of topics, all partitions, as they come; with ``until_end`` only those there now."""
+    partitions = [partition for topic in topics for partition in partitions_of(client, topic)]
+    client.assign(partitions)
+    # Where we start is fixed now, not at the first fetch: nothing in between is missed.
+    ends = client.end_offsets(partitions)
+    starts = client.beginning_offsets(partitions) if from_beginning else ends
+    for partition in partitions:
+        client.seek(partition, starts[partition])
+    while not stopped() and not (
+        until_end and all(client.position(partition) >= ends[partition] for partition in partitions)
+    ):
+        for partition, fetched in client.poll(timeout_ms=POLL_MS).items():
+            yield from (one for one in fetched if not (until_end and one.offset >= ends[partition]))
+
+
+@contextlib.contextmanager
+def _explained(config: Config) -> Iterator[None]:
+    try:
+        yield
+    except KafkaTimeoutError:
+        told = f"Kafka at {config.brokers} does not answer: is it running, and is `brokers` right?"
+        raise OutOfReach(told + _doubts(config)) from None
+    except (KafkaError, OSError) as error:
+        raise OutOfReach(f"Kafka at {config.brokers} refuses: {error}") from None
+
+
+def _doubts(config: Config) -> str:
+    """What else may be wrong: a broker hangs up on whom it does not know, and says nothing."""
+    told = ""
+    if config.security_protocol.endswith("SSL"):
+        told += " Is its certificate of the authority in `ssl_cafile`?"
+    if config.sasl_mechanism:
+        told += f" Does it know {config.sasl_username} by this password and `sasl_mechanism`?"
+    return told

@@ -1,0 +1,12 @@
+"""CloudEvents 1.0 in structured mode: the alert as it is, to the byte."""
+
+from __future__ import annotations
+
+from pivotwatch.formats.message import JsonAlert, Message
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+
+def render(alert: JsonAlert, raw: bytes) -> Message:
+    """The message; ``raw`` is what was read, so that a repeat is equal to the byte."""
+    return Message(alert["data"]["alert_id"], raw, {"content-type": CONTENT_TYPE})

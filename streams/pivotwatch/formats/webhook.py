@@ -1,0 +1,60 @@
+"""A signed webhook, by the Standard Webhooks specification.
+
+The body is the CloudEvent as it is, so that a receiver needs nothing else of ours. ``webhook-id`` is
+the alert's id and stays the same over all retries: a receiver that remembers ids sees each alert once.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import dataclasses
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from standardwebhooks import Webhook
+
+from pivotwatch.formats import cloudevents
+from pivotwatch.formats.message import JsonAlert, Message
+
+
+def is_secret(text: str) -> bool:
+    """Can this be a signing secret?
+
+    Examples
+    --------
+    >>> is_secret("whsec_c2VjcmV0LW9mLXRlc3Rz"), is_secret("whsec_my secret")
+    (True, False)
+    """
+    try:
+        return bool(base64.b64decode(text.removeprefix("whsec_"), validate=True))
+    except binascii.Error:
+        return False
+
+
+def render(alert: JsonAlert, raw: bytes, secrets: Sequence[str], sent_at: int) -> Message:
+    """The message, signed for one attempt.
+
+    Parameters
+    ----------
+    secrets
+        Of the form ``whsec_…``; several while one replaces another, each gives a signature.
+    sent_at
+        Epoch seconds of the attempt: receivers refuse what is older than some minutes.
+
+    Examples
+    --------
+    >>> alert = {"id": "0123456789abcdef.1", "data": {"alert_id": "0123456789abcdef"}}
+    >>> render(alert, b"{}", ["whsec_c2VjcmV0LW9mLXRlc3Rz"], 1_760_000_000).headers["webhook-signature"]
+    'v1,...'
+    """
+    message = cloudevents.render(alert, raw)
+    moment = datetime.fromtimestamp(sent_at, UTC)
+    signatures = [Webhook(secret).sign(alert["id"], moment, raw.decode()) for secret in secrets]
+    headers = {
+        **message.headers,
+        "webhook-id": alert["id"],
+        "webhook-timestamp": str(sent_at),
+        "webhook-signature": " ".join(signatures),
+    }
+    return dataclasses.replace(message, headers=headers)

@@ -1,0 +1,149 @@
+"""Where a request comes from: its address behind proxies, and the network of the address.
+
+The network is the field that says so, else the autonomous system of the address (``AS64500``) by a
+database in MaxMind's format, else the /24 or /48 prefix. The address itself goes no further.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any
+
+from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.contracts.events import network_of
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+MAX_KNOWN = 200_000
+_ASN_FIELDS = ("autonomous_system_number", "asn")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def parse_address(text: str) -> Address | None:
+    """An address with or without port, brackets or zone; IPv4 inside of IPv6 is IPv4.
+
+    Examples
+    --------
+    >>> parse_address("203.0.113.7:64484"), parse_address("[2001:db8::1]:443")
+    (IPv4Address('203.0.113.7'), IPv6Address('2001:db8::1'))
+    >>> parse_address("::ffff:203.0.113.7"), parse_address("unknown")
+    (IPv4Address('203.0.113.7'), None)
+    """
+    text = text.strip().strip('"')
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+        if address in _NAT64:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address
+
+
+def client_of(ip: str | None, forwarded: str | None, trusted_hops: int) -> str | None:
+    """The address of the client.
+
+    Parameters
+    ----------
+    ip
+        What the log says; a list when it holds commas.
+    forwarded
+        ``X-Forwarded-For``: whoever passed the request on has appended whom it came from.
+    trusted_hops
+        How many proxies of one's own append to the list. It is read from the right; what
+        stands further left was written by the client or by strangers.
+
+    Examples
+    --------
+    >>> client_of("10.0.0.2", "198.51.100.99, 203.0.113.7", 1)
+    '203.0.113.7'
+    >>> client_of("10.0.0.2", "198.51.100.99, 203.0.113.7, 10.0.0.9", 2)
+    '203.0.113.7'
+    >>> client_of("203.0.113.7", "198.51.100.99", 0)
+    '203.0.113.7'
+    """
+    listed = forwarded if forwarded and trusted_hops else ip
+    if listed is None or "," not in listed:
+        return listed or ip
+    chain = [part.strip() for part in listed.split(",") if part.strip()]
+    return chain[-min(max(trusted_hops, 1), len(chain))] if chain else None
+
+
+class NetworkFinder:
+    """Finds the network of an address, and remembers it.
+
+    Parameters
+    ----------
+    database
+        A database in MaxMind's format with the number of the autonomous system.
+    trusted_hops
+        As `client_of` takes it.
+
+    Examples
+    --------
+    >>> NetworkFinder().find("2001:db8:1:2::3", None), NetworkFinder().find("192.168.1.38", None)
+    ('2001:db8:1::/48', None)
+    """
+
+    def __init__(self, database: Path | None = None, trusted_hops: int = 0) -> None:
+        self._reader = _open_database(database) if database else None
+        self._hops = trusted_hops
+        self._known: dict[str, str | None] = {}
+
+    def find(self, ip: str | None, forwarded: str | None) -> str | None:
+        """The network, or None: a private address says nothing of where its owner comes from."""
+        client = client_of(ip, forwarded, self._hops)
+        if client is None:
+            return None
+        known = self._known
+        if client not in known:
+            if len(known) >= MAX_KNOWN:
+                known.clear()
+            known[client] = self._look_up(client)
+        return known[client]
+
+    def _look_up(self, client: str) -> str | None:
+        address = parse_address(client)
+        if address is None or not _is_public(address):
+            return None
+        if self._reader is not None:
+            try:
+                found: Any = self._reader.get(address)
+            except ValueError:  # IPv6 in a database of IPv4.
+                found = None
+            if isinstance(found, dict):
+                number = next((found[name] for name in _ASN_FIELDS if name in found), None)
+                if isinstance(number, int | str) and str(number).removeprefix("AS").isdigit():
+                    return f"AS{str(number).removeprefix('AS')}"
+        return network_of(str(address))
+
+
+_DOCUMENTATION = tuple(
+    map(ipaddress.ip_network, ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"))
+)
+
+
+def _is_public(address: Address) -> bool:
+    """Could many unrelated people not have it at once? Examples of documents count as public."""
+    return address.is_global or any(
+        address in network for network in _DOCUMENTATION if network.version == address.version
+    )
+
+
+def _open_database(path: Path) -> Any:
+    try:
+        import maxminddb
+    except ImportError:
+        raise WrongUse("asn_database needs a further package: install pivotwatch[asn]") from None
+    try:
+        return maxminddb.open_database(path)
+    except OSError as error:
+        raise OutOfReach(f"asn_database: {path}: {error.strerror or error}") from None
+    except maxminddb.InvalidDatabaseError:
+        raise WrongUse(f"asn_database: {path}: not a database in MaxMind's format") from None

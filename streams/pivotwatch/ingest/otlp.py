@@ -1,0 +1,123 @@
+"""OTLP traces: many spans a message, each a document of its own.
+
+A document holds the span's own fields by their names in OTLP's JSON, its attributes under
+``attributes`` and those of its resource under ``resource``, as plain values. Only what the
+mapping names is taken out of the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pivotwatch.base.errors import WrongUse
+
+Document = dict[str, Any]
+_PLAIN = frozenset({"stringValue", "intValue", "boolValue", "doubleValue"})
+_PROTO_PLAIN = frozenset({"string_value", "int_value", "bool_value", "double_value"})
+
+
+def json_spans(message: Any, wanted: frozenset[str] | None) -> Iterator[Document]:
+    """The spans of a message in JSON (``resourceSpans``); None wants every attribute.
+
+    Examples
+    --------
+    >>> span = {"spanId": "ab", "attributes": [{"key": "user.id", "value": {"stringValue": "u1"}}]}
+    >>> list(json_spans({"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}, None))
+    [{'spanId': 'ab', 'attributes': {'user.id': 'u1'}, 'resource': {}}]
+    """
+    for group in _items(message, "resourceSpans"):
+        resource = _attributes(_object(group.get("resource")), wanted)
+        # Before OTLP 0.19 it had another name.
+        for scope in (*_items(group, "scopeSpans"), *_items(group, "instrumentationLibrarySpans")):
+            for span in _items(scope, "spans"):
+                yield {**span, "attributes": _attributes(span, wanted), "resource": resource}
+
+
+def proto_spans(message: bytes, wanted: frozenset[str] | None) -> Iterator[Document]:
+    """The spans of a message in protobuf.
+
+    Raises
+    ------
+    ValueError
+        When it is none.
+    """
+    traces, decode_error = _traces_data()
+    try:
+        data = traces.FromString(message)
+    except decode_error:
+        raise ValueError("not OTLP traces in protobuf") from None
+    for group in data.resource_spans:
+        resource = _proto_attributes(group.resource.attributes, wanted)
+        for scope in group.scope_spans:
+            for span in scope.spans:
+                yield {
+                    "traceId": span.trace_id.hex(),
+                    "spanId": span.span_id.hex(),
+                    "parentSpanId": span.parent_span_id.hex(),
+                    "name": span.name,
+                    "kind": span.kind,
+                    "startTimeUnixNano": span.start_time_unix_nano,
+                    "endTimeUnixNano": span.end_time_unix_nano,
+                    "status": {"code": span.status.code},
+                    "attributes": _proto_attributes(span.attributes, wanted),
+                    "resource": resource,
+                }
+
+
+def _traces_data() -> tuple[Any, type[Exception]]:
+    try:
+        from google.protobuf.message import DecodeError
+        from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
+    except ImportError:
+        raise WrongUse("otlp_proto needs a further package: install pivotwatch[otlp]") from None
+    return TracesData, DecodeError
+
+
+def check_installed() -> None:
+    """Say at the start, not at the first message, that a package is missing."""
+    _traces_data()
+
+
+def _items(holder: Any, name: str) -> Iterator[dict[str, Any]]:
+    listed = holder.get(name) if isinstance(holder, dict) else None
+    if listed is None:
+        return
+    if not isinstance(listed, list):
+        raise ValueError(f"{name}: expected a list")
+    for item in listed:
+        if type(item) is not dict:
+            raise ValueError(f"{name}: expected objects")
+        yield item
+
+
+def _object(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _attributes(holder: dict[str, Any], wanted: frozenset[str] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in _items(holder, "attributes"):
+        key, value = pair.get("key"), pair.get("value")
+        if type(key) is str and type(value) is dict and (wanted is None or key in wanted):
+            for form, plain in value.items():
+                if form in _PLAIN:
+                    found[key] = plain
+                elif form == "arrayValue":  # A list keeps its length only, a list of pairs nothing.
+                    values = _object(plain).get("values")
+                    found[key] = [None] * len(values) if isinstance(values, list) else None
+    return found
+
+
+def _proto_attributes(pairs: Iterable[Any], wanted: frozenset[str] | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        key = pair.key
+        if wanted is None or key in wanted:
+            value = pair.value
+            form = value.WhichOneof("value")
+            if form in _PROTO_PLAIN:
+                found[key] = getattr(value, form)
+            elif form == "array_value":
+                found[key] = [None] * len(value.array_value.values)
+    return found

@@ -1,0 +1,122 @@
+"""From the values that logs hold to those of native events; what does not fit is a `ValueError`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pivotwatch.contracts.events import MAX_COUNT, MAX_TEXT, BadEvent, parse_time
+from pivotwatch.ingest.private import looks_private
+
+Convert = Callable[[Any], Any]
+
+SCALES = {"ms": 1.0, "s": 1000.0, "us": 1e-3, "ns": 1e-6}
+"""Unit of a time that is a number, and how many milliseconds it is."""
+
+
+class Private(ValueError):
+    """A text that must not pass as it is."""
+
+
+def text(value: Any) -> str:
+    """A text of a bounded length; a whole number will do, as ids often are.
+
+    Examples
+    --------
+    >>> text("acct-9"), text(17)
+    ('acct-9', '17')
+    """
+    if type(value) is int:
+        return str(value)
+    if type(value) is not str:
+        raise ValueError("expected text")
+    if len(value) > MAX_TEXT:
+        raise ValueError(f"longer than {MAX_TEXT} characters")
+    return value
+
+
+def open_text(value: Any) -> str:
+    """A text that passes as it is, so it must not be an e-mail address or a key.
+
+    Examples
+    --------
+    >>> open_text("jane@example.com")
+    Traceback (most recent call last):
+    pivotwatch.ingest.values.Private: looks like an e-mail address
+    """
+    plain = text(value)
+    reason = looks_private(plain)
+    if reason:
+        raise Private(f"looks like {reason}")
+    return plain
+
+
+def count(value: Any) -> int:
+    """A number of something; of a list its length, so that nothing of its content passes.
+
+    Examples
+    --------
+    >>> count("512"), count(12.0), count([{"name": "secret"}]), count(True)
+    (512, 12, 1, 1)
+    """
+    if type(value) is list:
+        return len(value)
+    if type(value) is str:
+        if not (value.isascii() and value.isdigit()):
+            raise ValueError("expected a whole number")
+        value = int(value[:20])
+    elif (type(value) is float and value.is_integer()) or type(value) is bool:
+        value = int(value)
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
+        raise ValueError("expected a whole number of at least 0")
+    return int(value)
+
+
+def time_in(unit: str) -> Convert:
+    """Epoch milliseconds from a number in ``unit`` (also as text), or from RFC 3339.
+
+    Examples
+    --------
+    >>> time_in("ns")("1544712660000000000"), time_in("s")(1737710446.847)
+    (1544712660000, 1737710446847)
+    >>> time_in("s")("2025-01-24 09:20:46.847371")
+    1737710446847
+    """
+    scale = SCALES[unit]
+    divisor = round(1 / scale) if scale < 1 else 0
+
+    def convert(value: Any) -> int:
+        if type(value) is str:
+            if value.isascii() and value.isdigit():
+                value = int(value[:20])
+            else:
+                try:
+                    return parse_time(value)
+                except BadEvent:
+                    raise ValueError("expected a time") from None
+        if type(value) is int:
+            value = value // divisor if divisor else int(value * scale)
+        elif type(value) is float and abs(value) < 1e20:
+            value = int(value * scale + (0.5 if scale > 1 else 0))
+        try:
+            return parse_time(value)
+        except BadEvent:
+            raise ValueError(f"expected a time between 1970 and 2100, or a number in {unit}") from None
+
+    return convert
+
+
+def one_of(values: dict[str, int]) -> Convert:
+    """A count that may also be said by a word.
+
+    Examples
+    --------
+    >>> one_of({"success": 200})("success"), one_of({})("429")
+    (200, 429)
+    """
+
+    def convert(value: Any) -> int:
+        found = values.get(value if type(value) is str else str(value))
+        return count(value) if found is None else found
+
+    return convert

@@ -1,0 +1,141 @@
+"""What the report needs, gathered while a replay runs: little of each alert, and one point a bucket."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from statistics import median
+from typing import Any, NamedTuple
+
+import orjson
+
+from pivotwatch.engine.operator import Output
+
+MOST_POINTS = 240
+
+
+class Point(NamedTuple):
+    """One bucket of a release; ``share`` None when there were no requests."""
+
+    at: int
+    share: float | None
+    first_uses: int
+    at_risk: int
+
+
+@dataclasses.dataclass(slots=True)
+class Course:
+    """How everyone takes up one model."""
+
+    model: str
+    released_at: int
+    inferred: bool
+    bucket_ms: int
+    learning: bool = True
+    points: list[Point] = dataclasses.field(default_factory=list)
+
+    @property
+    def first_uses(self) -> int:
+        """Accounts that used it for the first time."""
+        return sum(point.first_uses for point in self.points)
+
+    @property
+    def last_share(self) -> float:
+        """Its share in the last bucket with requests."""
+        return next((p.share for p in reversed(self.points) if p.share is not None), 0.0)
+
+    def coarse(self) -> Course:
+        """The same with at most 240 points: mean shares, summed first uses per bucket, least at risk."""
+        step = -(-len(self.points) // MOST_POINTS)
+        if step < 2:
+            return self
+        parts = [self.points[i : i + step] for i in range(0, len(self.points), step)]
+        return dataclasses.replace(self, points=[_joined(part) for part in parts])
+
+
+def _joined(points: list[Point]) -> Point:
+    shares = [p.share for p in points if p.share is not None]
+    share = sum(shares) / len(shares) if shares else None
+    return Point(points[0].at, share, sum(p.first_uses for p in points), min(p.at_risk for p in points))
+
+
+class Collected:
+    """The outputs of a replay, summed up.
+
+    Attributes
+    ----------
+    totals
+        Sums over all buckets: requests, late, invalid, failed, new accounts.
+    alerts
+        Id to the newest alert about it, as it was sent.
+    told
+        Id to every revision: (time, transition, severity).
+    releases
+        Courses of the watched releases, by name.
+
+    Examples
+    --------
+    >>> collected = Collected()
+    >>> collected.pace, collected.totals["requests"]
+    (0.0, 0)
+    """
+
+    def __init__(self) -> None:
+        self.totals = dict.fromkeys(("requests", "late", "invalid", "failed", "new_accounts"), 0)
+        self.span: tuple[int, int] | None = None
+        self.most_groups = 0
+        self.alerts: dict[str, bytes] = {}
+        self.told: dict[str, list[tuple[str, str, str]]] = {}
+        self.releases: dict[tuple[str, str], Course] = {}
+        self._accounts: list[int] = []
+        self._paces: list[float] = []
+
+    @property
+    def pace(self) -> float:
+        """Requests per active account and bucket: the median over the buckets."""
+        return median(self._paces) if self._paces else 0.0
+
+    @property
+    def active(self) -> float:
+        """Active accounts per bucket: the median over the buckets."""
+        return median(self._accounts) if self._accounts else 0.0
+
+    def watch(self, outputs: Iterable[Output]) -> Iterator[Output]:
+        """Hand everything through and keep what the report needs."""
+        for output in outputs:
+            if output.topic == "status":
+                self._status(orjson.loads(output.value))
+            elif output.topic == "alerts":
+                self._alert(output.value)
+            yield output
+
+    def _alert(self, value: bytes) -> None:
+        data = orjson.loads(value)["data"]
+        self.alerts[data["alert_id"]] = value
+        row = data["detected_at"], data["transition"], data["severity"]
+        self.told.setdefault(data["alert_id"], []).append(row)
+
+    def _status(self, fields: dict[str, Any]) -> None:
+        at, width = _millis(fields["bucket"]), fields["bucket_ms"]
+        self.span = (self.span[0] if self.span else at, at + width)
+        for name in self.totals:
+            self.totals[name] += fields[name]
+        self.most_groups = max(self.most_groups, fields["groups"])
+        self._accounts.append(fields["accounts"])
+        if fields["accounts"]:
+            self._paces.append(fields["requests"] / fields["accounts"])
+        for release in fields["releases"]:
+            key = release["model"], release["released_at"]
+            course = self.releases.get(key)
+            if course is None:
+                moment = _millis(release["released_at"])
+                course = self.releases[key] = Course(release["model"], moment, release["inferred"], width)
+            course.learning = release["learning"]
+            silent = not fields["requests"]
+            point = (None, 0, 0) if silent else (release["share"], release["first_uses"], release["at_risk"])
+            course.points.append(Point(at, *point))
+
+
+def _millis(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)

@@ -1,0 +1,165 @@
+"""Event files: plain, gzip, Zstandard or Parquet, or ``-`` for standard input.
+
+But for Parquet the form is told from the first bytes, not from the name, so that a renamed file and
+compressed standard input work as well.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import IO, Protocol
+
+import orjson
+import zstandard
+
+from pivotwatch.base.errors import OutOfReach, WrongUse
+
+STANDARD_INPUT = "-"
+CHUNK = 1 << 20
+GZIP = b"\x1f\x8b"
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
+
+
+class _Decompressor(Protocol):
+    def decompress(self, data: bytes, /) -> bytes: ...
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+
+
+class Lines:
+    r"""The lines of several files, one after the other; empty lines are left out.
+
+    Attributes
+    ----------
+    size
+        Bytes of all files together as they lie on the disk, or None when one is a stream.
+    read
+        Bytes read so far, for a display of progress.
+    count
+        Lines handed out so far.
+
+    Examples
+    --------
+    >>> import gzip, tempfile
+    >>> with tempfile.NamedTemporaryFile(suffix=".gz") as file:
+    ...     _ = file.write(gzip.compress(b'{"id":"1"}\n\n{"id":"2"}'))
+    ...     file.flush()
+    ...     list(Lines([file.name]))
+    [b'{"id":"1"}', b'{"id":"2"}']
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        if paths.count(STANDARD_INPUT) > 1:
+            raise WrongUse("- (standard input) can be read only once")
+        self.paths = paths
+        self.size = _total_size(paths)
+        self.read = 0
+        self.count = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for path in self.paths:
+            yield from self._lines_of(path)
+
+    def _lines_of(self, path: str) -> Iterator[bytes]:
+        if path.endswith(".parquet"):
+            yield from self._rows_of(path)
+            return
+        rest = b""
+        for chunk in self._plain_chunks(path):
+            lines = (rest + chunk).split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                if line and not line.isspace():
+                    self.count += 1
+                    yield line
+        if rest.strip():
+            self.count += 1
+            yield rest
+
+    def _rows_of(self, path: str) -> Iterator[bytes]:
+        from pivotwatch.ingest.parquet import rows
+
+        for row in rows(path):
+            self.count += 1
+            yield row
+        self.read += Path(path).stat().st_size
+
+    def _plain_chunks(self, path: str) -> Iterator[bytes]:
+        """The content without compression."""
+        chunks = self._raw_chunks(path)
+        first = next(chunks, b"")
+        if not first.startswith((GZIP, ZSTANDARD)):
+            yield first.removeprefix(b"\xef\xbb\xbf")
+            yield from chunks
+            return
+        gzipped = first.startswith(GZIP)
+        decompressor = _decompressor(gzipped)
+        data = first
+        try:
+            while data:
+                yield decompressor.decompress(data)
+                # Files made by appending hold several compressed streams.
+                data = decompressor.unused_data.lstrip(b"\0") if decompressor.eof else b""
+                data = data or next(chunks, b"")
+                if data and decompressor.eof:
+                    decompressor = _decompressor(gzipped)
+        except (zlib.error, zstandard.ZstdError) as error:
+            raise OutOfReach(f"{path}: damaged: {error}") from None
+        if not decompressor.eof:
+            raise OutOfReach(f"{path}: ends in the middle of its compressed content; is the copy complete?")
+
+    def _raw_chunks(self, path: str) -> Iterator[bytes]:
+        try:
+            with _opened(path) as file:
+                while chunk := file.read(CHUNK):
+                    self.read += len(chunk)
+                    yield chunk
+        except OSError as error:
+            raise OutOfReach(f"{path}: {error.strerror or error}") from None
+
+
+def read_json_array(path: str) -> list[dict[str, object]]:
+    """A file that holds a JSON array of objects, such as a release calendar; lines of objects do as well."""
+    lines = list(Lines([path]))
+    text = b"\n".join(lines)
+    try:
+        content = (
+            orjson.loads(text) if text.lstrip().startswith(b"[") else [orjson.loads(line) for line in lines]
+        )
+    except orjson.JSONDecodeError as error:
+        raise WrongUse(f"{path}: not JSON: {error}") from None
+    if not all(isinstance(entry, dict) for entry in content):
+        raise WrongUse(f"{path}: expected a JSON array of objects")
+    return list(content)
+
+
+def _decompressor(gzipped: bool) -> _Decompressor:
+    if gzipped:
+        return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+    return zstandard.ZstdDecompressor().decompressobj()
+
+
+def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
+    # Standard input is not ours to close.
+    return nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else open(path, "rb")
+
+
+def _total_size(paths: Sequence[str]) -> int | None:
+    """Says at once that a file is missing, not after hours of reading the ones before it."""
+    total = 0
+    for path in paths:
+        if path == STANDARD_INPUT:
+            return None
+        try:
+            stat = Path(path).stat()
+            with open(path, "rb"):
+                total += stat.st_size
+        except OSError as error:
+            raise OutOfReach(f"{path}: {error.strerror}") from None
+    return total

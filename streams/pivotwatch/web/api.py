@@ -1,0 +1,187 @@
+"""The same for programs: JSON, and the events as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from aiohttp import web
+from aiohttp_sse import EventSourceResponse
+
+from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.web import event_cursor
+from pivotwatch.web.authentication import FORM_FIELD
+from pivotwatch.web.pages import USER, Pages
+from pivotwatch.web.read_model import Decision, Incident
+from pivotwatch_models.incidents.incident import SEVERITIES
+
+MOST = 1_000
+RETRY_MS = 1_000
+PING_SECONDS = 15.0
+MOST_FOLLOWERS = 500
+STREAM_SECONDS = 3600.0
+"""Then whoever follows has to come again, without loss, and to show again who they are."""
+
+
+class Api:
+    """Serves it; ``pages`` as the front page has it."""
+
+    def __init__(self, pages: Pages) -> None:
+        self.pages = pages
+        self.board = pages.views.board
+        self.followers = 0
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_get("/api/v1/incidents", self.incidents)
+        app.router.add_get("/api/v1/incidents/{id}", self.incident)
+        app.router.add_post("/api/v1/incidents/{id}/decisions", self.decide)
+        app.router.add_get("/api/v1/releases", self.releases)
+        app.router.add_get("/api/v1/events", self.events)
+        app.router.add_route("*", "/api/{rest:.*}", self.nothing)
+
+    async def nothing(self, _: web.Request) -> web.Response:
+        """Nothing is here."""
+        raise web.HTTPNotFound(text="no such resource: see streams/pivotwatch/web/README.md")
+
+    async def incidents(self, request: web.Request) -> web.Response:
+        """Incidents, the gravest first."""
+        await self.pages.known()
+        state, least = request.query.get("state", "open"), request.query.get("min_severity", "info")
+        limit, offset = _number(request, "limit", 100), _number(request, "offset", 0)
+        if state not in ("open", "ended", "all") or least not in SEVERITIES or not 1 <= limit <= MOST:
+            raise web.HTTPBadRequest(
+                text=f"expected state=open|ended|all, min_severity={'|'.join(SEVERITIES)}, limit=1…{MOST}"
+            )
+        found = [
+            one
+            for one in self.board.shown()
+            if (state == "all" or one.is_open == (state == "open"))
+            and SEVERITIES.index(one.data["severity"]) >= SEVERITIES.index(least)
+        ]
+        part = [self._short(one) for one in found[offset : offset + limit]]
+        return answer(total=len(found), offset=offset, incidents=part)
+
+    async def incident(self, request: web.Request) -> web.Response:
+        """One: the newest alert as it was sent, its revisions, decisions on it."""
+        incident = await self.pages.find(request)
+        return answer(
+            incident=orjson.loads(incident.raw)["data"],
+            revisions=list(incident.told),
+            decisions=[_written(one) for one in self.board.about(incident)],
+        )
+
+    async def decide(self, request: web.Request) -> web.Response:
+        """Take a decision; the answer comes when the broker has it."""
+        user = request[USER]
+        try:
+            fields = orjson.loads(await request.read())
+        except orjson.JSONDecodeError:
+            raise web.HTTPBadRequest(text="expected a JSON object") from None
+        if not isinstance(fields, dict):
+            raise web.HTTPBadRequest(text="expected a JSON object")
+        if user.binding is not None:  # A browser sends its session by itself, also for another site.
+            token = request.headers.get("X-Form-Token") or fields.get(FORM_FIELD)
+            self.pages.guard.check_form(request, token, user)
+        incident = await self.pages.find(request)
+        try:
+            offset = await self.pages.decided(user, incident, fields)
+        except WrongUse as error:
+            raise web.HTTPBadRequest(text=str(error)) from None
+        except OutOfReach as error:
+            raise web.HTTPServiceUnavailable(text=str(error)) from None
+        return answer(offset=offset, decisions=[_written(one) for one in self.board.about(incident)])
+
+    async def releases(self, _: web.Request) -> web.Response:
+        """The watched releases, and how everyone takes them up."""
+        await self.pages.known()
+        last = self.board.last
+        newest = {(r["model"], r["released_at"]): r for r in last.fields["releases"]} if last else {}
+        return answer(
+            judged_to=_time(last.end) if last else None,
+            watermark=_time(int(last.fields["watermark"])) if last else None,
+            releases=[
+                {name: value for name, value in newest[key].items() if name != "incidents"}
+                | {
+                    "bucket_ms": course.bucket_ms,
+                    "adoption": [
+                        {
+                            "at": _time(p.at),
+                            "share": p.share,
+                            "first_uses": p.first_uses,
+                            "at_risk": p.at_risk,
+                        }
+                        for p in course.points
+                    ],
+                }
+                for key, course in sorted(self.board.courses.items())
+                if key in newest
+            ],
+        )
+
+    async def events(self, request: web.Request) -> web.StreamResponse:
+        """What happens, as server-sent events; the id of each says where to go on after it."""
+        given = request.headers.get("Last-Event-ID") or request.query.get("since")
+        position = event_cursor.read(given) if given is not None else None
+        if self.followers >= MOST_FOLLOWERS:
+            raise web.HTTPServiceUnavailable(text="too many follow already", headers={"Retry-After": "30"})
+        self.followers += 1
+        try:
+            response = EventSourceResponse(ping_interval=PING_SECONDS)
+            await response.prepare(request)
+            # Whoever followed has gone, does not read, or has had the time.
+            with contextlib.suppress(ConnectionResetError, TimeoutError):
+                async with asyncio.timeout(STREAM_SECONDS):
+                    await self._tell(response, given, position)
+            if request.transport is not None and request.transport.get_write_buffer_size():
+                request.transport.abort()  # It does not read: we would wait for it for ever.
+            return response
+        finally:
+            self.followers -= 1
+
+    async def _tell(
+        self, response: EventSourceResponse, given: str | None, position: dict[event_cursor.Place, int] | None
+    ) -> None:
+        journal = self.pages.journal
+        async with response:
+            await response.send("{}", event="hello", retry=RETRY_MS)
+            await self.pages.reader.ready.wait()
+            if given is not None and position is None:
+                position = dict(journal.positions)
+                await response.send("{}", event="reset", id=event_cursor.write(position))
+            async for entry, after in journal.follow(journal.positions if position is None else position):
+                if not response.is_connected():
+                    break
+                await response.send(entry.data, event=entry.name, id=event_cursor.write(after))
+
+    def _short(self, incident: Incident) -> dict[str, Any]:
+        return incident.data | {"decisions": [_written(one) for one in self.board.about(incident)]}
+
+
+def answer(status: int = 200, **content: Any) -> web.Response:
+    """JSON."""
+    return web.Response(status=status, body=orjson.dumps(content), content_type="application/json")
+
+
+def _written(decision: Decision) -> dict[str, Any]:
+    return {
+        "verdict": decision.verdict,
+        "by": decision.by,
+        "at": decision.at,
+        "note": decision.note,
+        "about": decision.target,
+    }
+
+
+def _number(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit() and len(text) < 8):
+        raise web.HTTPBadRequest(text=f"{name}: expected a number")
+    return int(text)
+
+
+def _time(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,136 @@
+"""A person's decision on its way to the topic ``decisions``; it counts when the broker has it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from pivotwatch.base.errors import Fault, OutOfReach, WrongUse
+from pivotwatch.detection.scoring.control_log import VERDICTS
+
+logger = logging.getLogger(__name__)
+
+ANSWER_SECONDS = 15.0
+MOST_NOTE = 500
+TAKE_BACK = "none"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Wish:
+    """What somebody wants to be decided.
+
+    Attributes
+    ----------
+    target
+        An alert's id, or ``kind:id`` of an entity.
+    verdict
+        One of the verdicts, or ``none`` to take a decision back.
+    """
+
+    target: str
+    entity: tuple[str, str] | None
+    verdict: str
+    note: str
+
+
+def read_wish(data: dict[str, Any], verdict: object, entity: object, note: object) -> Wish:
+    """What is wanted for an incident.
+
+    Parameters
+    ----------
+    data
+        The incident's newest alert.
+    verdict
+        ``verified`` is about an organisation, so about a group; all else is about the incident, unless an
+        entity is given.
+    entity
+        ``kind:id`` of one of the incident's groups, or nothing.
+
+    Raises
+    ------
+    WrongUse
+        With the field and what is expected of it.
+
+    Examples
+    --------
+    >>> data = {"alert_id": "0123456789abcdef", "entity": {"kind": "network", "id": "AS1"}, "groups": []}
+    >>> read_wish(data, "benign", None, None).target, read_wish(data, "verified", None, "known").target
+    ('0123456789abcdef', 'network:AS1')
+    >>> read_wish(data, "guilty", None, None)
+    Traceback (most recent call last):
+    pivotwatch.base.errors.WrongUse: verdict: expected one of confirmed, benign, verified, none
+    """
+    if verdict not in (*VERDICTS, TAKE_BACK):
+        raise WrongUse(f"verdict: expected one of {', '.join((*VERDICTS, TAKE_BACK))}")
+    if note is not None and (not isinstance(note, str) or len(note) > MOST_NOTE):
+        raise WrongUse(f"note: expected a text of at most {MOST_NOTE} characters")
+    text = "".join(c for c in str(note or "") if c.isprintable() or c in "\n\t").strip()
+    known = {f"{g['kind']}:{g['id']}": (g["kind"], g["id"]) for g in [data["entity"], *data["groups"]]}
+    if entity not in (None, ""):
+        if not isinstance(entity, str) or entity not in known:
+            raise WrongUse("entity: expected kind:id of one of the incident's groups")
+        return Wish(entity, known[entity], str(verdict), text)
+    if verdict == "verified":
+        first = next(iter(known))
+        return Wish(first, known[first], str(verdict), text)
+    return Wish(data["alert_id"], None, str(verdict), text)
+
+
+class Clerk:
+    """Writes decisions.
+
+    Parameters
+    ----------
+    producer
+        Gives Faust's producer.
+    topic
+        The full name of ``decisions``.
+    """
+
+    def __init__(
+        self,
+        producer: Callable[[], Any],
+        topic: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        seconds: float = ANSWER_SECONDS,
+    ) -> None:
+        self._producer, self._topic, self._clock, self._seconds = producer, topic, clock, seconds
+
+    async def write(self, wish: Wish, by: str) -> int:
+        """Send a decision, wait until the broker has it, and return its offset.
+
+        Raises
+        ------
+        OutOfReach
+            When the broker does not answer: it may have the decision or not.
+        """
+        at = self._clock().isoformat(timespec="seconds").replace("+00:00", "Z")
+        value = None
+        if wish.verdict != TAKE_BACK:
+            about: dict[str, Any] = {"alert_id": wish.target}
+            if wish.entity is not None:
+                about = {"entity": {"kind": wish.entity[0], "id": wish.entity[1]}}
+            value = orjson.dumps(about | {"verdict": wish.verdict, "by": by, "at": at, "note": wish.note})
+        # An empty message has no room for who and when but its headers.
+        headers = [("pivotwatch.by", by.encode()), ("pivotwatch.at", at.encode())]
+        try:
+            async with asyncio.timeout(self._seconds):
+                sent = await self._producer().send(
+                    self._topic, wish.target.encode(), value, partition=None, timestamp=None, headers=headers
+                )
+                offset: int = (await sent).offset
+        except Fault:
+            raise
+        except Exception as error:
+            logger.error("a decision was not acknowledged: %s", type(error).__name__)
+            raise OutOfReach(
+                "the broker has not confirmed the decision: look whether it is there before you repeat it"
+            ) from error
+        logger.info("decision on %s: %s, by %s", wish.target, wish.verdict, by)
+        return offset

@@ -1,0 +1,49 @@
+"""Where a reader of events is: the last offset that it has of each partition, as one short text.
+
+It is the id of a server-sent event, so a browser sends it back when it connects again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from pivotwatch.config.config import Logical
+
+LETTERS: dict[Logical, str] = {"alerts": "a", "decisions": "d", "status": "s"}
+_NAMES = {letter: name for name, letter in LETTERS.items()}
+_PART = re.compile(r"([ads])(\d{1,6})-(\d{1,19})", re.ASCII)
+MOST_PARTS = 4096
+
+Place = tuple[Logical, int]
+"""A logical topic and a partition."""
+
+
+def write(offsets: Mapping[Place, int]) -> str:
+    """The text of a position.
+
+    Examples
+    --------
+    >>> write({("alerts", 0): 12, ("status", 0): 8})
+    'a0-12.s0-8'
+    """
+    return ".".join(f"{LETTERS[topic]}{p}-{offset}" for (topic, p), offset in sorted(offsets.items()))
+
+
+def read(text: str) -> dict[Place, int] | None:
+    """The position of a text; None when it is not one.
+
+    Examples
+    --------
+    >>> read("a0-12.s0-8"), read("12"), read("")
+    ({('alerts', 0): 12, ('status', 0): 8}, None, {})
+    """
+    if not text:
+        return {}
+    found: dict[Place, int] = {}
+    for part in text.split(".", MOST_PARTS):
+        match = _PART.fullmatch(part)
+        if match is None:
+            return None
+        found[_NAMES[match[1]], int(match[2])] = int(match[3])
+    return found

@@ -1,0 +1,271 @@
+"""The pages: HTML made on the server, which the script beside it only keeps up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from aiohttp import web
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.reporting import tables
+from pivotwatch.web import event_cursor
+from pivotwatch.web.authentication import FORM_FIELD, Guard, User
+from pivotwatch.web.decision_form import Clerk, read_wish
+from pivotwatch.web.read_model import Incident
+from pivotwatch.web.server_sent_events import Journal
+from pivotwatch.web.topic_follower import Reader
+from pivotwatch.web.view_models import Views
+
+USER: Final = web.RequestKey("user", User)
+READY_SECONDS = 20.0
+SEEN_SECONDS = 5.0
+HERE = Path(__file__).parent
+
+
+class Pages:
+    """Serves them.
+
+    Parameters
+    ----------
+    views
+        What they show.
+    reader, journal
+        What is known, and up to where.
+    guard
+        Who may come in.
+    clerk
+        Writes decisions.
+    """
+
+    def __init__(self, views: Views, reader: Reader, journal: Journal, guard: Guard, clerk: Clerk) -> None:
+        self.views, self.reader, self.journal, self.guard, self.clerk = views, reader, journal, guard, clerk
+        self._templates = templates()
+
+    def add_to(self, app: web.Application) -> None:
+        """Add the routes."""
+        app.router.add_get("/", self.now)
+        app.router.add_get("/incidents", self.incidents)
+        app.router.add_get("/incidents/{id}", self.incident)
+        app.router.add_post("/incidents/{id}/decisions", self.decide)
+        app.router.add_get("/runbook", self.runbook)
+        app.router.add_get("/login", self.login)
+        app.router.add_post("/login", self.log_in)
+        app.router.add_post("/logout", self.log_out)
+        app.router.add_get("/static/{name}", static)
+
+    async def now(self, request: web.Request) -> web.Response:
+        """What is watched and found now."""
+        await self.known()
+        return self.page(request, "now.html", self.views.now())
+
+    async def incidents(self, request: web.Request) -> web.Response:
+        """All incidents as a table."""
+        await self.known()
+        state, kind = request.query.get("state", "open"), request.query.get("kind", "groups")
+        number = request.query.get("page", "0")
+        if state not in ("open", "ended", "all") or kind not in ("groups", "accounts", "all"):
+            raise web.HTTPBadRequest(text="expected state=open|ended|all and kind=groups|accounts|all")
+        if not (number.isascii() and number.isdigit() and len(number) < 6):
+            raise web.HTTPBadRequest(text="page: expected a number")
+        return self.page(request, "incidents.html", self.views.table(state, kind, int(number)))
+
+    async def incident(self, request: web.Request) -> web.Response:
+        """One incident with all its evidence."""
+        shown = self.views.incident(await self.find(request))
+        if shown is None:
+            raise web.HTTPNotFound(text="this alert cannot be read")
+        user = request.get(USER)
+        told = request.query.get("decided", "")
+        confirmed = next((d for d in shown["decisions"] if str(d.offset) == told), None)
+        shown |= {"can_decide": bool(user and user.decides), "confirmed": confirmed}
+        return self.page(request, "incident.html", shown)
+
+    async def decide(self, request: web.Request) -> web.Response:
+        """Take a decision from the form of an incident."""
+        user, form = request[USER], await read_form(request)
+        self.guard.check_form(request, form.get(FORM_FIELD), user)
+        incident = await self.find(request)
+        try:
+            offset = await self.decided(user, incident, form)
+        except WrongUse as error:
+            raise web.HTTPBadRequest(text=str(error)) from None
+        except OutOfReach as error:
+            raise web.HTTPServiceUnavailable(text=str(error)) from None
+        raise web.HTTPSeeOther(f"/incidents/{incident.alert_id}?decided={offset}#decision")
+
+    async def decided(self, user: User, incident: Incident, fields: Any) -> int:
+        """Write a decision; it is on the page, too, when this returns.
+
+        Raises
+        ------
+        WrongUse, OutOfReach
+            As `pivotwatch.web.decision_form` has them.
+        aiohttp.web.HTTPForbidden
+            When somebody may only look.
+        """
+        if not user.decides:
+            raise web.HTTPForbidden(text="operators decide; you may look")
+        wish = read_wish(incident.data, fields.get("verdict"), fields.get("entity"), fields.get("note"))
+        offset = await self.clerk.write(wish, user.name)
+        # It is on the broker; at worst the page has it a little later.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SEEN_SECONDS):
+                await self.journal.reached(("decisions", 0), offset)
+        return offset
+
+    async def runbook(self, request: web.Request) -> web.Response:
+        """What to do with an alert."""
+        return self.page(request, "runbook.html", {})
+
+    async def login(self, request: web.Request) -> web.Response:
+        """The form that asks for a token."""
+        return self._login(request, 200, "")
+
+    async def log_in(self, request: web.Request) -> web.Response:
+        """Take the form."""
+        form = await read_form(request)
+        self.guard.check_form(request, form.get(FORM_FIELD), None)
+        try:
+            user = await self.guard.check(request, str(form.get("token", "")).strip())
+        except web.HTTPUnauthorized as refused:
+            return self._login(request, 401, refused.text or "")
+        except web.HTTPTooManyRequests as refused:
+            response = self._login(request, 429, refused.text or "")
+            response.headers["Retry-After"] = refused.headers["Retry-After"]
+            return response
+        response = web.HTTPSeeOther(here(str(form.get("next", ""))))
+        self.guard.begin(response, user)
+        raise response
+
+    async def log_out(self, request: web.Request) -> web.Response:
+        """End the session."""
+        user, form = request[USER], await read_form(request)
+        self.guard.check_form(request, form.get(FORM_FIELD), user)
+        response = web.HTTPSeeOther("/login")
+        self.guard.end(response)
+        raise response
+
+    def _login(self, request: web.Request, status: int, problem: str) -> web.Response:
+        if not self.guard.settings.people:
+            raise web.HTTPUnauthorized(text="come through the proxy that knows you")
+        response = web.Response(status=status, content_type="text/html")
+        token = self.guard.login_token(request, response)
+        shown = {"problem": problem, "next": here(request.query.get("next", "")), "token": token}
+        response.text = self._templates.get_template("login.html").render(shown | self._frame(request))
+        return response
+
+    async def known(self) -> None:
+        """Wait until everything is there that the topics held at the start."""
+        try:
+            async with asyncio.timeout(READY_SECONDS):
+                await self.reader.ready.wait()
+        except TimeoutError:
+            raise web.HTTPServiceUnavailable(
+                text="still reading the topics: come again", headers={"Retry-After": "2"}
+            ) from None
+
+    async def find(self, request: web.Request) -> Incident:
+        """The incident that the address names."""
+        await self.known()
+        found = self.views.board.incidents.get(request.match_info["id"])
+        if found is None:
+            raise web.HTTPNotFound(text="no such incident: it may be older than the topic keeps alerts")
+        return found
+
+    def page(self, request: web.Request, name: str, shown: dict[str, Any], status: int = 200) -> web.Response:
+        """A page within its frame."""
+        html = self._templates.get_template(name).render(shown | self._frame(request))
+        return web.Response(text=html, status=status, content_type="text/html")
+
+    def error(self, request: web.Request, status: int, told: str) -> web.Response:
+        """A page that says what went wrong."""
+        return self.page(request, "error.html", {"status": status, "told": told}, status)
+
+    def _frame(self, request: web.Request) -> dict[str, Any]:
+        user = request.get(USER)
+        return {
+            "user": user,
+            "path": request.path,
+            "cursor": event_cursor.write(self.journal.positions),
+            "form_token": self.guard.form_token(user.binding) if user and user.binding else "",
+        }
+
+
+async def read_form(request: web.Request) -> Mapping[str, object]:
+    """The fields of a form as our pages send it; no files.
+
+    Raises
+    ------
+    aiohttp.web.HTTPException
+        When it is none.
+    """
+    if request.content_type.startswith("multipart/"):
+        raise web.HTTPUnsupportedMediaType(text="expected a form: application/x-www-form-urlencoded")
+    try:
+        return await request.post()
+    except (LookupError, ValueError):  # An encoding that nobody knows, or text that is not in it.
+        raise web.HTTPBadRequest(text="this form cannot be read") from None
+
+
+def here(target: str) -> str:
+    r"""A path of this site; anything else is the front page.
+
+    Examples
+    --------
+    >>> here("/incidents/1?state=all"), here("//elsewhere"), here("https://elsewhere"), here("/\\elsewhere")
+    ('/incidents/1?state=all', '/', '/', '/')
+    """
+    plain = target.isascii() and target.isprintable() and "\\" not in target
+    return target if plain and target.startswith("/") and not target.startswith("//") else "/"
+
+
+def login_page(request: web.Request) -> str:
+    """Where somebody unknown goes first."""
+    return "/login?next=" + quote(request.path_qs, safe="")
+
+
+TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+STATIC = {
+    path.name: (path.read_bytes(), TYPES[path.suffix])
+    for path in (*sorted((HERE / "static").iterdir()), HERE.parent / "reporting" / "charts.css")
+    if path.suffix in TYPES
+}
+
+
+async def static(request: web.Request) -> web.Response:
+    """Style, script and icon."""
+    found = STATIC.get(request.match_info["name"])
+    if found is None:
+        raise web.HTTPNotFound(text="no such file")
+    response = web.Response(body=found[0], content_type=found[1], charset="utf-8")
+    response.etag = TAG
+    if any(tag.value == TAG for tag in request.if_none_match or ()):
+        raise web.HTTPNotModified(headers={"ETag": f'"{TAG}"'})
+    return response
+
+
+TAG = secrets.token_hex(8)
+"""Of this process: another may be of another version."""
+
+
+def templates() -> Environment:
+    """The templates; every text in them is escaped."""
+    environment = Environment(
+        loader=PackageLoader("pivotwatch.web"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["moment"] = lambda when: tables.moment(
+        datetime.fromisoformat(when) if isinstance(when, str) else when
+    )
+    return environment

@@ -1,0 +1,288 @@
+"""What the page knows: alerts, decisions and status, folded from their topics. No I/O, no clock."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections import OrderedDict, deque
+from typing import Any
+
+import orjson
+
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.contracts.alerts import AlertData, parse_alert
+from pivotwatch.contracts.events import parse_time
+from pivotwatch.contracts.status import MOST_TEXT, read_status, signature
+from pivotwatch.reporting.collector import Course, Point
+from pivotwatch_models.incidents.incident import SEVERITIES
+
+logger = logging.getLogger(__name__)
+
+MOST_INCIDENTS = 10_000
+MOST_REVISIONS = 200
+MOST_BUCKETS = 4_096
+OPEN = ("open", "updated")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Told:
+    """One revision of an alert, as the time line shows it."""
+
+    revision: int
+    at: str
+    transition: str
+    severity: str
+    state: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Decision:
+    """What a person decided; ``verdict`` None takes it back."""
+
+    offset: int
+    verdict: str | None
+    by: str
+    at: str
+    note: str
+    target: str
+
+
+@dataclasses.dataclass(slots=True)
+class Incident:
+    """The newest alert about something, and what came before."""
+
+    raw: bytes
+    data: dict[str, Any]
+    told: deque[Told]
+    onset: float
+
+    @property
+    def alert_id(self) -> str:
+        """Its id."""
+        return str(self.data["alert_id"])
+
+    @property
+    def is_open(self) -> bool:
+        """Does it go on?"""
+        return self.data["state"] in OPEN
+
+    @property
+    def gravity(self) -> tuple[int, float, str]:
+        """The gravest first, then the newest."""
+        return (-SEVERITIES.index(self.data["severity"]), -self.onset, self.alert_id)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Bucket:
+    """A scored bucket; ``written_at`` is the clock of who scored it, in epoch milliseconds."""
+
+    at: int
+    fields: dict[str, Any]
+    written_at: int
+
+    @property
+    def end(self) -> int:
+        """Its end."""
+        return self.at + int(self.fields["bucket_ms"])
+
+
+class Board:
+    """Everything that is shown.
+
+    `take_alert` and its like return what happened as a small JSON-able object, or None for a repeat and for
+    what cannot be read: the page goes on with what it has.
+
+    Examples
+    --------
+    >>> board = Board()
+    >>> board.take_alert(b"{"), board.unreadable
+    (None, 1)
+    """
+
+    def __init__(self) -> None:
+        self.incidents: dict[str, Incident] = {}
+        self._ended: dict[str, None] = {}
+        self._lone: dict[str, None] = {}
+        self.buckets: deque[Bucket] = deque(maxlen=MOST_BUCKETS)
+        self.courses: dict[tuple[str, str], Course] = {}
+        self.decisions: OrderedDict[str, Decision] = OrderedDict()
+        self.unreadable = 0
+
+    @property
+    def last(self) -> Bucket | None:
+        """The bucket that was scored last."""
+        return self.buckets[-1] if self.buckets else None
+
+    def shown(self) -> list[Incident]:
+        """Incidents that stand for themselves, the gravest first: one that was merged is told by its host."""
+        own = [one for one in self.incidents.values() if not one.data.get("merged_into")]
+        return sorted(own, key=lambda one: one.gravity)
+
+    def take_alert(self, value: bytes | None) -> dict[str, Any] | None:
+        """Take a record of ``alerts``."""
+        try:
+            read = parse_alert(value or b"").data
+        except WrongUse as error:
+            self._misread("alerts", error)
+            found = _without_evidence(value or b"")
+            if found is None:
+                return None
+            value, read = found
+        data = read.model_dump(mode="json", include=SUMMARY | {"evidence": EVIDENCE})
+        data["merged_into"] = _entity(getattr(read, "merged_into", None))
+        told = Told(
+            read.revision, data["detected_at"], read.transition or read.state, read.severity, read.state
+        )
+        alert_id = read.alert_id
+        before = self.incidents.get(alert_id)
+        if before is not None and before.told[-1].revision >= told.revision:
+            return None
+        history = before.told if before else deque[Told](maxlen=MOST_REVISIONS)
+        history.append(told)
+        self._file(Incident(value or b"", data, history, read.onset.timestamp()))
+        opened = before is None or before.data["state"] not in OPEN
+        return {
+            "alert_id": alert_id,
+            "revision": told.revision,
+            "state": told.state,
+            "severity": told.severity,
+            "opened": opened and told.state in OPEN,
+            "what": f"{read.entity.kind} {read.entity.id}",
+            "model": read.model,
+        }
+
+    def _file(self, incident: Incident) -> None:
+        """Keep within bounds: what has ended goes first, then single accounts, each the oldest."""
+        alert_id = incident.alert_id
+        self._remove(alert_id)
+        self.incidents[alert_id] = incident
+        if not incident.is_open:
+            self._ended[alert_id] = None
+        elif incident.data["entity"]["kind"] == "account":
+            self._lone[alert_id] = None
+        if len(self.incidents) > MOST_INCIDENTS:
+            self._remove(next(iter(self._ended or self._lone or self.incidents)))
+
+    def _remove(self, alert_id: str) -> None:
+        self.incidents.pop(alert_id, None)
+        self._ended.pop(alert_id, None)
+        self._lone.pop(alert_id, None)
+
+    def take_decision(
+        self, offset: int, key: bytes | None, value: bytes | None, headers: dict[str, bytes]
+    ) -> dict[str, Any] | None:
+        """Take a record of ``decisions``."""
+        target = (key or b"").decode(errors="replace")
+        if not value:
+            told = (headers.get(f"pivotwatch.{name}", b"").decode(errors="replace") for name in ("by", "at"))
+            decision = Decision(offset, None, *signature(*told), "", target)
+        else:
+            try:
+                fields = orjson.loads(value)
+                entity = fields.get("entity")
+                target = f"{entity['kind']}:{entity['id']}" if entity else str(fields["alert_id"])
+                by, at = signature(fields.get("by"), fields.get("at"))
+                note = str(fields.get("note") or "")[:MOST_TEXT]
+                decision = Decision(offset, str(fields["verdict"]), by, at, note, target)
+            except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, RecursionError) as error:
+                self._misread("decisions", error)
+                return None
+        self.decisions[target] = decision
+        self.decisions.move_to_end(target)
+        if len(self.decisions) > MOST_INCIDENTS:
+            self.decisions.popitem(last=False)
+        return {"target": target, "verdict": decision.verdict, "by": decision.by}
+
+    def about(self, incident: Incident) -> list[Decision]:
+        """Decisions on an incident or on one of its groups, the newest first."""
+        groups = [incident.data["entity"], *incident.data["groups"]]
+        targets = {incident.alert_id, *(f"{group['kind']}:{group['id']}" for group in groups)}
+        found = [self.decisions[target] for target in targets if target in self.decisions]
+        return sorted(found, key=lambda decision: -decision.offset)
+
+    def take_status(self, value: bytes | None, written_at: int) -> dict[str, Any] | None:
+        """Take a record of ``status``."""
+        try:
+            fields = read_status(value or b"")
+        except ValueError as error:
+            self._misread("status", error)
+            return None
+        at = parse_time(fields["bucket"])
+        bucket = Bucket(at, fields, written_at)
+        self._adopt(bucket)
+        # A state that was built anew scores buckets again.
+        while self.buckets and self.buckets[-1].at >= at:
+            self.buckets.pop()
+        self.buckets.append(bucket)
+        return {"bucket": fields["bucket"]}
+
+    def _adopt(self, bucket: Bucket) -> None:
+        """Carry the adoption curves of the releases on; one that is not watched any more is dropped."""
+        width, silent = int(bucket.fields["bucket_ms"]), not bucket.fields["requests"]
+        courses = {}
+        for release in bucket.fields["releases"]:
+            key = release["model"], release["released_at"]
+            moment = parse_time(release["released_at"])
+            course = self.courses.get(key) or Course(release["model"], moment, release["inferred"], width)
+            course.learning = release["learning"]
+            point = (None, 0, 0) if silent else (release["share"], release["first_uses"], release["at_risk"])
+            while course.points and course.points[-1].at >= bucket.at:
+                course.points.pop()
+            course.points.append(Point(bucket.at, *point))
+            del course.points[:-MOST_BUCKETS]
+            courses[key] = course
+        self.courses = courses
+
+    def sums(self, since: int) -> dict[str, int]:
+        """Requests, late and unreadable ones of the buckets from a moment on."""
+        found = dict.fromkeys(("requests", "late", "invalid", "failed"), 0)
+        for bucket in reversed(self.buckets):
+            if bucket.at < since:
+                break
+            for name in found:
+                found[name] += int(bucket.fields.get(name, 0))
+        return found
+
+    def _misread(self, topic: str, why: BaseException) -> None:
+        self.unreadable += 1
+        logger.warning("a record of %s cannot be read; the page goes on without it: %s", topic, why)
+
+
+SUMMARY: dict[str, Any] = dict.fromkeys(
+    (
+        "alert_id",
+        "revision",
+        "state",
+        "transition",
+        "severity",
+        "model",
+        "entity",
+        "groups",
+        "released_at",
+        "onset",
+        "detected_at",
+        "members_total",
+        "exchanges_to_model",
+    ),
+    True,
+)
+EVIDENCE = {"hazard_ratio", "log_e_value", "threshold", "observed_share", "population_share"}
+
+
+def _without_evidence(value: bytes) -> tuple[bytes, AlertData] | None:
+    """An alert of which only the evidence breaks the contract: better shown without it than not at all."""
+    try:
+        event = orjson.loads(value)
+        event["data"]["evidence"] = {}
+        raw = orjson.dumps(event)
+        return raw, parse_alert(raw).data
+    except (orjson.JSONDecodeError, KeyError, TypeError, WrongUse):
+        return None
+
+
+def _entity(value: Any) -> dict[str, str] | None:
+    """The entity that an incident was folded into; a field beyond the contract, so of any form."""
+    known = (
+        isinstance(value, dict) and isinstance(value.get("kind"), str) and isinstance(value.get("id"), str)
+    )
+    return {"kind": value["kind"], "id": value["id"]} if known else None

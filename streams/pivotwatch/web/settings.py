@@ -1,0 +1,176 @@
+"""The table ``[web]`` of the configuration: who may look at the page, and who may decide."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.networks import IPvAnyNetwork
+
+from pivotwatch.base.durations import PositiveDuration, parse_duration
+from pivotwatch.config.problems import ENV_PREFIX, read_table
+from pivotwatch.ingest.pseudonyms import read_secret
+
+Role = Literal["viewer", "operator"]
+DEFAULT_PORT = 8700
+
+
+def _is_variable(value: str) -> str:
+    if value.upper().startswith(ENV_PREFIX):
+        raise ValueError(f"expected a name without {ENV_PREFIX}: those are keys of the configuration")
+    return value
+
+
+PersonName = Annotated[str, Field(pattern=r"^[\w.@+-]{1,80}$")]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,80}$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Person(_Table):
+    """Somebody, or a program, with a token: written into the login form, or sent as a bearer token."""
+
+    name: PersonName
+    role: Role = "viewer"
+    token_env: Annotated[str, AfterValidator(_is_variable)] | None = None
+    token_file: Path | None = None
+
+    @model_validator(mode="after")
+    def _has_one_place(self) -> Person:
+        if (self.token_env is None) == (self.token_file is None):
+            raise ValueError("expected one of token_env (the name of a variable) and token_file")
+        return self
+
+    def token(self) -> bytes:
+        """The token, 16 characters or more."""
+        return read_secret(f"[web] token of {self.name}", self.token_env, self.token_file)
+
+
+def _is_part(networks: list[IPvAnyNetwork]) -> list[IPvAnyNetwork]:
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError(
+            "expected addresses of the proxy alone: from everywhere, anybody could write the header"
+        )
+    return networks
+
+
+class Proxy(_Table):
+    """A proxy that has authenticated whoever it lets through, and tells the name in a header.
+
+    Attributes
+    ----------
+    addresses
+        Where it connects from; the header counts from there alone.
+    header, groups_header
+        Where the name stands, and the groups (joined by commas), if any.
+    operators, operator_groups
+        Who may decide: these names, and members of these groups. All others may look.
+    """
+
+    addresses: Annotated[list[IPvAnyNetwork], Field(min_length=1), AfterValidator(_is_part)]
+    header: HeaderName = "X-Forwarded-User"
+    groups_header: HeaderName | None = None
+    operators: list[str] = []
+    operator_groups: list[str] = []
+
+
+class WebSettings(_Table):
+    """Everything about the page.
+
+    Attributes
+    ----------
+    people, proxy
+        Who may come in; with neither the page is open, and then to this machine alone.
+    open_as
+        What everybody on this machine may do on an open page.
+    session
+        How long a login lasts.
+    secure_cookie
+        Whether browsers send the session over HTTPS only. Default: yes, unless the page listens on loopback
+        without TLS.
+    form_key_env, form_key_file
+        A secret that signs forms, the same for all workers. Needed where several workers stand behind a proxy
+        and nobody has a token; otherwise the tokens do it.
+    tls_certfile, tls_keyfile
+        Serve HTTPS with these.
+
+    Examples
+    --------
+    >>> settings = read_settings({"people": [{"name": "kim", "role": "operator", "token_file": "/run/kim"}]})
+    >>> settings.guarded
+    True
+    >>> read_settings({"peple": []})
+    Traceback (most recent call last):
+    pivotwatch.base.errors.WrongUse: [web] peple: no such key; did you mean people?
+    """
+
+    people: list[Person] = []
+    proxy: Proxy | None = None
+    open_as: Role = "viewer"
+    session: PositiveDuration = parse_duration("12h")
+    secure_cookie: bool | None = None
+    form_key_env: Annotated[str, AfterValidator(_is_variable)] | None = None
+    form_key_file: Path | None = None
+    tls_certfile: Path | None = None
+    tls_keyfile: Path | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> WebSettings:
+        names = [person.name for person in self.people]
+        if len(set(names)) < len(names):
+            raise ValueError("people: expected a different name for each")
+        if (self.tls_certfile is None) != (self.tls_keyfile is None):
+            raise ValueError("expected tls_certfile and tls_keyfile, or neither")
+        if self.form_key_env is not None and self.form_key_file is not None:
+            raise ValueError("expected one of form_key_env and form_key_file")
+        return self
+
+    def form_key(self) -> list[bytes]:
+        """The secret that signs forms, if there is one."""
+        if self.form_key_env is None and self.form_key_file is None:
+            return []
+        return [read_secret("[web] form_key", self.form_key_env, self.form_key_file)]
+
+    @property
+    def guarded(self) -> bool:
+        """Does one have to say who one is?"""
+        return bool(self.people) or self.proxy is not None
+
+
+def read_settings(table: dict[str, Any]) -> WebSettings:
+    """Read the table.
+
+    Raises
+    ------
+    WrongUse
+        With one line per mistake, never with a value: somebody may have written a token there.
+    """
+    return read_table("web", WebSettings, table, _KEYS)
+
+
+_KEYS = sorted({name for table in (WebSettings, Person, Proxy) for name in table.model_fields})
+
+
+def is_loopback(host: str) -> bool:
+    """Does an address or name reach this machine alone?
+
+    Examples
+    --------
+    >>> (
+    ...     is_loopback("127.0.0.1"),
+    ...     is_loopback("localhost"),
+    ...     is_loopback("0.0.0.0"),
+    ...     is_loopback("page.example"),
+    ... )
+    (True, True, False, False)
+    """
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,1 +1,0 @@
-"""The steps: plain classes that a Faust agent or a replay drives. `streams.steps.contract` says how."""

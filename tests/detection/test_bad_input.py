@@ -1,0 +1,437 @@
+"""Whatever comes in: never an exception, a dead letter for each, and the good ones counted."""
+
+from __future__ import annotations
+
+import copy
+
+import orjson
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from pivotwatch.base.work import at_once
+from pivotwatch.contracts.events import (
+    MAX_TS,
+    BadEvent,
+    check_event,
+    check_release,
+    decode_releases,
+    network_of,
+    parse_time,
+)
+from pivotwatch.detection.counting.account_table import Roster
+from pivotwatch.detection.counting.dictionary import Names
+from pivotwatch.detection.counting.open_buckets import FUTURE_MS, Buckets
+from pivotwatch.detection.scoring.control_log import read
+from pivotwatch.engine.operator import Line
+from pivotwatch_models.settings import HOUR_MS
+from tests.detection.stream import (
+    SETTINGS,
+    START,
+    accounts_step,
+    bodies,
+    counted,
+    created,
+    dead,
+    event,
+    line,
+    networks_step,
+)
+
+HEADERS = "pivotwatch.errors."
+
+
+def told(output):
+    return {name.removeprefix(HEADERS): value.decode() for name, value in output.headers}
+
+
+def nested(depth, inner=b"1"):
+    return b"[" * depth + inner + b"]" * depth
+
+
+def with_raw(field, raw):
+    """A good event with one field set to raw JSON."""
+    made = event(network=None) if field == "ip" else event()
+    return orjson.dumps(made | {field: orjson.Fragment(raw)})
+
+
+UNREADABLE = {
+    "no JSON": b"{oops",
+    "cut off": b'{"id":"r","ts":1',
+    "empty": b"",
+    "nothing": None,
+    "not UTF-8": b'{"id":"\xff\xfe"}',
+    "a lone surrogate": b'{"id":"\\ud800"}',
+    "NUL": b"\x00",
+    "NaN": b'{"ts":NaN}',
+    "infinity": b'{"ts":1e999}',
+    "two values": b"{} {}",
+    "too deep to read": nested(2000),
+}
+
+NO_EVENT = {
+    "null": b"null",
+    "text": b'"text"',
+    "number": b"17",
+    "an empty object": b"{}",
+    "a list of lists": b"[[]]",
+    "deep": nested(3),
+}
+
+BAD_FIELDS = {
+    "ts": [
+        b"true",
+        b"null",
+        b'"yesterday"',
+        b"-5",
+        b"0",
+        b"0.2",
+        b"99999999999999999999",
+        b"[]",
+        b"{}",
+        b'""',
+    ],
+    "id": [b"null", b"[]", b"{}", b"1.5"],
+    "account": [b"null", b'""', b"7", b"true", b"[]", b'{"a":1}', b'"' + b"x" * 513 + b'"'],
+    "model": [b"null", b'""', b"7", b"[]", b'{"a":1}', b'"' + b"x" * 513 + b'"'],
+    "network": [b"7", b"0", b"false", b"[]", b"{}", b'"' + b"x" * 513 + b'"'],
+    "ip": [b"7", b"true", b"[]", b"{}", b"0"],
+    "requested_model": [b"7", b"false", b"[]", b"{}"],
+    "account_created": [b"true", b'"never"', b"-1", b"0", b"[]", b"1e300"],
+    "input_tokens": [b"true", b"1.0", b"-1", b'"3"', b"[]", b"1e30", b"99999999999999999999"],
+    "output_tokens": [b"false", b"1.5", b"-1", b"{}"],
+    "tools": [b"true", b"0.5", b"-1"],
+    "status": [b"true", b"200.0", b"-1", b'"200"', b"[]"],
+    "links": [
+        b"[]",
+        b'""',
+        b"0",
+        b"false",
+        b'"x"',
+        b"[1]",
+        b'{"":"x"}',
+        b'{"payment":7}',
+        b'{"payment":["p"]}',
+        b'{"network":"AS1"}',
+        b'{"account":"a"}',
+        orjson.dumps({f"k{i}": "x" for i in range(9)}),
+    ],
+}
+BAD = [with_raw(field, raw) for field, raws in BAD_FIELDS.items() for raw in raws]
+DEEP = [with_raw(field, nested(depth)) for field in ("id", "account", "links") for depth in (300, 1015)]
+
+
+def fate(step):
+    """All that counting leaves behind: the cells and the counters."""
+    b = step.buckets if hasattr(step, "buckets") else step
+    return counted(step), b.late, b.invalid, b.failed, b.max_ts
+
+
+@pytest.mark.parametrize("value", [*UNREADABLE.values(), *NO_EVENT.values()], ids=[*UNREADABLE, *NO_EVENT])
+def test_what_is_no_event_becomes_a_dead_letter_as_it_came(value):
+    step = accounts_step()
+    (letter,) = dead(step.process([Line(value, offset=7, key=b"k", headers=(("h", b"v"),))]))
+    assert letter.key == b"k"
+    assert letter.headers[0] == ("h", b"v")
+    about = told(letter)
+    assert (about["topic"], about["partition"], about["offset"]) == ("requests", "0", "7")
+    assert about["message"]
+    if value != b"[[]]" and not (value or b"").startswith(b"[[["):
+        assert letter.value == (value or b"")
+    assert step.buckets.invalid == 1
+
+
+@pytest.mark.parametrize("value", [*BAD, *DEEP])
+def test_a_field_of_a_wrong_kind_is_a_dead_letter_that_names_it(value):
+    step = accounts_step()
+    (letter,) = dead(step.process([Line(value)]))
+    assert letter.value == value
+    field = told(letter)["message"].split(":")[0].split(".")[0].split()[0]
+    assert field in BAD_FIELDS
+    assert fate(step)[0] == {}
+
+
+@pytest.mark.parametrize("value", [*BAD, *DEEP])
+def test_one_bad_element_does_not_spoil_its_array(value):
+    step = accounts_step()
+    good = orjson.dumps(event())
+    (letter,) = dead(step.process([Line(b"[" + b",".join([good, value, good]) + b"]", offset=3)]))
+    assert told(letter)["position"] == "1"
+    assert told(letter)["offset"] == "3"
+    assert orjson.loads(letter.value)  # can be read, so it can be sent again
+    assert step.buckets.invalid == 1
+    assert sum(cell[0] for cell in fate(step)[0].values()) == 2
+
+
+@pytest.mark.parametrize("value", BAD)
+def test_a_bad_event_is_bad_even_if_one_like_it_was_counted(value):
+    """The quick path knows the cell of the good event; it may not wave the bad one through."""
+    step = accounts_step()
+    before = [
+        event(),
+        event(links={}),
+        event(account_created=1),
+        event(network=None, ip="0.0.0.7"),
+        event(network=None, ip="0.0.0.1"),
+        event(network=None),
+        event(requested_model=""),
+    ]
+    assert dead(step.process([line(e) for e in before])) == []
+    counted = copy.deepcopy(fate(step))
+    assert len(dead(step.process([Line(value)]))) == 1
+    assert fate(step) == (counted[0], 0, 1, 0, counted[4])
+
+
+# The same event, the same fate
+
+
+odd = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.sampled_from([0, 1, -1, 5, 200, 399, 400, 2**40, 2**40 + 1, 2**63, 2**64 - 1]),
+    st.sampled_from([0.0, 1.0, 0.5, 200.0, 1e300]),
+    st.sampled_from(
+        ["", "x", "AS1", "AS2", "1.2.3.4", "1.2.3.9", "::1", "fe80::1%a", "m-latest", "a\x00b\n", "y" * 513]
+    ),
+    st.sampled_from([[], {}, [1], {"payment": "p"}, {"payment": ""}, {"payment": None}, {"payment": 3}]),
+    st.sampled_from([{"b": "1", "a": "2"}, {"a": "2", "b": "1"}, {"network": "n"}, {"k": {"k": "v"}}]),
+)
+times = st.one_of(
+    st.integers(START - 2, START + 5),
+    st.sampled_from(
+        [START - 3_700_000, START + 3_700_000, "2026-02-02T03:00:00Z", "2026-02-02T03:00:00", True, 1.5]
+    ),
+    st.sampled_from([float(START), float(START) + 0.5, str(START), MAX_TS, -1, None]),
+)
+FIELDS = ["id", "account", "model", "network", "ip", "requested_model", "links", "account_created", "status"]
+FIELDS += ["input_tokens", "output_tokens", "tools", "unknown"]
+events = st.builds(
+    lambda ts, more: event(ts=ts) | more, times, st.dictionaries(st.sampled_from(FIELDS), odd, max_size=3)
+)
+
+
+def difference(after, before):
+    cells = {}
+    for key, cell in after[0].items():
+        gain = [x - y for x, y in zip(cell, before[0].get(key, [0] * 4), strict=True)]
+        if any(gain):
+            cells[key] = gain
+    return cells, *(x - y for x, y in zip(after[1:4], before[1:4], strict=True))
+
+
+@settings(max_examples=400)
+@given(st.lists(events, min_size=1, max_size=6), events)
+@example([event()], event(links=[]))
+@example([event()], event(status=True))
+@example([event()], event(ip=5))
+@example([event(account_created=1)], event(account_created=True))
+def test_the_fate_of_an_event_does_not_depend_on_what_was_counted_before(before, last):
+    """Alone, or after others of the same cell, within the same open buckets: the same verdict."""
+    first = [line(event(account="anchor", ts=START))]
+    alone, after = accounts_step(), accounts_step()
+    alone.process(first)
+    after.process([*first, *(line(e) for e in before)])
+    if after.buckets.next != alone.buckets.next:
+        return  # another bucket closed: then lateness may differ
+    was = copy.deepcopy(fate(alone)), copy.deepcopy(fate(after))
+    letters = [[told(o)["message"] for o in dead(step.process([line(last)]))] for step in (alone, after)]
+    assert letters[0] == letters[1]
+    if alone.buckets.next == after.buckets.next == START // HOUR_MS - 1:  # else the counters went out
+        assert difference(fate(alone), was[0]) == difference(fate(after), was[1])
+
+
+@settings(max_examples=200)
+@given(st.lists(events, max_size=12))
+def test_a_message_of_many_counts_like_many_messages(batch):
+    one, many = accounts_step(), accounts_step()
+    a = one.process([line(*batch)] if len(batch) > 1 else [line(e) for e in batch])
+    b = many.process([line(e) for e in batch])
+    assert fate(one) == fate(many)
+    assert created(one) == created(many)
+    assert [o.value for o in a] == [o.value for o in b]
+
+
+# Arbitrary bytes
+
+
+def refusal(check, *args):
+    """What is wrong, or None."""
+    try:
+        check(*args)
+    except BadEvent as error:
+        return str(error)
+    return None
+
+
+anything = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False), st.text()
+    ),
+    lambda inner: st.one_of(st.lists(inner), st.dictionaries(st.text(), inner)),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(st.one_of(st.none(), st.binary(), anything.map(orjson.dumps)), max_size=8))
+def test_arbitrary_bytes_never_raise_and_each_is_accounted_for(values):
+    step = accounts_step()
+    outputs = step.process([Line(value, offset) for offset, value in enumerate(values)])
+    outputs += step.final()
+    elements = 0
+    for value in values:
+        try:
+            decoded = orjson.loads(value)
+        except (orjson.JSONDecodeError, TypeError):
+            decoded = None
+        elements += len(decoded) if isinstance(decoded, list) else 1
+    assert len(dead(outputs)) == elements
+
+
+@settings(max_examples=200)
+@given(st.dictionaries(st.sampled_from([*FIELDS, "ts"]), st.one_of(odd, anything)))
+def test_an_event_is_either_fine_or_a_bad_event(fields):
+    for made in (fields, event() | fields):
+        made = orjson.loads(orjson.dumps(made))  # infinity becomes null
+        fault = refusal(check_event, made)
+        letters = dead(accounts_step().process([line(made)]))
+        assert [told(o)["message"] for o in letters] == [fault][: bool(fault)]
+
+
+@given(st.one_of(st.text(), st.ip_addresses().map(str)))
+def test_any_address_has_a_network_or_none(text):
+    network = network_of(text)
+    assert network is None or "/" in network
+
+
+@given(st.one_of(anything, st.text()))
+def test_any_time_is_milliseconds_or_a_bad_event(value):
+    fault = refusal(parse_time, value)
+    assert fault.startswith("ts: ") if fault else 0 < parse_time(value) < MAX_TS
+
+
+@given(st.one_of(st.binary(), anything.map(orjson.dumps)), st.one_of(st.none(), st.binary()))
+def test_any_control_record_is_read_or_a_dead_letter(value, key):
+    for topic in ("releases", "decisions"):
+        letters = networks_step().control(topic, Line(value, key=key))
+        fault = refusal(read, topic, Line(value, key=key))
+        assert [(told(o)["topic"], told(o)["message"]) for o in letters] == [(topic, fault)][: bool(fault)]
+
+
+@given(st.one_of(st.binary(), anything.map(orjson.dumps)))
+def test_any_releases_file_is_read_or_refused(text):
+    if refusal(decode_releases, text) is None:
+        for entry in decode_releases(text):
+            check_release(entry)
+
+
+@settings(max_examples=200)
+@given(
+    st.one_of(st.none(), st.binary(), anything.filter(lambda x: not isinstance(x, dict)).map(orjson.dumps))
+)
+@example(b"{}")
+@example(b'{"v":1}')
+@example(b'{"v":"1"}')
+def test_what_is_no_bucket_record_is_a_dead_letter(value):
+    outputs = networks_step().process([Line(value)])
+    assert [told(o)["topic"] for o in dead(outputs)] == ["buckets"]
+
+
+# Meanings
+
+
+def test_a_ts_far_beyond_the_records_own_time_is_invalid_and_does_not_move_the_watermark():
+    step = accounts_step()
+    step.process([line(event(), timestamp=START)])
+    far = START + FUTURE_MS + 1
+    assert len(dead(step.process([line(event(ts=far), timestamp=START)]))) == 1
+    assert step.buckets.max_ts == START
+    assert dead(step.process([line(event(ts=far - 1), timestamp=START)])) == []
+    assert dead(step.process([line(event(ts=far), timestamp=None)])) == []
+    assert dead(step.process([line(event(ts=far + 9 * FUTURE_MS), timestamp=-1)])) == []
+
+
+def test_the_future_is_judged_alike_when_the_cell_is_known():
+    step = accounts_step()
+    step.process([line(event(ts=START + FUTURE_MS + 5), timestamp=START + FUTURE_MS)])
+    assert len(dead(step.process([line(event(ts=START + FUTURE_MS + 5), timestamp=START)]))) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500, 599])
+def test_failed_requests_are_not_counted(status):
+    step = accounts_step()
+    step.process([line(event()), line(event(status=status)), line(event(account="b", status=status))])
+    assert step.buckets.failed == 2
+    body = bodies(step.final())[START // SETTINGS.bucket_ms]
+    assert (body["requests"], body["failed"]) == (1, 2)
+
+
+@pytest.mark.parametrize("status", [None, 0, 200, 399])
+def test_other_requests_are_counted(status):
+    step = accounts_step()
+    step.process([line(event(status=status)), line(event(status=status))])
+    assert sum(cell[0] for cell in fate(step)[0].values()) == 2
+
+
+def test_strings_may_hold_anything():
+    name = "a\x00b\nc\u2028\U0001f600\x1f"
+    step = accounts_step()
+    made = event(account=name, model=name, network=name, links={name: name})
+    outputs = step.process([line(made), line(made)])
+    outputs += step.final()
+    body = bodies(outputs)[START // SETTINGS.bucket_ms]
+    assert body["requests"] == 2
+    assert body["groups"] == sorted([["network", name], [name, name]])
+    assert body["models"][0]["movers"][0][0] == name
+
+
+def test_an_address_beside_a_network_is_not_looked_up():
+    step = accounts_step()
+    step.process([line(event(ip=ip)) for ip in ("", "nowhere", "203.0.113.7")])
+    assert sum(cell[0] for cell in fate(step)[0].values()) == 3
+
+
+def test_an_unknown_field_is_dropped():
+    step = accounts_step()
+    step.process([line(event()), line(event(prompt="secret", nested={"deep": [1]}))])
+    assert fate(step)[0] == {(START // SETTINGS.bucket_ms, "a", "m-1", None, "AS1", ()): [2, 0, 0, 0]}
+
+
+def test_without_a_network_the_address_says_it():
+    step = accounts_step()
+    step.process([line(event(network=n, ip="203.0.113.7")) for n in (None, "", None)])
+    assert [key[4] for key in fate(step)[0]] == ["203.0.113.0/24"]
+
+
+def test_an_address_that_is_none_leaves_the_event_without_a_network():
+    step = accounts_step()
+    step.process([line(event(network=None, ip="localhost")), line(event(network=None))])
+    body = bodies(step.final())[START // SETTINGS.bucket_ms]
+    assert (body["requests"], body["groups"], body["sets"]) == (2, [], [[]])
+
+
+def test_tokens_and_tools_add_up():
+    step = accounts_step()
+    sizes = [(5, 7, 0), (1, 2, 3), (None, None, None)]
+    step.process([line(event(input_tokens=i, output_tokens=o, tools=t)) for i, o, t in sizes])
+    body = bodies(step.final())[START // SETTINGS.bucket_ms]
+    assert body["traffic"] == [[3, 6, 9, 1]]
+
+
+def test_buckets_have_no_name_for_what_they_do_not_know():
+    """A bucket record is closed in order even if its events are of the far past."""
+    closed = []
+
+    def close(bucket, since, cells):
+        yield
+        closed.append((since, bucket, len(cells)))
+
+    buckets = Buckets(
+        SETTINGS,
+        Names(Roster(SETTINGS, 1), ()),
+        close,
+        lambda *_: None,
+    )
+    at_once(buckets.process([line(event(ts=ts)) for ts in (1, START)]))
+    assert closed[0][1] == 0
+    assert closed[-1][1] < START // SETTINGS.bucket_ms

@@ -1,0 +1,55 @@
+"""A dead letter is one that a broker takes, and tells all that is needed to send its record again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from pivotwatch.contracts.dead_letters import MAX_AROUND, MAX_BYTES, dead_letter
+from pivotwatch.contracts.events import BadEvent
+from pivotwatch.engine.operator import Line, Output
+from pivotwatch.tools.redrive import letter_of
+
+BROKER_TAKES = 1_000_000
+sizes = st.sampled_from([None, 0, 1, MAX_AROUND, 400_000, MAX_BYTES, 1_048_000])
+
+
+def filled(size: int | None) -> bytes | None:
+    return None if size is None else b"x" * size
+
+
+def size_of(letter: Output) -> int:
+    around = sum(len(name) + len(value or b"") + 10 for name, value in letter.headers)
+    return len(letter.value) + len(letter.key or b"") + around
+
+
+@given(sizes, sizes, sizes, st.integers(0, 10**6))
+@example(None, None, None, 5)
+def test_whatever_a_record_holds_its_letter_can_be_sent(key, value, header, message):
+    headers = () if header is None else (("h", filled(header)),)
+    record = Line(filled(value), 7, key=filled(key), headers=headers)
+    letter = dead_letter(record, record.value, None, BadEvent("m" * message), ("requests", 0))
+    assert size_of(letter) < BROKER_TAKES
+    read = letter_of(_Record(letter))
+    if not read.obstacle:
+        assert (read.key, read.value, read.headers) == (record.key, record.value, headers)
+    else:
+        assert size_of(Output("", record.key, record.value or b"", headers)) > MAX_AROUND or not (
+            record.key or record.value
+        )
+
+
+@pytest.mark.parametrize("value", [None, b""])
+def test_null_and_empty_are_told_apart(value):
+    letter = dead_letter(Line(value, key=b"k"), value, None, BadEvent("empty"), ("requests", 0))
+    assert letter.value == b""
+    assert letter_of(_Record(letter)).value == value
+
+
+class _Record:
+    """A letter as it is read."""
+
+    def __init__(self, letter: Output) -> None:
+        self.partition = self.offset = self.timestamp = 0
+        self.key, self.value, self.headers = letter.key, letter.value, letter.headers

@@ -1,0 +1,80 @@
+"""From events to the alert: a network that nobody would find by its pace, and a company."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import orjson
+import pytest
+
+from pivotwatch.contracts.alerts import Alert
+from pivotwatch.detection.replay import replay
+from pivotwatch_models.settings import HOUR_MS
+from tests.detection.stream import MODEL, SETTINGS, START, alerts, event
+
+RELEASE = 50
+ODD = "AS9"
+
+
+@functools.cache
+def launch(share, office):
+    """Everyone moves within hours of the release, all but one network with (nearly) all requests.
+
+    The accounts of that network send ``share`` of theirs, all hours or in working hours, with requests of
+    one size if they do not rest.
+    """
+    rng = np.random.default_rng(3)
+    odd, rest = 50, 260
+    lines = []
+    for hour in range(RELEASE + 30):
+        for a in range(odd + rest):
+            is_odd = a < odd
+            if is_odd and office and not 8 <= hour % 24 < 18:
+                continue
+            moved = hour >= RELEASE + 1 + a % 6
+            part = share if is_odd else (0.5 if a % 20 == 0 else 0.97)
+            for _ in range(int(rng.poisson(4 if is_odd else 3))):
+                size = 7.0 if is_odd and not office else rng.normal(7.0, 1.0)
+                more = {"input_tokens": int(np.exp(size)), "output_tokens": int(np.exp(size + 0.5))}
+                model = MODEL if moved and rng.random() < part else "m-1"
+                network = ODD if is_odd else f"AS{a % 7}"
+                ts = START + hour * HOUR_MS + int(rng.integers(0, HOUR_MS))
+                lines.append(event(f"acct-{a:03}", ts, model, network, id=f"r{len(lines)}", **more))
+    return [orjson.dumps(e) for e in sorted(lines, key=lambda e: e["ts"])]
+
+
+@functools.cache
+def told(share, office=False, partitions=1):
+    releases = [{"model": MODEL, "released_at": START + RELEASE * HOUR_MS}]
+    lines = launch(share, office)
+    outputs = list(replay(SETTINGS, lines, partitions=partitions, releases=releases))
+    return [a for a in alerts(outputs) if a["data"]["entity"]["kind"] != "account"]
+
+
+@pytest.mark.slow
+def test_a_steady_split_is_found_at_everybodys_pace():
+    found = told(0.5)
+    assert {a["data"]["entity"]["id"] for a in found} == {ODD}
+    last = found[-1]["data"]
+    evidence = last["evidence"]
+    assert evidence["log_e_split"] > evidence["threshold"] > (evidence["log_e_pace"] or 0.0)
+    assert last["members_total"] >= 25
+    assert evidence["pattern"]["name"] == "extraction"
+    assert {evidence["pattern"][sign]["sign"] for sign in ("split", "sizes", "hours")} == {"extraction"}
+    assert last["severity"] == "high"
+    assert any("not the pace but the split" in sentence for sentence in last["reasons"])
+    assert any(sentence.startswith("Extraction pattern: ") for sentence in last["reasons"])
+    assert Alert.model_validate(found[-1])
+
+
+@pytest.mark.slow
+def test_a_company_that_sends_nearly_all_is_not():
+    assert told(0.96, office=True) == []
+
+
+def test_the_number_of_partitions_leaves_no_trace():
+    three = [
+        a["data"] | {"evidence": a["data"]["evidence"] | {"findings": 0}} for a in told(0.5, partitions=3)
+    ]
+    assert three == [a["data"] | {"evidence": a["data"]["evidence"] | {"findings": 0}} for a in told(0.5)]

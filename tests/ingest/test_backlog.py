@@ -1,0 +1,99 @@
+"""Whose turn it is among the partitions of a backlog."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from random import Random
+
+from faust.types import TP
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pivotwatch.engine.operator import Line
+from pivotwatch.ingest.event_time_merge import Backlog
+
+A, B, C = (TP("log", number) for number in range(3))
+SLACK = 100
+
+
+def made(*more: TP) -> Backlog:
+    """A backlog of three partitions, of which some have more to come."""
+    backlog = Backlog(SLACK, has_more=lambda tp: tp in more)
+    backlog.place([A, B, C])
+    return backlog
+
+
+def test_nobody_waits_for_a_partition_that_is_at_its_end() -> None:
+    backlog = made()
+    backlog.add(A, [Line(b"")])
+    assert backlog.turn() == (A, float("inf"))
+    backlog.passed(A, 1_000)
+    assert backlog.turn() == (A, float("inf"))
+
+
+def test_whoever_is_ahead_waits_for_those_that_are_behind_and_have_more() -> None:
+    backlog = made(A, B)
+    backlog.add(A, [Line(b"")])
+    backlog.passed(A, 1_000)
+    backlog.passed(B, 900)
+    assert backlog.turn() == (A, 1_000)
+    backlog.passed(A, 1_001)
+    assert backlog.turn() is None
+    assert backlog.held() == {A}
+    assert backlog.awaited() == [B]
+    backlog.add(B, [Line(b"")])
+    assert backlog.turn() == (B, 1_101)
+
+
+def test_of_a_partition_from_which_nothing_comes_the_others_become_free() -> None:
+    backlog = made(B)
+    backlog.add(A, [Line(b"")])
+    backlog.passed(A, 1_000)
+    assert backlog.turn() is None
+    assert backlog.give_up() == [B]
+    assert backlog.turn() == (A, float("inf"))
+    backlog.add(B, [Line(b"")])
+    assert backlog.turn() == (B, 1_100)
+
+
+def test_a_time_never_goes_back_and_ends_with_the_assignment() -> None:
+    backlog = made()
+    assert backlog.passed(A, 50) == 50
+    assert backlog.passed(A, 40) == 50
+    backlog.place([A])
+    assert backlog.passed(A, 0) == 50
+    backlog.clear()
+    backlog.place([A])
+    assert backlog.passed(A, 0) == 0
+
+
+STEP = 50
+
+
+@given(
+    st.lists(st.lists(st.integers(0, STEP), min_size=20, max_size=40), min_size=3, max_size=3), st.randoms()
+)
+def test_none_gets_further_ahead_than_by_the_slack_and_a_record(steps: list[list[int]], rng: Random) -> None:
+    """Each partition in order by itself, fetched in any manner."""
+    coming = {tp: list(accumulate(some)) for tp, some in zip((A, B, C), steps, strict=True)}
+    everything = sorted(time for some in coming.values() for time in some)
+    here: dict[TP, list[int]] = {tp: [] for tp in coming}
+    backlog = Backlog(SLACK, has_more=lambda tp: bool(coming[tp]))
+    backlog.place(coming)
+    went: list[int] = []
+    while len(went) < len(everything):
+        if more := [tp for tp in coming if coming[tp]]:
+            tp = rng.choice(more)
+            some = rng.randint(1, len(coming[tp]))
+            backlog.add(tp, [Line(b"")] * some)
+            here[tp] += coming[tp][:some]
+            del coming[tp][:some]
+        while (turn := backlog.turn()) is not None:
+            tp, limit = turn
+            while here[tp]:
+                backlog.take(tp)
+                went.append(here[tp].pop(0))
+                assert went[-1] >= max(went) - SLACK - STEP
+                if backlog.passed(tp, went[-1]) > limit:
+                    break
+    assert sorted(went) == everything

@@ -1,0 +1,163 @@
+"""Who may post, what was posted before, and what the server says when Kafka is slow."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import orjson
+import pytest
+
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.config.config import load
+from pivotwatch.ingest.http_auth import Guard, Refused, sign
+from pivotwatch.ingest.http_publisher import Poster
+from pivotwatch.ingest.http_server import HttpIngest
+from pivotwatch.ingest.request_dedup import Dedup
+from pivotwatch.ingest.settings import read_settings
+
+NOW = 1_770_314_400
+BODY = b'{"id":"r","ts":1,"account":"a","model":"m"}'
+
+
+def signed(secret: bytes, at: int = NOW, body: bytes = BODY) -> dict[str, str]:
+    return {
+        "webhook-id": "msg-1",
+        "webhook-timestamp": str(at),
+        "webhook-signature": f"v1,other {sign(secret, 'msg-1', str(at), body)}",
+    }
+
+
+def refused(guard: Guard, headers: dict[str, str], body: bytes = BODY) -> str:
+    with pytest.raises(Refused) as caught:
+        guard.check(headers, body)
+    return str(caught.value)
+
+
+def test_a_signature_lets_its_body_pass_and_no_other() -> None:
+    raw = b"twenty-four bytes of it."
+    guard = Guard(None, b"whsec_" + base64.b64encode(raw), clock=lambda: NOW)
+    guard.check(signed(raw), BODY)
+    assert "not the right one" in refused(guard, signed(raw), BODY + b" ")
+    assert "not the right one" in refused(guard, signed(b"another secret of tests"))
+    assert "five minutes" in refused(guard, signed(raw, NOW - 301))
+    assert "five minutes" in refused(guard, {**signed(raw), "webhook-timestamp": "soon"})
+    assert "expected the headers" in refused(guard, {})
+
+
+def test_either_a_token_or_a_signature() -> None:
+    guard = Guard(b"a token of the tests", b"a secret of the tests", clock=lambda: NOW)
+    guard.check({"Authorization": "bearer a token of the tests"}, BODY)
+    guard.check(signed(b"a secret of the tests"), BODY)
+    for wrong in ("Bearer a token", "Basic a token of the tests", "Bearer"):
+        assert "bearer token" in refused(guard, {"Authorization": wrong})
+    for odd in ("Bearer \udcff\udcfe", "Bearer é"):  # Bytes that are no UTF-8, as servers hand them on.
+        assert "bearer token" in refused(guard, {"Authorization": odd})
+        assert "not the right one" in refused(
+            guard, {**signed(b"a secret of the tests"), "webhook-signature": odd, "webhook-id": odd}
+        )
+    Guard(None, None).check({}, b"")
+    assert "expected the header" in refused(Guard(b"a token of the tests", None), {})
+
+
+def test_an_open_server_is_for_this_machine_only() -> None:
+    with pytest.raises(WrongUse, match="expected token_file or hmac_file"):
+        read_settings({"http": {"port": 0, "host": "0.0.0.0"}})
+    assert read_settings({"http": {"port": 0, "host": "0.0.0.0", "token_env": "T"}}).http
+    assert read_settings({"http": {"port": 0}}).http
+
+
+def test_duplicates_are_known_for_the_window_and_what_failed_may_come_again() -> None:
+    async def play() -> None:
+        now = 0.0
+        dedup = Dedup(10, clock=lambda: now)
+        loop = asyncio.get_running_loop()
+        first, second = loop.create_future(), loop.create_future()
+        assert dedup.claim(["a", "b", "a"], first) == ([True, True, False], set())
+        assert dedup.claim(["a", "c"], second) == ([False, True], {first})
+        first.set_result(None)
+        second.set_exception(OSError())
+        assert dedup.claim(["a", "c"], loop.create_future()) == ([False, True], set())
+        now = 11
+        assert dedup.claim(["a"], loop.create_future())[0] == [False]
+        now = 22
+        assert dedup.claim(["d"], loop.create_future())[0] == [True]
+        now = 44
+        assert dedup.claim(["a", "d"], loop.create_future())[0] == [True, True]
+
+    asyncio.run(play())
+
+
+class StuckPoster(Poster):
+    """A poster whose broker never answers."""
+
+    def __init__(self) -> None:
+        super().__init__(load(), 1)
+        self.since: float | None = None
+
+    @property
+    def silent(self) -> float:
+        return self.since or 0.0
+
+
+async def post(port: int, body: Any, **how: Any) -> tuple[int, Any, Any]:
+    url = f"http://127.0.0.1:{port}/v1/events"
+    async with aiohttp.ClientSession() as client, client.post(url, data=body, **how) as answer:
+        return answer.status, orjson.loads(await answer.read()), answer.headers.get("Retry-After")
+
+
+def test_posters_are_told_to_come_again_while_the_broker_is_slow() -> None:
+    async def play() -> None:
+        settings = read_settings(
+            {"http": {"port": 0, "max_pending": 1024, "broker_timeout": "200ms", "max_body": 4096}}
+        )
+        poster = StuckPoster()
+        server = HttpIngest(load(), settings, poster)
+        await server.start()
+        try:
+            padded = BODY[:-1] + b',"padding":"' + b"x" * 900 + b'"}'
+            assert (await post(server.port, padded))[::2] == (503, "1"), "no answer in time"
+            status, told, retry = await post(server.port, BODY.replace(b'"r"', b'"r2"') + b" " * 200)
+            assert (status, retry) == (429, "1"), told
+            assert (await post(server.port, b"x" * 5000))[0] == 413
+            [(_, _, sent)] = poster._waiting
+            sent.set_result(None)
+            await asyncio.sleep(0)
+            assert poster.pending == 0
+            status, told, _ = await post(server.port, padded)
+            assert (status, told["accepted"], told["duplicates"]) == (200, 0, 1), "it did arrive"
+            assert (await post(server.port, b"x" * 5000))[0] == 413
+            poster.since = 60.0
+            assert (await post(server.port, BODY))[::2] == (503, "1")
+        finally:
+            await server.stop()
+
+    asyncio.run(play())
+
+
+def test_bodies_are_bounded_while_they_come() -> None:
+    async def parts(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            yield b"x" * 500
+
+    async def play() -> None:
+        settings = read_settings({"http": {"port": 0, "max_pending": 2000, "max_body": 4096}})
+        server = HttpIngest(load(), settings, StuckPoster())
+        await server.start()
+        try:
+            assert (await post(server.port, parts(6)))[::2] == (429, "1"), "no length was told"
+            settings = read_settings({"http": {"port": 0, "max_body": 4096}})
+            other = HttpIngest(load(), settings, StuckPoster())
+            await other.start()
+            assert (await post(other.port, parts(60)))[0] == 413
+            status, told, _ = await post(other.port, b"no gzip", headers={"Content-Encoding": "gzip"})
+            assert (status, told["error"]) == (400, "the body is not what Content-Encoding says")
+            assert server._reading == other._reading == 0
+            await other.stop()
+        finally:
+            await server.stop()
+
+    asyncio.run(play())

@@ -1,0 +1,53 @@
+"""A replay as the report sees it, made by hand."""
+
+from __future__ import annotations
+
+import orjson
+
+from pivotwatch.engine.operator import Output
+from pivotwatch.reporting.collector import Collected
+from tests.cli.examples import alert_bytes
+
+HOUR = "2026-02-05T{:02}:00:00Z"
+HOSTILE = '"><script>alert(1)</script><b>&\x00\u202e'
+
+
+def status(hour, share=0.1, accounts=200, **more):
+    release = {
+        "model": "m-2",
+        "released_at": HOUR.format(3),
+        "inferred": False,
+        "learning": False,
+        "share": share,
+        "first_uses": hour,
+        "at_risk": 150,
+    }
+    fields = {
+        "bucket": HOUR.format(hour),
+        "bucket_ms": 3_600_000,
+        "requests": 1000,
+        "accounts": accounts,
+        "new_accounts": 5,
+        "groups": 7,
+        "late": 0,
+        "invalid": 0,
+        "failed": 0,
+        "releases": [release],
+    }
+    return Output("status", b"", orjson.dumps(fields | more))
+
+
+def alert(number=0, **data):
+    """The alert of the contract, with another id."""
+    event = orjson.loads(alert_bytes(**data))
+    name = f"{number:016x}"
+    event["id"] = f"{name}.{event['data']['revision']}"
+    event["data"]["alert_id"] = name
+    return Output("alerts", b"", orjson.dumps(event))
+
+
+def collected(*outputs, hours=range(2, 20)):
+    gathered = Collected()
+    for _ in gathered.watch([*(status(hour) for hour in hours), *outputs]):
+        pass
+    return gathered

@@ -1,0 +1,177 @@
+"""The page: what it tells, that texts from outside stay texts, and that it stays small."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+import orjson
+import pytest
+from click.testing import CliRunner
+
+from pivotwatch.base.svg import DAY, HOUR, Chart, nice_top, ticks
+from pivotwatch.cli import main
+from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.reporting import charts, tables
+from pivotwatch.reporting.caveats import doubts, notes
+from pivotwatch.reporting.collector import MOST_POINTS, Course, Point
+from pivotwatch.reporting.page import render
+from pivotwatch_models.settings import HOUR_MS, Settings
+from tests.detection.stream import launch
+from tests.reporting.examples import HOSTILE, alert, collected, status
+
+MOST_BYTES = 1_500_000
+
+
+def page(*outputs, **more):
+    return render(collected(*outputs, **more), Settings())
+
+
+def data(**more):
+    return parse_alert(alert(**more).value).data
+
+
+def test_it_tells_what_was_found():
+    text = page(alert(1), alert(2, severity="medium"))
+    for part in ("18,000", "In full", "1 medium", "What speaks against it", "expected by their pace"):
+        assert part in text
+    assert text.count('class="incident"') == 2
+
+
+def test_without_alerts_it_says_so():
+    text = page()
+    assert "Nothing was found" in text
+    assert 'class="incident"' not in text
+
+
+@pytest.mark.parametrize("place", ["model", "entity", "members", "reasons"])
+def test_texts_from_outside_stay_texts(place):
+    values = {
+        "model": HOSTILE,
+        "entity": {"kind": "network", "id": HOSTILE},
+        "members": [HOSTILE],
+        "reasons": [HOSTILE],
+    }
+    text = page(alert(**{place: values[place]}))
+    assert "<script" not in text
+    assert "<b>&" not in text
+    for svg in re.findall(r"<svg.*?</svg>", text, re.DOTALL):
+        ElementTree.fromstring(svg)
+
+
+def test_nothing_comes_from_elsewhere():
+    text = page(alert())
+    assert not re.search(r"""(src|href)=["'](?!#|data:)""", text)
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_many_incidents_fit_and_the_rest_is_told_about():
+    text = page(*(alert(i) for i in range(2500)))
+    assert len(text.encode()) < MOST_BYTES
+    assert 20 < text.count('class="incident"') <= 200
+    assert "1000 more are not listed" in text
+
+
+def test_what_was_merged_away_is_not_told_twice():
+    assert 'class="incident"' not in page(alert(merged_into={"kind": "network", "id": "AS1"}))
+
+
+def test_thin_data_are_named_with_a_wider_bucket():
+    thin = collected(hours=())
+    list(thin.watch(status(hour, accounts=30, requests=45) for hour in range(2, 8)))
+    (told,) = [note for note in notes(thin, Settings()) if "thin" in note]
+    assert 'bucket = "6h"' in told
+    assert "1.5 requests" in told
+    assert notes(collected(), Settings()) == []
+
+
+def test_what_was_left_out_is_named():
+    gathered = collected(status(21, late=3, invalid=2, failed=1))
+    assert [note.split()[0] for note in notes(gathered, Settings())] == ["3", "2", "1"]
+
+
+def test_a_silent_bucket_is_a_gap():
+    gathered = collected(status(21, requests=0, accounts=0))
+    (course,) = gathered.releases.values()
+    assert course.points[-1][1:] == (None, 0, 0)
+
+
+def test_a_long_course_is_coarsened():
+    course = Course("m", 0, False, HOUR_MS, points=[Point(i * HOUR_MS, 0.5, 1, 9) for i in range(5000)])
+    coarse = course.coarse()
+    assert len(coarse.points) <= MOST_POINTS
+    assert coarse.first_uses == 5000
+
+
+def test_doubts_name_a_roll_out_and_likeness():
+    usage = {"exchanges": 9, "tools_share": 0.2, "input_tokens": 100.0, "output_tokens": 200.0}
+    profile = {"to_model": usage, "population": usage | {"input_tokens": 120.0}}
+    evidence = {"observed_share": 0.95, "profile": profile, "e_bh": True}
+    assert len(doubts(data(evidence=evidence))) == 3
+    profile["population"] = usage | {"tools_share": 0.9}
+    assert len(doubts(data(evidence=evidence))) == 2
+    assert doubts(data(evidence={})) == []
+
+
+def test_a_roll_out_is_told_once_and_under_what_speaks_against_it():
+    pattern = {"name": "roll-out", "split": {"sign": "roll-out"}}
+    told = "Company roll-out pattern: it keeps office hours (2% in its eight quietest hours)."
+    found = {"observed_share": 0.95, "pattern": pattern}
+    text = page(alert(reasons=["It moved.", told], evidence=found))
+    happened, _, against = text.partition("What speaks against it")
+    assert "It moved." in happened
+    assert told not in happened
+    assert told in against
+    assert doubts(data(evidence=found)) == []
+
+
+@pytest.mark.parametrize(("value", "told"), [(None, True), (12.0, True), (15.4, False), (79.7, False)])
+def test_who_is_over_the_line_by_now_is_not_said_to_be_below_it(value, told):
+    found = doubts(data(evidence={"e_bh": True, "log_e_value": value, "threshold": 15.4}))
+    assert any("below the line" in doubt for doubt in found) == told
+
+
+def test_the_drawing_of_an_incident_has_its_parts():
+    found = data()
+    svg = str(charts.course(found, found.evidence.series))
+    root = ElementTree.fromstring(svg)
+    assert [child.tag for child in root[:2]] == ["title", "desc"]
+    for css in ("observed", "everyone", "expected", "ordinary", "alerted", "axis"):
+        assert f'class="{css}"' in svg
+
+
+def test_the_table_of_a_long_series_is_short():
+    series = data().evidence.series
+    n = 96
+    long = series.model_copy(
+        update={
+            name: list(getattr(series, name)[:1]) * n
+            for name in type(series).model_fields
+            if isinstance(getattr(series, name), list)
+        }
+    )
+    assert len(list(tables.course(long))) == tables.ROWS_SHOWN
+
+
+@pytest.mark.parametrize("span", [1, HOUR, 3 * DAY, 400 * DAY])
+def test_a_time_axis_is_never_crowded(span):
+    assert len(ticks(0, span)) <= 10
+
+
+def test_points_outside_stay_within_the_drawing():
+    chart = Chart("c", "t", "d", (0, DAY), 100)
+    panel = chart.panel(10, 50, top=nice_top(0.3, least=0.1), label="l")
+    assert chart.x(-DAY) == chart.x(0)
+    assert panel.y(7.0) == 10
+
+
+def test_replay_writes_it(tmp_path):
+    events, releases = launch()
+    (tmp_path / "e.jsonl").write_bytes(b"\n".join(map(orjson.dumps, events)))
+    (tmp_path / "r.json").write_bytes(orjson.dumps(releases))
+    out = tmp_path / "report.html"
+    args = ["replay", str(tmp_path / "e.jsonl"), "--releases", str(tmp_path / "r.json"), "--report", str(out)]
+    result = CliRunner().invoke(main, args, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "network <bdi>AS8</bdi> moved to <bdi>m-2</bdi>" in out.read_text()
