@@ -17,21 +17,22 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pivotwatch_models.accounts.share_models import EVENT_TYPES, FIRST_USE
-from pivotwatch_models.base.counts import NO_TRAFFIC, Block, Group, Ints, ModelCounts, Mover, Traffic
+from pivotwatch_models.base.arrays import Floats, Ints, Mask
+from pivotwatch_models.base.counts import NO_TRAFFIC, Block, Group, ModelCounts, Mover, Traffic
 from pivotwatch_models.groups.adwin import Corroboration, residual
 from pivotwatch_models.groups.e_bh import e_bh, smallest_nameable
 from pivotwatch_models.groups.group_state import GroupWatch
+from pivotwatch_models.groups.move_shape import Shape
 from pivotwatch_models.groups.pace_detector import GroupEDetector
 from pivotwatch_models.groups.split_reference import SplitPopulation
 from pivotwatch_models.groups.timeline import LEAD, Row
-from pivotwatch_models.incidents.pattern import Shape
 from pivotwatch_models.population.always_active import GROUPS as STEADY
 from pivotwatch_models.population.always_active import KIND as POPULATION
 from pivotwatch_models.population.always_active import SteadyClock
 from pivotwatch_models.population.cohorts import ALWAYS_THERE, COHORTS, NEW_COHORTS, STEADY_COHORTS
 from pivotwatch_models.population.data_sufficiency import advised_width
 from pivotwatch_models.population.group_heterogeneity import UNUSUAL, Spread, measure
-from pivotwatch_models.population.hazard import DECAY_PER_HOUR, Expectation, Floats, Masks, PopulationClock
+from pivotwatch_models.population.hazard import DECAY_PER_HOUR, Expectation, PopulationClock
 from pivotwatch_models.population.newcomers import BeginnersClock
 from pivotwatch_models.release_calendar import Release
 from pivotwatch_models.settings import DAY_MS, Settings
@@ -210,12 +211,12 @@ class ReleaseWatch:
         risk, events = (table[FIRST_USE][~named].sum(axis=0) for table in (counts.risk, counts.events))
         return self.steady.update(age, risk, events)
 
-    def _muted(self) -> Masks:
+    def _muted(self) -> Mask:
         """Cohorts that stand out as a whole: kept out of the population's hazard, as flagged groups are."""
         muted = np.zeros((len(STEADY), COHORTS // len(STEADY)), dtype=bool)
         for band, group in enumerate(STEADY):
             muted[band] = (s := self.groups.get(group)) is not None and s.detector.flagged
-        out: Masks = muted.ravel() & ALWAYS_THERE
+        out: Mask = muted.ravel() & ALWAYS_THERE
         return out
 
     def crossed(self, group: Group) -> tuple[bool, bool]:
@@ -286,7 +287,7 @@ class ReleaseWatch:
         return self.spread.theta(group[0], self.settings.theta) if learnt is None else learnt
 
     @staticmethod
-    def _sets_of(groups: set[Group], counts: ModelCounts) -> Masks:
+    def _sets_of(groups: set[Group], counts: ModelCounts) -> Mask:
         """The sets that touch one of the groups, (sets,)."""
         touched = np.array([group in groups for group in counts.groups], dtype=bool)
         sets = np.zeros(len(counts.risk[0]), dtype=bool)
@@ -406,9 +407,9 @@ def _expect(
     counts: ModelCounts,
     risk: Ints,
     events: Ints,
-    flagged: Masks,
+    flagged: Mask,
     *,
-    muted: Masks,
+    muted: Mask,
     chance: float,
 ) -> tuple[Ints, Ints, Expectation, Ints]:
     """Of one type of event per group: those seen, of steady accounts, the expectation, accounts at risk."""

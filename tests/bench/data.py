@@ -23,7 +23,7 @@ RELEASE_HOUR = 2
 
 
 class Message(NamedTuple):
-    """A record as a step takes it (`pivotwatch.engine.operator.InputRecord`)."""
+    """A record as a step takes it (`pivotwatch.contracts.records.InputRecord`)."""
 
     value: bytes
     offset: int

@@ -20,8 +20,8 @@ from typing import Any
 
 import orjson
 
+from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.counting.operator import AccountsStep
-from pivotwatch.engine.operator import InputRecord, Output
 from pivotwatch_models.settings import HOUR_MS, Settings
 
 STALLED_SECONDS = 30.0

@@ -12,12 +12,12 @@ import orjson
 from kafka import TopicPartition
 
 from pivotwatch.config.config import Config
+from pivotwatch.contracts.records import Line, Output
 from pivotwatch.detection.counting.operator import AccountsStep
 from pivotwatch.detection.replay import CHUNK
 from pivotwatch.detection.scoring.operator import NetworksStep
 from pivotwatch.engine.checkpoint_format import Identity, latest
 from pivotwatch.engine.kafka import sync_client
-from pivotwatch.engine.operator import Line, Output
 from pivotwatch.roles.networks import CONTROL_TOPICS
 from pivotwatch.tools.compare_alerts import DifferentRepeat, compare, distinct
 from tests.chaos.pipeline import Pipeline

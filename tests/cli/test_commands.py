@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pivotwatch.cli import COMMANDS, main
-from pivotwatch.engine.operator import Output
+from pivotwatch.contracts.records import Output
 from pivotwatch_models.settings import Settings
 from tests.cli.examples import alert_bytes
 

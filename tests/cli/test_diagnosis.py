@@ -8,14 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from pivotwatch.tools.sample_checks import (
-    Check,
-    Sample,
-    SampleRecord,
-    judge_calendar,
-    judge_events,
-    judge_lag,
-)
+from pivotwatch.base.checks import Check
+from pivotwatch.tools.sample_checks import Sample, SampleRecord, judge_calendar, judge_events, judge_lag
 
 NOW = datetime(2026, 2, 6, tzinfo=UTC)
 EVENT: dict[str, Any] = {

@@ -7,9 +7,9 @@ import functools
 import numpy as np
 import orjson
 
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.operator import AccountsStep
 from pivotwatch.detection.scoring.operator import NetworksStep
-from pivotwatch.engine.operator import Line
 from pivotwatch_models.settings import HOUR_MS, Settings
 
 START = 1_770_001_200_000 // HOUR_MS * HOUR_MS

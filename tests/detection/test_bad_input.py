@@ -19,11 +19,11 @@ from pivotwatch.contracts.events import (
     network_of,
     parse_time,
 )
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.account_table import Roster
 from pivotwatch.detection.counting.dictionary import Names
 from pivotwatch.detection.counting.open_buckets import FUTURE_MS, Buckets
 from pivotwatch.detection.scoring.control_log import read
-from pivotwatch.engine.operator import Line
 from pivotwatch_models.settings import HOUR_MS
 from tests.detection.stream import (
     SETTINGS,

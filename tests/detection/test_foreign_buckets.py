@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.bucket_record import Header, decode
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.scoring.operator import NetworksStep
-from pivotwatch.engine.operator import Line
 from pivotwatch_models.settings import HOUR_MS
 from tests.detection.stream import Store, dead, launch_buckets, networks_step
 from tests.detection.test_bad_input import told

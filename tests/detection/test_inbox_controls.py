@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from pivotwatch.contracts.bucket_record import decode, encode
 from pivotwatch.contracts.events import BadEvent
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.scoring.alignment import Inbox
 from pivotwatch.detection.scoring.control_log import Controls, Decision, Entry
-from pivotwatch.engine.operator import Line
 
 # Records
 

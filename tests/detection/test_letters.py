@@ -6,10 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pivotwatch.contracts.dead_letters import MAX_AROUND, MAX_BYTES, dead_letter
+from pivotwatch.contracts.dead_letters import MAX_AROUND, MAX_BYTES, dead_letter, letter_of
 from pivotwatch.contracts.events import BadEvent
-from pivotwatch.engine.operator import Line, Output
-from pivotwatch.tools.redrive import letter_of
+from pivotwatch.contracts.records import Line, Output
 
 BROKER_TAKES = 1_000_000
 sizes = st.sampled_from([None, 0, 1, MAX_AROUND, 400_000, MAX_BYTES, 1_048_000])

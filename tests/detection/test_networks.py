@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.operator import AccountsStep
 from pivotwatch.detection.replay import replay
 from pivotwatch.detection.scoring.operator import NetworksStep
-from pivotwatch.engine.operator import ControlledStep, Line
+from pivotwatch.engine.operator import ControlledStep
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 from tests.detection.stream import (
     MODEL,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.deduplication import ORIGIN, PLACES, Origins, origin_headers
-from pivotwatch.engine.operator import Line
 from pivotwatch.ingest.arrays import Rekeyer
 from tests.detection.stream import accounts_step, counted, event, launch
 

@@ -13,11 +13,11 @@ from typing import Any
 
 import orjson
 
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.operator import AccountsStep
 from pivotwatch.detection.scoring.operator import NetworksStep
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot
-from pivotwatch.engine.operator import Line
 from pivotwatch.simulation import generate
 from pivotwatch_models.settings import Settings
 from tests.engine.test_checkpoint import Log

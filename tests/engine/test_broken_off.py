@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, latest
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.operator import Output
 from pivotwatch.engine.partition_task import LivePartition
 from pivotwatch.engine.producer import Outbox
 from tests.engine.test_checkpoint import Log

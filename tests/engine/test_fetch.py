@@ -16,11 +16,11 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, StateRefused
 from pivotwatch.engine.fetching.chunks import Chunk, ChunkScheduler
 from pivotwatch.engine.fetching.consumer import FetchThread
-from pivotwatch.engine.operator import InputRecord, Output
 from pivotwatch.engine.partition_task import Hole, LivePartition
 from pivotwatch.engine.producer import Outbox
 

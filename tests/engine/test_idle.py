@@ -12,10 +12,10 @@ import pytest
 from faust.types import TP
 
 from pivotwatch.config.config import load
+from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, latest
 from pivotwatch.engine.fetching.consumer import Position
-from pivotwatch.engine.operator import Output
 from pivotwatch.engine.producer import Outbox
 from pivotwatch.roles.accounts import AccountsPartition, AccountsShell
 from tests.engine.test_checkpoint import Log

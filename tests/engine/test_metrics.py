@@ -6,9 +6,9 @@ import re
 
 import orjson
 
+from pivotwatch.contracts.records import Output
 from pivotwatch.detection.counting.operator import AccountsStep
 from pivotwatch.engine.metrics import Metrics, counters
-from pivotwatch.engine.operator import Output
 from pivotwatch_models.settings import HOUR_MS
 from tests.detection.stream import SETTINGS, START, alerts, event, launch_buckets, line, networks_step
 

@@ -10,10 +10,10 @@ import pytest
 from faust.types import TP
 
 from pivotwatch.config.config import load
+from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import FINAL, Epoch, Identity, Snapshot, latest
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.operator import Output
 from pivotwatch.engine.partition_task import LivePartition
 from pivotwatch.engine.producer import Outbox
 from pivotwatch.roles.accounts import AccountsPartition, AccountsShell

@@ -14,12 +14,12 @@ from faust.types import TP
 
 from pivotwatch.base.work import Work
 from pivotwatch.config.config import load
+from pivotwatch.contracts.records import Output
 from pivotwatch.engine import partition_task as live_module
 from pivotwatch.engine.checkpoint_format import latest
 from pivotwatch.engine.chunk_queues import ENOUGH
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.fetching.consumer import FetchConsumer, Position
-from pivotwatch.engine.operator import Output
 from pivotwatch.engine.turns import ROUNDS
 from pivotwatch.roles.accounts import AccountsShell
 from tests.engine.test_checkpoint import Log

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from pivotwatch.base.work import Work
+from pivotwatch.contracts.records import Output
 from pivotwatch.engine import partition_task as live_module
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import Epoch, Snapshot, latest
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.operator import Output
 from pivotwatch.engine.partition_task import LivePartition
 from pivotwatch.engine.producer import Outbox
 from tests.engine.test_broken_off import HERE, Broker, Counting, save, take

@@ -8,11 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.operator import NAMES, AccountsStep
 from pivotwatch.detection.scoring.operator import NetworksStep
 from pivotwatch.engine import checkpoint_format
 from pivotwatch.engine.checkpoint_format import Marker, StateRefused, latest
-from pivotwatch.engine.operator import Line
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.engine import stored_state
 from tests.engine.stored_state import OFFSET, identity

@@ -20,8 +20,8 @@ from pivotwatch.roles.networks import NetworksPartition
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.detection.stream import MODEL, launch_buckets
 from tests.engine import stored_state
-from tests.reporting.examples import alert, status
 from tests.ingest import samples
+from tests.reporting.examples import alert, status
 
 START = 500_000 * HOUR_MS
 NOW = datetime.fromtimestamp(START / 1000, UTC)

@@ -13,6 +13,8 @@ import orjson
 from pivotwatch.cli.dlq import _as_json, _delivery_line, _shown
 from pivotwatch.config.config import load
 from pivotwatch.contracts.bucket_record import Header, decode, encode
+from pivotwatch.contracts.dead_letters import letter_of
+from pivotwatch.contracts.records import Line
 from pivotwatch.delivery.dedup import decide
 from pivotwatch.delivery.dispatcher import _alert_id
 from pivotwatch.delivery.notification_log import Ledger
@@ -20,13 +22,11 @@ from pivotwatch.detection.counting.deduplication import ORIGIN, PLACES, origin_h
 from pivotwatch.detection.counting.operator import AccountsStep
 from pivotwatch.detection.scoring.operator import NetworksStep
 from pivotwatch.engine.checkpoint_format import Epoch, Identity, Marker, Snapshot, StateRefused, latest
-from pivotwatch.engine.operator import Line
 from pivotwatch.formats import alertmanager, chat, ocsf, pagerduty, slack, text
 from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.http_auth import Guard, Refused
 from pivotwatch.ingest.mapping import SourceMapping, load_file
 from pivotwatch.ingest.rejects import letter
-from pivotwatch.tools.redrive import letter_of
 from pivotwatch.tools.sample_checks import Sample, SampleRecord, judge_calendar, judge_events
 from pivotwatch.web import event_cursor
 from pivotwatch.web.read_model import Board

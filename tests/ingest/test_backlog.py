@@ -9,7 +9,7 @@ from faust.types import TP
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pivotwatch.engine.operator import Line
+from pivotwatch.contracts.records import Line
 from pivotwatch.ingest.event_time_merge import Backlog
 
 A, B, C = (TP("log", number) for number in range(3))

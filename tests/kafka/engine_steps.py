@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from pivotwatch.engine.operator import InputRecord, Output
+from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch_models.settings import Settings
 
 BUCKET = 100

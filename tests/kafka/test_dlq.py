@@ -10,9 +10,9 @@ from click.testing import CliRunner
 
 from pivotwatch.cli import main
 from pivotwatch.config.config import Config
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.operator import AccountsStep
 from pivotwatch.engine.kafka import sync_client
-from pivotwatch.engine.operator import Line
 from tests.kafka.engine_rig import rig
 
 BAD = [

@@ -11,12 +11,12 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import KafkaAdminClient
 from kafka.structs import OffsetAndMetadata
 
+from pivotwatch.base.checks import Check
 from pivotwatch.cli import main
 from pivotwatch.config.config import Config, load
 from pivotwatch.engine.kafka.topics import create, specs
 from pivotwatch.ingest.checks import judge_settings
 from pivotwatch.tools.doctor import examine
-from pivotwatch.tools.sample_checks import Check
 from tests.ingest.samples import EMAIL, KONG
 from tests.kafka.conftest import MakeTopic
 

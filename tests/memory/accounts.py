@@ -13,9 +13,9 @@ from pathlib import Path
 
 import orjson
 
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.operator import AccountsStep
 from pivotwatch.engine.gc_tuning import give_back
-from pivotwatch.engine.operator import Line
 from pivotwatch_models.settings import HOUR_MS, Settings
 
 BEGIN = 1_770_000_000_000 // HOUR_MS * HOUR_MS

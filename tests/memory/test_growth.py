@@ -18,9 +18,9 @@ import pytest
 import pivotwatch.detection.counting.account_table
 import pivotwatch.detection.counting.dictionary
 from pivotwatch.contracts.events import format_time
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.operator import AccountsStep
 from pivotwatch.detection.scoring.operator import NetworksStep
-from pivotwatch.engine.operator import Line
 from pivotwatch_models.settings import DAY_MS, Settings
 
 BEGIN = 1_770_000_000_000 // DAY_MS * DAY_MS

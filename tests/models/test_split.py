@@ -11,25 +11,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import drift
 
+from pivotwatch_models.accounts.split_blocks import FIRST_BLOCK, STEADY_WITHIN, end_blocks, split_fields
 from pivotwatch_models.base.columns import Columns
 from pivotwatch_models.base.counts import Block
 from pivotwatch_models.groups.adwin import Corroboration
 from pivotwatch_models.groups.group_state import PACE_WEIGHT, SPLIT_WEIGHT, GroupWatch, log_add
+from pivotwatch_models.groups.hour_of_day import HourOfDay
+from pivotwatch_models.groups.move_shape import Shape
 from pivotwatch_models.groups.pace_detector import GroupEDetector
 from pivotwatch_models.groups.split_detector import (
     ALTERNATIVE,
-    FIRST_BLOCK,
     SECOND_BLOCK,
-    STEADY_WITHIN,
     THETA,
     WINDOWS,
     SplitEDetector,
-    end_blocks,
     ordinary,
-    split_fields,
 )
 from pivotwatch_models.groups.split_reference import GroupSplit, SplitPopulation
-from pivotwatch_models.incidents.pattern import HourOfDay, Pattern, Shape, pattern
+from pivotwatch_models.incidents.pattern import Pattern, pattern
 from pivotwatch_models.settings import DAY_MS, HOUR_MS
 from tests.models.test_group import estimator_checks, passes
 from tests.models.world import B, World

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from pivotwatch.engine.operator import Output
+from pivotwatch.contracts.records import Output
 from pivotwatch.reporting.collector import Collected
 from tests.cli.examples import alert_bytes
 

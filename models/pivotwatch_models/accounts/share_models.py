@@ -42,8 +42,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from pivotwatch_models.base.columns import Columns, Rows
-from pivotwatch_models.groups.split_detector import Blocks, end_blocks, split_fields
+from pivotwatch_models.accounts.split_blocks import Blocks, end_blocks, split_fields
+from pivotwatch_models.base.arrays import Floats, Ints, Mask
+from pivotwatch_models.base.columns import Columns
 from pivotwatch_models.settings import HOUR_MS
 
 SHARES = (0.3, 0.6, 0.9)
@@ -55,10 +56,6 @@ FIRST_USE, SWITCH = 0, 1
 EVENT_TYPES = ("first_use", "switch")
 
 USED, SWITCHED, DRIFTED = 1, 2, 4
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
 
 
 THRESHOLD_HOURS = 60.0
@@ -148,7 +145,7 @@ class AccountModels:
             }
         )
 
-    def update(self, bucket: int, rows: Rows, n: Ints, k: Ints, others: tuple[int, int]) -> Changes:
+    def update(self, bucket: int, rows: Ints, n: Ints, k: Ints, others: tuple[int, int]) -> Changes:
         """Take one closed bucket.
 
         Parameters
@@ -175,7 +172,7 @@ class AccountModels:
         blocks = end_blocks(self.columns, rows, n, k, ~at_risk[FIRST_USE])
         return Changes(at_risk, (used, switched), drift & (k > 0), blocks)
 
-    def _cusum(self, rows: Rows, n: Ints, k: Ints) -> Mask:
+    def _cusum(self, rows: Ints, n: Ints, k: Ints) -> Mask:
         factor = 1.0 / (1.0 + (n - 1) * CORRELATION)
         over = np.zeros(len(rows), dtype=np.bool_)
         for i, share in enumerate(SHARES):
@@ -185,7 +182,7 @@ class AccountModels:
             over |= w >= SWITCH_AT
         return over
 
-    def _page_hinkley(self, bucket: int, rows: Rows, x: Floats, flags: NDArray[np.uint8]) -> Mask:
+    def _page_hinkley(self, bucket: int, rows: Ints, x: Floats, flags: NDArray[np.uint8]) -> Mask:
         """River's update in river's order of operations, so that the floats are the same."""
         columns, p = self.columns, self.page_hinkley
         fresh = (flags & DRIFTED) != 0  # river starts anew at the update after a drift
@@ -203,25 +200,25 @@ class AccountModels:
         columns["since"][rows] = np.where(lower, bucket + 1, columns["since"][rows])
         return (n >= p.min_instances) & (total - least > p.threshold)
 
-    def moving_since(self, rows: Rows) -> Ints:
+    def moving_since(self, rows: Ints) -> Ints:
         """The bucket after the last minimum of the Page-Hinkley sum: where the move began."""
         return self.columns["since"][rows].astype(np.int64)
 
-    def usual_residual(self, rows: Rows) -> Floats:
+    def usual_residual(self, rows: Ints) -> Floats:
         """Mean of x so far: how far the account usually is from everyone else."""
         return self.columns["mean"][rows].astype(np.float64)
 
-    def forget(self, rows: Rows) -> None:
+    def forget(self, rows: Ints) -> None:
         """Make rows as new, for other accounts to take."""
         self.columns.reserve(int(rows.max()) + 1 if len(rows) else 0)
         self.columns.clear(rows)
 
-    def snapshot(self, rows: Rows) -> bytes:
+    def snapshot(self, rows: Ints) -> bytes:
         """State of the given rows."""
         self.columns.reserve(int(rows.max()) + 1 if len(rows) else 0)
         return self.columns.snapshot(rows)
 
-    def restore(self, rows: Rows, state: bytes) -> None:
+    def restore(self, rows: Ints, state: bytes) -> None:
         """Continue exactly where `snapshot` was taken."""
         self.columns.restore(rows, state)
 

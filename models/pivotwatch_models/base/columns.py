@@ -14,7 +14,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-Rows = NDArray[np.int64]
+from pivotwatch_models.base.arrays import Ints
+
 """Row numbers, one-dimensional."""
 
 
@@ -59,7 +60,7 @@ class Columns:
             self._arrays[name] = grown
         self.capacity = capacity
 
-    def clear(self, rows: Rows) -> None:
+    def clear(self, rows: Ints) -> None:
         """Make rows as new."""
         for name, (_, fill) in self.fields.items():
             self._arrays[name][rows] = fill
@@ -69,11 +70,11 @@ class Columns:
         """Bytes that one row takes."""
         return sum(array.itemsize for array in self._arrays.values())
 
-    def snapshot(self, rows: Rows, **instead: NDArray[Any]) -> bytes:
+    def snapshot(self, rows: Ints, **instead: NDArray[Any]) -> bytes:
         """The given rows, in the given order, as bytes; for columns in ``instead``, those values."""
         return pack({name: instead.get(name, array[rows]) for name, array in self._arrays.items()})
 
-    def restore(self, rows: Rows, state: bytes) -> None:
+    def restore(self, rows: Ints, state: bytes) -> None:
         """Write what `snapshot` returned into the given rows (same number, same order)."""
         if len(rows):
             self.reserve(int(rows.max()) + 1)

@@ -6,13 +6,10 @@ import dataclasses
 import operator
 from collections.abc import Callable
 
-import numpy as np
-from numpy.typing import NDArray
+from pivotwatch_models.base.arrays import Ints
 
 Group = tuple[str, str]
 """Kind and id: ("network", "AS64500"), ("payment", "pay-7")."""
-
-Ints = NDArray[np.int64]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

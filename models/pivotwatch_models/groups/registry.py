@@ -7,8 +7,8 @@ from typing import Any
 from river import stats
 
 from pivotwatch_models.base.counts import Group
+from pivotwatch_models.groups.hour_of_day import HourOfDay
 from pivotwatch_models.groups.learnt_theta import LearntTheta
-from pivotwatch_models.incidents.pattern import HourOfDay
 
 RATE_FADING = 0.1
 

@@ -40,104 +40,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import Self
 
-import numpy as np
-from numpy.typing import NDArray
 from river import base
 
-from pivotwatch_models.base.columns import Columns, Rows
-
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
-
-FIRST_BLOCK, SECOND_BLOCK = 8, 24
-STEADY_WITHIN = 4
-DECILES = 10
 WINDOWS = tuple((low, low + 4) for low in range(1, 6))
 """Deciles from, to before."""
 THETA = 2.0
 ALTERNATIVE = 0.85
 LEAST_JUDGED = 30
 FLAGGED_ABOVE = 4.0
-
-_UNUSED, _FIRST, _SECOND, _JUDGED = 0, 1, 2, 255
-"""Stages of an account; in its second block: 2 + the decile of the first."""
-
-
-def decile(n: Ints, k: Ints) -> Ints:
-    """The tenth that k/n lies in, 0 … 9.
-
-    Examples
-    --------
-    >>> decile(np.array([8, 8, 8, 8]), np.array([0, 1, 4, 8])).tolist()
-    [0, 1, 5, 9]
-    """
-    tenth: Ints = np.minimum(10 * k // n, DECILES - 1)
-    return tenth
-
-
-class Blocks(NamedTuple):
-    """Blocks of accounts that a bucket ended, one entry an account.
-
-    Attributes
-    ----------
-    place
-        Which of the rows that were given.
-    second
-        The second block, with which the account is judged; else the first.
-    steady
-        Do both blocks agree? False for a first block.
-    split
-        Decile of the block's split.
-    """
-
-    place: Ints
-    second: Mask
-    steady: Mask
-    split: Ints
-
-
-def split_fields() -> dict[str, tuple[str, float]]:
-    """Columns of an account: 3 bytes."""
-    return {"stage": ("u1", _UNUSED), "block_n": ("u1", 0), "block_k": ("u1", 0)}
-
-
-def end_blocks(columns: Columns, rows: Rows, n: Ints, k: Ints, used: Mask) -> Blocks:
-    """Add a bucket to the blocks of the accounts; returns those that it ended.
-
-    Parameters
-    ----------
-    columns
-        Holds the `split_fields`.
-    rows, n, k
-        Active accounts, their requests, and those to the model by choice.
-    used
-        Those that had used the model before this bucket.
-
-    Examples
-    --------
-    >>> columns, row, one = Columns(split_fields()), np.array([0]), np.array([True])
-    >>> columns.reserve(1)
-    >>> for n, k in [(5, 2), (5, 3), (40, 20)]:
-    ...     blocks = end_blocks(columns, row, np.array([n]), np.array([k]), one)
-    ...     print(blocks.split.tolist(), blocks.second.tolist(), blocks.steady.tolist())
-    [] [] []
-    [5] [False] [False]
-    [5] [True] [True]
-    """
-    stage = columns["stage"][rows]
-    place = np.flatnonzero(used & (stage != _JUDGED))
-    own, stage = rows[place], np.maximum(stage[place], _FIRST)
-    total_n, total_k = columns["block_n"][own] + n[place], columns["block_k"][own] + k[place]
-    second = stage > _FIRST
-    ended = total_n >= np.where(second, SECOND_BLOCK, FIRST_BLOCK)
-    split = decile(np.maximum(total_n, 1), total_k)
-    columns["stage"][own] = np.where(ended, np.where(second, _JUDGED, _SECOND + split), stage)
-    columns["block_n"][own] = np.where(ended, 0, total_n)
-    columns["block_k"][own] = np.where(ended, 0, total_k)
-    steady = second & (np.abs(stage.astype(np.int64) - _SECOND - split) <= STEADY_WITHIN)
-    return Blocks(place[ended], second[ended], steady[ended], split[ended])
 
 
 def ordinary(judged: int, inside: Sequence[int]) -> list[float]:

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from pivotwatch_models.base.counts import Group, Traffic
 from pivotwatch_models.groups.group_state import Sums
-from pivotwatch_models.incidents.pattern import LEAST_SPLITS, Pattern, Shape
+from pivotwatch_models.groups.move_shape import LEAST_SPLITS, Shape
+from pivotwatch_models.incidents.pattern import Pattern
 from pivotwatch_models.settings import HOUR_MS
 
 State = Literal["open", "updated", "resolved", "suppressed"]

@@ -20,98 +20,16 @@ nothing.
 from __future__ import annotations
 
 import dataclasses
-import math
-from array import array
-from typing import Any, Literal, Self
+from typing import Literal
 
-from pivotwatch_models.base.counts import Block
-from pivotwatch_models.groups.split_detector import DECILES
-from pivotwatch_models.settings import HOUR_MS
+from pivotwatch_models.groups.move_shape import LEAST_SPLITS, Shape
 
 Sign = Literal["roll-out", "extraction"]
 
-LEAST_SPLITS = 8
-WHOLE_FROM, PART_FROM, PART_BEFORE = 8, 2, 8
 WHOLE_SHARE, PART_SHARE, PART_RATIO = 0.75, 0.6, 1.5
 ALIKE, VARIED = 0.4, 0.7
 LEAST_SPREAD = 0.05
-SIZE_UNIT = 16
-QUIET_HOURS, OFFICE_SHARE, CLOCK_SHARE = 8, 0.12, 0.25
-LEAST_HOURLY, LEAST_HOURS = 200, 46
-HOURS = 24
-
-
-@dataclasses.dataclass(slots=True)
-class Shape:
-    """Splits and sizes of the blocks of accounts that use a model: sums of integers.
-
-    Attributes
-    ----------
-    splits
-        Blocks by the decile of their split, an account's first and second alike.
-    sizes
-        Per field (input, output): count, sum and sum of squares of 16 ln of the tokens per request.
-
-    Examples
-    --------
-    >>> shape = Shape()
-    >>> for split in (4, 5, 9, 5, 3, 5, 9, 5):
-    ...     shape.add(Block("a", (), False, False, split, (100 + split, -1)))
-    >>> shape.judged, round(shape.part, 2), round(shape.spread(0), 2), shape.spread(1)
-    (8, 0.75, 0.13, None)
-    """
-
-    splits: list[int] = dataclasses.field(default_factory=lambda: [0] * DECILES)
-    sizes: list[list[int]] = dataclasses.field(default_factory=lambda: [[0, 0, 0], [0, 0, 0]])
-
-    def add(self, block: Block) -> None:
-        """Take a block."""
-        self.splits[block.split] += 1
-        for sums, size in zip(self.sizes, block.sizes, strict=True):
-            if size >= 0:
-                sums[0] += 1
-                sums[1] += size
-                sums[2] += size * size
-
-    def fold(self, other: Shape) -> None:
-        """Add another."""
-        self.splits = [a + b for a, b in zip(self.splits, other.splits, strict=True)]
-        self.sizes = [
-            [a + b for a, b in zip(own, more, strict=True)]
-            for own, more in zip(self.sizes, other.sizes, strict=True)
-        ]
-
-    @property
-    def judged(self) -> int:
-        """Number of blocks."""
-        return sum(self.splits)
-
-    @property
-    def part(self) -> float:
-        """Share of them with a part of the traffic."""
-        return sum(self.splits[PART_FROM:PART_BEFORE]) / max(1, self.judged)
-
-    @property
-    def whole(self) -> float:
-        """Share of them with nearly all."""
-        return sum(self.splits[WHOLE_FROM:]) / max(1, self.judged)
-
-    def spread(self, field: int) -> float | None:
-        """Standard deviation of ln(tokens per request); None for fewer than eight values."""
-        count, total, squares = self.sizes[field]
-        if count < LEAST_SPLITS:
-            return None
-        return math.sqrt(max(0, count * squares - total * total)) / count / SIZE_UNIT
-
-    def snapshot(self) -> list[Any]:
-        """State, JSON-able."""
-        return [self.splits, self.sizes]
-
-    @classmethod
-    def restored(cls, state: list[Any]) -> Self:
-        """A shape that continues exactly where `snapshot` was taken."""
-        splits, sizes = state
-        return cls(list(splits), [list(sums) for sums in sizes])
+OFFICE_SHARE, CLOCK_SHARE = 0.12, 0.25
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -195,56 +113,3 @@ def pattern(own: Shape, everyone: Shape, quiet_share: float | None) -> Pattern:
     if own.judged < LEAST_SPLITS:
         return Pattern(own.judged, size_ratio=size_ratio, quiet_share=quiet_share)
     return Pattern(own.judged, own.part, own.whole, everyone.part, size_ratio, quiet_share)
-
-
-class HourOfDay:
-    """Requests of a group by hour of day (UTC), halved every fortnight; wider buckets tell nothing.
-
-    Examples
-    --------
-    >>> clock = HourOfDay()
-    >>> for hour in range(48):
-    ...     clock.add(hour * HOUR_MS, HOUR_MS, 100 if 8 <= hour % 24 < 18 else 1)
-    >>> round(clock.quiet_share(), 3)
-    0.008
-    """
-
-    __slots__ = ("_era", "_first", "_last", "_requests")
-
-    def __init__(self) -> None:
-        self._requests = array("q")
-        self._era = self._first = self._last = 0
-
-    def add(self, start: int, width: int, requests: int) -> None:
-        """Take a bucket that starts at ``start``; milliseconds."""
-        if width > HOUR_MS or not requests:
-            return
-        hour = start // HOUR_MS
-        era = hour // (14 * HOURS)
-        if not self._requests:
-            self._requests, self._era, self._first = array("q", [0] * HOURS), era, hour
-        if era > self._era:
-            self._requests = array("q", [n >> min(era - self._era, 60) for n in self._requests])
-            self._era = era
-        self._requests[hour % HOURS] += requests
-        self._last = hour
-
-    def quiet_share(self) -> float | None:
-        """Share of the requests in the quietest eight hours on end; None before two days and 200 requests."""
-        total = sum(self._requests)
-        if total < LEAST_HOURLY or self._last - self._first < LEAST_HOURS:
-            return None
-        twice = self._requests * 2
-        return min(sum(twice[h : h + QUIET_HOURS]) for h in range(HOURS)) / total
-
-    def snapshot(self) -> list[Any]:
-        """State, JSON-able."""
-        return [self._era, self._first, self._last, self._requests.tolist()]
-
-    @classmethod
-    def restored(cls, state: list[Any]) -> Self:
-        """A clock that continues exactly where `snapshot` was taken."""
-        clock = cls()
-        clock._era, clock._first, clock._last, requests = state
-        clock._requests = array("q", requests)
-        return clock

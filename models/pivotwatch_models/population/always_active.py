@@ -40,7 +40,8 @@ import math
 
 import numpy as np
 
-from pivotwatch_models.base.counts import Group, Ints
+from pivotwatch_models.base.arrays import Ints
+from pivotwatch_models.base.counts import Group
 from pivotwatch_models.population.cohorts import BAND_NAMES, EXPOSURES, STEADY
 
 KIND = "population"

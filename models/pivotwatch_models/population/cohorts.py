@@ -11,6 +11,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from pivotwatch_models.base.arrays import Ints
+
 BANDS = 7
 EXPOSURES = 9
 COHORTS = 3 * 2 * EXPOSURES
@@ -39,9 +41,6 @@ def volume_band(n: NDArray[np.int64]) -> NDArray[np.int64]:
     [0, 1, 2, 5, 6]
     """
     return np.searchsorted(_EDGES, n, side="left").astype(np.int64)
-
-
-Ints = NDArray[np.int64]
 
 
 def exposure(previous: Ints, bucket: int, released: int) -> Ints:

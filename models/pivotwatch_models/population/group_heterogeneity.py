@@ -48,8 +48,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from pivotwatch_models.base.arrays import Floats, Mask
 from pivotwatch_models.base.counts import Group
-from pivotwatch_models.population.hazard import Floats, Masks
 
 LEAST = 1.5
 QUANTILE = 1.4
@@ -174,9 +174,9 @@ def _theta(seen: Floats, expected: Floats) -> float:
     return math.exp(min(50.0, QUANTILE * math.sqrt(max(0.0, variance))))
 
 
-def _too_fast(seen: Floats, usual: Floats) -> Masks:
+def _too_fast(seen: Floats, usual: Floats) -> Mask:
     excess = (seen - usual) / np.sqrt(usual + 0.5)
-    fast: Masks = (seen >= TOO_FAST_RATIO * usual) & (excess >= TOO_FAST_EXCESS)
+    fast: Mask = (seen >= TOO_FAST_RATIO * usual) & (excess >= TOO_FAST_EXCESS)
     return fast
 
 

@@ -27,13 +27,9 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pivotwatch_models.base.arrays import Floats, Ints, Mask
 from pivotwatch_models.population.cohorts import ALWAYS_THERE, COHORTS, STEADY_COHORTS
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Masks = NDArray[np.bool_]
 
 NOBODY = np.zeros(COHORTS, dtype=bool)
 PRIOR = 2.0
@@ -95,7 +91,7 @@ class PopulationClock:
         outside_risk: Ints,
         outside_events: Ints,
         *,
-        muted: Masks = NOBODY,
+        muted: Mask = NOBODY,
         chance: float = 1.0,
     ) -> Expectation:
         """Take one bucket; integers in, so the order of accounts and partitions leaves no trace.

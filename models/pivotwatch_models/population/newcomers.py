@@ -14,8 +14,7 @@ left to learn from. Before anything is known all are expected to begin with it, 
 
 from __future__ import annotations
 
-from pivotwatch_models.base.counts import Ints
-from pivotwatch_models.population.hazard import Floats
+from pivotwatch_models.base.arrays import Floats, Ints
 
 PRIOR = 2.0
 

@@ -17,8 +17,8 @@ from pivotwatch.cli.options import json_option, note, with_brokers
 from pivotwatch.config.config import Config
 
 if TYPE_CHECKING:
+    from pivotwatch.contracts.dead_letters import DeadLetter
     from pivotwatch.delivery.notification_log import Key
-    from pivotwatch.tools.redrive import DeadLetter
 
 SHOWN = 60
 

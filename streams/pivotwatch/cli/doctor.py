@@ -20,8 +20,8 @@ def doctor(config: Config, as_json: bool) -> None:
 
     Nothing is changed. Exit status 1 when a check failed; warnings do not count.
     """
+    from pivotwatch.base.checks import worst
     from pivotwatch.tools.doctor import examine
-    from pivotwatch.tools.sample_checks import worst
 
     checks = []
     for check in examine(config):

@@ -21,7 +21,7 @@ from pivotwatch.cli.options import json_option, note, print_json, with_config
 from pivotwatch.cli.progress import progress
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.alerts import parse_alert
-from pivotwatch.engine.operator import Output
+from pivotwatch.contracts.records import Output
 from pivotwatch.tools.event_files import Lines, read_json_array
 
 if TYPE_CHECKING:
@@ -99,8 +99,8 @@ def replay(
 def _controls(topic: str, path: str | None) -> list[Any]:
     """Releases or decisions of a file, every one of which must be sound."""
     from pivotwatch.contracts.events import BadEvent
+    from pivotwatch.contracts.records import Line
     from pivotwatch.detection.scoring import control_log
-    from pivotwatch.engine.operator import Line
 
     entries = read_json_array(path) if path else []
     for number, entry in enumerate(entries, start=1):

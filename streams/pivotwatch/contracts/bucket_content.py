@@ -15,16 +15,19 @@ from typing import Annotated
 import msgspec
 import numpy as np
 from msgspec import Raw
-from numpy.typing import NDArray
 
 from pivotwatch.base.work import Work, at_once
 from pivotwatch.contracts.events import BadEvent, Text
-from pivotwatch.detection.counting.bucket_activity import AGES
 from pivotwatch_models.accounts.share_models import EVENT_TYPES
-from pivotwatch_models.groups.split_detector import DECILES
+from pivotwatch_models.accounts.split_blocks import DECILES
+from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.population.cohorts import BANDS
+from pivotwatch_models.settings import DAY_MS
 
-Ints = NDArray[np.int64]
+YOUNG_MS = 7 * DAY_MS
+NOT_YOUNG, YOUNG, BY_FIRST_SIGHT = 0, 1, 2
+AGES = 3
+"""Young by the date of creation or not; or, for want of one, seen first within 7 days."""
 
 assert len(EVENT_TYPES) == 2, "the form below has a place for each"
 

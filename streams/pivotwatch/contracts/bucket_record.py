@@ -18,7 +18,7 @@ from pivotwatch.base import work
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.work import Work, at_once, sliced
 from pivotwatch.contracts.events import MAX_TS, BadEvent
-from pivotwatch.engine.operator import Output
+from pivotwatch.contracts.records import Output
 
 VERSION = 1
 MAX_BYTES = 890_000

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pivotwatch.contracts.events import BadEvent
-from pivotwatch.engine.operator import InputRecord, Output
+from pivotwatch.contracts.records import InputRecord, Output
 
 PREFIX = "pivotwatch.errors."
 MAX_BYTES = 900_000
@@ -57,3 +59,71 @@ def enclose(
         key, headers = key and key[:MAX_MESSAGE], ()
     own = tuple((PREFIX + name, str(text)[:MAX_MESSAGE].encode()) for name, text in told.items())
     return Output("dlq", key, body[:MAX_BYTES], (*headers, *own))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A dead letter as it lies in its topic.
+
+    Attributes
+    ----------
+    partition, offset
+        Its own place in the topic of dead letters.
+    key, value, headers
+        Of the record that could not be read.
+    about
+        What is told of it: topic, partition, offset, class, message; position in an array;
+        null, for a value that was none at all.
+    """
+
+    partition: int
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+    about: Mapping[str, str]
+
+    @property
+    def identity(self) -> str:
+        """How it is named on the command line."""
+        return f"{self.partition}:{self.offset}"
+
+    @property
+    def origin(self) -> str:
+        """Where it came from."""
+        place = f"[{self.about['position']}]" if "position" in self.about else ""
+        topic, partition, offset = (self.about.get(name, "?") for name in ("topic", "partition", "offset"))
+        return f"{topic}/{partition}@{offset}{place}"
+
+    @property
+    def obstacle(self) -> str:
+        """Why it cannot be sent again; empty when it can."""
+        if "length" in self.about:
+            return f"only the beginning of {self.about['length']} bytes is kept"
+        if not self.about.get("topic"):
+            return "it does not say where it came from"
+        if self.key is None and self.value is None:
+            return "it had neither key nor value, and no client sends such a record"
+        return ""
+
+
+def letter_of(record: Any) -> DeadLetter:
+    """Take a record of the topic of dead letters apart.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> headers = [("trace", b"1"), ("pivotwatch.errors.topic", b"requests")]
+    >>> record = SimpleNamespace(partition=0, offset=4, timestamp=0, key=b"k", value=b"{", headers=headers)
+    >>> letter_of(record).headers, letter_of(record).origin
+    ((('trace', b'1'),), 'requests/?@?')
+    """
+    own = [(name, value) for name, value in record.headers if not name.startswith(PREFIX)]
+    about = {
+        name.removeprefix(PREFIX): (value or b"").decode(errors="replace")
+        for name, value in record.headers
+        if name.startswith(PREFIX)
+    }
+    value = None if "null" in about else record.value
+    return DeadLetter(record.partition, record.offset, record.timestamp, record.key, value, tuple(own), about)

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 from kafka import KafkaConsumer
 
+from pivotwatch.base.checks import Check
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import Config
 from pivotwatch.delivery.notifiers import make
 from pivotwatch.delivery.settings import DeliverySettings, RecordSettings, read_settings
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.formats.message import Message
-from pivotwatch.tools.sample_checks import Check
 
 
 def targets(config: Config) -> Iterator[Check]:

@@ -14,13 +14,13 @@ import orjson
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.alerts import Alert, parse_alert
+from pivotwatch.contracts.dead_letters import DeadLetter
 from pivotwatch.delivery.dedup import Decision
 from pivotwatch.delivery.dispatcher import TARGET_HEADER
 from pivotwatch.delivery.errors import TryLater, Undelivered
 from pivotwatch.delivery.notification_log import Key
 from pivotwatch.delivery.notifiers import Delivery
 from pivotwatch.delivery.target_sender import Courier
-from pivotwatch.tools.redrive import DeadLetter
 
 PATIENCE_SECONDS = 60.0
 

@@ -13,11 +13,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from pivotwatch.base.durations import Duration, PositiveDuration, parse_duration
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.base.secrets import read_secret
 from pivotwatch.config.config import TopicName
 from pivotwatch.config.problems import ENV_PREFIX, read_table
 from pivotwatch.contracts.alerts import Severity
 from pivotwatch.formats import pagerduty
-from pivotwatch.ingest.pseudonyms import read_secret
 
 
 def _is_name(value: str) -> str:

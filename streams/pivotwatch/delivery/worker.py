@@ -18,6 +18,7 @@ from faust.types import TP
 
 from pivotwatch.base.durations import millis
 from pivotwatch.config.config import Config
+from pivotwatch.contracts.records import InputRecord
 from pivotwatch.delivery.dispatcher import Desk, Origin
 from pivotwatch.delivery.notification_log import Ledger
 from pivotwatch.delivery.notifiers import Publish
@@ -28,7 +29,6 @@ from pivotwatch.engine.checkpoint import delete
 from pivotwatch.engine.frame import Frame
 from pivotwatch.engine.health import JOINING, Health
 from pivotwatch.engine.metrics import Metrics
-from pivotwatch.engine.operator import InputRecord
 from pivotwatch.formats.message import Message
 
 logger = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ import orjson
 from kafka.partitioner.default import murmur2
 
 from pivotwatch.base.network_classes import NetworkClass
+from pivotwatch.contracts.records import Line, Output
 from pivotwatch.detection.counting.operator import AccountsStep
 from pivotwatch.detection.scoring.operator import NetworksStep
-from pivotwatch.engine.operator import Line, Output
 from pivotwatch_models.settings import Settings
 
 CHUNK = 5_000

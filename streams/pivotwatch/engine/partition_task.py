@@ -10,10 +10,11 @@ from typing import Generic, TypeVar
 from aiokafka import ConsumerRecord
 
 from pivotwatch.base.work import Work
+from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import FINAL, UNDECIDED, Snapshot, StateRefused
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.operator import Output, SlicedStep, Step
+from pivotwatch.engine.operator import SlicedStep, Step
 from pivotwatch.engine.producer import Outbox
 
 S = TypeVar("S", bound=Step)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pivotwatch.engine.operator import Output
+from pivotwatch.contracts.records import Output
 
 
 class Outbox:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from pivotwatch.base.checks import Check
 from pivotwatch.base.errors import Fault
 from pivotwatch.config.config import Config
 from pivotwatch.ingest.decoder import Decoder
@@ -16,7 +17,6 @@ from pivotwatch.ingest.settings import (
     read_settings,
     refuse_own_topics,
 )
-from pivotwatch.tools.sample_checks import Check
 
 NAME = "ingest"
 

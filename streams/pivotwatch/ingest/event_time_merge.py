@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 
 from faust.types import TP
 
-from pivotwatch.engine.operator import InputRecord
+from pivotwatch.contracts.records import InputRecord
 
 
 class Backlog:

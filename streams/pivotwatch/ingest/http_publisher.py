@@ -13,9 +13,9 @@ from aiokafka.errors import KafkaError
 
 from pivotwatch.base.errors import OutOfReach
 from pivotwatch.config.config import Config
+from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint import settled
 from pivotwatch.engine.kafka.async_client import client_settings
-from pivotwatch.engine.operator import Output
 from pivotwatch.ingest.arrays import Rekeyer
 from pivotwatch.ingest.decoder import Event
 from pivotwatch.ingest.request_dedup import Sent

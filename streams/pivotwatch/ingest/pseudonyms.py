@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -17,11 +16,11 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.base.secrets import read_secret
 from pivotwatch.contracts.events import BadEvent, parse_time
 
 DIGITS = 32
 """128 bits of the HMAC: no two accounts meet, and the state stays small."""
-SHORTEST_SECRET = 16
 MAX_KNOWN = 200_000
 
 
@@ -49,29 +48,6 @@ class KeySource(BaseModel):
     def secret(self) -> bytes:
         """The secret."""
         return read_secret(f"pseudonym key {self.id}", self.secret_env, self.secret_file)
-
-
-def read_secret(what: str, variable: str | None, file: Path | None) -> bytes:
-    """A secret from the environment or a file.
-
-    Raises
-    ------
-    WrongUse
-        When it is not there or too short; never with the secret in it.
-    """
-    if variable is not None:
-        found = os.environ.get(variable, "").strip().encode()
-        where = f"the variable {variable}"
-    else:
-        assert file is not None
-        where = str(file)
-        try:
-            found = file.read_bytes().strip()
-        except OSError as error:
-            raise WrongUse(f"{what}: {where}: {error.strerror}") from None
-    if len(found) < SHORTEST_SECRET:
-        raise WrongUse(f"{what}: {where} holds no secret of at least {SHORTEST_SECRET} characters")
-    return found
 
 
 class Key(NamedTuple):

@@ -8,9 +8,9 @@ import math
 
 from faust.types import TP
 
+from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.counting.deduplication import Place
 from pivotwatch.detection.counting.open_buckets import FUTURE_MS
-from pivotwatch.engine.operator import InputRecord, Output
 from pivotwatch.ingest.decoder import Decoded, Decoder, Event
 from pivotwatch.ingest.event_time_merge import Backlog
 from pivotwatch.ingest.metrics import IngestMetrics

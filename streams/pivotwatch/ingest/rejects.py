@@ -7,7 +7,7 @@ from typing import Any, Literal
 import orjson
 
 from pivotwatch.contracts.dead_letters import enclose
-from pivotwatch.engine.operator import InputRecord, Output
+from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.ingest.decoder import Misread
 from pivotwatch.ingest.private import shape_of
 

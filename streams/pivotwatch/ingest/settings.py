@@ -9,12 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pivotwatch.base.durations import PositiveDuration, parse_duration
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.base.secrets import read_secret
 from pivotwatch.config.config import Config, Logical, Port, TopicName
 from pivotwatch.config.problems import read_table
 from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.mapping import SourceMapping, load_file
 from pivotwatch.ingest.network_lookup import NetworkFinder
-from pivotwatch.ingest.pseudonyms import KeySource, Pseudonyms, load_keys, read_secret
+from pivotwatch.ingest.pseudonyms import KeySource, Pseudonyms, load_keys
 
 HashedField = Annotated[str, Field(pattern=r"^(account|id|network|links(\..+)?)$")]
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

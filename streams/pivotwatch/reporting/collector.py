@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pivotwatch.engine.operator import Output
+from pivotwatch.contracts.records import Output
 
 MOST_POINTS = 240
 

@@ -12,8 +12,9 @@ import time
 from typing import Any
 
 from pivotwatch.base.work import Work
+from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint_format import FINAL, StateRefused
-from pivotwatch.engine.operator import IdleStep, Output, SlicedIdleStep
+from pivotwatch.engine.operator import IdleStep, SlicedIdleStep
 from pivotwatch.engine.partition_task import LivePartition
 from pivotwatch.engine.worker import Shell
 

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from kafka import KafkaConsumer
 from kafka.admin import KafkaAdminClient
 
+from pivotwatch.base.checks import Check
 from pivotwatch.base.errors import Fault, OutOfReach
 from pivotwatch.config.config import Config, Logical, keys
 from pivotwatch.config.problems import unknown_in_environment
@@ -22,14 +23,7 @@ from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka.topics import check, specs
 from pivotwatch.ingest import checks as traffic
 from pivotwatch.ingest.settings import read_settings
-from pivotwatch.tools.sample_checks import (
-    Check,
-    Sample,
-    SampleRecord,
-    judge_calendar,
-    judge_events,
-    judge_lag,
-)
+from pivotwatch.tools.sample_checks import Sample, SampleRecord, judge_calendar, judge_events, judge_lag
 
 SAMPLE = 200
 OLDEST_BROKER = (2, 4)

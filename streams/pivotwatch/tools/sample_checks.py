@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 from pydantic import ValidationError
 
+from pivotwatch.base.checks import Check, Status
 from pivotwatch.config.problems import nearest
 from pivotwatch.contracts.events import BadEvent, check_event, parse_time
 from pivotwatch.contracts.json_schemas import Release
 
-Status = Literal["ok", "warn", "fail"]
 FUTURE = timedelta(minutes=10)
 CLOCK_SKEW = timedelta(minutes=1)
 
@@ -30,16 +30,6 @@ USES = {
     "account_created": "how new accounts are is told from their first event, after a week of stream",
     "requested_model": "an alias that moves everybody looks like everybody's choice",
 }
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Check:
-    """One answer of the doctor."""
-
-    name: str
-    status: Status
-    message: str
-    next_step: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -221,15 +211,3 @@ def _times(sample: Sample, now: datetime) -> Check:
 
 def _moment(milliseconds: int) -> datetime:
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
-
-
-def worst(checks: Sequence[Check]) -> Status:
-    """The gravest status.
-
-    Examples
-    --------
-    >>> worst([Check("a", "ok", ""), Check("b", "warn", "")])
-    'warn'
-    """
-    order: tuple[Status, ...] = ("ok", "warn", "fail")
-    return max((check.status for check in checks), key=order.index, default="ok")

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from pydantic.networks import IPvAnyNetwork
 
 from pivotwatch.base.durations import PositiveDuration, parse_duration
+from pivotwatch.base.secrets import read_secret
 from pivotwatch.config.problems import ENV_PREFIX, read_table
-from pivotwatch.ingest.pseudonyms import read_secret
 
 Role = Literal["viewer", "operator"]
 DEFAULT_PORT = 8700

@@ -10,7 +10,7 @@ from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource, K
 from bytewax.dataflow import Dataflow
 from bytewax.testing import run_main
 
-from pivotwatch.engine.operator import Line
+from pivotwatch.contracts.records import Line
 from tests.bench.probe import Peer, Task
 from tests.bench.runners.librdkafka import QUICK
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import faust
 
-from pivotwatch.engine.operator import Line
+from pivotwatch.contracts.records import Line
 from tests.bench.probe import Peer, Task
 
 

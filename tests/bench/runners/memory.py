@@ -13,10 +13,10 @@ from typing import Any
 
 from pivotwatch.base.work import Work
 from pivotwatch.contracts.events import format_time
+from pivotwatch.contracts.records import Line, Output
 from pivotwatch.detection.counting.operator import AccountsStep
 from pivotwatch.detection.scoring.operator import NetworksStep
 from pivotwatch.engine import gc_tuning
-from pivotwatch.engine.operator import Line, Output
 from pivotwatch.engine.partition_task import SLICE_SECONDS
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.bench.data import BEGIN, RELEASE_HOUR, Message, Traffic

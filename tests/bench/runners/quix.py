@@ -7,7 +7,7 @@ from typing import Any
 
 from quixstreams import Application, message_context
 
-from pivotwatch.engine.operator import Line
+from pivotwatch.contracts.records import Line
 from tests.bench.probe import Peer, Task
 from tests.bench.runners.librdkafka import QUICK
 

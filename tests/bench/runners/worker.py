@@ -12,8 +12,8 @@ from typing import Any
 
 from pivotwatch.base.work import Work
 from pivotwatch.config.config import load
+from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.counting.operator import AccountsStep
-from pivotwatch.engine.operator import InputRecord, Output
 from pivotwatch.engine.runtime import run_worker
 from tests.bench.probe import Latencies, Sent, Span, Task, counted, measured, tell
 

@@ -13,9 +13,9 @@ import orjson
 
 from pivotwatch.base.network_classes import SUSPECT, NetworkClass
 from pivotwatch.contracts.events import format_time
+from pivotwatch.contracts.records import Output
 from pivotwatch.detection.alerting.explanation import reasons
 from pivotwatch.detection.alerting.timeline import profile, series
-from pivotwatch.engine.operator import Output
 from pivotwatch_models.incidents.incident import Evidence, Incident, largest_share
 from pivotwatch_models.incidents.lifecycle import Transition
 from pivotwatch_models.release_watch import ReleaseWatch

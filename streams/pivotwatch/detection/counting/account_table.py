@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pivotwatch.base.order import merged, ordered
 from pivotwatch.base.work import Work, parts
-from pivotwatch_models.base.columns import Columns, Rows
+from pivotwatch_models.base.arrays import Ints
+from pivotwatch_models.base.columns import Columns
 from pivotwatch_models.base.counts import Group
 from pivotwatch_models.settings import DAY_MS, Settings
 
@@ -24,8 +24,6 @@ KEEP_MS = 90 * DAY_MS
 SWEEP_MS = DAY_MS
 SLACK = 10_000
 """So many sets of groups that nobody is in are not worth the trouble."""
-
-Ints = NDArray[np.int64]
 
 
 class Roster:
@@ -79,7 +77,7 @@ class Roster:
             self.rows[account] = row
         return row
 
-    def meet(self, rows: Rows, bucket: int) -> Work[None]:
+    def meet(self, rows: Ints, bucket: int) -> Work[None]:
         """Note when accounts were first active; from here on they are part of the state."""
         self.columns.reserve(len(self.names))
         fresh = rows[self.columns["first"][rows] < 0]
@@ -126,10 +124,10 @@ class Roster:
             yield
         return rows
 
-    def settle(self, bucket: int, rows: Rows, sets: Ints, requests: Ints) -> Work[dict[int, int]]:
+    def settle(self, bucket: int, rows: Ints, sets: Ints, requests: Ints) -> Work[dict[int, int]]:
         """Note that accounts were active in sets of groups; returns the groups that were joined.
 
-        Rows are unique. The columns ``last`` and ``home`` are as after the bucket.
+        Ints are unique. The columns ``last`` and ``home`` are as after the bucket.
         """
         joined: dict[int, int] = {}
         last, home = self.columns["last"], self.columns["home"]
@@ -163,13 +161,13 @@ class Roster:
             self.elsewhere.pop(row, None)
 
     def sweep(
-        self, since: int, bucket: int, in_use: Callable[[], Rows]
-    ) -> tuple[dict[int, int], Rows, set[int]]:
+        self, since: int, bucket: int, in_use: Callable[[], Ints]
+    ) -> tuple[dict[int, int], Ints, set[int]]:
         """Forget what was last seen over 90 days ago, in the shards whose turn it is.
 
         Which shards these are depends on the buckets ``since`` to ``bucket`` alone; each has its turn
         within a day. Returns the groups that were left, the rows that are as new, and the shards that
-        changed. Rows ``in_use`` by open buckets keep their account, which is new when they close.
+        changed. Ints ``in_use`` by open buckets keep their account, which is new when they close.
         """
         first = max(since, bucket + 1 - self.shards) * self.sweep_each
         turn = sorted({number % self.shards for number in range(first, (bucket + 1) * self.sweep_each)})
@@ -213,12 +211,12 @@ class Roster:
             self.elsewhere[row] = {self.group_id(old_groups[g]): bucket for g, bucket in seen.items()}
         return True
 
-    def in_shard(self, shard: int) -> Rows:
-        """Rows of a shard, by account id, so that the state is the same whatever came before."""
+    def in_shard(self, shard: int) -> Ints:
+        """Ints of a shard, by account id, so that the state is the same whatever came before."""
         rows = np.flatnonzero(self.columns["shard"] == shard)
         return np.array(sorted(rows.tolist(), key=self.names.__getitem__), dtype=np.int64)
 
-    def snapshot(self, rows: Rows, home: Ints, sets: list[list[Group]]) -> tuple[dict[str, Any], bytes]:
+    def snapshot(self, rows: Ints, home: Ints, sets: list[list[Group]]) -> tuple[dict[str, Any], bytes]:
         """Names, sets and memberships of the given rows, JSON-able, and the columns.
 
         Parameters
@@ -242,7 +240,7 @@ class Roster:
         }
         return fields, self.columns.snapshot(rows, home=home.astype(self.columns["home"].dtype))
 
-    def restore(self, state: dict[str, Any], columns: bytes) -> Rows:
+    def restore(self, state: dict[str, Any], columns: bytes) -> Ints:
         """Add the accounts of a shard; returns their rows."""
         rows = np.array([self.row(name) for name in state["names"]], dtype=np.int64)
         if len(rows):

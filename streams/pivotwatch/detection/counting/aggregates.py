@@ -12,11 +12,9 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pivotwatch.base.work import Work
-
-Ints = NDArray[np.int64]
+from pivotwatch_models.base.arrays import Ints
 
 EVENT = struct.Struct("=9q")
 """ts, account, choice, network, links, account created (-1: not told), tokens in, tokens out, tools."""

@@ -6,24 +6,17 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pivotwatch.base.order import ordered
 from pivotwatch.base.work import Work, parts, sliced
+from pivotwatch.contracts.bucket_content import AGES, BY_FIRST_SIGHT, NOT_YOUNG, YOUNG, YOUNG_MS
 from pivotwatch.detection.counting.aggregates import UNTOLD, Run
 from pivotwatch.detection.counting.dictionary import Names
 from pivotwatch.detection.counting.group_sets import NamedSets
-from pivotwatch_models.groups.split_detector import Blocks
+from pivotwatch_models.accounts.split_blocks import Blocks
+from pivotwatch_models.base.arrays import Ints, Mask
 from pivotwatch_models.population.cohorts import BANDS, volume_band
-from pivotwatch_models.settings import DAY_MS, Settings
-
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
-
-YOUNG_MS = 7 * DAY_MS
-NOT_YOUNG, YOUNG, BY_FIRST_SIGHT = 0, 1, 2
-AGES = 3
-"""Young by the date of creation or not; or, for want of one, seen first within 7 days."""
+from pivotwatch_models.settings import Settings
 
 SIZE_UNIT = 16
 REACH = 1000

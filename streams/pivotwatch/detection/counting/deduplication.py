@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import msgspec
 import orjson
 
-from pivotwatch.engine.operator import InputRecord
+from pivotwatch.contracts.records import InputRecord
 
 ORIGIN = "pivotwatch.origin"
 """Header: JSON of topic, partition, offset and position of the first event, and of the last."""
@@ -52,7 +52,7 @@ class Origins:
 
     Examples
     --------
-    >>> from pivotwatch.engine.operator import Line
+    >>> from pivotwatch.contracts.records import Line
     >>> origins = Origins()
     >>> origins.first_new(Line(b"", headers=origin_headers("spans", 0, [(5, 0), (6, 0)])), 2)
     0

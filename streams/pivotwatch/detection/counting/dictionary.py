@@ -10,15 +10,13 @@ import fnmatch
 from collections.abc import Iterable, Iterator, Sized
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pivotwatch.base.work import Work, parts
 from pivotwatch.contracts.events import network_of, read_links
 from pivotwatch.detection.counting.account_table import Roster
+from pivotwatch_models.base.arrays import Ints, Mask
 from pivotwatch_models.base.counts import Group
 
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 LinkSet = tuple[tuple[str, str | None], ...]
 
 MAX_REMEMBERED = 100_000

@@ -7,13 +7,11 @@ the state of a shard) has numbers that follow from its content alone.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pivotwatch.base.work import Work, parts
 from pivotwatch.detection.counting.account_table import Roster
+from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.counts import Group
-
-Ints = NDArray[np.int64]
 
 NONE = np.empty(0, dtype=np.int64)
 

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from pivotwatch.detection.counting.aggregates import Cells, Run
 from pivotwatch.detection.counting.dictionary import Names
+from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.columns import pack, unpack
-
-Ints = NDArray[np.int64]
 
 KEYS = ("account", "choice", "network", "links")
 COUNTS = ("created", "requests", "tokens_in", "tokens_out", "with_tools")

@@ -20,7 +20,6 @@ from typing import Any
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from pivotwatch.base.work import Work
 from pivotwatch.contracts.events import (
@@ -36,14 +35,13 @@ from pivotwatch.contracts.events import (
     read_leniently,
     read_links,
 )
+from pivotwatch.contracts.records import InputRecord
 from pivotwatch.detection.counting.aggregates import EVENT, UNTOLD, Cells, Run
 from pivotwatch.detection.counting.deduplication import Origins
 from pivotwatch.detection.counting.dictionary import Names, groups_of
-from pivotwatch.engine.operator import InputRecord
+from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.counts import Group
 from pivotwatch_models.settings import Settings
-
-Ints = NDArray[np.int64]
 
 FUTURE_MS = 600_000
 """A ts further than this after the Kafka record's own timestamp is invalid."""

@@ -19,6 +19,7 @@ from pivotwatch.base.work import Work, at_once
 from pivotwatch.contracts.bucket_record import encode, encoding
 from pivotwatch.contracts.dead_letters import dead_letter
 from pivotwatch.contracts.events import BadEvent
+from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.counting.account_table import KEEP_MS, Roster
 from pivotwatch.detection.counting.aggregates import Cells
 from pivotwatch.detection.counting.bucket_activity import Activity
@@ -27,7 +28,6 @@ from pivotwatch.detection.counting.group_sets import NamedSets
 from pivotwatch.detection.counting.model_tracker import FOLLOWED, OVER, KnownModels
 from pivotwatch.detection.counting.open_bucket_codec import pack_buckets, unpack_buckets
 from pivotwatch.detection.counting.open_buckets import Buckets
-from pivotwatch.engine.operator import InputRecord, Output
 from pivotwatch.engine.state_migration import Migration, migrated
 from pivotwatch_models.accounts.share_models import AccountModels, Changes, PageHinkley
 from pivotwatch_models.base.columns import pack, unpack

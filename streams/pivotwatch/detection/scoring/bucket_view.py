@@ -12,20 +12,16 @@ from itertools import groupby
 
 import numpy as np
 from msgspec import Raw
-from numpy.typing import NDArray
 
 from pivotwatch.base.work import Work, parts, sliced
 from pivotwatch.contracts import bucket_content as content
-from pivotwatch.contracts.bucket_content import Body, ModelBody
-from pivotwatch.detection.counting.bucket_activity import BY_FIRST_SIGHT, YOUNG, YOUNG_MS
+from pivotwatch.contracts.bucket_content import BY_FIRST_SIGHT, YOUNG, YOUNG_MS, Body, ModelBody
 from pivotwatch_models.accounts.share_models import EVENT_TYPES
+from pivotwatch_models.base.arrays import Ints, Mask
 from pivotwatch_models.base.counts import Block, Group, ModelCounts, Mover, Traffic
 from pivotwatch_models.incidents.incident import Finding
 from pivotwatch_models.population.cohorts import COHORTS, cohort, exposure
 from pivotwatch_models.release_calendar import Release
-
-Ints = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 class View:

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from pivotwatch.contracts.events import BadEvent, check_release, check_text, parse_time, shown
-from pivotwatch.engine.operator import InputRecord
+from pivotwatch.contracts.records import InputRecord
 from pivotwatch_models.base.counts import Group
 
 VERDICTS = ("confirmed", "benign", "verified")
@@ -50,7 +50,7 @@ def read(topic: str, record: InputRecord) -> Control:
 
     Examples
     --------
-    >>> from pivotwatch.engine.operator import Line
+    >>> from pivotwatch.contracts.records import Line
     >>> read("releases", Line(b'{"model":"m-2","released_at":"2026-02-05T18:00:00Z"}'))
     Entry(model='m-2', released_at=1770314400000)
     >>> read("decisions", Line(b'{"entity":{"kind":"network","id":"AS1"},"verdict":"verified","by":"kim"}'))

@@ -20,13 +20,13 @@ from pivotwatch.base.work import Work, at_once, parts, sliced
 from pivotwatch.contracts.bucket_record import decode
 from pivotwatch.contracts.dead_letters import dead_letter
 from pivotwatch.contracts.events import BadEvent
+from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.alerting.alert_builder import Alerting
 from pivotwatch.detection.scoring import migrations
 from pivotwatch.detection.scoring.alignment import Inbox
 from pivotwatch.detection.scoring.bucket_view import View
 from pivotwatch.detection.scoring.control_log import Controls, Decision, Entry
 from pivotwatch.detection.scoring.status import status
-from pivotwatch.engine.operator import InputRecord, Output
 from pivotwatch.engine.state_migration import Migration, migrated
 from pivotwatch_models.base.counts import Group, ModelCounts
 from pivotwatch_models.groups.registry import GroupRecord, GroupRegistry

@@ -8,9 +8,9 @@ from typing import Any
 import orjson
 
 from pivotwatch.contracts.events import format_time
+from pivotwatch.contracts.records import Output
 from pivotwatch.detection.alerting.alert_builder import rounded
 from pivotwatch.detection.scoring.bucket_view import View
-from pivotwatch.engine.operator import Output
 from pivotwatch_models.incidents.lifecycle import Incidents
 from pivotwatch_models.release_calendar import Release
 from pivotwatch_models.release_watch import ReleaseWatch

@@ -21,7 +21,7 @@ from aiokafka import TopicPartition
 from aiokafka.consumer.fetcher import READ_COMMITTED, FetchResult, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 
-from pivotwatch.engine.operator import InputRecord
+from pivotwatch.contracts.records import InputRecord
 
 
 class Batches(PartitionRecords):  # type: ignore[misc]  # aiokafka's fetcher has no types

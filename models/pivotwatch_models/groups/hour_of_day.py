@@ -1,0 +1,65 @@
+"""Requests of a group by hour of day."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any, Self
+
+from pivotwatch_models.settings import HOUR_MS
+
+QUIET_HOURS = 8
+LEAST_HOURLY, LEAST_HOURS = 200, 46
+HOURS = 24
+
+
+class HourOfDay:
+    """Requests of a group by hour of day (UTC), halved every fortnight; wider buckets tell nothing.
+
+    Examples
+    --------
+    >>> clock = HourOfDay()
+    >>> for hour in range(48):
+    ...     clock.add(hour * HOUR_MS, HOUR_MS, 100 if 8 <= hour % 24 < 18 else 1)
+    >>> round(clock.quiet_share(), 3)
+    0.008
+    """
+
+    __slots__ = ("_era", "_first", "_last", "_requests")
+
+    def __init__(self) -> None:
+        self._requests = array("q")
+        self._era = self._first = self._last = 0
+
+    def add(self, start: int, width: int, requests: int) -> None:
+        """Take a bucket that starts at ``start``; milliseconds."""
+        if width > HOUR_MS or not requests:
+            return
+        hour = start // HOUR_MS
+        era = hour // (14 * HOURS)
+        if not self._requests:
+            self._requests, self._era, self._first = array("q", [0] * HOURS), era, hour
+        if era > self._era:
+            self._requests = array("q", [n >> min(era - self._era, 60) for n in self._requests])
+            self._era = era
+        self._requests[hour % HOURS] += requests
+        self._last = hour
+
+    def quiet_share(self) -> float | None:
+        """Share of the requests in the quietest eight hours on end; None before two days and 200 requests."""
+        total = sum(self._requests)
+        if total < LEAST_HOURLY or self._last - self._first < LEAST_HOURS:
+            return None
+        twice = self._requests * 2
+        return min(sum(twice[h : h + QUIET_HOURS]) for h in range(HOURS)) / total
+
+    def snapshot(self) -> list[Any]:
+        """State, JSON-able."""
+        return [self._era, self._first, self._last, self._requests.tolist()]
+
+    @classmethod
+    def restored(cls, state: list[Any]) -> Self:
+        """A clock that continues exactly where `snapshot` was taken."""
+        clock = cls()
+        clock._era, clock._first, clock._last, requests = state
+        clock._requests = array("q", requests)
+        return clock
