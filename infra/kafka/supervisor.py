@@ -147,20 +147,20 @@ class JavaBroker:
 
     Parameters
     ----------
-    wish
+    request_
         ``java``, ``jars``, ``heap``, ``port`` (None: a free one), ``data`` (None: a temporary
         folder, removed at the end), ``settings`` and ``scram`` (users and passwords).
     """
 
-    def __init__(self, wish: dict[str, Any]) -> None:
-        self.wish = wish
-        self.temporary = wish["data"] is None
+    def __init__(self, request_: dict[str, Any]) -> None:
+        self.request_ = request_
+        self.temporary = request_["data"] is None
         if self.temporary:
             self.data = Path(tempfile.mkdtemp(prefix=TEMPORARY))
         else:
-            self.data = Path(wish["data"])
+            self.data = Path(request_["data"])
             self.data.mkdir(parents=True, exist_ok=True)
-        self.port: int | None = wish["port"]
+        self.port: int | None = request_["port"]
         self.controller_port: int | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -174,7 +174,7 @@ class JavaBroker:
         if self.controller_port is None or not is_free(self.controller_port):
             self.controller_port = free_port(avoid=self.port)
         config = self.data / "server.properties"
-        properties = java_properties(self.port, self.controller_port, self.data, self.wish["settings"])
+        properties = java_properties(self.port, self.controller_port, self.data, self.request_["settings"])
         config.write_text("".join(f"{key}={escape(value)}\n" for key, value in properties.items()))
         log = self.data / "broker.log"
         with log.open("ab") as output:
@@ -182,7 +182,7 @@ class JavaBroker:
             if not (self.data / "log" / "meta.properties").exists():
                 self._format(config, output)
             self.process = subprocess.Popen(
-                [*self._java(self.wish["heap"]), "kafka.Kafka", str(config)],
+                [*self._java(self.request_["heap"]), "kafka.Kafka", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -198,19 +198,19 @@ class JavaBroker:
 
     def _java(self, heap: str) -> list[str]:
         return [
-            self.wish["java"],
+            self.request_["java"],
             f"-Xmx{heap}",
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
             "-cp",
-            os.path.join(self.wish["jars"], "*"),
+            os.path.join(self.request_["jars"], "*"),
         ]
 
     def _format(self, config: Path, output: Any) -> None:
         command = ["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER, "--config", str(config)]
-        for user, password in self.wish.get("scram", {}).items():
+        for user, password in self.request_.get("scram", {}).items():
             command += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
         done = subprocess.run(
             [*self._java("128m"), *command, "--ignore-formatted"],
@@ -247,22 +247,22 @@ class ComposeBroker:
 
     Parameters
     ----------
-    wish
+    request_
         ``compose`` (path of the file), ``heap``, ``port`` (None: a free one) and ``settings``.
     """
 
-    def __init__(self, wish: dict[str, Any]) -> None:
-        self.wish = wish
-        self.port: int = wish["port"] or free_port()
+    def __init__(self, request_: dict[str, Any]) -> None:
+        self.request_ = request_
+        self.port: int = request_["port"] or free_port()
         self.project = f"{TEMPORARY}{uuid.uuid4().hex[:12]}"
         self.folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-        variables = {**common_properties(), **wish["settings"]}
+        variables = {**common_properties(), **request_["settings"]}
         lines = (f"{environment_name(key)}={value}\n" for key, value in variables.items())
         (self.folder / "env").write_text("".join(lines))
         self.environment = {
             **os.environ,
             "PIVOTWATCH_KAFKA_PORT": str(self.port),
-            "PIVOTWATCH_KAFKA_HEAP": wish["heap"],
+            "PIVOTWATCH_KAFKA_HEAP": request_["heap"],
             "PIVOTWATCH_KAFKA_ENV_FILE": str(self.folder / "env"),
         }
 
@@ -272,7 +272,7 @@ class ComposeBroker:
 
     def _compose(self, *arguments: str) -> None:
         done = subprocess.run(
-            ["docker", "compose", "-p", self.project, "-f", self.wish["compose"], *arguments],
+            ["docker", "compose", "-p", self.project, "-f", self.request_["compose"], *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -425,8 +425,8 @@ class Supervisor:
 
 def main() -> None:
     """Take the wish and the caller's process id from the command line and serve."""
-    wish = json.loads(sys.argv[1])
-    broker: Broker = JavaBroker(wish) if wish["provider"] == "java" else ComposeBroker(wish)
+    request_ = json.loads(sys.argv[1])
+    broker: Broker = JavaBroker(request_) if request_["provider"] == "java" else ComposeBroker(request_)
     Supervisor(broker, int(sys.argv[2])).run()
 
 

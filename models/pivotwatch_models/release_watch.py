@@ -21,19 +21,19 @@ from pivotwatch_models.base.arrays import Floats, Ints, Mask
 from pivotwatch_models.base.counts import NO_TRAFFIC, Block, Group, ModelCounts, Mover, Traffic
 from pivotwatch_models.groups.adwin import Corroboration, residual
 from pivotwatch_models.groups.e_bh import e_bh, smallest_nameable
-from pivotwatch_models.groups.group_state import GroupWatch
-from pivotwatch_models.groups.move_shape import Shape
+from pivotwatch_models.groups.group_state import GroupState
+from pivotwatch_models.groups.move_shape import MoveShape
 from pivotwatch_models.groups.pace_detector import GroupEDetector
-from pivotwatch_models.groups.split_reference import SplitPopulation
+from pivotwatch_models.groups.split_reference import SplitReference
 from pivotwatch_models.groups.timeline import LEAD, Row
 from pivotwatch_models.population.always_active import GROUPS as STEADY
 from pivotwatch_models.population.always_active import KIND as POPULATION
-from pivotwatch_models.population.always_active import SteadyClock
+from pivotwatch_models.population.always_active import AlwaysActiveHazard
 from pivotwatch_models.population.cohorts import ALWAYS_THERE, COHORTS, NEW_COHORTS, STEADY_COHORTS
 from pivotwatch_models.population.data_sufficiency import advised_width
-from pivotwatch_models.population.group_heterogeneity import UNUSUAL, Spread, measure
-from pivotwatch_models.population.hazard import DECAY_PER_HOUR, Expectation, PopulationClock
-from pivotwatch_models.population.newcomers import BeginnersClock
+from pivotwatch_models.population.group_heterogeneity import UNUSUAL, GroupHeterogeneity, measure
+from pivotwatch_models.population.hazard import DECAY_PER_HOUR, Expectation, PopulationHazard
+from pivotwatch_models.population.newcomers import NewcomerHazard
 from pivotwatch_models.release_calendar import Release
 from pivotwatch_models.settings import DAY_MS, Settings
 
@@ -87,20 +87,20 @@ class ReleaseWatch:
         self.settings = settings
         self.theta = theta
         self.members = members
-        self.spread = Spread()
+        self.spread = GroupHeterogeneity()
         self.horizon = settings.buckets(HORIZON_MS)
         # Half of the first week's budget is the head start's, so the line is at twice the odds.
         self.threshold = math.log(2 * settings.buckets_per_day / settings.alert_budget)
         decay = settings.decay(DECAY_PER_HOUR)
-        self.clocks = tuple(PopulationClock(decay) for _ in EVENT_TYPES)
-        self.beginners = tuple(BeginnersClock() for _ in EVENT_TYPES)
-        self.groups: dict[Group, GroupWatch] = {}
+        self.clocks = tuple(PopulationHazard(decay) for _ in EVENT_TYPES)
+        self.beginners = tuple(NewcomerHazard() for _ in EVENT_TYPES)
+        self.groups: dict[Group, GroupState] = {}
         self.history: list[Past] = []
         self.surge = Corroboration()
         self.e_bh_threshold = math.inf
-        self.splits = SplitPopulation()
-        self.steady = SteadyClock()
-        self.shape = Shape()
+        self.splits = SplitReference()
+        self.steady = AlwaysActiveHazard()
+        self.shape = MoveShape()
 
     @property
     def learning(self) -> bool:
@@ -233,7 +233,7 @@ class ReleaseWatch:
             if state.log_r >= least and self._is_unusual(g, state, least)
         )
 
-    def _is_unusual(self, group: Group, state: GroupWatch, least: float) -> bool:
+    def _is_unusual(self, group: Group, state: GroupState, least: float) -> bool:
         """Is the pace improbable for a group with a pace of its own, or is it the split that tells?"""
         if group[0] == POPULATION or state.log_split >= least:
             return True
@@ -304,7 +304,7 @@ class ReleaseWatch:
         state = self.groups.get(group)
         if state is None:
             detector = GroupEDetector(self.threshold, head=self.horizon, parts=PARTS)
-            state = self.groups[group] = GroupWatch(detector, Corroboration(), [bucket, bucket])
+            state = self.groups[group] = GroupState(detector, Corroboration(), [bucket, bucket])
         if state.detector.quiet:
             state.before, state.excursion, state.moves = state.before + state.excursion, NO_TRAFFIC, []
             state.split.calm()
@@ -370,13 +370,13 @@ class ReleaseWatch:
         """Continue exactly where `snapshot` was taken (groups: `restore_group`)."""
         for clock, values in zip(self.clocks, state["clocks"], strict=True):
             clock.restore(values)
-        self.beginners = tuple(BeginnersClock(*row) for row in state["beginners"])
+        self.beginners = tuple(NewcomerHazard(*row) for row in state["beginners"])
         self.surge = Corroboration.restored(state["surge"])
         self.history = [Past(b, Traffic(*t), uses, risk) for b, *t, uses, risk in state["history"]]
         self.e_bh_threshold = math.inf if state["e_bh"] is None else state["e_bh"]
         self.steady.slow = tuple(state["steady"]) if state["steady"] else None
         self.splits.tally, shape = state["splits"]
-        self.shape = Shape.restored(shape)
+        self.shape = MoveShape.restored(shape)
 
     def snapshot_group(self, group: Group) -> list[Any]:
         """State of one group, JSON-able."""
@@ -384,7 +384,7 @@ class ReleaseWatch:
 
     def restore_group(self, group: Group, state: list[Any]) -> None:
         """Put one group back."""
-        self.groups[group] = GroupWatch.restored(self.threshold, state)
+        self.groups[group] = GroupState.restored(self.threshold, state)
 
 
 def name_jointly(watches: Sequence[ReleaseWatch], bucket: int) -> None:
@@ -403,7 +403,7 @@ def name_jointly(watches: Sequence[ReleaseWatch], bucket: int) -> None:
 
 
 def _expect(
-    clock: PopulationClock,
+    clock: PopulationHazard,
     counts: ModelCounts,
     risk: Ints,
     events: Ints,

@@ -39,7 +39,7 @@ class Traffic:
     Attributes
     ----------
     events, accounts, groups
-        How many; account ``i`` is in network ``i % groups``. Activity falls off as ``1/sqrt(i)``.
+        How many; account ``i`` is in network ``i % groups``. BucketActivity falls off as ``1/sqrt(i)``.
     watched
         How many new models appear in the third hour.
     partitions

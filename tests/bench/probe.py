@@ -21,7 +21,7 @@ from typing import Any
 import orjson
 
 from pivotwatch.contracts.records import InputRecord, Output
-from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch_models.settings import HOUR_MS, Settings
 
 STALLED_SECONDS = 30.0
@@ -154,7 +154,7 @@ class Steps:
     """The accounts step of every partition, as an engine drives it that is not ours."""
 
     def __init__(self, partitions: int) -> None:
-        self.steps = [AccountsStep(Settings(), p, partitions) for p in range(partitions)]
+        self.steps = [CountingOperator(Settings(), p, partitions) for p in range(partitions)]
         self.sent = Sent()
 
     def take(self, partition: int, records: Sequence[InputRecord]) -> list[Output]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pivotwatch.engine.operator import SlicedStep
+from pivotwatch.engine.operator import SlicedOperator
 
 FILE = "CHAOS_FILE"
 """Names a file in the environment that says when the hook is on: it acts once, and removes it."""
@@ -37,18 +37,18 @@ def slow(process: Process, records: Sequence[Any]) -> None:
 HOOKS: dict[str, Callable[[Process, Sequence[Any]], None]] = {"raise": raising, "slow": slow}
 
 
-def wrap(make_step: Callable[..., Any], hook: str) -> Callable[..., Any]:
+def wrap(make_operator: Callable[..., Any], hook: str) -> Callable[..., Any]:
     """Make steps whose ``process`` (or the work of it) meets the hook first."""
 
     def make(*given: Any) -> Any:
-        step = make_step(*given)
+        step = make_operator(*given)
         process: Process = step.process
 
         def hooked(records: Sequence[Any]) -> Any:
             HOOKS[hook](process, records)
             return process(records)
 
-        if not isinstance(step, SlicedStep):
+        if not isinstance(step, SlicedOperator):
             step.process = hooked
             return step
         processing = step.processing

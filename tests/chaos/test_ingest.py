@@ -22,7 +22,7 @@ from kafka.admin import NewTopic
 from standardwebhooks.webhooks import Webhook
 
 from pivotwatch.config.config import Config
-from pivotwatch.detection.counting.deduplication import Origins
+from pivotwatch.detection.counting.deduplication import OffsetDeduplicator
 from pivotwatch.detection.replay import replay
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.ingest.http_server import serve
@@ -149,7 +149,7 @@ def once(pipeline: Pipeline) -> tuple[Counter[str], int]:
     """How often each event counts, and how many were left out because they had come before."""
     counted, repeats = Counter[str](), 0
     for partition in range(pipeline.partitions):
-        origins = Origins()
+        origins = OffsetDeduplicator()
         for line in read(pipeline.config, pipeline.config.topic("requests"), partition):
             some = orjson.loads(line.value or b"")
             counted.update(event["id"] for event in some[origins.first_new(line, len(some)) :])
@@ -175,7 +175,7 @@ def test_posts_while_the_broker_is_away_come_again_and_count_once(
     settings = read_settings({"http": http})
 
     async def play(config: Config) -> list[int]:
-        server, poster = await serve(config, settings, 4)
+        server, http_publisher = await serve(config, settings, 4)
         url, statuses = f"http://127.0.0.1:{server.port}", list[int]()
 
         async def post(client: aiohttp.ClientSession, number: int) -> tuple[int, str | None]:
@@ -204,7 +204,7 @@ def test_posts_while_the_broker_is_away_come_again_and_count_once(
                     while (await post(client, number))[0] != 200:
                         await asyncio.sleep(0.2)
         await server.stop()
-        await poster.stop()
+        await http_publisher.stop()
         return statuses
 
     with ground.siege(SEED) as siege:

@@ -13,9 +13,9 @@ from kafka import TopicPartition
 
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.records import Line, Output
-from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.replay import CHUNK
-from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.checkpoint_format import Identity, latest
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.roles.networks import CONTROL_TOPICS
@@ -93,12 +93,12 @@ def judge(pipeline: Pipeline) -> Verdict:
         )
     states = {
         f"accounts {p}": _stored(
-            pipeline, "accounts", p, partial(AccountsStep, config.settings, p, pipeline.partitions)
+            pipeline, "accounts", p, partial(CountingOperator, config.settings, p, pipeline.partitions)
         )
         for p in range(pipeline.partitions)
     }
     states["networks"] = _stored(
-        pipeline, "networks", 0, partial(NetworksStep, config.settings, pipeline.partitions)
+        pipeline, "networks", 0, partial(ScoringOperator, config.settings, pipeline.partitions)
     )
     verdict.problems += [
         f"the state of {name} differs" for name, state in states.items() if state != wanted.states[name]
@@ -114,7 +114,7 @@ def undisturbed(config: Config, requests: Sequence[Sequence[Line]]) -> Run:
     """The steps alone over the records of ``requests``, as `pivotwatch.detection.replay` runs them over
     a file."""
     settings, partitions = config.settings, len(requests)
-    networks = NetworksStep(settings, partitions)
+    networks = ScoringOperator(settings, partitions)
     for topic in CONTROL_TOPICS:
         for line in read(config, config.topic(topic)):
             networks.control(topic, line)
@@ -130,7 +130,7 @@ def undisturbed(config: Config, requests: Sequence[Sequence[Line]]) -> Run:
                 letters.add((output.key, output.value, output.headers))
 
     for partition, lines in enumerate(requests):
-        step = AccountsStep(settings, partition, partitions)
+        step = CountingOperator(settings, partition, partitions)
         for start in range(0, len(lines), CHUNK):
             take(step.process(lines[start : start + CHUNK]))
         take(step.final())

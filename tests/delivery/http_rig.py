@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pivotwatch.delivery.dispatcher import Desk, Origin
-from pivotwatch.delivery.notification_log import Ledger
-from pivotwatch.delivery.target_sender import couriers
+from pivotwatch.delivery.dispatcher import Dispatcher, Origin
+from pivotwatch.delivery.notification_log import NotificationLog
+from pivotwatch.delivery.target_sender import target_senders
 from tests.delivery.receiver import Receiver
 from tests.delivery.rig import QUICK, Log, wait_for, yes
 
@@ -28,24 +28,24 @@ def webhook(hook: Receiver, **more: Any) -> dict[str, Any]:
     return {"name": "hook", "kind": "webhook", "url": hook.url, "secret_env": "HOOK_SECRET", **more}
 
 
-def deliver(records: list[bytes], *targets: dict[str, Any]) -> tuple[Desk, list[Any]]:
+def deliver(records: list[bytes], *targets: dict[str, Any]) -> tuple[Dispatcher, list[Any]]:
     """Deliver records to their end."""
 
-    async def work() -> tuple[Desk, list[Any]]:
+    async def work() -> tuple[Dispatcher, list[Any]]:
         dead: list[Any] = []
 
         async def bury(letter: Any) -> None:
             dead.append(letter)
 
-        made = couriers(Config(*targets), None)  # type: ignore[arg-type]
+        made = target_senders(Config(*targets), None)  # type: ignore[arg-type]
         failures: list[BaseException] = []
-        desk = Desk(made, Ledger(Log(), {}), 0, bury=bury, fail=failures.append, is_ours=yes)
+        desk = Dispatcher(made, NotificationLog(Log(), {}), 0, bury=bury, fail=failures.append, is_ours=yes)
         for offset, record in enumerate(records):
             desk.take(Origin("alerts", 0, offset), record)
         await wait_for(lambda: failures or desk.progress.done == len(records))
         desk.end()
-        for courier in made:
-            await courier.endpoint.close()
+        for target_sender in made:
+            await target_sender.notifier.close()
         assert failures == []
         return desk, dead
 

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
-from pivotwatch.delivery.dispatcher import Desk, Origin
-from pivotwatch.delivery.notification_log import Ledger
-from pivotwatch.delivery.notifiers import Delivery, Endpoint
+from pivotwatch.delivery.dispatcher import Dispatcher, Origin
+from pivotwatch.delivery.notification_log import NotificationLog
+from pivotwatch.delivery.notifiers import Delivery, Notifier
 from pivotwatch.delivery.settings import read_settings
-from pivotwatch.delivery.target_sender import Courier
+from pivotwatch.delivery.target_sender import TargetSender
 from pivotwatch.formats.message import JsonAlert, Message
 
 DEADLINE = 10.0
@@ -33,7 +33,7 @@ class Log:
         return done
 
 
-class Recorder(Endpoint):
+class Recorder(Notifier):
     """An endpoint that notes what it gets, and fails as asked.
 
     Attributes
@@ -88,10 +88,10 @@ class Rig:
             ]
         }
         targets = read_settings(table).targets
-        self.couriers = [Courier(target, self.endpoints[target.name]) for target in targets]
-        self.desk = Desk(
-            self.couriers,
-            Ledger(self.log, self.log.stored),
+        self.target_senders = [TargetSender(target, self.endpoints[target.name]) for target in targets]
+        self.desk = Dispatcher(
+            self.target_senders,
+            NotificationLog(self.log, self.log.stored),
             0,
             bury=self._bury,
             fail=self.failures.append,

@@ -15,9 +15,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from pivotwatch.delivery.dispatcher import Desk, Origin
-from pivotwatch.delivery.notification_log import Ledger
-from pivotwatch.delivery.target_sender import couriers
+from pivotwatch.delivery.dispatcher import Dispatcher, Origin
+from pivotwatch.delivery.notification_log import NotificationLog
+from pivotwatch.delivery.target_sender import target_senders
 from tests.delivery.receiver import Receiver
 from tests.delivery.rig import QUICK, Log, yes
 from tests.formats.examples import raw
@@ -99,9 +99,14 @@ class Scene:
         self.manager, self.session = manager, session
         self.dead: list[Any] = []
         self.failures: list[BaseException] = []
-        self.couriers = couriers(Config(manager.url), None)  # type: ignore[arg-type]
-        self.desk = Desk(
-            self.couriers, Ledger(log, log.stored), 0, bury=self._bury, fail=self.failures.append, is_ours=yes
+        self.target_senders = target_senders(Config(manager.url), None)  # type: ignore[arg-type]
+        self.desk = Dispatcher(
+            self.target_senders,
+            NotificationLog(log, log.stored),
+            0,
+            bury=self._bury,
+            fail=self.failures.append,
+            is_ours=yes,
         )
         self.offset = 0
 
@@ -116,8 +121,8 @@ class Scene:
     async def end(self) -> None:
         """As when the worker ends."""
         self.desk.end()
-        for courier in self.couriers:
-            await courier.endpoint.close()
+        for target_sender in self.target_senders:
+            await target_sender.notifier.close()
 
     async def alerts(self) -> dict[tuple[str, str], dict[str, Any]]:
         """What it holds as going on: (alert id, severity) to the alert."""
@@ -253,10 +258,10 @@ def test_it_holds_everything_again_after_an_outage_in_which_no_other_alert_came(
         await scene.take(raw("open", alert_id=A, severity="high"), raw("open", alert_id=B, severity="low"))
         await scene.holds((A, "high"), (B, "low"))
         await asyncio.to_thread(manager.stop)
-        await until(lambda: scene.couriers[0].state == "open")
+        await until(lambda: scene.target_senders[0].state == "open")
         await asyncio.to_thread(manager.start)
         await scene.holds((A, "high"), (B, "low"))
-        await until(lambda: scene.couriers[0].state == "closed")
+        await until(lambda: scene.target_senders[0].state == "closed")
 
     play(manager, Log(), act)
 
@@ -271,7 +276,7 @@ def test_what_fires_while_it_is_down_arrives_when_it_is_back(manager: Alertmanag
                 raw("resolved", alert_id=B, revision=2, severity="high"),
             )
         )
-        await until(lambda: scene.couriers[0].state == "open")
+        await until(lambda: scene.target_senders[0].state == "open")
         await asyncio.to_thread(manager.start)
         await delivering
         await scene.holds((A, "high"))

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivotwatch.delivery import dispatcher as desks
-from pivotwatch.delivery import target_sender as couriers
+from pivotwatch.delivery import target_sender as target_senders
 from pivotwatch.delivery.errors import Gone, Refused, TryLater
 from pivotwatch.formats.message import JsonAlert
 from tests.delivery.rig import Log, Recorder, Rig, wait_for
@@ -111,7 +111,7 @@ def test_after_the_budget_a_dead_letter_and_the_incident_goes_on() -> None:
         assert letter.body == life(A, "open")[0]
         assert letter.headers["pivotwatch.errors.class"] == "budget"
         assert letter.headers["pivotwatch.delivery.target"] == "one"
-        assert rig.couriers[0].counts["dead-budget"] == 1
+        assert rig.target_senders[0].counts["dead-budget"] == 1
         # It may have arrived: so its end is told.
         rig.endpoints["one"].faults.clear()
         rig.take(raw("resolved", alert_id=A, revision=2))
@@ -151,7 +151,7 @@ def test_a_restart_repeats_nothing_that_is_in_the_log() -> None:
         rig.take(*life(A, *LIFE))
         await rig.finished()
         assert [one for one, _ in rig.endpoints["one"].got] == [f"{A}.{n}" for n in range(1, 5)]
-        assert rig.couriers[0].counts == {"repeat": 2, "delivered": 2}
+        assert rig.target_senders[0].counts == {"repeat": 2, "delivered": 2}
 
     run(test())
 
@@ -171,8 +171,8 @@ def test_the_filter_and_an_incident_that_falls_below_it() -> None:
         )
         await rig.finished()
         assert [one for one, _ in rig.endpoints["pager"].got] == [f"{A}.{n}" for n in (1, 2, 3)]
-        assert rig.couriers[0].counts == {"delivered": 3, "filtered": 1, "never-told": 1}
-        assert rig.couriers[1].counts == {"delivered": 3, "filtered": 1, "never-told": 1}
+        assert rig.target_senders[0].counts == {"delivered": 3, "filtered": 1, "never-told": 1}
+        assert rig.target_senders[1].counts == {"delivered": 3, "filtered": 1, "never-told": 1}
 
     run(test())
 
@@ -242,7 +242,7 @@ def test_too_many_that_wait_become_dead_letters(monkeypatch: pytest.MonkeyPatch)
 
 def test_what_is_too_much_goes_also_while_nothing_else_moves(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(desks, "MOST_WAITING", 4)
-    monkeypatch.setattr(couriers, "IN_HAND", 2)
+    monkeypatch.setattr(target_senders, "IN_HAND", 2)
 
     async def test() -> None:
         rig = Rig(one=Recorder())
@@ -250,7 +250,7 @@ def test_what_is_too_much_goes_also_while_nothing_else_moves(monkeypatch: pytest
         rig.start()
         rig.take(*[raw("open", alert_id=f"{number:016x}", revision=1) for number in range(9)])
         await wait_for(lambda: len(rig.dead) == 5)
-        assert rig.couriers[0].waiting == 4
+        assert rig.target_senders[0].waiting == 4
         assert len(rig.endpoints["one"].tried) == 2
         rig.endpoints["one"].held.set()
         await rig.finished()
@@ -272,9 +272,9 @@ def test_who_lost_the_partition_says_and_writes_nothing_more() -> None:
         assert rig.endpoints["one"].got == [(f"{A}.1", "opened")]
         assert len(rig.endpoints["one"].reminded) <= told + 1
         assert rig.log.stored == kept
-        assert rig.couriers[0].waiting == 2
+        assert rig.target_senders[0].waiting == 2
         rig.desk.end()
-        assert rig.couriers[0].waiting == 0
+        assert rig.target_senders[0].waiting == 0
 
     run(test())
 
@@ -286,7 +286,7 @@ def test_old_incidents_leave_the_log() -> None:
         rig.take(*life(A, "open", "resolved"), *life(B, "open"))
         await rig.finished()
         assert len(rig.log.stored) == 2
-        await rig.desk.ledger.forget_before(2**53)
+        await rig.desk.notifications.forget_before(2**53)
         assert [orjson.loads(value)["open"] for value in rig.log.stored.values()] == [True]
 
     run(test())
@@ -366,7 +366,7 @@ def test_a_target_that_is_gone_at_a_reminder_is_left_alone_and_stops_no_other() 
         rig.take(*life(A, "open"))
         await rig.finished()
         manager.remind_faults = [Gone("status 410")]
-        await wait_for(lambda: rig.couriers[0].state == "disabled")
+        await wait_for(lambda: rig.target_senders[0].state == "disabled")
         rig.take(raw("resolved", alert_id=A, revision=2))
         await rig.finished()
         assert [one for one, _ in rig.endpoints["well"].got] == [f"{A}.1", f"{A}.2"]

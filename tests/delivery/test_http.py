@@ -15,7 +15,7 @@ import orjson
 import pytest
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.delivery.target_sender import couriers
+from pivotwatch.delivery.target_sender import target_senders
 from pivotwatch.delivery.test_notification import run as trial
 from tests.delivery.http_rig import ROUTING_KEY, Config, deliver, webhook
 from tests.delivery.receiver import SECRET, Receiver
@@ -88,7 +88,7 @@ def test_a_target_that_is_down_is_asked_rarely_and_gets_everything_when_it_is_ba
     assert sorted(hook.webhook_ids()) == sorted(orjson.loads(one)["id"] for one in many)
     # Five failures open the circuit, at most as many more were under way; then it is one at a time.
     assert len(hook.tries) == 52
-    assert desk.couriers[0].state == "closed"
+    assert desk.target_senders[0].state == "closed"
     assert dead == []
 
 
@@ -148,7 +148,7 @@ def test_a_secret_of_another_form_is_told_at_the_start_without_it(
     monkeypatch.setenv("ODD_SECRET", secret)
     target = {"name": "odd", "kind": kind, "secret_env": "ODD_SECRET"}
     with pytest.raises(WrongUse, match="delivery target odd: expected") as caught:
-        couriers(Config(target | ({"url": "http://h"} if kind == "webhook" else {})), None)  # type: ignore[arg-type]
+        target_senders(Config(target | ({"url": "http://h"} if kind == "webhook" else {})), None)  # type: ignore[arg-type]
     assert secret not in str(caught.value)
 
 
@@ -185,9 +185,9 @@ def test_no_secret_and_no_address_is_ever_logged(
 
 def test_the_trial_is_taken_or_says_why(hook: Receiver) -> None:
     async def tried() -> list[Any]:
-        [courier] = couriers(Config(webhook(hook)), None)  # type: ignore[arg-type]
-        answers = [answer async for answer in trial(courier.endpoint)]
-        await courier.endpoint.close()
+        [target_sender] = target_senders(Config(webhook(hook)), None)  # type: ignore[arg-type]
+        answers = [answer async for answer in trial(target_sender.notifier)]
+        await target_sender.notifier.close()
         return answers
 
     assert asyncio.run(tried()) == [("open", True, "200 ok"), ("resolved", True, "200 ok")]

@@ -11,10 +11,10 @@ import pytest
 
 from pivotwatch.config.config import load
 from pivotwatch.delivery import worker as agents
-from pivotwatch.delivery.dispatcher import Desk
-from pivotwatch.delivery.notification_log import Ledger
+from pivotwatch.delivery.dispatcher import Dispatcher
+from pivotwatch.delivery.notification_log import NotificationLog
 from pivotwatch.delivery.settings import read_settings
-from pivotwatch.delivery.target_sender import Courier
+from pivotwatch.delivery.target_sender import TargetSender
 from pivotwatch.delivery.worker import DeliveryPartition, DeliveryShell
 from tests.delivery.rig import QUICK, Log, Recorder, wait_for, yes
 from tests.formats.examples import raw
@@ -48,17 +48,21 @@ class Stream:
 def shell_of(**endpoints: Recorder) -> DeliveryShell:
     """A shell with one live partition and no Kafka."""
     table = {"targets": [{"name": name, "kind": "stdout", **QUICK} for name in endpoints]}
-    couriers = [Courier(target, endpoints[target.name]) for target in read_settings(table).targets]
+    target_senders = [TargetSender(target, endpoints[target.name]) for target in read_settings(table).targets]
     app = SimpleNamespace(consumer=SimpleNamespace(scheduler=SimpleNamespace(seeks=1)), unassigned=False)
     made = DeliveryShell(
-        app, load(), until_end=None, reset_state=False, make_couriers=lambda config, publish: couriers
+        app,
+        load(),
+        until_end=None,
+        reset_state=False,
+        make_target_senders=lambda config, publish: target_senders,
     )
-    live = made.live[0] = DeliveryPartition(0, Ledger(Log(), {}))
+    live = made.live[0] = DeliveryPartition(0, NotificationLog(Log(), {}))
 
     async def bury(letter: Any) -> None:
         raise AssertionError("nothing becomes a dead letter here")
 
-    live.desk = Desk(couriers, live.ledger, 0, bury=bury, fail=made.fail, is_ours=yes)
+    live.desk = Dispatcher(target_senders, live.notifications, 0, bury=bury, fail=made.fail, is_ours=yes)
     return made
 
 
@@ -73,7 +77,7 @@ def test_a_target_that_is_slow_all_alone_leaves_the_rest_on_kafka() -> None:
         shell = shell_of(slow=slow)
         reading = asyncio.ensure_future(shell.run(Stream(incidents(50))))
         await wait_for(lambda: shell.live[0].pauses)
-        assert shell.couriers[0].waiting == AHEAD
+        assert shell.target_senders[0].waiting == AHEAD
         # It is not ours to go on, so it is no stall either.
         assert shell.progress() == {}
         slow.held.set()
@@ -91,7 +95,7 @@ def test_a_slow_target_does_not_hold_up_a_quick_one() -> None:
         shell = shell_of(slow=slow, quick=quick)
         await shell.run(Stream(incidents(50)))
         await wait_for(lambda: len(quick.got) == 50)
-        assert (slow.got, shell.couriers[0].waiting) == ([], 50)
+        assert (slow.got, shell.target_senders[0].waiting) == ([], 50)
         shell.drop()
 
     asyncio.run(test())
@@ -106,6 +110,6 @@ def test_a_partition_that_is_taken_away_ends_the_wait() -> None:
         await wait_for(lambda: shell.live[0].pauses)
         shell.drop()
         await reading
-        assert shell.couriers[0].waiting == 0
+        assert shell.target_senders[0].waiting == 0
 
     asyncio.run(test())

@@ -8,8 +8,8 @@ import numpy as np
 import orjson
 
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting.operator import AccountsStep
-from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch_models.settings import HOUR_MS, Settings
 
 START = 1_770_001_200_000 // HOUR_MS * HOUR_MS
@@ -70,7 +70,7 @@ def records(events, per_message=1):
 
 
 def accounts_step(settings=SETTINGS, **more):
-    return AccountsStep(settings, 0, 1, **({"shards": 8} | more))
+    return CountingOperator(settings, 0, 1, **({"shards": 8} | more))
 
 
 def bodies(outputs):
@@ -95,7 +95,7 @@ def launch_buckets(partitions=1, **what):
     from pivotwatch.detection.replay import Dealer
 
     events, releases = launch(**what)
-    steps = [AccountsStep(SETTINGS, p, partitions, shards=8) for p in range(partitions)]
+    steps = [CountingOperator(SETTINGS, p, partitions, shards=8) for p in range(partitions)]
     dealer, out = Dealer(partitions), []
     lines = [(i, orjson.dumps(e)) for i, e in enumerate(events)]
     for i in range(0, len(lines), 300):
@@ -108,7 +108,7 @@ def launch_buckets(partitions=1, **what):
 
 
 def networks_step(partitions=1, releases=(), settings=SETTINGS):
-    step = NetworksStep(settings, partitions)
+    step = ScoringOperator(settings, partitions)
     for offset, entry in enumerate(releases):
         assert step.control("releases", Line(orjson.dumps(entry), offset)) == []
     return step

@@ -20,7 +20,7 @@ from pivotwatch.contracts.events import (
     parse_time,
 )
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting.account_table import Roster
+from pivotwatch.detection.counting.account_table import AccountTable
 from pivotwatch.detection.counting.dictionary import Names
 from pivotwatch.detection.counting.open_buckets import FUTURE_MS, Buckets
 from pivotwatch.detection.scoring.control_log import read
@@ -428,7 +428,7 @@ def test_buckets_have_no_name_for_what_they_do_not_know():
 
     buckets = Buckets(
         SETTINGS,
-        Names(Roster(SETTINGS, 1), ()),
+        Names(AccountTable(SETTINGS, 1), ()),
         close,
         lambda *_: None,
     )

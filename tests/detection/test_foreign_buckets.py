@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.bucket_record import Header, decode
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch_models.settings import HOUR_MS
 from tests.detection.stream import Store, dead, launch_buckets, networks_step
 from tests.detection.test_bad_input import told
@@ -24,7 +24,7 @@ MIDDLE = 24
 """By then the release is watched and the campaign under way."""
 
 
-def begun(until: int) -> NetworksStep:
+def begun(until: int) -> ScoringOperator:
     step = networks_step(1, RELEASES)
     step.process(BUCKETS[:until])
     return step

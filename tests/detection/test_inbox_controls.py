@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from pivotwatch.contracts.bucket_record import decode, encode
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.scoring.alignment import Inbox
-from pivotwatch.detection.scoring.control_log import Controls, Decision, Entry
+from pivotwatch.detection.scoring.alignment import BucketAlignment
+from pivotwatch.detection.scoring.control_log import ControlLog, Decision, Entry
 
 # Records
 
@@ -47,20 +47,20 @@ def feed(inbox, pieces):
 
 
 def test_a_bucket_waits_for_every_partition():
-    inbox = Inbox(2, WIDTH)
+    inbox = BucketAlignment(2, WIDTH)
     assert feed(inbox, record(0, 5)) == []
     assert feed(inbox, record(1, 5)) == [(5, {0: (False, {"p": 0, "b": 5}), 1: (False, {"p": 1, "b": 5})})]
 
 
 def test_a_later_record_completes_the_buckets_before_it():
-    inbox = Inbox(2, WIDTH)
+    inbox = BucketAlignment(2, WIDTH)
     feed(inbox, record(0, 5) + record(0, 6) + record(0, 7))
     out = feed(inbox, record(1, 7, since=4))
     assert [(b, sorted(bodies)) for b, bodies in out] == [(4, []), (5, [0]), (6, [0]), (7, [0, 1])]
 
 
 def test_a_finished_partition_is_not_waited_for():
-    inbox = Inbox(2, WIDTH)
+    inbox = BucketAlignment(2, WIDTH)
     feed(inbox, record(0, 5))
     assert [b for b, _ in feed(inbox, record(1, 0, final=True))] == [5]
     assert not inbox.finished
@@ -69,14 +69,14 @@ def test_a_finished_partition_is_not_waited_for():
 
 
 def test_partitions_without_events_do_not_stop_the_end():
-    inbox = Inbox(3, WIDTH)
+    inbox = BucketAlignment(3, WIDTH)
     out = feed(inbox, [piece for p in range(3) for piece in record(p, 0, final=True)])
     assert out == []
     assert inbox.finished
 
 
 def test_repeats_are_ignored():
-    inbox = Inbox(2, WIDTH)
+    inbox = BucketAlignment(2, WIDTH)
     pieces = record(0, 5) + record(0, 6)
     out = feed(inbox, pieces + pieces + record(1, 6, since=5) + pieces + record(1, 6, since=5))
     assert [b for b, _ in out] == [5, 6]
@@ -92,7 +92,7 @@ def long_record(p, bucket, since=None, monkeypatch_bytes=4):
 @settings(max_examples=50)
 @given(st.randoms(use_true_random=False))
 def test_parts_in_any_order_and_repeated_make_the_record(random):
-    inbox = Inbox(1, WIDTH)
+    inbox = BucketAlignment(1, WIDTH)
     pieces = long_record(0, 5)
     assert len(pieces) > 2
     pieces = pieces + random.choices(pieces, k=4)
@@ -101,14 +101,14 @@ def test_parts_in_any_order_and_repeated_make_the_record(random):
 
 
 def test_parts_sent_again_after_a_crash_make_one_record():
-    inbox = Inbox(1, WIDTH)
+    inbox = BucketAlignment(1, WIDTH)
     pieces = long_record(0, 5)
     out = feed(inbox, pieces[:2] + pieces + pieces[1:])
     assert out == [(5, {0: (False, {"p": 0, "b": 5})})]
 
 
 def test_an_idle_record_completes_and_is_known_as_such():
-    inbox = Inbox(2, WIDTH)
+    inbox = BucketAlignment(2, WIDTH)
     feed(inbox, record(0, 5))
     assert feed(inbox, record(1, 5, idle=True)) == [
         (5, {0: (False, {"p": 0, "b": 5}), 1: (True, {"p": 1, "b": 5})})
@@ -117,7 +117,7 @@ def test_an_idle_record_completes_and_is_known_as_such():
 
 def test_a_record_of_an_unknown_partition_is_refused():
     with pytest.raises(BadEvent, match="partition"):
-        feed(Inbox(2, WIDTH), record(2, 5))
+        feed(BucketAlignment(2, WIDTH), record(2, 5))
 
 
 @st.composite
@@ -149,11 +149,11 @@ def sendings(draw):
 @given(sendings(), st.sets(st.integers(0, 40)))
 def test_however_they_arrive_every_body_is_given_out_once_in_order(sent, restarts):
     partitions, streams, flat = sent
-    inbox, out = Inbox(partitions, WIDTH), []
+    inbox, out = BucketAlignment(partitions, WIDTH), []
     for i, piece in enumerate(flat):
         if i in restarts:
             state = orjson.loads(orjson.dumps(inbox.snapshot()))
-            inbox = Inbox(partitions, WIDTH)
+            inbox = BucketAlignment(partitions, WIDTH)
             inbox.restore(state)
         out += feed(inbox, [piece])
     expected = {}
@@ -178,7 +178,7 @@ def control(value, offset=0, key=None):
 
 
 def test_a_control_has_effect_at_its_bucket_and_not_before():
-    controls = Controls()
+    controls = ControlLog()
     controls.take("releases", control(ENTRY), 7)
     assert controls.due(6) == []
     assert controls.waiting
@@ -188,13 +188,13 @@ def test_a_control_has_effect_at_its_bucket_and_not_before():
 
 
 def test_before_the_first_bucket_a_control_has_effect_from_the_start():
-    controls = Controls()
+    controls = ControlLog()
     controls.take("releases", control(ENTRY), None)
     assert controls.due(-3) == [Entry("m-2", ENTRY["released_at"])]
 
 
 def test_controls_come_in_the_order_in_which_they_were_taken():
-    controls = Controls()
+    controls = ControlLog()
     controls.take("releases", control(ENTRY), 7)
     controls.take("decisions", control(BENIGN), 5)
     controls.take("releases", control(None, 1, b"m-2"), 7)
@@ -206,7 +206,7 @@ def test_controls_come_in_the_order_in_which_they_were_taken():
 
 
 def test_an_offset_is_taken_once_per_topic():
-    controls = Controls()
+    controls = ControlLog()
     for _ in range(2):
         controls.take("releases", control(ENTRY, 3), 1)
         controls.take("decisions", control(BENIGN, 3), 1)
@@ -222,16 +222,16 @@ def test_an_offset_is_taken_once_per_topic():
     ],
 )
 def test_an_empty_decision_takes_back_what_its_key_says(key, decision):
-    controls = Controls()
+    controls = ControlLog()
     controls.take("decisions", control(None, key=key), None)
     assert controls.due(0) == [decision]
 
 
 def test_pins_hold_what_no_snapshot_holds():
-    controls = Controls()
+    controls = ControlLog()
     controls.take("releases", control(ENTRY), 7)
     pins = controls.pins()
-    again = Controls()
+    again = ControlLog()
     again.repin(pins)
     assert again.due(7) == controls.due(7)
     controls.snapshot()
@@ -240,13 +240,13 @@ def test_pins_hold_what_no_snapshot_holds():
 
 def test_after_a_crash_pins_of_pins_are_the_same():
     """A second crash before the next snapshot finds the same."""
-    controls = Controls()
+    controls = ControlLog()
     controls.take("releases", control(ENTRY, 0), 7)
     first = controls.pins()
-    again = Controls()
+    again = ControlLog()
     again.repin(first)
     again.take("decisions", control(BENIGN, 0), 9)
-    twice = Controls()
+    twice = ControlLog()
     twice.repin(again.pins())
     assert twice.due(9) == [
         Entry("m-2", ENTRY["released_at"]),
@@ -255,9 +255,9 @@ def test_after_a_crash_pins_of_pins_are_the_same():
 
 
 def test_a_pinned_control_that_comes_again_is_not_taken_again():
-    controls = Controls()
+    controls = ControlLog()
     controls.take("releases", control(ENTRY, 4), 7)
-    again = Controls()
+    again = ControlLog()
     again.repin(controls.pins())
     again.take("releases", control(ENTRY, 4), 20)
     assert len(again.due(30)) == 1
@@ -278,7 +278,7 @@ actions = st.lists(
 @given(actions)
 def test_buckets_see_the_same_controls_however_often_it_crashes(acts):
     """A shell's rules: pins are written before a bucket is scored; a crash goes back to snapshot and pins."""
-    straight, crashing = Controls(), Controls()
+    straight, crashing = ControlLog(), ControlLog()
     saved, pins, at = orjson.dumps(crashing.snapshot()), crashing.pins(), 0
     bucket, offsets, wanted, seen = 0, itertools.count(), {}, {}
     log = []  # records of the control topics
@@ -301,7 +301,7 @@ def test_buckets_see_the_same_controls_however_often_it_crashes(acts):
             saved, at = orjson.dumps(crashing.snapshot()), bucket
             pins = crashing.pins()
         else:
-            crashing = Controls()
+            crashing = ControlLog()
             crashing.restore(orjson.loads(saved))
             crashing.repin(pins)
             for again in range(at, bucket):  # buckets after the snapshot are scored again

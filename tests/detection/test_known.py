@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import pivotwatch.detection.counting.model_tracker
 import pivotwatch_models.release_calendar
 from pivotwatch.base.work import at_once
-from pivotwatch.detection.counting.model_tracker import OVER, WAITING, KnownModels
+from pivotwatch.detection.counting.model_tracker import OVER, WAITING, ModelTracker
 from pivotwatch_models.release_calendar import ReleaseCalendar
 from pivotwatch_models.settings import DAY_MS, HOUR_MS
 from tests.detection.stream import START, Store, accounts_step, bodies, event, records
@@ -41,7 +41,7 @@ def test_both_numbers_are_bounded_and_what_is_left_out_is_counted(steps):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_FOLLOWED", 2)
         patch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_KNOWN", 4)
-        known, seen = KnownModels(keep=20), {}
+        known, seen = ModelTracker(keep=20), {}
         for now, (_, use) in zip(fed(known, steps), steps, strict=True):
             seen |= dict.fromkeys(use, now)
             assert len(known.followed()) <= 2
@@ -59,7 +59,7 @@ def test_a_restart_leaves_no_trace(steps, cut):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_FOLLOWED", 2)
         patch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_KNOWN", 4)
-        straight, again = KnownModels(keep=20), KnownModels(keep=20)
+        straight, again = ModelTracker(keep=20), ModelTracker(keep=20)
         for i, _ in enumerate(zip(fed(straight, steps), fed(again, steps), strict=True)):
             if i == cut:
                 again.restore(orjson.loads(orjson.dumps(again.snapshot())))
@@ -69,7 +69,7 @@ def test_a_restart_leaves_no_trace(steps, cut):
 
 
 def test_a_name_that_comes_back_within_90_days_is_not_new_and_after_them_it_is():
-    known = KnownModels(keep=90)
+    known = ModelTracker(keep=90)
     at_once(known.take(0, {"m": (1, 1000)}))
     known.expire(90)
     at_once(known.take(90, {"m": (1, 1000)}))
@@ -81,7 +81,7 @@ def test_a_name_that_comes_back_within_90_days_is_not_new_and_after_them_it_is()
 
 def test_what_lost_its_place_is_not_followed_again_and_what_waits_takes_one(monkeypatch):
     monkeypatch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_FOLLOWED", 1)
-    known = KnownModels(keep=90)
+    known = ModelTracker(keep=90)
     at_once(known.take(0, {"a": (1, 2000), "b": (1, 1000)}))
     assert (known.followed(), known.names["b"].place, known.dropped) == (["a"], WAITING, 1)
     at_once(known.take(1, {"b": (9, 3000)}))

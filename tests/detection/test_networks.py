@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.replay import replay
-from pivotwatch.detection.scoring.operator import NetworksStep
-from pivotwatch.engine.operator import ControlledStep
+from pivotwatch.detection.scoring.operator import ScoringOperator
+from pivotwatch.engine.operator import ControlledOperator
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 from tests.detection.stream import (
     MODEL,
@@ -74,7 +74,7 @@ def test_every_bucket_has_a_status():
 
 
 def test_the_step_is_what_a_shell_expects():
-    step: ControlledStep = networks_step()
+    step: ControlledOperator = networks_step()
     assert not step.finished
     done = networks_step(1, RELEASES)
     done.process(BUCKETS)
@@ -130,7 +130,7 @@ def test_long_records_in_parts_give_the_same_alerts():
         out += step.process([part])
         if i % 50 == 0:  # in the middle of a record, mostly
             store.take(step)
-            step = store.into(NetworksStep(SETTINGS, 1))
+            step = store.into(ScoringOperator(SETTINGS, 1))
     assert out == UNDISTURBED
 
 
@@ -159,7 +159,7 @@ def test_restored_at_any_moment_it_sends_the_same_bytes(saved, restored):
         if i in saved:
             store.take(step)
         if i in restored:
-            step = store.into(NetworksStep(SETTINGS, 1))
+            step = store.into(ScoringOperator(SETTINGS, 1))
     assert out == UNDISTURBED
     assert step.finished
 
@@ -179,7 +179,7 @@ def test_a_restored_step_also_saves_the_same(at, every):
                 theirs.take(twin)
         if i == at:
             theirs.shards, theirs.meta = dict(ours.shards), ours.meta
-            twin = theirs.into(NetworksStep(SETTINGS, 1))
+            twin = theirs.into(ScoringOperator(SETTINGS, 1))
         assert twin is None or (theirs.shards, theirs.meta) == (ours.shards, ours.meta)
 
 
@@ -192,8 +192,8 @@ def test_incremental_snapshots_hold_what_a_full_one_holds(cut):
         store.take(step)
     store.take(step)
     whole.take(step, full=True)
-    one = store.into(NetworksStep(SETTINGS, 1)).process(BUCKETS[cut:])
-    assert one == whole.into(NetworksStep(SETTINGS, 1)).process(BUCKETS[cut:])
+    one = store.into(ScoringOperator(SETTINGS, 1)).process(BUCKETS[cut:])
+    assert one == whole.into(ScoringOperator(SETTINGS, 1)).process(BUCKETS[cut:])
 
 
 def quiet_launch():
@@ -230,7 +230,7 @@ def test_what_is_armed_again_while_silent_is_in_the_next_snapshot():
         ends[0] += one.process([each])
         ends[1] += two.process([each])
         store.take(two)
-        two = store.into(NetworksStep(SETTINGS, 1))
+        two = store.into(ScoringOperator(SETTINGS, 1))
     assert any(reason == "quiet" for reason, *_ in told(ends[0]))
     assert ends[1] == ends[0]
     assert len(undisturbed) >= len(lines)
@@ -380,7 +380,7 @@ class Shell:
 
     def crash(self, controls):
         """Kill -9: back to the last marker, then the input after it; the control topics from their start."""
-        again, self.step = self.log, self.store.into(NetworksStep(SETTINGS, 1))
+        again, self.step = self.log, self.store.into(ScoringOperator(SETTINGS, 1))
         self.step.repin(self.pins)
         del self.out[self.kept :]
         for record in again:
@@ -400,7 +400,7 @@ def test_controls_in_mid_stream_have_the_same_effect_after_any_crash(places, sav
     places = sorted(places)
 
     def run(saves, crashes):
-        shell, taken = Shell(NetworksStep(SETTINGS, 1)), 0
+        shell, taken = Shell(ScoringOperator(SETTINGS, 1)), 0
         for i, each in enumerate(BUCKETS):
             while taken < len(CONTROLS) and places[taken] <= i:
                 shell.control(*CONTROLS[taken])
@@ -446,7 +446,11 @@ def test_an_event_alone_is_no_alert():
 def test_what_is_known_of_groups_stays_bounded():
     """Every few weeks others come, with instruments of payment of their own: after 90 days they are gone."""
     daily = Settings(bucket_ms=DAY_MS, aliases=())
-    accounts, networks, store = AccountsStep(daily, 0, 1, shards=4), networks_step(settings=daily), Store()
+    accounts, networks, store = (
+        CountingOperator(daily, 0, 1, shards=4),
+        networks_step(settings=daily),
+        Store(),
+    )
     sizes = []
     for day in range(0, 500, 5):
         crowd = [

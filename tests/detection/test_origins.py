@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting.deduplication import ORIGIN, PLACES, Origins, origin_headers
+from pivotwatch.detection.counting.deduplication import ORIGIN, PLACES, OffsetDeduplicator, origin_headers
 from pivotwatch.ingest.arrays import Rekeyer
 from tests.detection.stream import accounts_step, counted, event, launch
 
@@ -58,7 +58,7 @@ def test_arrays_sent_again_count_once_even_over_restarts(seed):
 
 
 def test_an_array_cut_in_the_middle_of_a_message_loses_nothing():
-    origins = Origins()
+    origins = OffsetDeduplicator()
     assert origins.first_new(Line(b"", headers=origin_headers("t", 0, [(5, 0), (5, 1)])), 2) == 0
     assert origins.first_new(Line(b"", headers=origin_headers("t", 0, [(5, 0), (5, 1), (5, 2)])), 3) == 2
     assert origins.first_new(Line(b"", headers=origin_headers("t", 0, [(4, 9), (5, 2)])), 2) == 2

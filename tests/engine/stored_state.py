@@ -14,8 +14,8 @@ from typing import Any
 import orjson
 
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting.operator import AccountsStep
-from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot
 from pivotwatch.simulation import generate
@@ -31,7 +31,7 @@ def steps() -> dict[str, Any]:
     """Both steps in the middle of a campaign."""
     simulation = generate("c1", seed=1, accounts=60, scale=0.05, warmup_days=1.0, days=1.0)
     lines = [Line(line, offset) for part in simulation.slices() for offset, line in enumerate(part.lines)]
-    accounts, networks = AccountsStep(Settings(), 0, 1, shards=4), NetworksStep(Settings(), 1)
+    accounts, networks = CountingOperator(Settings(), 0, 1, shards=4), ScoringOperator(Settings(), 1)
     for release in simulation.releases:
         networks.control("releases", Line(orjson.dumps(release)))
     for output in accounts.process(lines[: len(lines) * 2 // 3]):

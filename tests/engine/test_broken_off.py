@@ -13,13 +13,13 @@ from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, latest
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.partition_task import LivePartition
-from pivotwatch.engine.producer import Outbox
+from pivotwatch.engine.partition_task import PartitionTask
+from pivotwatch.engine.producer import OutputSender
 from tests.engine.test_checkpoint import Log
 from tests.engine.test_fetch import record
 
 HERE = Identity("accounts", 1, "")
-Act = Callable[[LivePartition[Any]], Coroutine[Any, Any, None]]
+Act = Callable[[PartitionTask[Any]], Coroutine[Any, Any, None]]
 
 
 class Counting:
@@ -64,15 +64,15 @@ class Broker:
         return await self.log.send(first, *given)
 
 
-async def take(live: LivePartition[Any]) -> None:
+async def take(live: PartitionTask[Any]) -> None:
     await live.take(Chunk([record(live.offset)], live.offset - 1, 0))
 
 
-async def save(live: LivePartition[Any]) -> None:
+async def save(live: PartitionTask[Any]) -> None:
     await live.checkpoint()
 
 
-async def act_broken_off(broker: Broker, live: LivePartition[Any], act: Act, how: str) -> None:
+async def act_broken_off(broker: Broker, live: PartitionTask[Any], act: Act, how: str) -> None:
     """Act while the broker is down or stalled; in a stall it is cancelled, as at the end of a process."""
     broker.state = how
     acting = asyncio.ensure_future(act(live))
@@ -89,12 +89,12 @@ async def act_broken_off(broker: Broker, live: LivePartition[Any], act: Act, how
 def test_what_was_broken_off_is_not_saved(act: Act, how: str) -> None:
     async def run() -> None:
         broker = Broker()
-        live: LivePartition[Any] = LivePartition(
+        live: PartitionTask[Any] = PartitionTask(
             Counting(),
             partition=0,
             generation=1,
             checkpoints=Checkpoints(broker, HERE, Epoch(1, "me"), (), lambda offset: None),
-            outbox=Outbox(broker, str, pytest.fail),
+            output_sender=OutputSender(broker, str, pytest.fail),
             snapshot=None,
             is_ours=lambda: asyncio.sleep(0, True),
         )

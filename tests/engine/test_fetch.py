@@ -21,8 +21,8 @@ from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, StateRefused
 from pivotwatch.engine.fetching.chunks import Chunk, ChunkScheduler
 from pivotwatch.engine.fetching.consumer import FetchThread
-from pivotwatch.engine.partition_task import Hole, LivePartition
-from pivotwatch.engine.producer import Outbox
+from pivotwatch.engine.partition_task import Hole, PartitionTask
+from pivotwatch.engine.producer import OutputSender
 
 REQUESTS, OTHER = TP("requests", 0), TP("changelog", 0)
 
@@ -93,22 +93,22 @@ async def always() -> bool:
     return True
 
 
-def live(limit: int | None = None, snapshot: Snapshot | None = None) -> LivePartition[Recording]:
+def live(limit: int | None = None, snapshot: Snapshot | None = None) -> PartitionTask[Recording]:
     checkpoints = Checkpoints(NoLog(), Identity("accounts", 1, ""), Epoch(1, "me"), (), lambda offset: None)
-    outbox = Outbox(None, str, lambda error: None)
-    return LivePartition(
+    output_sender = OutputSender(None, str, lambda error: None)
+    return PartitionTask(
         Recording(),
         partition=0,
         generation=1,
         checkpoints=checkpoints,
-        outbox=outbox,
+        output_sender=output_sender,
         snapshot=snapshot,
         is_ours=always,
         limit=limit,
     )
 
 
-def feed(partition: LivePartition[Recording], chunks: Iterator[Chunk] | list[Chunk]) -> None:
+def feed(partition: PartitionTask[Recording], chunks: Iterator[Chunk] | list[Chunk]) -> None:
     async def run() -> None:
         for chunk in chunks:
             await partition.take(chunk)

@@ -16,7 +16,7 @@ from pivotwatch.roles.accounts import AccountsShell
 
 def shell(partitions: int) -> AccountsShell:
     app: Any = SimpleNamespace(tables={"state": SimpleNamespace(partitions=partitions)})
-    return AccountsShell(app, load(), source="requests", partitions=partitions, make_step=pytest.fail)
+    return AccountsShell(app, load(), source="requests", partitions=partitions, make_operator=pytest.fail)
 
 
 def test_a_partition_that_was_added_is_refused_not_left_unread() -> None:

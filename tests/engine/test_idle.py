@@ -16,7 +16,7 @@ from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, latest
 from pivotwatch.engine.fetching.consumer import Position
-from pivotwatch.engine.producer import Outbox
+from pivotwatch.engine.producer import OutputSender
 from pivotwatch.roles.accounts import AccountsPartition, AccountsShell
 from tests.engine.test_checkpoint import Log
 
@@ -56,7 +56,7 @@ class Bench:
             load(idle_after="100ms"),
             source="requests",
             partitions=1,
-            make_step=lambda *given: DryStep(),
+            make_operator=lambda *given: DryStep(),
             until_end=until_end,
         )
         self.log = Log()
@@ -64,7 +64,7 @@ class Bench:
             0,
             generation=1,
             checkpoints=Checkpoints(self.log, IDENTITY, Epoch(1, "me"), (), lambda offset: None),
-            outbox=Outbox(None, str, pytest.fail),
+            output_sender=OutputSender(None, str, pytest.fail),
             snapshot=Snapshot(5, b"", {}),
             is_ours=AsyncMock(return_value=True),
         )

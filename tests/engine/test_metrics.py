@@ -7,7 +7,7 @@ import re
 import orjson
 
 from pivotwatch.contracts.records import Output
-from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.engine.metrics import Metrics, counters
 from pivotwatch_models.settings import HOUR_MS
 from tests.detection.stream import SETTINGS, START, alerts, event, launch_buckets, line, networks_step
@@ -28,7 +28,7 @@ class Worker:
 
 
 def step(partition=0):
-    return AccountsStep(SETTINGS, partition, 2)
+    return CountingOperator(SETTINGS, partition, 2)
 
 
 def value(metrics, sample):

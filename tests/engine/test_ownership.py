@@ -14,8 +14,8 @@ from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import FINAL, Epoch, Identity, Snapshot, latest
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.partition_task import LivePartition
-from pivotwatch.engine.producer import Outbox
+from pivotwatch.engine.partition_task import PartitionTask
+from pivotwatch.engine.producer import OutputSender
 from pivotwatch.roles.accounts import AccountsPartition, AccountsShell
 from pivotwatch.roles.networks import NetworksPartition
 from tests.engine.test_checkpoint import Log
@@ -55,7 +55,7 @@ class Group:
         self.log = log
         self.answers = answers
         self.written: list[int] = []
-        self.live: LivePartition[Any] | None = None
+        self.live: PartitionTask[Any] | None = None
 
     async def is_ours(self) -> bool:
         self.written.append(len(self.log.writes))
@@ -66,7 +66,7 @@ class Group:
         return False
 
 
-def made(kind: type[LivePartition[Any]], answers: list[bool]) -> tuple[Any, Group, Log]:
+def made(kind: type[PartitionTask[Any]], answers: list[bool]) -> tuple[Any, Group, Log]:
     log = Log()
     group = Group(log, answers)
     live = kind(
@@ -74,7 +74,7 @@ def made(kind: type[LivePartition[Any]], answers: list[bool]) -> tuple[Any, Grou
         partition=0,
         generation=1,
         checkpoints=Checkpoints(log, HERE, Epoch(1, "me"), (), lambda offset: None),
-        outbox=Outbox(None, str, lambda error: None),
+        output_sender=OutputSender(None, str, lambda error: None),
         snapshot=Snapshot(0, b"", {}),
         is_ours=group.is_ours,
     )
@@ -102,7 +102,7 @@ def test_a_worker_that_lost_its_partition_scores_nothing_more() -> None:
 
 @pytest.mark.parametrize(("answers", "acts"), [([True], [FINAL]), ([], [])])
 def test_so_does_a_decision_without_input(answers: list[bool], acts: list[int]) -> None:
-    live, _, _ = made(LivePartition, answers)
+    live, _, _ = made(PartitionTask, answers)
     acted: list[int] = []
 
     def act(decision: int) -> list[Output]:
@@ -182,7 +182,7 @@ class App:
 
 
 def shell_of(kind: type[AccountsShell], app: App) -> Any:
-    return kind(app, load(), source="requests", partitions=2, make_step=lambda *given: Recording())
+    return kind(app, load(), source="requests", partitions=2, make_operator=lambda *given: Recording())
 
 
 @pytest.mark.parametrize("revoked", [False, True])

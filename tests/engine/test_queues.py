@@ -142,7 +142,7 @@ class Worker:
             load(),
             source="requests",
             partitions=2,
-            make_step=lambda settings, partition, partitions: Closing(partition),
+            make_operator=lambda settings, partition, partitions: Closing(partition),
         )
         self.next = [0, 0]
         self.fed: list[tuple[Any, int]] = []

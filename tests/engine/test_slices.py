@@ -14,8 +14,8 @@ from pivotwatch.engine import partition_task as live_module
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import Epoch, Snapshot, latest
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.partition_task import LivePartition
-from pivotwatch.engine.producer import Outbox
+from pivotwatch.engine.partition_task import PartitionTask
+from pivotwatch.engine.producer import OutputSender
 from tests.engine.test_broken_off import HERE, Broker, Counting, save, take
 from tests.engine.test_fetch import record
 
@@ -53,12 +53,12 @@ class Place:
         self.broker, self.step = Broker(), step or Sliced()
         self.sent = 0
         self.turns = 0
-        self.live: LivePartition[Any] = LivePartition(
+        self.live: PartitionTask[Any] = PartitionTask(
             self.step,
             partition=0,
             generation=1,
             checkpoints=Checkpoints(self.broker, HERE, Epoch(1, "me"), (), lambda offset: None),
-            outbox=Outbox(self.broker, str, pytest.fail, self.count),
+            output_sender=OutputSender(self.broker, str, pytest.fail, self.count),
             snapshot=None,
             is_ours=lambda: asyncio.sleep(0, True),
         )

@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting.operator import NAMES, AccountsStep
-from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.detection.counting.operator import NAMES, CountingOperator
+from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine import checkpoint_format
-from pivotwatch.engine.checkpoint_format import Marker, StateRefused, latest
+from pivotwatch.engine.checkpoint_format import Manifest, StateRefused, latest
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.engine import stored_state
 from tests.engine.stored_state import OFFSET, identity
@@ -22,7 +22,9 @@ VERSIONS = ((1, 2), (2, 3), (2, 4))
 
 
 def new(role: str) -> Any:
-    return AccountsStep(Settings(), 0, 1, shards=4) if role == "accounts" else NetworksStep(Settings(), 1)
+    return (
+        CountingOperator(Settings(), 0, 1, shards=4) if role == "accounts" else ScoringOperator(Settings(), 1)
+    )
 
 
 def loaded(role: str, version: int) -> Any:
@@ -125,6 +127,6 @@ def test_an_older_marker_is_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
     fence = head.pop("fence")
     older = orjson.dumps({**head, "version": 0}) + b"\n" + rest
     with pytest.raises(StateRefused, match="reads no more"):
-        Marker.decode(older)
+        Manifest.decode(older)
     monkeypatch.setitem(checkpoint_format.MIGRATIONS, 0, lambda old: {**old, "fence": fence})
-    assert Marker.decode(older) == Marker.decode(raw)
+    assert Manifest.decode(older) == Manifest.decode(raw)

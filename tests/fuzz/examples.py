@@ -12,10 +12,10 @@ import orjson
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
-from pivotwatch.detection.counting.operator import AccountsStep
-from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.checkpoint_format import Snapshot, latest
-from pivotwatch.engine.partition_task import LivePartition
+from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.roles.networks import NetworksPartition
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.detection.stream import MODEL, launch_buckets
@@ -82,7 +82,7 @@ class Log:
 @functools.cache
 def stored(role: str) -> Snapshot:
     """A state in the middle of a campaign."""
-    version = {"accounts": AccountsStep, "networks": NetworksStep}[role].version
+    version = {"accounts": CountingOperator, "networks": ScoringOperator}[role].version
     found = latest(stored_state.read(role, version), stored_state.identity(role))
     assert found is not None
     if role == "networks":
@@ -96,9 +96,9 @@ def live_of(role: str, snapshot: Snapshot) -> Any:
         "partition": 0,
         "generation": 1,
         "checkpoints": None,
-        "outbox": None,
+        "output_sender": None,
         "is_ours": None,
     }
     if role == "networks":
-        return NetworksPartition(NetworksStep(Settings(), 1), snapshot=snapshot, **parts)
-    return LivePartition(AccountsStep(Settings(), 0, 1, shards=4), snapshot=snapshot, **parts)
+        return NetworksPartition(ScoringOperator(Settings(), 1), snapshot=snapshot, **parts)
+    return PartitionTask(CountingOperator(Settings(), 0, 1, shards=4), snapshot=snapshot, **parts)

@@ -17,11 +17,11 @@ from pivotwatch.contracts.dead_letters import letter_of
 from pivotwatch.contracts.records import Line
 from pivotwatch.delivery.dedup import decide
 from pivotwatch.delivery.dispatcher import _alert_id
-from pivotwatch.delivery.notification_log import Ledger
+from pivotwatch.delivery.notification_log import NotificationLog
 from pivotwatch.detection.counting.deduplication import ORIGIN, PLACES, origin_headers
-from pivotwatch.detection.counting.operator import AccountsStep
-from pivotwatch.detection.scoring.operator import NetworksStep
-from pivotwatch.engine.checkpoint_format import Epoch, Identity, Marker, Snapshot, StateRefused, latest
+from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.scoring.operator import ScoringOperator
+from pivotwatch.engine.checkpoint_format import Epoch, Identity, Manifest, Snapshot, StateRefused, latest
 from pivotwatch.formats import alertmanager, chat, ocsf, pagerduty, slack, text
 from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.http_auth import Guard, Refused
@@ -29,8 +29,8 @@ from pivotwatch.ingest.mapping import SourceMapping, load_file
 from pivotwatch.ingest.rejects import letter
 from pivotwatch.tools.sample_checks import Sample, SampleRecord, judge_calendar, judge_events
 from pivotwatch.web import event_cursor
-from pivotwatch.web.read_model import Board
-from pivotwatch.web.view_models import Views
+from pivotwatch.web.read_model import ReadModel
+from pivotwatch.web.view_models import ViewModels
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.fuzz.examples import (
     ACTIVE,
@@ -65,7 +65,7 @@ def _number(value: bytes) -> int:
 
 def _requests(data: bytes) -> None:
     """Bad is said of each, the good is counted, and the bucket closes."""
-    step = AccountsStep(Settings(), 0, 1)
+    step = CountingOperator(Settings(), 0, 1)
     outputs = step.process([Line(data, key=data[:8], timestamp=START)])
     outputs += step.process([Line(orjson.dumps(EVENT))])
     outputs += step.final()
@@ -76,7 +76,7 @@ def _requests(data: bytes) -> None:
 
 def _origin(data: bytes) -> None:
     """Headers of others: nothing is refused, and ours are read as before."""
-    step = AccountsStep(Settings(), 0, 1)
+    step = CountingOperator(Settings(), 0, 1)
     origin, _, places = data.partition(b"\n")
     array = orjson.dumps([EVENT])
     for number, headers in enumerate(
@@ -88,7 +88,7 @@ def _origin(data: bytes) -> None:
 
 
 def _networks(*records: bytes) -> None:
-    step = NetworksStep(Settings(), 1)
+    step = ScoringOperator(Settings(), 1)
     step.control("releases", Line(orjson.dumps(RELEASE)))
     assert all(output.topic != "dlq" for output in step.process([Line(one) for one in ACTIVE[:3]]))
     for record in records:
@@ -122,7 +122,7 @@ def _content(data: bytes) -> None:
 
 def _control(topic: str) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
-        step = NetworksStep(Settings(), 1)
+        step = ScoringOperator(Settings(), 1)
         step.control(topic, Line(data, key=data[:4]))
         step.control(topic, Line(None, 1, key=data))
         step.process([Line(encode(0, 1, 1, {}, width=HOUR_MS, first=True)[0].value)])
@@ -139,7 +139,7 @@ def _source(name: str) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
         decoded = decoder.decode(data)
         for _, event in decoded.events:  # what it passes on is read by accounts
-            assert not AccountsStep(Settings(), 0, 1).process([Line(orjson.dumps(event))])
+            assert not CountingOperator(Settings(), 0, 1).process([Line(orjson.dumps(event))])
         for misread in decoded.misread:
             for redaction in ("redacted", "full", "empty"):
                 letter(misread, redaction, {"source": name}, Line(data))  # type: ignore[arg-type]
@@ -181,17 +181,17 @@ def _alert(data: bytes) -> None:
     text.plain(text.Alert.model_validate(alert))
 
 
-def _page(take: Callable[[Board, bytes], object]) -> Callable[[bytes], None]:
+def _page(take: Callable[[ReadModel, bytes], object]) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
-        board = Board()
-        board.take_alert(ALERT)
-        board.take_status(STATUS, 0)
-        take(board, data)
-        orjson.dumps(Views(load(), board, lambda: START).now(), default=str)
-        views = Views(load(), board, lambda: START)
-        for incident in board.shown():
+        read_model = ReadModel()
+        read_model.take_alert(ALERT)
+        read_model.take_status(STATUS, 0)
+        take(read_model, data)
+        orjson.dumps(ViewModels(load(), read_model, lambda: START).now(), default=str)
+        views = ViewModels(load(), read_model, lambda: START)
+        for incident in read_model.shown():
             views.incident(incident)
-            board.about(incident)
+            read_model.about(incident)
         views.table("all", "all", 0)
 
     return run
@@ -219,7 +219,7 @@ def _dead_letter(data: bytes) -> None:
 def _marker(data: bytes) -> None:
     """Whatever lies in a changelog: it is read, or refused with a message."""
     try:
-        Marker.decode(data)
+        Manifest.decode(data)
         latest({b"1.x/marker": data}, Identity("accounts", 1, "f"))
     except StateRefused:
         return
@@ -248,7 +248,7 @@ def _seeds(role: str, part: int | str) -> list[bytes]:
 def _ledger(data: bytes) -> None:
     key, _, value = data.partition(b"\n")
     try:
-        Ledger(Log(), {key: value})
+        NotificationLog(Log(), {key: value})
     except StateRefused:
         return
 
@@ -270,7 +270,7 @@ def targets() -> dict[str, Target]:
         "decisions": Target(_control("decisions"), [orjson.dumps(DECISION), b""]),
         "post": Target(_post, [b"v1,c2ln\n" + SAMPLES["litellm"]]),
         "alert": Target(_alert, [ALERT]),
-        "alert on the page": Target(_page(Board.take_alert), [ALERT]),
+        "alert on the page": Target(_page(ReadModel.take_alert), [ALERT]),
         "status on the page": Target(_page(lambda b, d: b.take_status(d, 0)), [STATUS]),
         "decision on the page": Target(
             _page(lambda b, d: b.take_decision(0, d[:8], d, {"pivotwatch.by": d})), [orjson.dumps(DECISION)]
@@ -302,4 +302,4 @@ STATES: tuple[tuple[str, int | str], ...] = (
 
 def _example_marker() -> bytes:
     identity, epoch = Identity("accounts", 1, "f"), Epoch(3, "x")
-    return Marker(identity, epoch, Snapshot(7, b"{}", {}, controls={"releases": 2}), {}).encode()
+    return Manifest(identity, epoch, Snapshot(7, b"{}", {}, controls={"releases": 2}), {}).encode()

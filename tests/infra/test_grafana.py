@@ -18,9 +18,9 @@ def dashboard() -> dict[str, Any]:
 
 
 def expressions() -> list[str]:
-    board = dashboard()
-    panels = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
-    return panels + [note["expr"] for note in board["annotations"]["list"]]
+    read_model = dashboard()
+    panels = [target["expr"] for panel in read_model["panels"] for target in panel.get("targets", [])]
+    return panels + [note["expr"] for note in read_model["annotations"]["list"]]
 
 
 def test_every_metric_of_the_dashboard_is_served():

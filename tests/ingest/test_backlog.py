@@ -10,15 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivotwatch.contracts.records import Line
-from pivotwatch.ingest.event_time_merge import Backlog
+from pivotwatch.ingest.event_time_merge import EventTimeMerge
 
 A, B, C = (TP("log", number) for number in range(3))
 SLACK = 100
 
 
-def made(*more: TP) -> Backlog:
+def made(*more: TP) -> EventTimeMerge:
     """A backlog of three partitions, of which some have more to come."""
-    backlog = Backlog(SLACK, has_more=lambda tp: tp in more)
+    backlog = EventTimeMerge(SLACK, has_more=lambda tp: tp in more)
     backlog.place([A, B, C])
     return backlog
 
@@ -78,7 +78,7 @@ def test_none_gets_further_ahead_than_by_the_slack_and_a_record(steps: list[list
     coming = {tp: list(accumulate(some)) for tp, some in zip((A, B, C), steps, strict=True)}
     everything = sorted(time for some in coming.values() for time in some)
     here: dict[TP, list[int]] = {tp: [] for tp in coming}
-    backlog = Backlog(SLACK, has_more=lambda tp: bool(coming[tp]))
+    backlog = EventTimeMerge(SLACK, has_more=lambda tp: bool(coming[tp]))
     backlog.place(coming)
     went: list[int] = []
     while len(went) < len(everything):

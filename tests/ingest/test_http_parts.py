@@ -14,7 +14,7 @@ import pytest
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import load
 from pivotwatch.ingest.http_auth import Guard, Refused, sign
-from pivotwatch.ingest.http_publisher import Poster
+from pivotwatch.ingest.http_publisher import HttpPublisher
 from pivotwatch.ingest.http_server import HttpIngest
 from pivotwatch.ingest.request_dedup import Dedup
 from pivotwatch.ingest.settings import read_settings
@@ -91,7 +91,7 @@ def test_duplicates_are_known_for_the_window_and_what_failed_may_come_again() ->
     asyncio.run(play())
 
 
-class StuckPoster(Poster):
+class StuckPoster(HttpPublisher):
     """A poster whose broker never answers."""
 
     def __init__(self) -> None:
@@ -114,8 +114,8 @@ def test_posters_are_told_to_come_again_while_the_broker_is_slow() -> None:
         settings = read_settings(
             {"http": {"port": 0, "max_pending": 1024, "broker_timeout": "200ms", "max_body": 4096}}
         )
-        poster = StuckPoster()
-        server = HttpIngest(load(), settings, poster)
+        http_publisher = StuckPoster()
+        server = HttpIngest(load(), settings, http_publisher)
         await server.start()
         try:
             padded = BODY[:-1] + b',"padding":"' + b"x" * 900 + b'"}'
@@ -123,14 +123,14 @@ def test_posters_are_told_to_come_again_while_the_broker_is_slow() -> None:
             status, told, retry = await post(server.port, BODY.replace(b'"r"', b'"r2"') + b" " * 200)
             assert (status, retry) == (429, "1"), told
             assert (await post(server.port, b"x" * 5000))[0] == 413
-            [(_, _, sent)] = poster._waiting
+            [(_, _, sent)] = http_publisher._waiting
             sent.set_result(None)
             await asyncio.sleep(0)
-            assert poster.pending == 0
+            assert http_publisher.pending == 0
             status, told, _ = await post(server.port, padded)
             assert (status, told["accepted"], told["duplicates"]) == (200, 0, 1), "it did arrive"
             assert (await post(server.port, b"x" * 5000))[0] == 413
-            poster.since = 60.0
+            http_publisher.since = 60.0
             assert (await post(server.port, BODY))[::2] == (503, "1")
         finally:
             await server.stop()

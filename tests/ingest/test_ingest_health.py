@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from pivotwatch.config.config import load
 from pivotwatch.engine.health import JOINING
 from pivotwatch.ingest.health import HTTP, IngestHealth, Posts
-from pivotwatch.ingest.http_publisher import Poster
+from pivotwatch.ingest.http_publisher import HttpPublisher
 from pivotwatch.ingest.metrics import IngestMetrics, SourcePartition
 
 LIMIT = 60.0
@@ -61,13 +61,13 @@ def test_posts_that_are_not_answered_although_the_broker_is_there_are_a_stall() 
     posts = Posts()
     health = IngestHealth(posts, LIMIT)
     assert not posts.is_ready()
-    poster = posts.poster = Poster(load(), 1)
+    http_publisher = posts.http_publisher = HttpPublisher(load(), 1)
     broker = Broker({})
     loop = asyncio.new_event_loop()
     assert posts.is_ready()
     assert [look(health, now, broker) for now in (0, 100)] == [[], []], "nothing waits"
     sent = loop.create_future()
-    poster.post([], [], 10, sent)
+    http_publisher.post([], [], 10, sent)
     assert [look(health, now, broker) for now in (200, 261)] == [[], [HTTP]]
     assert look(health, 262, None) == [], "the broker is away: a restart would not help"
     assert look(health, 263, broker) == []
@@ -75,14 +75,14 @@ def test_posts_that_are_not_answered_although_the_broker_is_there_are_a_stall() 
     sent.cancel()
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
-    assert (poster.finished, poster.end) == (1, 1)
+    assert (http_publisher.finished, http_publisher.end) == (1, 1)
     assert look(health, 325, broker) == []
     assert broker.asked == [TopicPartition("requests", 0)]
 
 
 def test_joining_and_posts_go_together() -> None:
     worker = Sources({JOINING: 0})
-    worker.poster = Poster(load(), 1)
+    worker.http_publisher = HttpPublisher(load(), 1)
     health = IngestHealth(worker, LIMIT)
     assert [look(health, now, Broker({})) for now in (0, 61)] == [[], [JOINING]]
     assert health.report()["partitions"].keys() == {HTTP}

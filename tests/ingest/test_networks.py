@@ -10,7 +10,7 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
-from pivotwatch.ingest.network_lookup import NetworkFinder, client_of, parse_address
+from pivotwatch.ingest.network_lookup import NetworkLookup, client_of, parse_address
 from pivotwatch.ingest.settings import Decoders, read_settings
 
 
@@ -45,16 +45,16 @@ def database(tmp_path: Path) -> Path:
     ],
 )
 def test_the_network_of_an_address(database: Path, ip: str, expected: str | None) -> None:
-    assert NetworkFinder(database).find(ip, None) == expected
+    assert NetworkLookup(database).find(ip, None) == expected
 
 
 def test_a_database_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(OutOfReach, match="No such file"):
-        NetworkFinder(tmp_path / "missing.mmdb")
+        NetworkLookup(tmp_path / "missing.mmdb")
     wrong = tmp_path / "wrong.mmdb"
     wrong.write_text("no database")
     with pytest.raises(WrongUse, match="not a database"):
-        NetworkFinder(wrong)
+        NetworkLookup(wrong)
 
 
 @pytest.mark.parametrize(

@@ -237,7 +237,7 @@ def main() -> int:
             instance=instance,
             until_end="--until-end" in flags,
             reset_state="--reset-state" in flags,
-            make_step=CountingStep if role == "accounts" else SummingStep,
+            make_operator=CountingStep if role == "accounts" else SummingStep,
         )
     except Fault as fault:
         print(f"fault: {fault}", file=sys.stderr)

@@ -15,7 +15,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from kafka import TopicPartition
 
-from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch_models.settings import DAY_MS, Settings
 from tests.detection.stream import counted
@@ -78,7 +78,7 @@ def counts(made: Rig) -> Counter[str]:
     """Requests per account, as the accounts step counts what is in ``requests``."""
     total: Counter[str] = Counter()
     for partition, some in records(made, made.config.topic("requests")).items():
-        step = AccountsStep(COUNTING, partition, made.partitions)
+        step = CountingOperator(COUNTING, partition, made.partitions)
         assert step.process(some) == []
         for (_, account, *_), (requests, *_) in counted(step).items():
             total[account] += requests

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from pivotwatch.cli import main
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.engine.kafka import sync_client
 from tests.kafka.engine_rig import rig
 
@@ -37,7 +37,7 @@ def send(config: Config) -> None:
     """What the accounts step says of bad records."""
     from kafka import KafkaProducer
 
-    step = AccountsStep(config.settings, 1, 2)
+    step = CountingOperator(config.settings, 1, 2)
     producer = KafkaProducer(bootstrap_servers=config.bootstrap)
     for output in step.process(BAD):
         producer.send(

@@ -8,7 +8,7 @@ from pathlib import Path
 import orjson
 import pytest
 
-from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch_models.settings import Settings
 from tests.kafka.conftest import MakeTopic
 from tests.kafka.engine_rig import Rig, rig
@@ -52,7 +52,7 @@ def late_and_counted(made: Rig) -> tuple[int, int]:
     """What the accounts step makes of all that is in ``requests``."""
     late = counted = 0
     for partition, some in records(made, made.config.topic("requests")).items():
-        step = AccountsStep(SETTINGS, partition, made.partitions)
+        step = CountingOperator(SETTINGS, partition, made.partitions)
         step.process(some)
         step.final()
         late += step.counters()["late"]

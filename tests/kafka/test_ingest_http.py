@@ -52,14 +52,14 @@ def served(made: Rig, play: Callable[[Client], Awaitable[None]], **http: Any) ->
 
     async def run() -> None:
         table = {**made.config.ingest, "http": {**made.config.ingest["http"], **http}}
-        server, poster = await serve(made.config, read_settings(table), made.partitions)
+        server, http_publisher = await serve(made.config, read_settings(table), made.partitions)
         try:
             connector = aiohttp.TCPConnector(limit=64)
             async with aiohttp.ClientSession(headers=HEADERS, connector=connector) as session:
                 await play(Client(session, server.port))
         finally:
             await server.stop()
-            await poster.stop()
+            await http_publisher.stop()
 
     asyncio.run(run())
 
@@ -163,20 +163,20 @@ def test_load(made: Rig) -> None:
     posters, each, batch = 32, 25, 100
 
     async def play(client: Client) -> None:
-        async def single(poster: int) -> None:
+        async def single(http_publisher: int) -> None:
             for number in range(each):
-                body = orjson.dumps(native(poster * each + number, f"a{poster}"))
+                body = orjson.dumps(native(http_publisher * each + number, f"a{http_publisher}"))
                 assert (await client.post("/v1/events", body))[0] == 200
 
-        async def batches(poster: int) -> None:
+        async def batches(http_publisher: int) -> None:
             for number in range(each):
-                start = 1_000_000 + (poster * each + number) * batch
-                body = orjson.dumps([native(start + i, f"a{poster}") for i in range(batch)])
+                start = 1_000_000 + (http_publisher * each + number) * batch
+                body = orjson.dumps([native(start + i, f"a{http_publisher}") for i in range(batch)])
                 assert (await client.post("/v1/events", body))[0] == 200
 
         for what, per_post in ((single, 1), (batches, batch)):
             begun = time.monotonic()
-            await asyncio.gather(*(what(poster) for poster in range(posters)))
+            await asyncio.gather(*(what(http_publisher) for http_publisher in range(posters)))
             seconds = time.monotonic() - begun
             posts = posters * each
             print(
@@ -184,7 +184,9 @@ def test_load(made: Rig) -> None:
             )
 
     served(made, play)
-    assert counts(made) == Counter({f"a{poster}": each * (1 + batch) for poster in range(posters)})
+    assert counts(made) == Counter(
+        {f"a{http_publisher}": each * (1 + batch) for http_publisher in range(posters)}
+    )
 
 
 def test_the_worker_listens_and_answers_what_has_come_before_it_ends(made: Rig) -> None:

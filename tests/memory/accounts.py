@@ -14,7 +14,7 @@ from pathlib import Path
 import orjson
 
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.engine.gc_tuning import give_back
 from pivotwatch_models.settings import HOUR_MS, Settings
 
@@ -55,12 +55,12 @@ def measure(accounts: int) -> dict[str, float]:
 
     As in a worker, what is free is given back now and then. What the code itself takes is not counted.
     """
-    warm = AccountsStep(Settings(), 0, 1)
+    warm = CountingOperator(Settings(), 0, 1)
     for line in stream(1_000, 0):
         warm.process([line])
     warm.final()
     del warm
-    step = AccountsStep(Settings(), 0, 1)
+    step = CountingOperator(Settings(), 0, 1)
     gc.collect()
     give_back()
     before, most = resident(), 0

@@ -19,8 +19,8 @@ import pivotwatch.detection.counting.account_table
 import pivotwatch.detection.counting.dictionary
 from pivotwatch.contracts.events import format_time
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting.operator import AccountsStep
-from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch_models.settings import DAY_MS, Settings
 
 BEGIN = 1_770_000_000_000 // DAY_MS * DAY_MS
@@ -64,7 +64,10 @@ class Pipeline:
     """Both steps, with a checkpoint now and then."""
 
     def __init__(self):
-        self.accounts, self.networks = AccountsStep(SETTINGS, 0, 1, shards=8), NetworksStep(SETTINGS, 1)
+        self.accounts, self.networks = (
+            CountingOperator(SETTINGS, 0, 1, shards=8),
+            ScoringOperator(SETTINGS, 1),
+        )
         self.alerts = self.releases = 0
 
     def run(self, day):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivotwatch_models.population.cohorts import NEW_COHORTS, STEADY
-from pivotwatch_models.population.newcomers import BeginnersClock
+from pivotwatch_models.population.newcomers import NewcomerHazard
 from tests.models.world import A, World
 
 
@@ -18,17 +18,17 @@ def expected(clock, risk, own_risk=0, own_events=0):
 
 
 def test_before_anything_is_known_all_are_expected_to_begin():
-    assert expected(BeginnersClock(), 30) == 30
+    assert expected(NewcomerHazard(), 30) == 30
 
 
 @given(st.integers(0, 500), st.integers(0, 500), st.integers(0, 50))
 def test_a_group_that_was_all_there_was_learns_nothing_from_itself(risk, more, now):
     events = min(risk, more)
-    assert expected(BeginnersClock(risk, events), now, risk, events) == now
+    assert expected(NewcomerHazard(risk, events), now, risk, events) == now
 
 
 def test_the_others_are_the_measure():
-    clock = BeginnersClock()
+    clock = NewcomerHazard()
     clock.update(1_000, 250)
     clock.update(50, 50)
     assert expected(clock, 40, own_risk=50, own_events=50) == pytest.approx(40 * 252 / 1_002)

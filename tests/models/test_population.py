@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivotwatch_models.population.cohorts import COHORTS, EXPOSURES, STEADY, cohort, exposure, volume_band
-from pivotwatch_models.population.hazard import PopulationClock
+from pivotwatch_models.population.hazard import PopulationHazard
 
 DECAY = 0.995
 
@@ -37,20 +37,20 @@ def give(clock, sets, group=0):
 
 
 def test_the_first_bucket_has_the_plain_hazard():
-    clock = PopulationClock(DECAY)
+    clock = PopulationHazard(DECAY)
     result = give(clock, [(row(c0=60), row(c0=6)), (row(c0=40), row(c0=0))])
     assert result.hazard == pytest.approx(6 / 100)
     assert clock.slow_hazard == pytest.approx(6 / 100)
 
 
 def test_the_first_bucket_without_anyone_at_risk_has_no_hazard():
-    clock = PopulationClock(DECAY)
+    clock = PopulationHazard(DECAY)
     result = give(clock, [(row(), row())])
     assert (result.hazard, clock.slow_hazard, result.expected.tolist()) == (0.0, 0.0, [0.0])
 
 
 def test_two_buckets_by_hand():
-    clock = PopulationClock(DECAY)
+    clock = PopulationHazard(DECAY)
     give(clock, [(row(c0=60, c5=100), row(c0=6, c5=2)), (row(c0=40), row(c0=0))])
     # h = 8/200 = 0.04, expected: c0 4, c5 4, events: c0 6, c5 2.
     h1 = 0.04
@@ -71,7 +71,7 @@ def test_two_buckets_by_hand():
 
 
 def test_the_multipliers_of_a_bucket_do_not_know_that_bucket():
-    calm, wild = PopulationClock(DECAY), PopulationClock(DECAY)
+    calm, wild = PopulationHazard(DECAY), PopulationHazard(DECAY)
     first = [(row(c0=100, c1=100), row(c0=1, c1=1)), (row(c0=100, c1=100), row(c0=1, c1=1))]
     give(calm, first)
     give(wild, first)
@@ -87,7 +87,7 @@ def test_a_group_does_not_explain_itself():
     """However many of its own move, the expectation of a group is the same."""
     expected = []
     for own in (0, 10, 100):
-        clock = PopulationClock(DECAY)
+        clock = PopulationHazard(DECAY)
         give(clock, [(row(c0=100), row(c0=1)), (row(c0=900), row(c0=9))])
         expected.append(give(clock, [(row(c0=100), row(c0=own)), (row(c0=900), row(c0=9))]).expected[0])
     assert len(set(expected)) == 1
@@ -95,7 +95,7 @@ def test_a_group_does_not_explain_itself():
 
 def test_what_is_flagged_is_in_nobodys_expectation():
     """The totals that the clock is given leave out the flagged; their groups are still expected of."""
-    clock = PopulationClock(DECAY)
+    clock = PopulationHazard(DECAY)
     free_risk, free_events = row(c0=900), row(c0=9)
     flagged_risk = row(c0=100)
     result = clock.update(
@@ -112,7 +112,7 @@ def test_what_is_flagged_is_in_nobodys_expectation():
 
 def test_cohorts_that_stand_out_are_in_nobodys_hazard():
     """Their expectation is a part of the pace of the others; what was learnt of them is forgotten."""
-    clock = PopulationClock(DECAY)
+    clock = PopulationHazard(DECAY)
     steady, away = STEADY, STEADY + 1
     risk, events = row(**{f"c{steady}": 900, f"c{away}": 100}), row(**{f"c{steady}": 90, f"c{away}": 2})
     muted = np.arange(COHORTS) == steady
@@ -130,7 +130,7 @@ def test_cohorts_that_stand_out_are_in_nobodys_hazard():
 
 def test_where_nobody_else_is_at_risk_those_that_stand_out_are_expected_at_the_usual_pace():
     """Nobody to hold them against: that is no reason to expect that none of them moves."""
-    clock = PopulationClock(DECAY)
+    clock = PopulationHazard(DECAY)
     steady, away = STEADY, STEADY + 1
     muted = np.arange(COHORTS) == steady
     for risk in (row(**{f"c{steady}": 900, f"c{away}": 100}), row(**{f"c{steady}": 900})):
@@ -143,7 +143,7 @@ def test_where_nobody_else_is_at_risk_those_that_stand_out_are_expected_at_the_u
 
 def test_when_everyone_jumps_in_one_bucket_the_expectation_jumps_with_them():
     """A default alias: hazard 0.6 for one hour after a calm of 0.01. Of the same bucket's clock."""
-    clock = PopulationClock(DECAY)
+    clock = PopulationHazard(DECAY)
     groups = 40
     for _ in range(30):
         give(clock, [(row(c0=100), row(c0=1))] * groups)
@@ -172,10 +172,10 @@ def of_counts(groups):
 @settings(max_examples=60)
 @given(st.lists(counts, max_size=12), st.integers(0, 12))
 def test_a_restored_clock_continues_exactly(buckets, cut):
-    straight = PopulationClock(DECAY)
+    straight = PopulationHazard(DECAY)
     for groups in buckets[:cut]:
         give(straight, of_counts(groups))
-    restored = PopulationClock(DECAY)
+    restored = PopulationHazard(DECAY)
     restored.restore(json.loads(json.dumps(straight.snapshot(), allow_nan=False)))
     for groups in buckets[cut:]:
         a, b = give(straight, of_counts(groups)), give(restored, of_counts(groups))
@@ -190,7 +190,7 @@ def test_the_order_of_the_groups_leaves_no_trace(groups, random):
     rows = of_counts(groups)
     order = list(range(len(rows)))
     random.shuffle(order)
-    a, b = PopulationClock(DECAY), PopulationClock(DECAY)
+    a, b = PopulationHazard(DECAY), PopulationHazard(DECAY)
     for _ in range(3):
         one, two = give(a, rows), give(b, [rows[i] for i in order])
         assert [one.expected[i] for i in order] == two.expected.tolist()

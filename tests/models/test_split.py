@@ -11,23 +11,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import drift
 
-from pivotwatch_models.accounts.split_blocks import FIRST_BLOCK, STEADY_WITHIN, end_blocks, split_fields
+from pivotwatch_models.accounts.split_blocks import (
+    FIRST_BLOCK,
+    SECOND_BLOCK,
+    STEADY_WITHIN,
+    end_blocks,
+    split_fields,
+)
 from pivotwatch_models.base.columns import Columns
 from pivotwatch_models.base.counts import Block
 from pivotwatch_models.groups.adwin import Corroboration
-from pivotwatch_models.groups.group_state import PACE_WEIGHT, SPLIT_WEIGHT, GroupWatch, log_add
+from pivotwatch_models.groups.group_state import PACE_WEIGHT, SPLIT_WEIGHT, GroupState, log_add
 from pivotwatch_models.groups.hour_of_day import HourOfDay
-from pivotwatch_models.groups.move_shape import Shape
+from pivotwatch_models.groups.move_shape import MoveShape
 from pivotwatch_models.groups.pace_detector import GroupEDetector
 from pivotwatch_models.groups.split_detector import (
     ALTERNATIVE,
-    SECOND_BLOCK,
     THETA,
     WINDOWS,
     SplitEDetector,
     ordinary,
 )
-from pivotwatch_models.groups.split_reference import GroupSplit, SplitPopulation
+from pivotwatch_models.groups.split_reference import GroupSplit, SplitReference
 from pivotwatch_models.incidents.pattern import Pattern, pattern
 from pivotwatch_models.settings import DAY_MS, HOUR_MS
 from tests.models.test_group import estimator_checks, passes
@@ -132,7 +137,7 @@ def run_with_estimates(rng, factor, buckets=30):
     Both the population's and the group's splits are drawn; two thirds of those who split are at 0.5.
     """
     share = rng.uniform(0.02, 0.3)
-    population, own = SplitPopulation(), GroupSplit()
+    population, own = SplitReference(), GroupSplit()
 
     rest, own_blocks = ([block("x", group, split) for split in range(10)] for group in (B, A))
 
@@ -269,7 +274,7 @@ def test_the_watch_continues_exactly_after_a_restart():
 
 
 def shape(split, spread, count=20):
-    made = Shape()
+    made = MoveShape()
     for i in range(count):
         size = 100 + (spread if i % 2 else -spread)
         made.add(block(f"s-{i}", split=split, second=False, sizes=(size, size)))
@@ -338,7 +343,7 @@ def test_false_alerts_of_both_kinds_of_evidence_together_keep_within_villes_boun
     rng, a, runs, buckets, p = np.random.default_rng(8), 400.0, 500, 30, 0.3
     over = 0
     for _ in range(runs):
-        state = GroupWatch(GroupEDetector(head=10.0), Corroboration(), [0, 0])
+        state = GroupState(GroupEDetector(head=10.0), Corroboration(), [0, 0])
         greatest = -math.inf
         for _ in range(buckets):
             moved = int(rng.poisson(3 * 0.4))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pivotwatch_models.population.group_heterogeneity import LEAST, USUAL, Spread, measure
+from pivotwatch_models.population.group_heterogeneity import LEAST, USUAL, GroupHeterogeneity, measure
 
 
 def networks(ratios, expected, seed=1):
@@ -79,7 +79,7 @@ def test_a_large_campaign_masks_nobody():
 
 
 def test_other_kinds_than_networks_are_apart_later():
-    spread = Spread()
+    spread = GroupHeterogeneity()
     assert spread.apart("network", 9, 3.0)
     assert not spread.apart("signup", 9, 3.0)
     assert spread.apart("signup", 14, 3.0)

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from pivotwatch_models.population.always_active import GROUPS, KIND, SteadyClock
+from pivotwatch_models.population.always_active import GROUPS, KIND, AlwaysActiveHazard
 from pivotwatch_models.population.cohorts import COHORTS, EXPOSURES, STEADY
-from pivotwatch_models.population.group_heterogeneity import Spread
+from pivotwatch_models.population.group_heterogeneity import GroupHeterogeneity
 from tests.models.world import World
 
 NEW, FIRST, AWAY_6 = 0, 1, 6
@@ -29,33 +29,33 @@ def middle(clock, age, risk, events):
 
 def test_whose_chance_grows_with_the_time_away_is_as_expected():
     """One in a thousand decides in each hour; who was away for six shows six hours' decisions."""
-    at_risk, seen, expected = middle(SteadyClock(), 50, table(x4=2_000, x6=1_000), table(x4=2, x6=6))
+    at_risk, seen, expected = middle(AlwaysActiveHazard(), 50, table(x4=2_000, x6=1_000), table(x4=2, x6=6))
     assert (at_risk, seen) == (2_000, 2)
     assert expected == pytest.approx(2.0)
 
 
 def test_the_first_activity_since_the_release_counts_from_the_release():
-    _, _, expected = middle(SteadyClock(), 10, table(x4=1_000, x1=300), table(x1=3))
+    _, _, expected = middle(AlwaysActiveHazard(), 10, table(x4=1_000, x1=300), table(x1=3))
     assert expected == pytest.approx(1_000 * 3 / (300 * 10))
-    _, _, in_the_first_hour = middle(SteadyClock(), 0, table(x4=300, x6=1_000), table(x6=3))
+    _, _, in_the_first_hour = middle(AlwaysActiveHazard(), 0, table(x4=300, x6=1_000), table(x6=3))
     assert in_the_first_hour == pytest.approx(300 * 3 / 1_000)
 
 
 def test_the_usual_pace_of_the_others_steadies_that_of_one_bucket():
-    clock = SteadyClock()
+    clock = AlwaysActiveHazard()
     middle(clock, 50, table(x4=1_000, x6=1_000), table(x6=12))
     _, _, expected = middle(clock, 51, table(x4=100, x6=10), table(x6=0))
     assert expected == pytest.approx(100 * 3 / (10 * 6 + 3 / 0.002))
 
 
 def test_new_accounts_tell_nothing():
-    with_new = middle(SteadyClock(), 10, table(x4=100, x6=300, x0=5_000), table(x6=3, x0=900))
-    assert with_new == middle(SteadyClock(), 10, table(x4=100, x6=300), table(x6=3))
+    with_new = middle(AlwaysActiveHazard(), 10, table(x4=100, x6=300, x0=5_000), table(x6=3, x0=900))
+    assert with_new == middle(AlwaysActiveHazard(), 10, table(x4=100, x6=300), table(x6=3))
 
 
 def test_when_every_activity_has_the_same_chance_the_expectation_follows():
     """An outage with fallback: a tenth of all that are active, however long they had been away."""
-    clock = SteadyClock()
+    clock = AlwaysActiveHazard()
     for age in range(1, 20):
         clock.update(age, table(x4=1_000, x6=1_000), table(x4=1, x6=6))
     _, seen, expected = middle(clock, 20, table(x4=1_000, x6=1_000), table(x4=100, x6=100))
@@ -63,23 +63,23 @@ def test_when_every_activity_has_the_same_chance_the_expectation_follows():
 
 
 def test_where_nearly_everybody_is_always_there_nothing_is_concluded():
-    at_risk, _, _ = middle(SteadyClock(), 10, table(x4=3_100, x6=100), table(x4=300, x6=1))
+    at_risk, _, _ = middle(AlwaysActiveHazard(), 10, table(x4=3_100, x6=100), table(x4=300, x6=1))
     assert at_risk == 0
-    at_risk, _, _ = middle(SteadyClock(), 10, table(x4=2_900, x6=100), table(x4=300, x6=1))
+    at_risk, _, _ = middle(AlwaysActiveHazard(), 10, table(x4=2_900, x6=100), table(x4=300, x6=1))
     assert at_risk == 2_900
 
 
 def test_one_band_of_a_campaign_is_not_the_measure_of_another():
-    alone = middle(SteadyClock(), 50, table(x4=2_000, x6=1_000), table(x4=80, x6=6))
+    alone = middle(AlwaysActiveHazard(), 50, table(x4=2_000, x6=1_000), table(x4=80, x6=6))
     risk, events = table(x4=2_000, x6=1_000), table(x4=80, x6=6)
     risk.reshape(3, 2, EXPOSURES)[2, 0, STEADY] = 3_000
     events.reshape(3, 2, EXPOSURES)[2, 0, STEADY] = 120
-    assert middle(SteadyClock(), 50, risk, events) == alone
+    assert middle(AlwaysActiveHazard(), 50, risk, events) == alone
 
 
 def test_nobody_at_risk_nobody_expected():
     zeros = np.zeros(COHORTS, dtype=np.int64)
-    assert SteadyClock().update(5, zeros, zeros) == [(0, 0, 0.0)] * 3
+    assert AlwaysActiveHazard().update(5, zeros, zeros) == [(0, 0, 0.0)] * 3
 
 
 class Crowd(World):
@@ -171,8 +171,8 @@ def test_networks_of_a_campaign_that_is_most_of_all_traffic_are_named():
 
 def test_groups_that_only_stand_out_stay_in_the_comparison(monkeypatch):
     """Many small groups of a campaign may all stand out, and none be named."""
-    monkeypatch.setattr(Spread, "apart", lambda _self, kind, _seen, _expected: kind == "network")
-    monkeypatch.setattr(Spread, "surprise", lambda *_: 0.0)
+    monkeypatch.setattr(GroupHeterogeneity, "apart", lambda _self, kind, _seen, _expected: kind == "network")
+    monkeypatch.setattr(GroupHeterogeneity, "surprise", lambda *_: 0.0)
     world = Crowd()
     world.keyless = 0
     world.calm(10)
@@ -184,7 +184,7 @@ def test_groups_that_only_stand_out_stay_in_the_comparison(monkeypatch):
 
 def test_a_quiet_hour_of_few_others_is_not_taken_for_their_pace():
     """Programs that never pause beside few people: what the others do in one hour is mostly chance."""
-    clock = SteadyClock()
+    clock = AlwaysActiveHazard()
     for age in range(20, 40):
         clock.update(age, table(x4=300, x6=50), table(x6=age % 2))
     _, _, expected = middle(clock, 40, table(x4=300, x6=50), table(x4=1, x6=0))

@@ -379,7 +379,7 @@ async def test_every_answer_has_the_headers(site):
     ]
     answers.append(await site.get(f"/incidents/{number}/../x"))
     answers.append(await site.post("/logout"))
-    site.app.shell.reader.board.incidents[number].raw = None
+    site.app.shell.reader.read_model.incidents[number].raw = None
     answers.append(await site.get(f"/api/v1/incidents/{number}"))
     assert answers[-1].status == 500
     events = await site.get("/api/v1/events")
@@ -398,7 +398,7 @@ async def test_every_answer_has_the_headers(site):
 @served(people=PEOPLE)
 async def test_faults_are_told_without_their_inside(site):
     number = site.put_alert()
-    site.app.shell.reader.board.incidents[number].raw = None
+    site.app.shell.reader.read_model.incidents[number].raw = None
     answer = await site.get(f"/api/v1/incidents/{number}", headers=bearer(KIM))
     assert await answer.json() == {"error": "a fault of this program"}
 
@@ -501,6 +501,8 @@ def test_a_decision_waits_for_the_broker_with_an_end(monkeypatch):
             assert "Nobody has judged it yet" in page
 
     monkeypatch.setattr(
-        decision_form.Clerk.__init__, "__defaults__", (*decision_form.Clerk.__init__.__defaults__[:-1], 0.05)
+        decision_form.DecisionWriter.__init__,
+        "__defaults__",
+        (*decision_form.DecisionWriter.__init__.__defaults__[:-1], 0.05),
     )
     asyncio.run(inside())

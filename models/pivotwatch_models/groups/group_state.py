@@ -20,7 +20,7 @@ PACE_WEIGHT, SPLIT_WEIGHT = 0.8, 0.2
 
 
 @dataclasses.dataclass(slots=True)
-class GroupWatch:
+class GroupState:
     """One group during one watch.
 
     Attributes

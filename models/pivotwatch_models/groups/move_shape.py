@@ -15,7 +15,7 @@ SIZE_UNIT = 16
 
 
 @dataclasses.dataclass(slots=True)
-class Shape:
+class MoveShape:
     """Splits and sizes of the blocks of accounts that use a model: sums of integers.
 
     Attributes
@@ -27,7 +27,7 @@ class Shape:
 
     Examples
     --------
-    >>> shape = Shape()
+    >>> shape = MoveShape()
     >>> for split in (4, 5, 9, 5, 3, 5, 9, 5):
     ...     shape.add(Block("a", (), False, False, split, (100 + split, -1)))
     >>> shape.judged, round(shape.part, 2), round(shape.spread(0), 2), shape.spread(1)
@@ -46,7 +46,7 @@ class Shape:
                 sums[1] += size
                 sums[2] += size * size
 
-    def fold(self, other: Shape) -> None:
+    def fold(self, other: MoveShape) -> None:
         """Add another."""
         self.splits = [a + b for a, b in zip(self.splits, other.splits, strict=True)]
         self.sizes = [

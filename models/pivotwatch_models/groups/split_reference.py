@@ -73,12 +73,12 @@ class GroupSplit:
         return group
 
 
-class SplitPopulation:
+class SplitReference:
     """The splits of everyone who was judged, but for groups that stood out.
 
     Examples
     --------
-    >>> population = SplitPopulation()
+    >>> population = SplitReference()
     >>> own, group = GroupSplit(), ("network", "A")
     >>> block = Block("a", (group,), second=True, steady=True, split=5, sizes=(-1, -1))
     >>> population.take(7, [block], {group: own}, flagged=set())

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pivotwatch_models.base.counts import Group, Traffic
 from pivotwatch_models.groups.group_state import Sums
-from pivotwatch_models.groups.move_shape import LEAST_SPLITS, Shape
+from pivotwatch_models.groups.move_shape import LEAST_SPLITS, MoveShape
 from pivotwatch_models.incidents.pattern import Pattern
 from pivotwatch_models.settings import HOUR_MS
 
@@ -121,7 +121,7 @@ class Incident:
     last_news: int = 0
     told_log_r: float = float("-inf")
     told_members: int = 0
-    shape: Shape = dataclasses.field(default_factory=Shape)
+    shape: MoveShape = dataclasses.field(default_factory=MoveShape)
     pattern: Pattern = dataclasses.field(default_factory=Pattern)
 
     @property
@@ -220,7 +220,7 @@ class Incident:
         fields["entity"] = tuple(fields["entity"])
         fields["groups"] = [tuple(group) for group in fields["groups"]]
         fields["members"] = {a: (bucket, young) for a, (bucket, young) in fields["members"].items()}
-        fields["shape"], fields["pattern"] = Shape.restored(fields["shape"]), Pattern(*fields["pattern"])
+        fields["shape"], fields["pattern"] = MoveShape.restored(fields["shape"]), Pattern(*fields["pattern"])
         fields["merged_into"] = tuple(fields["merged_into"]) if fields["merged_into"] else None
         fields["told_log_r"] = float("-inf") if fields["told_log_r"] is None else fields["told_log_r"]
         fields["evidence"] = {

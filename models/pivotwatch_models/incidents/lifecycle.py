@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from pivotwatch_models.base.counts import NO_TRAFFIC, Block, Group, ModelCounts, Traffic
-from pivotwatch_models.groups.group_state import GroupWatch, Sums
+from pivotwatch_models.groups.group_state import GroupState, Sums
 from pivotwatch_models.incidents.incident import ACCOUNT, Evidence, Finding, Incident, State
 from pivotwatch_models.incidents.pattern import pattern
 from pivotwatch_models.release_watch import ReleaseWatch
@@ -321,7 +321,7 @@ class Incidents:
             incident.severity = severity
             news.setdefault(incident.entity, "severity-rose")
 
-    def _evidence(self, group: Group, state: GroupWatch, incident: Incident) -> Evidence:
+    def _evidence(self, group: Group, state: GroupState, incident: Incident) -> Evidence:
         before = incident.evidence.get(group, Evidence())
         # Not the detector's sums: it begins new ones whenever W was 0, while the members add up.
         if (base := incident.base.get(group)) is None:  # of an older program

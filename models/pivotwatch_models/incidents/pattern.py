@@ -22,7 +22,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from pivotwatch_models.groups.move_shape import LEAST_SPLITS, Shape
+from pivotwatch_models.groups.move_shape import LEAST_SPLITS, MoveShape
 
 Sign = Literal["roll-out", "extraction"]
 
@@ -100,7 +100,7 @@ class Pattern:
         return {"roll-out", "extraction"} <= {self.split, self.sizes, self.hours}
 
 
-def pattern(own: Shape, everyone: Shape, quiet_share: float | None) -> Pattern:
+def pattern(own: MoveShape, everyone: MoveShape, quiet_share: float | None) -> Pattern:
     """What a move looks like, against everyone who uses the model."""
     ratios = [
         mine / others

@@ -24,7 +24,8 @@ standard deviations, the expectation is at least that of equal chances.
 **Masking.** A campaign may be most of all that is always there; then it is the pace that its own networks are
 held against. So while the steady accounts of a band stand out (their CUSUM copy is over its line) they are
 kept out of the population's hazard, as a flagged group is, and what to expect of a steady account is what an
-average one of the others lets expect, times :math:`\sum R_l / \sum_l R_l\,a_l` (`SteadyClock.chance`; 1 while
+average one of the others lets expect, times :math:`\sum R_l / \sum_l R_l\,a_l`
+(`AlwaysActiveHazard.chance`; 1 while
 the chance is the same for every activity).
 
 There are no members of such a band to name: the bucket's record does not say who of the movers was steady.
@@ -56,7 +57,7 @@ LEAST_TIME = 0.2
 GROUPS: list[Group] = [(KIND, f"always active, {name}") for name in BAND_NAMES]
 
 
-class SteadyClock:
+class AlwaysActiveHazard:
     """What to expect of accounts that are always there.
 
     Attributes
@@ -70,7 +71,7 @@ class SteadyClock:
     A hundred accounts are active every hour, a thousand others had been away for about six hours. Ten of
     each moved:
 
-    >>> clock = SteadyClock()
+    >>> clock = AlwaysActiveHazard()
     >>> risk, events = np.zeros((2, 3, 2, EXPOSURES), dtype=int)
     >>> risk[1, 0, 4], risk[1, 0, 6], events[1, 0, 4], events[1, 0, 6] = 100, 1000, 10, 10
     >>> at_risk, seen, expected = clock.update(20, risk.ravel(), events.ravel())[1]

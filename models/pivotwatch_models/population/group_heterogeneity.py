@@ -70,7 +70,7 @@ UNUSUAL = math.log(100)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Spread:
+class GroupHeterogeneity:
     """What is ordinary among the groups of one watch.
 
     Attributes
@@ -110,9 +110,9 @@ class Spread:
         --------
         Twice as many as expected tell little when they are many, ten times as many tell much:
 
-        >>> round(Spread().surprise("network", 80, 40.0, most=3.0), 1)
+        >>> round(GroupHeterogeneity().surprise("network", 80, 40.0, most=3.0), 1)
         1.2
-        >>> round(Spread().surprise("network", 40, 4.0, most=3.0), 1)
+        >>> round(GroupHeterogeneity().surprise("network", 40, 4.0, most=3.0), 1)
         17.3
         """
         if seen <= expected:
@@ -129,7 +129,7 @@ class Spread:
         return seen >= APART_RATIO * usual and excess >= least
 
 
-def measure(sums: Mapping[Group, tuple[int, float]], flagged: set[Group]) -> Spread:
+def measure(sums: Mapping[Group, tuple[int, float]], flagged: set[Group]) -> GroupHeterogeneity:
     """The spread of groups by their events seen and expected so far.
 
     Parameters
@@ -142,7 +142,7 @@ def measure(sums: Mapping[Group, tuple[int, float]], flagged: set[Group]) -> Spr
     # In an order that follows from the numbers alone: sums of floats must not depend on the past.
     rows = sorted((s, e, g[0], g in flagged) for g, (s, e) in sums.items() if e >= TINY)
     if not rows:
-        return Spread()
+        return GroupHeterogeneity()
     seen, expected = np.array([[s, e] for s, e, _, _ in rows], dtype=float).T
     kind = np.array([k for _, _, k, _ in rows])
     typical = min(1.0, _weighted_median((seen + 1) / (expected + 1), expected))
@@ -152,11 +152,11 @@ def measure(sums: Mapping[Group, tuple[int, float]], flagged: set[Group]) -> Spr
         typical, too_fast = 1.0, np.zeros(len(rows), dtype=bool)
     ordinary = ~too_fast & ~np.array([f for _, _, _, f in rows])
     if not ordinary.any():
-        return Spread(typical)
+        return GroupHeterogeneity(typical)
     # Those that are left, held against their own mean.
     level = seen[ordinary].sum() / expected[ordinary].sum()
     kinds = {str(k): ordinary & (kind == k) for k in np.unique(kind)}
-    return Spread(
+    return GroupHeterogeneity(
         typical,
         _theta(seen[ordinary], level * expected[ordinary]),
         {k: _theta(seen[rows], level * expected[rows]) for k, rows in kinds.items() if rows.any()},

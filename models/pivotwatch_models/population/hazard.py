@@ -47,7 +47,7 @@ class Expectation:
     steady: Floats
 
 
-class PopulationClock:
+class PopulationHazard:
     """Hazard of one type of event for one release.
 
     Parameters
@@ -60,7 +60,7 @@ class PopulationClock:
     A thousand accounts of one cohort, ten of which move; a group of a hundred of them where one
     moved is expected to have moved at the pace of the other nine hundred:
 
-    >>> clock = PopulationClock(decay=0.995)
+    >>> clock = PopulationHazard(decay=0.995)
     >>> risk, events = np.zeros(COHORTS, dtype=int), np.zeros(COHORTS, dtype=int)
     >>> risk[3], events[3] = 1000, 10
     >>> group = risk[None] // 10

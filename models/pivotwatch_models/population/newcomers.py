@@ -19,7 +19,7 @@ from pivotwatch_models.base.arrays import Floats, Ints
 PRIOR = 2.0
 
 
-class BeginnersClock:
+class NewcomerHazard:
     """How many of those never seen before have the event at once.
 
     Attributes
@@ -32,7 +32,7 @@ class BeginnersClock:
     Of a hundred newcomers sixty begin with the model; so do nine of ten of a group, which had ten before:
 
     >>> import numpy as np
-    >>> clock = BeginnersClock()
+    >>> clock = NewcomerHazard()
     >>> clock.update(100, 60)
     >>> expected = clock.expected(np.array([10]), own_risk=np.array([10]), own_events=np.array([9]))
     >>> expected.round(2).tolist()

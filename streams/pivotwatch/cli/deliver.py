@@ -38,11 +38,11 @@ def test(config: Config, target: str, as_json: bool) -> None:
 
     async def tried() -> list[Answer]:
         async with publisher(config) as publish:
-            endpoint = make(chosen, settings.base_url, publish)
+            notifier = make(chosen, settings.base_url, publish)
             try:
-                return [answer async for answer in run(endpoint)]
+                return [answer async for answer in run(notifier)]
             finally:
-                await endpoint.close()
+                await notifier.close()
 
     answers = asyncio.run(tried())
     if as_json:

@@ -112,12 +112,15 @@ async def _deliver(config: Config, chosen: list[DeadLetter]) -> bool:
     from pivotwatch.delivery.kafka_publisher import publisher
     from pivotwatch.delivery.redrive import redrive as again
     from pivotwatch.delivery.redrive import target_of
-    from pivotwatch.delivery.target_sender import couriers
+    from pivotwatch.delivery.target_sender import target_senders
 
     wanted = {target_of(letter) for letter in chosen}
     told = _told(config)
     async with publisher(config) as publish:
-        found = {courier.name: courier for courier in couriers(config, publish, only=wanted)}
+        found = {
+            target_sender.name: target_sender
+            for target_sender in target_senders(config, publish, only=wanted)
+        }
         tally: Counter[bool] = Counter()
         try:
             async for sent in again(chosen, found, told):
@@ -125,8 +128,8 @@ async def _deliver(config: Config, chosen: list[DeadLetter]) -> bool:
                 mark = "" if sent.fine else "NOT sent: "
                 note(f"{sent.letter.identity}  {target_of(sent.letter)}  {mark}{sent.text}")
         finally:
-            for courier in found.values():
-                await courier.endpoint.close()
+            for target_sender in found.values():
+                await target_sender.notifier.close()
     note(f"{tally[True]} done, {tally[False]} not")
     return not tally[False]
 

@@ -21,10 +21,10 @@ from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.contracts.dead_letters import MAX_BYTES
 from pivotwatch.delivery.dedup import Decision, Told, decide, matches
 from pivotwatch.delivery.errors import Overflow, Undelivered
-from pivotwatch.delivery.notification_log import Key, Ledger
+from pivotwatch.delivery.notification_log import Key, NotificationLog
 from pivotwatch.delivery.notifiers import Delivery
 from pivotwatch.delivery.offset_tracker import Progress
-from pivotwatch.delivery.target_sender import Courier
+from pivotwatch.delivery.target_sender import TargetSender
 from pivotwatch.formats.message import Message, is_closed
 
 MOST_WAITING = 10_000
@@ -54,14 +54,14 @@ class Job(NamedTuple):
     too_many: bool
 
 
-class Desk:
+class Dispatcher:
     """Delivers the alerts of one partition.
 
     Parameters
     ----------
-    couriers
+    target_senders
         One per target.
-    ledger
+    notifications
         What was delivered before.
     offset
         The first offset that will come.
@@ -76,16 +76,16 @@ class Desk:
 
     def __init__(
         self,
-        couriers: Sequence[Courier],
-        ledger: Ledger,
+        target_senders: Sequence[TargetSender],
+        notifications: NotificationLog,
         offset: int,
         *,
         bury: Bury,
         fail: Callable[[BaseException], None],
         is_ours: Callable[[], Awaitable[bool]],
     ) -> None:
-        self.couriers = couriers
-        self.ledger = ledger
+        self.target_senders = target_senders
+        self.notifications = notifications
         self.progress = Progress(offset)
         self._bury = bury
         self._fail = fail
@@ -93,9 +93,9 @@ class Desk:
         self._queues: dict[Key, deque[Job]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._reminders = [
-            self._start(self._keep_reminding(courier, every))
-            for courier in couriers
-            if (every := courier.endpoint.resend) is not None
+            self._start(self._keep_reminding(target_sender, every))
+            for target_sender in target_senders
+            if (every := target_sender.notifier.resend) is not None
         ]
 
     def take(self, origin: Origin, raw: bytes | None) -> None:
@@ -106,16 +106,16 @@ class Desk:
             if raw is not None:
                 self._start(self._bury_unreadable(origin, raw))
             return
-        self.progress.begin(origin.offset, len(self.couriers))
-        for courier in self.couriers:
-            job = Job(origin, raw, courier.deadline(), courier.waiting >= MOST_WAITING)
-            courier.waiting += 1
-            key = (courier.name, alert_id)
+        self.progress.begin(origin.offset, len(self.target_senders))
+        for target_sender in self.target_senders:
+            job = Job(origin, raw, target_sender.deadline(), target_sender.waiting >= MOST_WAITING)
+            target_sender.waiting += 1
+            key = (target_sender.name, alert_id)
             if key in self._queues:
                 self._queues[key].append(job)
             else:
                 self._queues[key] = deque([job])
-                self._start(self._work(courier, key))
+                self._start(self._work(target_sender, key))
 
     async def settle(self, seconds: float) -> None:
         """Wait for what is under way, but not for long; then let go of it."""
@@ -128,50 +128,52 @@ class Desk:
         """Stop; what is not done will be done by who reads its offset again."""
         for task in self._tasks:
             task.cancel()
-        for courier in self.couriers:
-            courier.waiting -= sum(
-                len(queue) for (name, _), queue in self._queues.items() if name == courier.name
+        for target_sender in self.target_senders:
+            target_sender.waiting -= sum(
+                len(queue) for (name, _), queue in self._queues.items() if name == target_sender.name
             )
         self._queues.clear()
 
-    async def _work(self, courier: Courier, key: Key) -> None:
+    async def _work(self, target_sender: TargetSender, key: Key) -> None:
         queue = self._queues[key]
         while queue:
             job = queue[0]
             # What is too much goes at once, or more and more would wait.
-            async with contextlib.nullcontext() if job.too_many else courier.hands:
-                outcome = await self._handle(courier, key, job)
-            courier.count(outcome)
-            courier.waiting -= 1
+            async with contextlib.nullcontext() if job.too_many else target_sender.hands:
+                outcome = await self._handle(target_sender, key, job)
+            target_sender.count(outcome)
+            target_sender.waiting -= 1
             self.progress.finish(job.origin.offset)
             queue.popleft()
         del self._queues[key]
 
-    async def _handle(self, courier: Courier, key: Key, job: Job) -> str:
+    async def _handle(self, target_sender: TargetSender, key: Key, job: Job) -> str:
         """Deliver a job, or find out that there is nothing to do; returns what became of it."""
-        alert, told, endpoint = orjson.loads(job.raw), self.ledger.get(key), courier.endpoint
+        alert, told, notifier = orjson.loads(job.raw), self.notifications.get(key), target_sender.notifier
         decision: Decision = decide(
             alert,
             told,
-            wanted=matches(alert, courier.settings),
-            by_severity=endpoint.by_severity,
-            updates=courier.settings.updates,
+            wanted=matches(alert, target_sender.settings),
+            by_severity=notifier.by_severity,
+            updates=target_sender.settings.updates,
         )
         if decision.action == "skip":
             return decision.reason
-        after = _told(alert, keep_alert=endpoint.resend is not None)
+        after = _told(alert, keep_alert=notifier.resend is not None)
 
         async def note() -> None:
             await self._cleared()
-            self.ledger.remember(key, after)
-            await self.ledger.keep(key, round(time.time() * 1000))
+            self.notifications.remember(key, after)
+            await self.notifications.keep(key, round(time.time() * 1000))
 
         try:
             if job.too_many:
                 raise Overflow(f"{MOST_WAITING} deliveries wait already")
-            await courier.deliver(Delivery(alert, job.raw, decision, told), job.deadline, self._cleared, note)
+            await target_sender.deliver(
+                Delivery(alert, job.raw, decision, told), job.deadline, self._cleared, note
+            )
         except Undelivered as error:
-            await self._bury(dead_letter(key[1], job, error.reason, str(error), courier.name))
+            await self._bury(dead_letter(key[1], job, error.reason, str(error), target_sender.name))
             await note()  # A request that failed may have arrived all the same.
             return f"dead-{error.reason}"
         return "delivered"
@@ -185,11 +187,11 @@ class Desk:
         while not await self._is_ours():  # noqa: ASYNC110 - it is another machine that is asked
             await asyncio.sleep(ASK_AGAIN_SECONDS)
 
-    async def _keep_reminding(self, courier: Courier, every: float) -> None:
+    async def _keep_reminding(self, target_sender: TargetSender, every: float) -> None:
         while True:
             await self._cleared()
-            await courier.remind(
-                lambda: [told.alert for told in self.ledger.open_of(courier.name) if told.alert]
+            await target_sender.remind(
+                lambda: [told.alert for told in self.notifications.open_of(target_sender.name) if told.alert]
             )
             await asyncio.sleep(every)
 

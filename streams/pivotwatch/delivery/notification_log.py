@@ -21,7 +21,7 @@ Key = tuple[str, str]
 """Name of the target, id of the alert."""
 
 
-class Ledger:
+class NotificationLog:
     """The log of one partition of ``alerts``.
 
     Parameters

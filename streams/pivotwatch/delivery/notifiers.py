@@ -47,7 +47,7 @@ class Delivery(NamedTuple):
     told: Told | None
 
 
-class Endpoint(ABC):
+class Notifier(ABC):
     """The way to one target.
 
     Attributes
@@ -82,7 +82,7 @@ class Endpoint(ABC):
         """Let go of connections."""
 
 
-class HttpEndpoint(Endpoint):
+class HttpNotifier(Notifier):
     """A target that takes one request a delivery."""
 
     def __init__(self, settings: HttpTarget, base_url: str | None) -> None:
@@ -94,7 +94,7 @@ class HttpEndpoint(Endpoint):
         await self.http.close()
 
 
-class Alertmanager(HttpEndpoint):
+class Alertmanager(HttpNotifier):
     """Alertmanager. One request at a time: what is told again must not overtake its own end."""
 
     at_once = 1
@@ -122,7 +122,7 @@ class Alertmanager(HttpEndpoint):
         await self.http.post(self.url, json_message("", body))
 
 
-class Webhook(HttpEndpoint):
+class Webhook(HttpNotifier):
     """A signed webhook."""
 
     keeps_all = True
@@ -140,7 +140,7 @@ class Webhook(HttpEndpoint):
         return await self.http.post(self.url, message)
 
 
-class PagerDuty(HttpEndpoint):
+class PagerDuty(HttpNotifier):
     """PagerDuty."""
 
     def __init__(self, settings: PagerDutySettings, base_url: str | None) -> None:
@@ -153,7 +153,7 @@ class PagerDuty(HttpEndpoint):
         return await self.http.post(self.url, json_message(delivery.alert["id"], event))
 
 
-class Slack(HttpEndpoint):
+class Slack(HttpNotifier):
     """Slack takes about a message a second."""
 
     at_once = 1
@@ -173,7 +173,7 @@ class Slack(HttpEndpoint):
         return await self.http.post(self.url, json_message(delivery.alert["id"], message))
 
 
-class Apprise(Endpoint):
+class Apprise(Notifier):
     """A chat service by way of the library apprise."""
 
     def __init__(self, settings: AppriseSettings, base_url: str | None) -> None:
@@ -202,7 +202,7 @@ class Apprise(Endpoint):
         return "delivered"
 
 
-class Records(Endpoint):
+class Records(Notifier):
     """A topic or a file that gets one JSON document an alert."""
 
     keeps_all = True
@@ -235,7 +235,7 @@ class Records(Endpoint):
         return "written"
 
 
-class Stdout(Endpoint):
+class Stdout(Notifier):
     """Standard output."""
 
     at_once = 1
@@ -266,7 +266,7 @@ def append_to(path: Path) -> Callable[[Message], Awaitable[None]]:
     return put
 
 
-def make(settings: Any, base_url: str | None, publish: Publish) -> Endpoint:
+def make(settings: Any, base_url: str | None, publish: Publish) -> Notifier:
     """The endpoint of a target.
 
     Raises
@@ -280,7 +280,7 @@ def make(settings: Any, base_url: str | None, publish: Publish) -> Endpoint:
         topic = settings.topic
         put = append_to(settings.file) if settings.file else lambda message: publish(topic, message)
         return Records(settings.kind, base_url, put)
-    kinds: Mapping[str, Callable[[Any, str | None], Endpoint]] = {
+    kinds: Mapping[str, Callable[[Any, str | None], Notifier]] = {
         "alertmanager": Alertmanager,
         "webhook": Webhook,
         "pagerduty": PagerDuty,

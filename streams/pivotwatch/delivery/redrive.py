@@ -20,7 +20,7 @@ from pivotwatch.delivery.dispatcher import TARGET_HEADER
 from pivotwatch.delivery.errors import TryLater, Undelivered
 from pivotwatch.delivery.notification_log import Key
 from pivotwatch.delivery.notifiers import Delivery
-from pivotwatch.delivery.target_sender import Courier
+from pivotwatch.delivery.target_sender import TargetSender
 
 PATIENCE_SECONDS = 60.0
 
@@ -39,13 +39,13 @@ def target_of(letter: DeadLetter) -> str:
 
 
 async def redrive(
-    letters: Iterable[DeadLetter], couriers: Mapping[str, Courier], told: Mapping[Key, int]
+    letters: Iterable[DeadLetter], target_senders: Mapping[str, TargetSender], told: Mapping[Key, int]
 ) -> AsyncIterator[Sent]:
     """Deliver letters in their order; what is left for a target that is down waits for another time.
 
     Parameters
     ----------
-    couriers
+    target_senders
         By name of the target.
     told
         By target and incident the revision that was told last, or given up.
@@ -57,23 +57,23 @@ async def redrive(
     down: dict[str, str] = {}
     for letter in letters:
         name = target_of(letter)
-        courier = couriers.get(name)
+        target_sender = target_senders.get(name)
         try:
             alert = parse_alert(letter.value or b"")
         except WrongUse:
             yield Sent(letter, False, "is no alert")
             continue
         revision = told.get((name, alert.data.alert_id), 0)
-        if courier is None:
+        if target_sender is None:
             yield Sent(letter, False, f"there is no target {name} in the configuration")
-        elif not courier.endpoint.keeps_all and alert.data.revision < revision:
+        elif not target_sender.notifier.keeps_all and alert.data.revision < revision:
             yield Sent(letter, True, f"is out of date: it was told of revision {revision}")
         elif name in down:
             yield Sent(letter, False, down[name])
         else:
             try:
                 deadline = time.monotonic() + PATIENCE_SECONDS
-                answer = await courier.deliver(_delivery(alert, letter), deadline, nothing, nothing)
+                answer = await target_sender.deliver(_delivery(alert, letter), deadline, nothing, nothing)
                 yield Sent(letter, True, answer)
             except Undelivered as error:
                 if isinstance(error, TryLater):

@@ -16,7 +16,7 @@ from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import Config
 from pivotwatch.delivery.circuit_breaker import Circuit
 from pivotwatch.delivery.errors import Broken, Gone, Refused, TryLater, Undelivered
-from pivotwatch.delivery.notifiers import Delivery, Endpoint, Publish, make
+from pivotwatch.delivery.notifiers import Delivery, Notifier, Publish, make
 from pivotwatch.delivery.settings import AnyTarget, DeliverySettings, read_settings
 from pivotwatch.formats.message import JsonAlert
 
@@ -29,14 +29,14 @@ Step = Callable[[], Awaitable[None]]
 Answer = TypeVar("Answer")
 
 
-class Courier:
+class TargetSender:
     """Brings deliveries to one target; nothing it does holds up another's.
 
     Parameters
     ----------
     settings
         The target.
-    endpoint
+    notifier
         The way there.
 
     Attributes
@@ -49,15 +49,15 @@ class Courier:
         Held by each delivery that is read and tried.
     """
 
-    def __init__(self, settings: AnyTarget, endpoint: Endpoint) -> None:
+    def __init__(self, settings: AnyTarget, notifier: Notifier) -> None:
         self.settings = settings
-        self.endpoint = endpoint
+        self.notifier = notifier
         self.counts: Counter[str] = Counter()
         self.observe: Callable[[str, str], None] = lambda target, outcome: None
         self.waiting = 0
         self._circuit = Circuit(pause=settings.retry_most.total_seconds())
         # One that tries again later leaves its place to others meanwhile.
-        self._places = asyncio.Semaphore(endpoint.at_once)
+        self._places = asyncio.Semaphore(notifier.at_once)
         self.hands = asyncio.Semaphore(IN_HAND)
         self._next_at = 0.0
         self._last_fault = ""
@@ -117,7 +117,7 @@ class Courier:
             if not told or self.state == "disabled" or self._wait(time.monotonic()) > 0:
                 return
             try:
-                await self._tried(self.endpoint.remind(told))
+                await self._tried(self.notifier.remind(told))
                 self.count("reminded")
             except TryLater:
                 return  # It is counted, and makes the circuit open.
@@ -128,7 +128,7 @@ class Courier:
         async with self._places:
             await self._admitted(deadline)
             await cleared()
-            answer = await self._tried(self.endpoint.send(delivery))
+            answer = await self._tried(self.notifier.send(delivery))
             await sent()
         return answer
 
@@ -147,7 +147,7 @@ class Courier:
         """Seconds until the target may be asked; 0 admits one attempt, which must be made."""
         if (wait := self._next_at - now) > 0 or (wait := self._circuit.wait(now)) > 0:
             return wait
-        self._next_at = now + self.endpoint.interval
+        self._next_at = now + self.notifier.interval
         return 0.0
 
     async def _tried(self, attempt: Awaitable[Answer]) -> Answer:
@@ -185,7 +185,9 @@ class Courier:
         self._circuit.succeeded()
 
 
-def couriers(config: Config, publish: Publish, only: Collection[str] | None = None) -> list[Courier]:
+def target_senders(
+    config: Config, publish: Publish, only: Collection[str] | None = None
+) -> list[TargetSender]:
     """The couriers of a configuration; ``only`` those of some targets.
 
     Raises
@@ -197,7 +199,7 @@ def couriers(config: Config, publish: Publish, only: Collection[str] | None = No
     if not settings.targets:
         raise WrongUse("the role delivery has no targets: configure [[delivery.targets]]")
     return [
-        Courier(target, make(target, settings.base_url, publish))
+        TargetSender(target, make(target, settings.base_url, publish))
         for target in settings.targets
         if only is None or target.name in only
     ]

@@ -12,7 +12,7 @@ from pivotwatch.contracts.alerts import TYPES, State
 from pivotwatch.contracts.events import format_time
 from pivotwatch.delivery.dedup import Decision, Told
 from pivotwatch.delivery.errors import Undelivered
-from pivotwatch.delivery.notifiers import Delivery, Endpoint
+from pivotwatch.delivery.notifiers import Delivery, Notifier
 
 ALERT_ID = "7e577e577e577e57"
 
@@ -70,7 +70,7 @@ def alert(state: State, revision: int, now: int) -> bytes:
     )
 
 
-async def run(endpoint: Endpoint) -> AsyncIterator[Answer]:
+async def run(notifier: Notifier) -> AsyncIterator[Answer]:
     """Open a test incident and resolve it, so that nothing stays open; each is tried once."""
     # Two tests must not have the same ids: receivers drop what they know.
     revision, told = int(time.time()) * 2, None
@@ -79,7 +79,7 @@ async def run(endpoint: Endpoint) -> AsyncIterator[Answer]:
         read = orjson.loads(raw)
         decision = Decision("send", "opened" if state == "open" else "resolved")
         try:
-            answer = Answer(state, True, await endpoint.send(Delivery(read, raw, decision, told)))
+            answer = Answer(state, True, await notifier.send(Delivery(read, raw, decision, told)))
         except Undelivered as error:
             answer = Answer(state, False, str(error))
         yield answer

@@ -19,11 +19,11 @@ from faust.types import TP
 from pivotwatch.base.durations import millis
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.records import InputRecord
-from pivotwatch.delivery.dispatcher import Desk, Origin
-from pivotwatch.delivery.notification_log import Ledger
+from pivotwatch.delivery.dispatcher import Dispatcher, Origin
+from pivotwatch.delivery.notification_log import NotificationLog
 from pivotwatch.delivery.notifiers import Publish
 from pivotwatch.delivery.settings import read_settings
-from pivotwatch.delivery.target_sender import Courier
+from pivotwatch.delivery.target_sender import TargetSender
 from pivotwatch.engine.changelog import PartitionLog
 from pivotwatch.engine.checkpoint import delete
 from pivotwatch.engine.frame import Frame
@@ -58,11 +58,11 @@ class DeliveryPartition:
 
     step = None
 
-    def __init__(self, partition: int, ledger: Ledger) -> None:
+    def __init__(self, partition: int, notifications: NotificationLog) -> None:
         self.partition = partition
-        self.ledger = ledger
+        self.notifications = notifications
         self.pauses = False
-        self.desk: Desk | None = None
+        self.desk: Dispatcher | None = None
         self.offset = 0
         self.acknowledged = -1
         self.saved_at = time.monotonic()
@@ -99,7 +99,7 @@ class DeliveryShell(Frame):
         *,
         until_end: Mapping[int, int] | None,
         reset_state: bool,
-        make_couriers: Callable[[Config, Publish], Sequence[Courier]],
+        make_target_senders: Callable[[Config, Publish], Sequence[TargetSender]],
     ) -> None:
         super().__init__(app, config)
         self.source = config.topic("alerts")
@@ -107,12 +107,14 @@ class DeliveryShell(Frame):
         self.live: dict[int, DeliveryPartition] = {}
         self.metrics = Metrics(self.role, self)
         self.health = Health(self, config.stalled_after.total_seconds())
-        self.couriers = make_couriers(config, self.publish)
-        for courier in self.couriers:
-            courier.observe = self._count
+        self.target_senders = make_target_senders(config, self.publish)
+        for target_sender in self.target_senders:
+            target_sender.observe = self._count
             for outcome in ("ok", "retried", "failed"):  # From 0 on, or the first one is no increase.
-                self.metrics.deliveries.labels(courier.name, outcome)
-            self.metrics.waiting.labels(courier.name).set_function(partial(getattr, courier, "waiting"))
+                self.metrics.deliveries.labels(target_sender.name, outcome)
+            self.metrics.waiting.labels(target_sender.name).set_function(
+                partial(getattr, target_sender, "waiting")
+            )
         self._begin_at_end = read_settings(config.delivery).start == "latest"
         self._reset = reset_state
 
@@ -139,7 +141,7 @@ class DeliveryShell(Frame):
         let the memory grow.
         """
         while self.live.get(live.partition) is live:
-            live.pauses = min(courier.waiting for courier in self.couriers) >= MOST_AHEAD
+            live.pauses = min(target_sender.waiting for target_sender in self.target_senders) >= MOST_AHEAD
             if not live.pauses:
                 return True
             await asyncio.sleep(TICK_SECONDS)
@@ -162,12 +164,12 @@ class DeliveryShell(Frame):
                 logger.warning("partition %d: forgetting what was delivered", partition)
                 await delete(log, stored)
                 stored = {}
-            ledger = Ledger(log, stored)
+            notifications = NotificationLog(log, stored)
             if retention:
-                await ledger.forget_before(round(time.time() * 1000) - retention)
+                await notifications.forget_before(round(time.time() * 1000) - retention)
             if generation != self.app.consumer_generation_id:
                 return  # Assigned anew meanwhile; the next call loads.
-            self.live[partition] = DeliveryPartition(partition, ledger)
+            self.live[partition] = DeliveryPartition(partition, notifications)
         self._reset = False
 
     async def resume(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
@@ -189,9 +191,9 @@ class DeliveryShell(Frame):
                     logger.error(
                         "alerts %d to %d were deleted before they were delivered", known, live.offset - 1
                     )
-            live.desk = Desk(
-                self.couriers,
-                live.ledger,
+            live.desk = Dispatcher(
+                self.target_senders,
+                live.notifications,
                 live.offset,
                 bury=self._bury,
                 fail=self.fail,
@@ -221,9 +223,9 @@ class DeliveryShell(Frame):
                 await self.consumer.commit_done()
         except TimeoutError:
             logger.warning("the last commit took too long: the delivery log knows what was delivered")
-        for courier in self.couriers:
-            await courier.endpoint.close()
-            logger.info("target %s: %s", courier.name, dict(courier.counts) or "nothing to do")
+        for target_sender in self.target_senders:
+            await target_sender.notifier.close()
+            logger.info("target %s: %s", target_sender.name, dict(target_sender.counts) or "nothing to do")
 
     async def publish(self, topic: str, message: Message) -> None:
         """Send a record, and wait until the broker has it."""

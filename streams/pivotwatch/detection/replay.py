@@ -16,8 +16,8 @@ from kafka.partitioner.default import murmur2
 
 from pivotwatch.base.network_classes import NetworkClass
 from pivotwatch.contracts.records import Line, Output
-from pivotwatch.detection.counting.operator import AccountsStep
-from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch_models.settings import Settings
 
 CHUNK = 5_000
@@ -53,9 +53,9 @@ def replay(
     >>> list(replay(Settings(), [b"{}"]))[0].topic
     'dlq'
     """
-    networks = NetworksStep(settings, partitions, network_class)
+    networks = ScoringOperator(settings, partitions, network_class)
     yield from _control(networks, releases, decisions)
-    accounts = [AccountsStep(settings, p, partitions) for p in range(partitions)]
+    accounts = [CountingOperator(settings, p, partitions) for p in range(partitions)]
     dealer = Dealer(partitions)
     stream = enumerate(line for line in lines if line.strip())
     while chunk := list(islice(stream, CHUNK)):
@@ -65,13 +65,15 @@ def replay(
         yield from _pass_on(step.final(), networks)
 
 
-def _control(networks: NetworksStep, releases: Sequence[Any], decisions: Sequence[Any]) -> Iterator[Output]:
+def _control(
+    networks: ScoringOperator, releases: Sequence[Any], decisions: Sequence[Any]
+) -> Iterator[Output]:
     for topic, records in (("releases", releases), ("decisions", decisions)):
         for offset, record in enumerate(records):
             yield from networks.control(topic, Line(orjson.dumps(record), offset=offset))
 
 
-def _pass_on(outputs: list[Output], networks: NetworksStep) -> Iterator[Output]:
+def _pass_on(outputs: list[Output], networks: ScoringOperator) -> Iterator[Output]:
     """Bucket records go to the networks step, everything else out."""
     for output in outputs:
         if output.topic == "buckets":

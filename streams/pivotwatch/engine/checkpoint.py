@@ -20,10 +20,10 @@ of a worker that lost the partition cannot replace what the new owner wrote. Of 
 markers the one with the highest (offset, decision, fence, not pending, epoch) counts. Decisions
 that do not follow from the input (an idle bucket, the end, control records in use) are written
 into the marker *before* they take effect, and do so only if the assignment is still in force
-then (`LivePartition.confirmed`), so that a restart, or whoever comes next, repeats them.
+then (`PartitionTask.confirmed`), so that a restart, or whoever comes next, repeats them.
 
 What breaks off in the middle of one of these steps is an exception, and ends the process: the
-step has given its changed shards away, so nothing more of it may be saved (`LivePartition.save`).
+step has given its changed shards away, so nothing more of it may be saved (`PartitionTask.save`).
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
 
-from pivotwatch.engine.checkpoint_format import MARKER, META, Epoch, Identity, Marker, Slot, Snapshot
+from pivotwatch.engine.checkpoint_format import MARKER, META, Epoch, Identity, Manifest, Slot, Snapshot
 
 PART_BYTES = 900_000
 """A shard is written in parts of this size: a Kafka record ends at about 1 MB."""
@@ -104,7 +104,7 @@ class Checkpoints:
         self._epoch = epoch
         self._useless = set(leftovers)
         self._acknowledge = acknowledge
-        self._marker: Marker | None = None
+        self._marker: Manifest | None = None
         self._seq = 0
         self._keys: dict[int, set[bytes]] = defaultdict(set)
 
@@ -169,7 +169,7 @@ class Checkpoints:
         return written
 
     async def _write_marker(self, snapshot: Snapshot, slots: Mapping[int, Slot]) -> None:
-        marker = Marker(self._identity, self._epoch, snapshot, slots)
+        marker = Manifest(self._identity, self._epoch, snapshot, slots)
         await settled([await self._changelog.send(self._epoch.key(MARKER), marker.encode())])
         self._marker = marker
 

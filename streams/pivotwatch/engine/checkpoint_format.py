@@ -20,7 +20,7 @@ __all__ = [
     "UNDECIDED",
     "Epoch",
     "Identity",
-    "Marker",
+    "Manifest",
     "Slot",
     "Snapshot",
     "StateRefused",
@@ -123,7 +123,7 @@ class Snapshot:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Marker:
+class Manifest:
     """The record that makes a checkpoint complete: a snapshot with slots for the shards' contents."""
 
     identity: Identity
@@ -155,7 +155,7 @@ class Marker:
         return orjson.dumps(head) + b"\n" + snapshot.pins + snapshot.meta
 
     @classmethod
-    def decode(cls, raw: bytes) -> Marker:
+    def decode(cls, raw: bytes) -> Manifest:
         """Read a marker.
 
         Raises
@@ -196,7 +196,7 @@ class _Versioned(msgspec.Struct):
 
 
 class _Head(msgspec.Struct):
-    """The first line of a marker, as `Marker.encode` writes it."""
+    """The first line of a marker, as `Manifest.encode` writes it."""
 
     step: str
     partitions: int
@@ -233,7 +233,7 @@ def latest(stored: Mapping[bytes, bytes], identity: Identity) -> Snapshot | None
     StateRefused
         When the state is damaged, or was made with something else.
     """
-    markers = [Marker.decode(raw) for key, raw in stored.items() if key.endswith(b"/" + MARKER)]
+    markers = [Manifest.decode(raw) for key, raw in stored.items() if key.endswith(b"/" + MARKER)]
     if not markers:
         return None
     for marker in sorted(markers, key=lambda marker: marker.rank, reverse=True):
@@ -248,7 +248,7 @@ def latest(stored: Mapping[bytes, bytes], identity: Identity) -> Snapshot | None
     )
 
 
-def _collect(stored: Mapping[bytes, bytes], marker: Marker) -> dict[int, bytes] | None:
+def _collect(stored: Mapping[bytes, bytes], marker: Manifest) -> dict[int, bytes] | None:
     shards = {}
     for shard, slot in marker.slots.items():
         parts = [stored.get(marker.epoch.key(name), b"") for name in slot.names(shard)]

@@ -12,12 +12,12 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.partition_task import LivePartition
+from pivotwatch.engine.partition_task import PartitionTask
 
 ENOUGH = 3
 """A partition for which so many chunks wait is held. A fetch that is under way may bring four more."""
 
-L = TypeVar("L", bound=LivePartition[Any])
+L = TypeVar("L", bound=PartitionTask[Any])
 
 
 class ChunkQueues(Generic[L]):

@@ -48,7 +48,7 @@ class Step(Protocol):
 
 
 @runtime_checkable
-class SlicedStep(Protocol):
+class SlicedOperator(Protocol):
     """A step that can do its work in slices, with the same results."""
 
     def processing(self, records: Sequence[InputRecord]) -> Work[list[Output]]:
@@ -58,7 +58,7 @@ class SlicedStep(Protocol):
         """The work of `Step.snapshot`."""
 
 
-class IdleStep(Step, Protocol):
+class IdleOperator(Step, Protocol):
     """The accounts step: it can also complete buckets when its partition has run dry."""
 
     def idle_due(self, now_ms: int) -> int | None:
@@ -72,17 +72,17 @@ class IdleStep(Step, Protocol):
 
 
 @runtime_checkable
-class SlicedIdleStep(SlicedStep, Protocol):
-    """An `IdleStep` that can do its work in slices."""
+class SlicedIdleOperator(SlicedOperator, Protocol):
+    """An `IdleOperator` that can do its work in slices."""
 
     def idling(self, bucket: int) -> Work[list[Output]]:
-        """The work of `IdleStep.idle`."""
+        """The work of `IdleOperator.idle`."""
 
     def ending(self) -> Work[list[Output]]:
-        """The work of `IdleStep.final`."""
+        """The work of `IdleOperator.final`."""
 
 
-class ControlledStep(Step, Protocol):
+class ControlledOperator(Step, Protocol):
     """The networks step: it also takes control records (releases, decisions).
 
     A control record takes effect at the next unscored bucket. Which ones a bucket used must

@@ -14,8 +14,8 @@ from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import FINAL, UNDECIDED, Snapshot, StateRefused
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.operator import SlicedStep, Step
-from pivotwatch.engine.producer import Outbox
+from pivotwatch.engine.operator import SlicedOperator, Step
+from pivotwatch.engine.producer import OutputSender
 
 S = TypeVar("S", bound=Step)
 T = TypeVar("T")
@@ -33,7 +33,7 @@ class Abandoned(Exception):
     """The assignment ended while work was left alone; nobody waits for it any more."""
 
 
-class LivePartition(Generic[S]):
+class PartitionTask(Generic[S]):
     """Feeds one step from one partition, and saves it.
 
     Processing and saving exclude each other, so that what is saved is one moment; between slices of either
@@ -46,7 +46,7 @@ class LivePartition(Generic[S]):
         New.
     partition, generation
         Which partition, in which generation of the consumer group.
-    checkpoints, outbox
+    checkpoints, output_sender
         Where its state and its outputs go.
     snapshot
         The state to continue, or None to begin.
@@ -82,7 +82,7 @@ class LivePartition(Generic[S]):
         partition: int,
         generation: int,
         checkpoints: Checkpoints,
-        outbox: Outbox,
+        output_sender: OutputSender,
         snapshot: Snapshot | None,
         is_ours: Callable[[], Awaitable[bool]],
         limit: int | None = None,
@@ -107,7 +107,7 @@ class LivePartition(Generic[S]):
         self.controls: dict[str, int] = dict(snapshot.controls) if snapshot else {}
         self.fence = snapshot.fence if snapshot else 0
         self._checkpoints = checkpoints
-        self._outbox = outbox
+        self._outbox = output_sender
         self._is_ours = is_ours
         self._worked = 0.0
         if snapshot:
@@ -306,7 +306,7 @@ class LivePartition(Generic[S]):
 
     async def _shards(self, *, full: bool) -> Mapping[int, bytes]:
         step: Step = self.step
-        if not isinstance(step, SlicedStep):
+        if not isinstance(step, SlicedOperator):
             return step.snapshot(full=full)
         shards = await self._in_slices(step.saving(full=full))
         self.cost = self._worked
@@ -337,4 +337,4 @@ def processing(
     step: Step, records: Sequence[ConsumerRecord[bytes, bytes]]
 ) -> list[Output] | Work[list[Output]]:
     """Let a step process records, in slices if it can."""
-    return step.processing(records) if isinstance(step, SlicedStep) else step.process(records)
+    return step.processing(records) if isinstance(step, SlicedOperator) else step.process(records)

@@ -9,7 +9,7 @@ from typing import Any
 from pivotwatch.contracts.records import Output
 
 
-class Outbox:
+class OutputSender:
     """Sends the outputs of a step and keeps every future until the broker has the record.
 
     Parameters

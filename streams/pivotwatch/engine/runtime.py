@@ -105,7 +105,7 @@ def build_app(
     *,
     partitions: int,
     source_partitions: int,
-    make_step: Callable[..., Any],
+    make_operator: Callable[..., Any],
     until_end: Mapping[int, int] | None = None,
     reset_state: bool = False,
 ) -> RoleApp:
@@ -120,7 +120,7 @@ def build_app(
         partitions over a restart.
     partitions, source_partitions
         Number of partitions of ``requests``, and of the role's own input.
-    make_step
+    make_operator
         Makes a new step.
     until_end, reset_state
         As `Shell` takes them.
@@ -132,7 +132,7 @@ def build_app(
         config,
         source=source,
         partitions=partitions,
-        make_step=make_step,
+        make_operator=make_operator,
         until_end=until_end,
         reset_state=reset_state,
     )
@@ -203,7 +203,7 @@ def run_worker(
     instance: str | None = None,
     until_end: bool = False,
     reset_state: bool = False,
-    make_step: Callable[..., Any] | None = None,
+    make_operator: Callable[..., Any] | None = None,
 ) -> int:
     """Run the worker of a role in this process, until a signal or the end of its input.
 
@@ -236,7 +236,7 @@ def run_worker(
         instance,
         partitions=partitions,
         source_partitions=source_partitions,
-        make_step=make_step or _step_of(config, role),
+        make_operator=make_operator or _step_of(config, role),
         until_end=ends,
         reset_state=reset_state,
     )
@@ -287,10 +287,10 @@ def _look(config: Config, role: Role, until_end: bool) -> tuple[int, int, dict[i
 
 def _step_of(config: Config, role: Role) -> Callable[..., Any]:
     if role == "accounts":
-        from pivotwatch.detection.counting.operator import AccountsStep
+        from pivotwatch.detection.counting.operator import CountingOperator
 
-        return AccountsStep
+        return CountingOperator
     from pivotwatch.base.network_classes import class_of
-    from pivotwatch.detection.scoring.operator import NetworksStep
+    from pivotwatch.detection.scoring.operator import ScoringOperator
 
-    return functools.partial(NetworksStep, network_class=class_of(config.network_classes))
+    return functools.partial(ScoringOperator, network_class=class_of(config.network_classes))

@@ -1,7 +1,7 @@
 """What the shells of all steps share: who owns which partition, for how long, and its upkeep.
 
 The hot path is `Shell.run`: chunk in, into the queue of its partition, next chunk; and for each
-partition `LivePartition.take`, one chunk after another. Everything else happens at an assignment
+partition `PartitionTask.take`, one chunk after another. Everything else happens at an assignment
 (`drop`, `load`, `resume`) or four times a second (`tend`).
 """
 
@@ -29,8 +29,8 @@ from pivotwatch.engine.frame import Frame
 from pivotwatch.engine.gc_tuning import give_back
 from pivotwatch.engine.health import JOINING, Health
 from pivotwatch.engine.metrics import Metrics
-from pivotwatch.engine.partition_task import LivePartition
-from pivotwatch.engine.producer import Outbox
+from pivotwatch.engine.partition_task import PartitionTask
+from pivotwatch.engine.producer import OutputSender
 from pivotwatch.engine.turns import Turns
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ UNASSIGNED_SECONDS = 5.0
 """A finite run is over for a worker that has had no partition for so long."""
 CLOSE_SECONDS = 3.0
 
-L = TypeVar("L", bound=LivePartition[Any])
+L = TypeVar("L", bound=PartitionTask[Any])
 
 
 class Shell(Frame, Generic[L]):
@@ -56,7 +56,7 @@ class Shell(Frame, Generic[L]):
         Name of the input topic.
     partitions
         Number of partitions of ``requests``; a state belongs to one number.
-    make_step
+    make_operator
         Makes a new step.
     until_end
         End of every partition of ``requests`` in a finite run, None for a live one.
@@ -78,14 +78,14 @@ class Shell(Frame, Generic[L]):
         *,
         source: str,
         partitions: int,
-        make_step: Callable[..., Any],
+        make_operator: Callable[..., Any],
         until_end: Mapping[int, int] | None = None,
         reset_state: bool = False,
     ) -> None:
         super().__init__(app, config)
         self.source = source
         self.partitions = partitions
-        self.make_step = make_step
+        self.make_operator = make_operator
         self.until_end = until_end
         self.live: dict[int, L] = {}
         self.metrics = Metrics(self.role, self)
@@ -178,12 +178,12 @@ class Shell(Frame, Generic[L]):
                 leftovers=set(stored),
                 acknowledge=self._acknowledge(partition),
             )
-            outbox = Outbox(self.app.producer, self.config.topic, self.fail, self.metrics.sent)  # type: ignore[arg-type]
+            output_sender = OutputSender(self.app.producer, self.config.topic, self.fail, self.metrics.sent)  # type: ignore[arg-type]
             live = self.new(
                 partition,
                 generation=generation,
                 checkpoints=checkpoints,
-                outbox=outbox,
+                output_sender=output_sender,
                 snapshot=snapshot,
                 is_ours=self.consumer.is_member,
             )

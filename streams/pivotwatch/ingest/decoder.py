@@ -14,7 +14,7 @@ import orjson
 from pivotwatch.contracts.events import BadEvent, check_event
 from pivotwatch.ingest.documents import Unreadable, splitter
 from pivotwatch.ingest.mapping import Place, SourceMapping, find, show_pointer
-from pivotwatch.ingest.network_lookup import NetworkFinder
+from pivotwatch.ingest.network_lookup import NetworkLookup
 from pivotwatch.ingest.private import NAME
 from pivotwatch.ingest.pseudonyms import Pseudonyms
 
@@ -104,11 +104,11 @@ class Decoder:
     def __init__(
         self,
         mapping: SourceMapping,
-        networks: NetworkFinder | None = None,
+        networks: NetworkLookup | None = None,
         pseudonyms: Pseudonyms | None = None,
     ) -> None:
         self.mapping = mapping
-        self._networks = networks or NetworkFinder()
+        self._networks = networks or NetworkLookup()
         self._pseudonyms = pseudonyms
         self._once = mapping.form != "json"  # Spans of one call may tell of it twice.
         self._required = {"ts", "account", "model"} | (set() if mapping.make_id else {"id"})

@@ -17,7 +17,7 @@ from faust.types import TP
 from pivotwatch.contracts.records import InputRecord
 
 
-class Backlog:
+class EventTimeMerge:
     """Records that are fetched and not taken, by partition.
 
     Parameters
@@ -30,7 +30,7 @@ class Backlog:
     Examples
     --------
     >>> a, b = TP("log", 0), TP("log", 1)
-    >>> backlog = Backlog(slack_ms=1000, has_more=lambda tp: True)
+    >>> backlog = EventTimeMerge(slack_ms=1000, has_more=lambda tp: True)
     >>> backlog.place([a, b])
     >>> backlog.add(a, [1, 2, 3])  # Stand for records.
     >>> backlog.turn()  # As far as one record: nothing is known of b.

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from aiokafka import TopicPartition
 
 from pivotwatch.engine.health import JOINING, Health, Key
-from pivotwatch.ingest.http_publisher import Poster
+from pivotwatch.ingest.http_publisher import HttpPublisher
 
 HTTP = "http"
 """Stands for the posts, among the partitions."""
@@ -17,7 +17,7 @@ HTTP = "http"
 class Sources(Protocol):
     """What is judged: as `pivotwatch.engine.health.Worker`, its partitions named by `name_of`."""
 
-    poster: Poster | None
+    http_publisher: HttpPublisher | None
 
     def progress(self) -> Mapping[Key, int]: ...
     def is_ready(self) -> bool: ...
@@ -47,8 +47,8 @@ class IngestHealth(Health):
         # Somebody must be asked, to know that the broker answers.
         found = await consumer.end_offsets(list(tps) or [TopicPartition(source, 0)])
         ends: dict[Key, int] = {tps[tp]: end for tp, end in found.items() if tp in tps}
-        if self.worker.poster is not None:
-            ends[HTTP] = self.worker.poster.end
+        if self.worker.http_publisher is not None:
+            ends[HTTP] = self.worker.http_publisher.end
         return ends
 
 
@@ -58,7 +58,7 @@ class Posts:
     live: Mapping[Any, Any] = {}
 
     def __init__(self) -> None:
-        self.poster: Poster | None = None
+        self.http_publisher: HttpPublisher | None = None
 
     def end_of(self, _: Any) -> int | None:
         """Of partitions, and there are none."""
@@ -66,8 +66,8 @@ class Posts:
 
     def progress(self) -> dict[Key, int]:
         """How many posts are done with."""
-        return {} if self.poster is None else {HTTP: self.poster.finished}
+        return {} if self.http_publisher is None else {HTTP: self.http_publisher.finished}
 
     def is_ready(self) -> bool:
         """Does it listen?"""
-        return self.poster is not None
+        return self.http_publisher is not None

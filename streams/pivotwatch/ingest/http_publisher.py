@@ -28,7 +28,7 @@ STOP_SECONDS = 5.0
 Posted = tuple[list[Event], list[Output], Sent]
 
 
-class Poster:
+class HttpPublisher:
     """Sends events as arrays, one per partition and flush.
 
     Parameters

@@ -27,7 +27,7 @@ from pivotwatch.config.config import Config
 from pivotwatch.ingest.decoder import Decoded, Decoder
 from pivotwatch.ingest.health import Posts
 from pivotwatch.ingest.http_auth import Guard, Refused
-from pivotwatch.ingest.http_publisher import Poster
+from pivotwatch.ingest.http_publisher import HttpPublisher
 from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.rejects import letter
 from pivotwatch.ingest.request_dedup import Dedup, Sent
@@ -55,7 +55,7 @@ class HttpIngest:
     ----------
     config, settings
         The configuration, and its table ``[ingest]``.
-    poster
+    http_publisher
         Sends to Kafka.
     metrics
         Where posts are counted.
@@ -72,7 +72,7 @@ class HttpIngest:
         self,
         config: Config,
         settings: IngestSettings,
-        poster: Poster,
+        http_publisher: HttpPublisher,
         metrics: IngestMetrics | None = None,
     ) -> None:
         assert settings.http is not None
@@ -83,9 +83,9 @@ class HttpIngest:
         self._guard = Guard(self._http.token(), self._http.hmac_key())
         self._dedup = Dedup(self._http.dedup_window.total_seconds())
         self._timeout = self._http.broker_timeout.total_seconds()
-        self._poster = poster
+        self._poster = http_publisher
         self._metrics = metrics or IngestMetrics(Posts())
-        self._metrics.waiting.set_function(lambda: poster.pending + self._reading)
+        self._metrics.waiting.set_function(lambda: http_publisher.pending + self._reading)
         self._reading = 0
         app = web.Application()
         app.router.add_get("/healthz", self._health)
@@ -234,14 +234,14 @@ def _answer(status: int, headers: dict[str, str] | None = None, **content: Any) 
 
 async def serve(
     config: Config, settings: IngestSettings, partitions: int, metrics: IngestMetrics | None = None
-) -> tuple[HttpIngest, Poster]:
+) -> tuple[HttpIngest, HttpPublisher]:
     """Start server and sender."""
-    poster = Poster(config, partitions)
-    server = HttpIngest(config, settings, poster, metrics)
-    await poster.start()
+    http_publisher = HttpPublisher(config, partitions)
+    server = HttpIngest(config, settings, http_publisher, metrics)
+    await http_publisher.start()
     try:
         await server.start()
     except OutOfReach:
-        await poster.stop()
+        await http_publisher.stop()
         raise
-    return server, poster
+    return server, http_publisher

@@ -75,7 +75,7 @@ def client_of(ip: str | None, forwarded: str | None, trusted_hops: int) -> str |
     return chain[-min(max(trusted_hops, 1), len(chain))] if chain else None
 
 
-class NetworkFinder:
+class NetworkLookup:
     """Finds the network of an address, and remembers it.
 
     Parameters
@@ -87,7 +87,7 @@ class NetworkFinder:
 
     Examples
     --------
-    >>> NetworkFinder().find("2001:db8:1:2::3", None), NetworkFinder().find("192.168.1.38", None)
+    >>> NetworkLookup().find("2001:db8:1:2::3", None), NetworkLookup().find("192.168.1.38", None)
     ('2001:db8:1::/48', None)
     """
 

@@ -12,7 +12,7 @@ from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.counting.deduplication import Place
 from pivotwatch.detection.counting.open_buckets import FUTURE_MS
 from pivotwatch.ingest.decoder import Decoded, Decoder, Event
-from pivotwatch.ingest.event_time_merge import Backlog
+from pivotwatch.ingest.event_time_merge import EventTimeMerge
 from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.rejects import letter
 from pivotwatch.ingest.settings import Decoders, IngestSettings
@@ -41,7 +41,7 @@ class Read:
     skipped: int = 0
 
 
-class Reading:
+class SourceReader:
     """Decodes the records of a backlog.
 
     Parameters
@@ -59,7 +59,7 @@ class Reading:
         The same, for the log.
     """
 
-    def __init__(self, settings: IngestSettings, backlog: Backlog, metrics: IngestMetrics) -> None:
+    def __init__(self, settings: IngestSettings, backlog: EventTimeMerge, metrics: IngestMetrics) -> None:
         decoders = Decoders(settings)
         self._decoders: dict[str, Decoder] = {
             topic.name: decoders.of(topic.source) for topic in settings.topics

@@ -14,7 +14,7 @@ from pivotwatch.config.config import Config, Logical, Port, TopicName
 from pivotwatch.config.problems import read_table
 from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.mapping import SourceMapping, load_file
-from pivotwatch.ingest.network_lookup import NetworkFinder
+from pivotwatch.ingest.network_lookup import NetworkLookup
 from pivotwatch.ingest.pseudonyms import KeySource, Pseudonyms, load_keys
 
 HashedField = Annotated[str, Field(pattern=r"^(account|id|network|links(\..+)?)$")]
@@ -132,7 +132,7 @@ class Decoders:
 
     def __init__(self, settings: IngestSettings) -> None:
         self._own = settings.mappings
-        self._networks = NetworkFinder(settings.asn_database, settings.trusted_hops)
+        self._networks = NetworkLookup(settings.asn_database, settings.trusted_hops)
         table = settings.pseudonyms
         self.pseudonyms = Pseudonyms(table.fields, load_keys(table.keys)) if table else None
         self._made: dict[str, Decoder] = {}

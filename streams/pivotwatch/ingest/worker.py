@@ -21,13 +21,13 @@ from pivotwatch.engine.checkpoint import settled
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.frame import Frame
 from pivotwatch.engine.health import JOINING, Key
-from pivotwatch.engine.producer import Outbox
+from pivotwatch.engine.producer import OutputSender
 from pivotwatch.ingest.arrays import Rekeyer
-from pivotwatch.ingest.event_time_merge import Backlog
+from pivotwatch.ingest.event_time_merge import EventTimeMerge
 from pivotwatch.ingest.health import HTTP, IngestHealth, name_of
-from pivotwatch.ingest.http_publisher import Poster
+from pivotwatch.ingest.http_publisher import HttpPublisher
 from pivotwatch.ingest.metrics import IngestMetrics, SourcePartition
-from pivotwatch.ingest.reader import Read, Reading
+from pivotwatch.ingest.reader import Read, SourceReader
 from pivotwatch.ingest.settings import IngestSettings
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class IngestShell(Frame):
         Of each partition of this worker the next offset to take.
     metrics, health
         As in `pivotwatch.engine.worker.Shell`.
-    poster
+    http_publisher
         Of the HTTP side, when it listens.
     """
 
@@ -83,13 +83,13 @@ class IngestShell(Frame):
         self.identities = identities
         self.until_end = until_end
         self.next: dict[TP, int] = {}
-        self.poster: Poster | None = None
+        self.http_publisher: HttpPublisher | None = None
         self.metrics = IngestMetrics(self)
         self.health = IngestHealth(self, config.stalled_after.total_seconds())
         self._rekeyer = Rekeyer(partitions)
         # Half of the lateness that is allowed is left to what is out of order within a partition.
-        self._backlog = Backlog(config.settings.allowed_lateness_ms // 2, self._has_more)
-        self.reading = Reading(settings, self._backlog, self.metrics)
+        self._backlog = EventTimeMerge(config.settings.allowed_lateness_ms // 2, self._has_more)
+        self.reading = SourceReader(settings, self._backlog, self.metrics)
         self._upto: dict[TP, int] = {}
         self._done_at: dict[TP, float] = {}
         self._stirred = time.monotonic()
@@ -179,13 +179,13 @@ class IngestShell(Frame):
             found[name_of(tp)] = max(offset, position.next) if position and done else offset
         if not self.next and not self.app.unassigned:
             found[JOINING] = 0
-        if self.poster is not None:
-            found[HTTP] = self.poster.finished
+        if self.http_publisher is not None:
+            found[HTTP] = self.http_publisher.finished
         return found
 
     def is_ready(self) -> bool:
         """Are its partitions being read, and does it listen where it should?"""
-        listens = self.poster is not None or self.settings.http is None or self.until_end is not None
+        listens = self.http_publisher is not None or self.settings.http is None or self.until_end is not None
         return listens and not self.app.rebalancing and bool(self.next or self.app.unassigned)
 
     async def close(self) -> None:
@@ -271,8 +271,8 @@ class IngestShell(Frame):
 
     async def _send(self, tp: TP, read: Read) -> list[asyncio.Future[Any]]:
         """Send in order; the futures are done when the broker has everything."""
-        outbox = Outbox(self.app.producer, self.config.topic, self.fail, self.metrics.sent)  # type: ignore[arg-type]
-        await outbox.send(read.letters)
+        output_sender = OutputSender(self.app.producer, self.config.topic, self.fail, self.metrics.sent)  # type: ignore[arg-type]
+        await output_sender.send(read.letters)
         topic = self.config.topic("requests")
         sent = [
             await self.app.producer.send(
@@ -280,7 +280,7 @@ class IngestShell(Frame):
             )
             for array in self._rekeyer.arrays(read.events, (self.identities[tp.topic], tp.partition))
         ]
-        return [*sent, *outbox.pending]
+        return [*sent, *output_sender.pending]
 
     async def _finish(self) -> bool:
         """Commit and end this worker when the finite run is over for it."""

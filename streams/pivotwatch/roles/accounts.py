@@ -14,8 +14,8 @@ from typing import Any
 from pivotwatch.base.work import Work
 from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint_format import FINAL, StateRefused
-from pivotwatch.engine.operator import IdleStep, SlicedIdleStep
-from pivotwatch.engine.partition_task import LivePartition
+from pivotwatch.engine.operator import IdleOperator, SlicedIdleOperator
+from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.engine.worker import Shell
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,7 @@ ANSWER_SECONDS = 5.0
 """A broker that has not answered for so long may be lost; it answers empty fetches every quarter second."""
 
 
-class AccountsPartition(LivePartition[IdleStep]):
+class AccountsPartition(PartitionTask[IdleOperator]):
     """A live partition of ``requests``.
 
     Attributes
@@ -40,7 +40,7 @@ class AccountsPartition(LivePartition[IdleStep]):
         """Carry out a decision."""
         if decision == FINAL:
             logger.info("partition %d: the input ends at offset %d", self.partition, self.offset)
-        if isinstance(self.step, SlicedIdleStep):
+        if isinstance(self.step, SlicedIdleOperator):
             return self.step.ending() if decision == FINAL else self.step.idling(decision)
         return self.step.final() if decision == FINAL else self.step.idle(decision)
 
@@ -52,7 +52,7 @@ class AccountsShell(Shell[AccountsPartition]):
 
     def new(self, partition: int, **parts: Any) -> AccountsPartition:
         """Make a live partition."""
-        step = self.make_step(self.config.settings, partition, self.partitions)
+        step = self.make_operator(self.config.settings, partition, self.partitions)
         limit = self.until_end[partition] if self.until_end is not None else None
         return AccountsPartition(step, partition=partition, limit=limit, **parts)
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from pivotwatch.config.config import Config
 from pivotwatch.delivery.notifiers import Publish
-from pivotwatch.delivery.target_sender import Courier, couriers
+from pivotwatch.delivery.target_sender import TargetSender, target_senders
 from pivotwatch.delivery.worker import DeliveryShell
 from pivotwatch.engine.changelog import CheckpointTable
 from pivotwatch.engine.fetching.consumer import FetchTransport
 from pivotwatch.engine.kafka import sync_client
 
-MakeCouriers = Callable[[Config, Publish], Sequence[Courier]]
+MakeTargetSenders = Callable[[Config, Publish], Sequence[TargetSender]]
 
 
 def run_delivery(
@@ -22,7 +22,7 @@ def run_delivery(
     instance: str | None,
     until_end: bool,
     reset_state: bool,
-    make_couriers: MakeCouriers = couriers,
+    make_target_senders: MakeTargetSenders = target_senders,
 ) -> int:
     """Run the worker in this process, until a signal or the end of its input.
 
@@ -44,7 +44,7 @@ def run_delivery(
         partitions=len(source),
         until_end=ends,
         reset_state=reset_state,
-        make_couriers=make_couriers,
+        make_target_senders=make_target_senders,
     )
     return run_app(config, "delivery", app, instance)
 

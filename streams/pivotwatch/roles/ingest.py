@@ -67,16 +67,16 @@ def build_ingest(
 
         async def listen() -> None:
             try:
-                server, poster = await serve(config, settings, found["partitions"], shell.metrics)
+                server, http_publisher = await serve(config, settings, found["partitions"], shell.metrics)
             except Fault as fault:
                 shell.fail(fault)
                 return
-            shell.poster = poster
+            shell.http_publisher = http_publisher
             try:
                 await asyncio.Event().wait()
             finally:
                 await server.stop()
-                await poster.stop()
+                await http_publisher.stop()
 
         app.task(listen)
     return app
@@ -88,7 +88,7 @@ async def _serve_alone(config: Config, settings: IngestSettings, partitions: int
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
     posts = Posts()
     metrics, health = IngestMetrics(posts), IngestHealth(posts, config.stalled_after.total_seconds())
-    server, posts.poster = await serve(config, settings, partitions, metrics)
+    server, posts.http_publisher = await serve(config, settings, partitions, metrics)
     watching = asyncio.create_task(health.watch(config, config.topic("requests")))
     try:
         pages = await _serve_pages(config, metrics, health)
@@ -97,7 +97,7 @@ async def _serve_alone(config: Config, settings: IngestSettings, partitions: int
     finally:
         watching.cancel()
         await server.stop()
-        await posts.poster.stop()
+        await posts.http_publisher.stop()
     return 0
 
 

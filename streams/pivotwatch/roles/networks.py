@@ -20,8 +20,8 @@ from pivotwatch.config.config import Config, Logical
 from pivotwatch.engine.checkpoint_format import Snapshot
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.kafka.async_client import reader
-from pivotwatch.engine.operator import ControlledStep
-from pivotwatch.engine.partition_task import LivePartition
+from pivotwatch.engine.operator import ControlledOperator
+from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.engine.worker import Shell
 
 PINS_BYTES = 100_000
@@ -29,7 +29,7 @@ PINS_BYTES = 100_000
 CONTROL_TOPICS: tuple[Logical, ...] = ("releases", "decisions")
 
 
-class NetworksPartition(LivePartition[ControlledStep]):
+class NetworksPartition(PartitionTask[ControlledOperator]):
     """The live partition of ``buckets``.
 
     Attributes
@@ -84,7 +84,7 @@ class NetworksShell(Shell[NetworksPartition]):
 
     def new(self, partition: int, **parts: Any) -> NetworksPartition:
         """Make the live partition."""
-        step = self.make_step(self.config.settings, self.partitions)
+        step = self.make_operator(self.config.settings, self.partitions)
         return NetworksPartition(step, partition=partition, **parts)
 
     async def started(self, live: NetworksPartition) -> None:

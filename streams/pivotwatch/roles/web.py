@@ -21,14 +21,14 @@ from pivotwatch.engine.runtime import RoleApp, app_settings, run_app
 from pivotwatch.web import security_headers
 from pivotwatch.web.api import Api
 from pivotwatch.web.authentication import Guard
-from pivotwatch.web.decision_form import Clerk
-from pivotwatch.web.middleware import door
+from pivotwatch.web.decision_form import DecisionWriter
+from pivotwatch.web.middleware import middleware
 from pivotwatch.web.pages import Pages
-from pivotwatch.web.read_model import Board
-from pivotwatch.web.server_sent_events import Journal
+from pivotwatch.web.read_model import ReadModel
+from pivotwatch.web.server_sent_events import EventStream
 from pivotwatch.web.settings import DEFAULT_PORT, WebSettings, is_loopback, read_settings
 from pivotwatch.web.topic_follower import TOPICS, Reader
-from pivotwatch.web.view_models import Views
+from pivotwatch.web.view_models import ViewModels
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +50,8 @@ class WebShell:
     stop: Callable[[], None]
     live: Mapping[int, Any] = {}
 
-    def __init__(self, app: Any, config: Config, reader: Reader, journal: Journal) -> None:
-        self.app, self.config, self.reader, self.journal = app, config, reader, journal
+    def __init__(self, app: Any, config: Config, reader: Reader, event_stream: EventStream) -> None:
+        self.app, self.config, self.reader, self.event_stream = app, config, reader, event_stream
         self.metrics = Metrics(self.role, self)
         self.health = Health(reader, config.stalled_after.total_seconds())
 
@@ -65,7 +65,7 @@ class WebShell:
 
     async def close(self) -> None:
         """Let those who follow go."""
-        self.journal.close()
+        self.event_stream.close()
 
 
 def run_web(config: Config, *, instance: str | None, until_end: bool) -> int:
@@ -115,14 +115,14 @@ def build_web(
     """Build the Faust app."""
     port = DEFAULT_PORT if config.web_port is None else config.web_port
     config = config.model_copy(update={"web_port": port})
-    board, journal = Board(), Journal()
+    read_model, event_stream = ReadModel(), EventStream()
     held: list[Pages] = []
     app = PageApp(
         config.app_id("web"),
         **app_settings(config, instance)
         | {
             "web_application_options": {
-                "middlewares": [door(lambda: held[0])],
+                "middlewares": [middleware(lambda: held[0])],
                 "client_max_size": MOST_BODY,
             },
             "web_ssl_context": _tls(settings),
@@ -131,12 +131,14 @@ def build_web(
     app.boot_strategy = app.BootStrategy(app, enable_kafka_consumer=False)
     # Neither its tables nor its own pages.
     app.web.blueprints = BlueprintManager([])
-    reader = Reader(config, places, board, journal, beacon=app.beacon)
+    reader = Reader(config, places, read_model, event_stream, beacon=app.beacon)
     guard = Guard(settings, config.web_host)
-    clerk = Clerk(lambda: app.producer, config.topic("decisions"))
-    pages = Pages(Views(config, board, lambda: clock() * 1000), reader, journal, guard, clerk)
+    decision_writer = DecisionWriter(lambda: app.producer, config.topic("decisions"))
+    pages = Pages(
+        ViewModels(config, read_model, lambda: clock() * 1000), reader, event_stream, guard, decision_writer
+    )
     held.append(pages)
-    shell = WebShell(app, config, reader, journal)
+    shell = WebShell(app, config, reader, event_stream)
     app.shell = shell
     shell.health.add_pages(app)
     shell.metrics.add_page(app)
@@ -144,15 +146,15 @@ def build_web(
     pages.add_to(server)
     Api(pages).add_to(server)
     server.on_response_prepare.append(security_headers.add)
-    server.on_shutdown.append(functools.partial(_end_of_events, journal))
+    server.on_shutdown.append(functools.partial(_end_of_events, event_stream))
     app.task(shell.watch)
     app.service(reader)  # type: ignore[arg-type]  # an instance will do
     app.task(functools.partial(_tell, app, settings))
     return app
 
 
-async def _end_of_events(journal: Journal, _: web.Application) -> None:
-    journal.close()
+async def _end_of_events(event_stream: EventStream, _: web.Application) -> None:
+    event_stream.close()
 
 
 async def _tell(app: PageApp, settings: WebSettings) -> None:

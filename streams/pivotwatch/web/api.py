@@ -31,7 +31,7 @@ class Api:
 
     def __init__(self, pages: Pages) -> None:
         self.pages = pages
-        self.board = pages.views.board
+        self.read_model = pages.views.read_model
         self.followers = 0
 
     def add_to(self, app: web.Application) -> None:
@@ -58,7 +58,7 @@ class Api:
             )
         found = [
             one
-            for one in self.board.shown()
+            for one in self.read_model.shown()
             if (state == "all" or one.is_open == (state == "open"))
             and SEVERITIES.index(one.data["severity"]) >= SEVERITIES.index(least)
         ]
@@ -71,7 +71,7 @@ class Api:
         return answer(
             incident=orjson.loads(incident.raw)["data"],
             revisions=list(incident.told),
-            decisions=[_written(one) for one in self.board.about(incident)],
+            decisions=[_written(one) for one in self.read_model.about(incident)],
         )
 
     async def decide(self, request: web.Request) -> web.Response:
@@ -93,12 +93,12 @@ class Api:
             raise web.HTTPBadRequest(text=str(error)) from None
         except OutOfReach as error:
             raise web.HTTPServiceUnavailable(text=str(error)) from None
-        return answer(offset=offset, decisions=[_written(one) for one in self.board.about(incident)])
+        return answer(offset=offset, decisions=[_written(one) for one in self.read_model.about(incident)])
 
     async def releases(self, _: web.Request) -> web.Response:
         """The watched releases, and how everyone takes them up."""
         await self.pages.known()
-        last = self.board.last
+        last = self.read_model.last
         newest = {(r["model"], r["released_at"]): r for r in last.fields["releases"]} if last else {}
         return answer(
             judged_to=_time(last.end) if last else None,
@@ -117,7 +117,7 @@ class Api:
                         for p in course.points
                     ],
                 }
-                for key, course in sorted(self.board.courses.items())
+                for key, course in sorted(self.read_model.courses.items())
                 if key in newest
             ],
         )
@@ -145,20 +145,22 @@ class Api:
     async def _tell(
         self, response: EventSourceResponse, given: str | None, position: dict[event_cursor.Place, int] | None
     ) -> None:
-        journal = self.pages.journal
+        event_stream = self.pages.event_stream
         async with response:
             await response.send("{}", event="hello", retry=RETRY_MS)
             await self.pages.reader.ready.wait()
             if given is not None and position is None:
-                position = dict(journal.positions)
+                position = dict(event_stream.positions)
                 await response.send("{}", event="reset", id=event_cursor.write(position))
-            async for entry, after in journal.follow(journal.positions if position is None else position):
+            async for entry, after in event_stream.follow(
+                event_stream.positions if position is None else position
+            ):
                 if not response.is_connected():
                     break
                 await response.send(entry.data, event=entry.name, id=event_cursor.write(after))
 
     def _short(self, incident: Incident) -> dict[str, Any]:
-        return incident.data | {"decisions": [_written(one) for one in self.board.about(incident)]}
+        return incident.data | {"decisions": [_written(one) for one in self.read_model.about(incident)]}
 
 
 def answer(status: int = 200, **content: Any) -> web.Response:

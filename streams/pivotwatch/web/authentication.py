@@ -18,7 +18,7 @@ from typing import Any
 from aiohttp import web
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from pivotwatch.web.rate_limit import WAIT_SECONDS, Throttle
+from pivotwatch.web.rate_limit import WAIT_SECONDS, RateLimit
 from pivotwatch.web.settings import Role, WebSettings, is_loopback
 
 logger = logging.getLogger(__name__)
@@ -55,11 +55,11 @@ class Guard:
         Bounds failed log-ins.
     """
 
-    def __init__(self, settings: WebSettings, host: str, throttle: Throttle | None = None) -> None:
+    def __init__(self, settings: WebSettings, host: str, throttle: RateLimit | None = None) -> None:
         self.settings = settings
         https = settings.tls_certfile is not None or not is_loopback(host)
         self.secure = https if settings.secure_cookie is None else settings.secure_cookie
-        self.throttle = throttle or Throttle()
+        self.throttle = throttle or RateLimit()
         self._tokens = {person: person.token() for person in settings.people}
         key = _signing_key([*self._tokens.values(), *settings.form_key()])
         self._sessions = URLSafeTimedSerializer(key, salt="pivotwatch-session")

@@ -22,7 +22,7 @@ TAKE_BACK = "none"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Wish:
+class DecisionRequest:
     """What somebody wants to be decided.
 
     Attributes
@@ -39,7 +39,7 @@ class Wish:
     note: str
 
 
-def read_wish(data: dict[str, Any], verdict: object, entity: object, note: object) -> Wish:
+def read_request(data: dict[str, Any], verdict: object, entity: object, note: object) -> DecisionRequest:
     """What is wanted for an incident.
 
     Parameters
@@ -60,9 +60,9 @@ def read_wish(data: dict[str, Any], verdict: object, entity: object, note: objec
     Examples
     --------
     >>> data = {"alert_id": "0123456789abcdef", "entity": {"kind": "network", "id": "AS1"}, "groups": []}
-    >>> read_wish(data, "benign", None, None).target, read_wish(data, "verified", None, "known").target
+    >>> read_request(data, "benign", None, None).target, read_request(data, "verified", None, "known").target
     ('0123456789abcdef', 'network:AS1')
-    >>> read_wish(data, "guilty", None, None)
+    >>> read_request(data, "guilty", None, None)
     Traceback (most recent call last):
     pivotwatch.base.errors.WrongUse: verdict: expected one of confirmed, benign, verified, none
     """
@@ -75,14 +75,14 @@ def read_wish(data: dict[str, Any], verdict: object, entity: object, note: objec
     if entity not in (None, ""):
         if not isinstance(entity, str) or entity not in known:
             raise WrongUse("entity: expected kind:id of one of the incident's groups")
-        return Wish(entity, known[entity], str(verdict), text)
+        return DecisionRequest(entity, known[entity], str(verdict), text)
     if verdict == "verified":
         first = next(iter(known))
-        return Wish(first, known[first], str(verdict), text)
-    return Wish(data["alert_id"], None, str(verdict), text)
+        return DecisionRequest(first, known[first], str(verdict), text)
+    return DecisionRequest(data["alert_id"], None, str(verdict), text)
 
 
-class Clerk:
+class DecisionWriter:
     """Writes decisions.
 
     Parameters
@@ -102,7 +102,7 @@ class Clerk:
     ) -> None:
         self._producer, self._topic, self._clock, self._seconds = producer, topic, clock, seconds
 
-    async def write(self, wish: Wish, by: str) -> int:
+    async def write(self, request_: DecisionRequest, by: str) -> int:
         """Send a decision, wait until the broker has it, and return its offset.
 
         Raises
@@ -112,17 +112,24 @@ class Clerk:
         """
         at = self._clock().isoformat(timespec="seconds").replace("+00:00", "Z")
         value = None
-        if wish.verdict != TAKE_BACK:
-            about: dict[str, Any] = {"alert_id": wish.target}
-            if wish.entity is not None:
-                about = {"entity": {"kind": wish.entity[0], "id": wish.entity[1]}}
-            value = orjson.dumps(about | {"verdict": wish.verdict, "by": by, "at": at, "note": wish.note})
+        if request_.verdict != TAKE_BACK:
+            about: dict[str, Any] = {"alert_id": request_.target}
+            if request_.entity is not None:
+                about = {"entity": {"kind": request_.entity[0], "id": request_.entity[1]}}
+            value = orjson.dumps(
+                about | {"verdict": request_.verdict, "by": by, "at": at, "note": request_.note}
+            )
         # An empty message has no room for who and when but its headers.
         headers = [("pivotwatch.by", by.encode()), ("pivotwatch.at", at.encode())]
         try:
             async with asyncio.timeout(self._seconds):
                 sent = await self._producer().send(
-                    self._topic, wish.target.encode(), value, partition=None, timestamp=None, headers=headers
+                    self._topic,
+                    request_.target.encode(),
+                    value,
+                    partition=None,
+                    timestamp=None,
+                    headers=headers,
                 )
                 offset: int = (await sent).offset
         except Fault:
@@ -132,5 +139,5 @@ class Clerk:
             raise OutOfReach(
                 "the broker has not confirmed the decision: look whether it is there before you repeat it"
             ) from error
-        logger.info("decision on %s: %s, by %s", wish.target, wish.verdict, by)
+        logger.info("decision on %s: %s, by %s", request_.target, request_.verdict, by)
         return offset

@@ -18,7 +18,7 @@ ANYBODY = ("/health", "/ready", "/metrics", "/login")
 """They hold no account and no network."""
 
 
-def door(pages: Callable[[], Pages]) -> Any:
+def middleware(pages: Callable[[], Pages]) -> Any:
     """The middleware; ``pages`` gives what serves the pages, once there is such."""
 
     @web.middleware

@@ -18,11 +18,11 @@ from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.reporting import tables
 from pivotwatch.web import event_cursor
 from pivotwatch.web.authentication import FORM_FIELD, Guard, User
-from pivotwatch.web.decision_form import Clerk, read_wish
+from pivotwatch.web.decision_form import DecisionWriter, read_request
 from pivotwatch.web.read_model import Incident
-from pivotwatch.web.server_sent_events import Journal
+from pivotwatch.web.server_sent_events import EventStream
 from pivotwatch.web.topic_follower import Reader
-from pivotwatch.web.view_models import Views
+from pivotwatch.web.view_models import ViewModels
 
 USER: Final = web.RequestKey("user", User)
 READY_SECONDS = 20.0
@@ -37,16 +37,29 @@ class Pages:
     ----------
     views
         What they show.
-    reader, journal
+    reader, event_stream
         What is known, and up to where.
     guard
         Who may come in.
-    clerk
+    decision_writer
         Writes decisions.
     """
 
-    def __init__(self, views: Views, reader: Reader, journal: Journal, guard: Guard, clerk: Clerk) -> None:
-        self.views, self.reader, self.journal, self.guard, self.clerk = views, reader, journal, guard, clerk
+    def __init__(
+        self,
+        views: ViewModels,
+        reader: Reader,
+        event_stream: EventStream,
+        guard: Guard,
+        decision_writer: DecisionWriter,
+    ) -> None:
+        self.views, self.reader, self.event_stream, self.guard, self.decision_writer = (
+            views,
+            reader,
+            event_stream,
+            guard,
+            decision_writer,
+        )
         self._templates = templates()
 
     def add_to(self, app: web.Application) -> None:
@@ -113,12 +126,14 @@ class Pages:
         """
         if not user.decides:
             raise web.HTTPForbidden(text="operators decide; you may look")
-        wish = read_wish(incident.data, fields.get("verdict"), fields.get("entity"), fields.get("note"))
-        offset = await self.clerk.write(wish, user.name)
+        request_ = read_request(
+            incident.data, fields.get("verdict"), fields.get("entity"), fields.get("note")
+        )
+        offset = await self.decision_writer.write(request_, user.name)
         # It is on the broker; at worst the page has it a little later.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SEEN_SECONDS):
-                await self.journal.reached(("decisions", 0), offset)
+                await self.event_stream.reached(("decisions", 0), offset)
         return offset
 
     async def runbook(self, request: web.Request) -> web.Response:
@@ -175,7 +190,7 @@ class Pages:
     async def find(self, request: web.Request) -> Incident:
         """The incident that the address names."""
         await self.known()
-        found = self.views.board.incidents.get(request.match_info["id"])
+        found = self.views.read_model.incidents.get(request.match_info["id"])
         if found is None:
             raise web.HTTPNotFound(text="no such incident: it may be older than the topic keeps alerts")
         return found
@@ -194,7 +209,7 @@ class Pages:
         return {
             "user": user,
             "path": request.path,
-            "cursor": event_cursor.write(self.journal.positions),
+            "cursor": event_cursor.write(self.event_stream.positions),
             "form_token": self.guard.form_token(user.binding) if user and user.binding else "",
         }
 

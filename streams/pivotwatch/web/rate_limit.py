@@ -13,7 +13,7 @@ ALL = RateLimitItemPerMinute(1_000, 5)
 WAIT_SECONDS = 300
 
 
-class Throttle:
+class RateLimit:
     """Counts failures of each address, and of all together, which also bounds its memory.
 
     Parameters

@@ -86,7 +86,7 @@ class Bucket:
         return self.at + int(self.fields["bucket_ms"])
 
 
-class Board:
+class ReadModel:
     """Everything that is shown.
 
     `take_alert` and its like return what happened as a small JSON-able object, or None for a repeat and for
@@ -94,8 +94,8 @@ class Board:
 
     Examples
     --------
-    >>> board = Board()
-    >>> board.take_alert(b"{"), board.unreadable
+    >>> read_model = ReadModel()
+    >>> read_model.take_alert(b"{"), read_model.unreadable
     (None, 1)
     """
 

@@ -27,7 +27,7 @@ RESET = Entry(("alerts", 0), -1, "reset", "{}")
 """Somebody's position is not to be continued: look at everything anew."""
 
 
-class Journal:
+class EventStream:
     """The newest events, and where each partition stands.
 
     A follower that is slow holds nothing back and nothing for itself: when what it needs is gone it is
@@ -35,11 +35,11 @@ class Journal:
 
     Examples
     --------
-    >>> journal = Journal()
-    >>> journal.add(("alerts", 0), 5, "alert", "{}")
-    >>> journal.behind({("alerts", 0): 4})[0].offset, journal.behind({("alerts", 0): 5})
+    >>> event_stream = EventStream()
+    >>> event_stream.add(("alerts", 0), 5, "alert", "{}")
+    >>> event_stream.behind({("alerts", 0): 4})[0].offset, event_stream.behind({("alerts", 0): 5})
     (5, [])
-    >>> journal.behind({("alerts", 0): 99}) == [RESET]
+    >>> event_stream.behind({("alerts", 0): 99}) == [RESET]
     True
     """
 

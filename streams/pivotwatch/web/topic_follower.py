@@ -13,8 +13,8 @@ from mode import Service
 
 from pivotwatch.config.config import Config, Logical
 from pivotwatch.engine.kafka.async_client import reader
-from pivotwatch.web.read_model import Board
-from pivotwatch.web.server_sent_events import Journal
+from pivotwatch.web.read_model import ReadModel
+from pivotwatch.web.server_sent_events import EventStream
 
 TOPICS: tuple[Logical, ...] = ("decisions", "status", "alerts")
 POLL_MS = 500
@@ -29,7 +29,7 @@ class Reader(Service):
         The configuration.
     places
         What to read: logical topics and partitions.
-    board, journal
+    read_model, event_stream
         What it fills.
     clock
         Seconds of a monotonic clock.
@@ -48,12 +48,12 @@ class Reader(Service):
         self,
         config: Config,
         places: Sequence[tuple[Logical, int]],
-        board: Board,
-        journal: Journal,
+        read_model: ReadModel,
+        event_stream: EventStream,
         clock: Callable[[], float] = time.monotonic,
         **service: Any,
     ) -> None:
-        self.config, self.board, self.journal, self.clock = config, board, journal, clock
+        self.config, self.read_model, self.event_stream, self.clock = config, read_model, event_stream, clock
         self._places = places
         self.ready = asyncio.Event()
         self.next: dict[tuple[Logical, int], int] = {}
@@ -89,13 +89,15 @@ class Reader(Service):
     def take(self, place: tuple[Logical, int], record: ConsumerRecord[bytes, bytes]) -> None:
         """Take one record, and tell those who follow if it says something new."""
         if place[0] == "alerts":
-            told = self.board.take_alert(record.value)
+            told = self.read_model.take_alert(record.value)
         elif place[0] == "decisions":
-            told = self.board.take_decision(record.offset, record.key, record.value, dict(record.headers))
+            told = self.read_model.take_decision(
+                record.offset, record.key, record.value, dict(record.headers)
+            )
         else:
-            told = self.board.take_status(record.value, record.timestamp)
+            told = self.read_model.take_status(record.value, record.timestamp)
         name = {"alerts": "alert", "decisions": "decision"}.get(place[0], place[0])
-        self.journal.add(place, record.offset, name if told else None, orjson.dumps(told).decode())
+        self.event_stream.add(place, record.offset, name if told else None, orjson.dumps(told).decode())
 
     def progress(self) -> Mapping[int, int]:
         """How far ``status`` is read, for `pivotwatch.engine.health.Health`: one consumer reads all

@@ -17,7 +17,7 @@ from pivotwatch.config.config import Config
 from pivotwatch.contracts.alerts import AlertData, parse_alert
 from pivotwatch.reporting import charts, tables
 from pivotwatch.reporting.caveats import for_and_against
-from pivotwatch.web.read_model import Board, Decision, Incident
+from pivotwatch.web.read_model import Decision, Incident, ReadModel
 from pivotwatch_models.incidents.incident import SEVERITIES
 from pivotwatch_models.settings import DAY_MS
 
@@ -65,27 +65,27 @@ class Card:
     decision: Decision | None
 
 
-class Views:
+class ViewModels:
     """Makes what the templates show.
 
     Parameters
     ----------
     config
         The configuration.
-    board
+    read_model
         What is known.
     clock
         Epoch milliseconds.
     """
 
-    def __init__(self, config: Config, board: Board, clock: Callable[[], float]) -> None:
-        self.config, self.board, self.clock = config, board, clock
+    def __init__(self, config: Config, read_model: ReadModel, clock: Callable[[], float]) -> None:
+        self.config, self.read_model, self.clock = config, read_model, clock
         self._course = functools.lru_cache(maxsize=512)(_course)
         self._read = functools.lru_cache(maxsize=512)(_read)
 
     def now(self) -> dict[str, Any]:
         """The front page."""
-        shown = [one for one in self.board.shown() if one.is_open]
+        shown = [one for one in self.read_model.shown() if one.is_open]
         lone = [one for one in shown if one.data["entity"]["kind"] == "account"]
         groups = [one for one in shown if one.data["entity"]["kind"] != "account"]
         cards = [card for card in map(self.card, groups[:CARDS]) if card is not None]
@@ -99,19 +99,19 @@ class Views:
             "releases": self.releases(),
             "ended": [self.row(one) for one in self._ended()[:ENDED]],
             "checks": self.checks(),
-            "last": self.board.last,
+            "last": self.read_model.last,
         }
 
     def tiles(self, groups: list[Incident]) -> list[Tile]:
         """The figures of the head line."""
-        last = self.board.last
+        last = self.read_model.last
         grave = sum(one.data["severity"] in ("high", "critical") for one in groups)
         tiles = [
             Tile("Open incidents", f"{len(groups):,}", f"{grave} high or critical", "alarm" if grave else "")
         ]
         if last is None:
             return tiles
-        fields, day = last.fields, self.board.sums(last.end - DAY_MS)
+        fields, day = last.fields, self.read_model.sums(last.end - DAY_MS)
         late, late_day = _rate(fields["late"], fields), _rate(day["late"], day)
         dead, dead_day = _rate(fields["invalid"], fields), _rate(day["invalid"], day)
         watermark = int(fields["watermark"]) or last.end
@@ -135,7 +135,7 @@ class Views:
 
     def checks(self) -> list[Check]:
         """How the workers fare, as far as ``status`` tells."""
-        last = self.board.last
+        last = self.read_model.last
         if last is None:
             return []
         fields = last.fields
@@ -155,17 +155,17 @@ class Views:
         for name, text in told.items():
             if count := int(fields.get(name, 0)):
                 checks.append(Check("accounts", text.format(count), name == "stale_records"))
-        if self.board.unreadable:
-            checks.append(Check("page", f"{self.board.unreadable:,} records cannot be read", False))
+        if self.read_model.unreadable:
+            checks.append(Check("page", f"{self.read_model.unreadable:,} records cannot be read", False))
         return checks
 
     def releases(self) -> list[tuple[Any, Markup | None, dict[str, Any]]]:
         """The watched releases: course, chart, newest figures; the newest release first."""
-        last = self.board.last
+        last = self.read_model.last
         found = {(r["model"], r["released_at"]): r for r in last.fields["releases"]} if last else {}
         rows = []
         for number, (key, course) in enumerate(
-            sorted(self.board.courses.items(), key=lambda item: item[0][::-1])
+            sorted(self.read_model.courses.items(), key=lambda item: item[0][::-1])
         ):
             coarse = course.coarse()
             chart = charts.adoption(f"r{number}", coarse, SIDE) if coarse.points else None
@@ -177,19 +177,19 @@ class Views:
         data = self._read(incident.raw)
         if data is None:
             return None
-        decision = next(iter(self.board.about(incident)), None)
+        decision = next(iter(self.read_model.about(incident)), None)
         return Card(data, self._course(incident.raw, CARD), facts(data), decision)
 
     def row(self, incident: Incident) -> dict[str, Any]:
         """An incident as a line of a table."""
-        decision = next(iter(self.board.about(incident)), None)
+        decision = next(iter(self.read_model.about(incident)), None)
         return incident.data | {"decision": decision, "told": incident.told[-1]}
 
     def table(self, state: str, kind: str, page: int) -> dict[str, Any]:
         """Incidents as a table, some at a time."""
         found = [
             one
-            for one in self.board.shown()
+            for one in self.read_model.shown()
             if (state == "all" or one.is_open == (state == "open"))
             and (kind == "all" or (one.data["entity"]["kind"] == "account") == (kind == "accounts"))
         ]
@@ -220,7 +220,7 @@ class Views:
             **for_and_against(data),
             "members": data.members[:MEMBERS],
             "told": list(incident.told)[::-1],
-            "decisions": self.board.about(incident),
+            "decisions": self.read_model.about(incident),
             "merged_into": incident.data.get("merged_into"),
             "is_open": incident.is_open,
         }
@@ -228,7 +228,7 @@ class Views:
     def _ended(self) -> list[Incident]:
         ended = [
             one
-            for one in self.board.incidents.values()
+            for one in self.read_model.incidents.values()
             if not one.is_open and one.data["entity"]["kind"] != "account" and not one.data.get("merged_into")
         ]
         return sorted(ended, key=lambda one: one.data["detected_at"], reverse=True)

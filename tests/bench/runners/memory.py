@@ -14,8 +14,8 @@ from typing import Any
 from pivotwatch.base.work import Work
 from pivotwatch.contracts.events import format_time
 from pivotwatch.contracts.records import Line, Output
-from pivotwatch.detection.counting.operator import AccountsStep
-from pivotwatch.detection.scoring.operator import NetworksStep
+from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine import gc_tuning
 from pivotwatch.engine.partition_task import SLICE_SECONDS
 from pivotwatch_models.settings import HOUR_MS, Settings
@@ -42,8 +42,8 @@ class Pipeline:
         self.accounts, self.networks = Span(), Span()
         self.longest = {"accounts": 0.0, "networks": 0.0}
         self.stretch = {"accounts": 0.0, "networks": 0.0}
-        self.steps = [AccountsStep(settings, p, traffic.partitions) for p in range(traffic.partitions)]
-        self.judge = NetworksStep(settings, traffic.partitions)
+        self.steps = [CountingOperator(settings, p, traffic.partitions) for p in range(traffic.partitions)]
+        self.judge = ScoringOperator(settings, traffic.partitions)
         self.sent = Sent()
         released = format_time(BEGIN + RELEASE_HOUR * HOUR_MS)
         for number in range(traffic.watched):

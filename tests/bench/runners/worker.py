@@ -13,7 +13,7 @@ from typing import Any
 from pivotwatch.base.work import Work
 from pivotwatch.config.config import load
 from pivotwatch.contracts.records import InputRecord, Output
-from pivotwatch.detection.counting.operator import AccountsStep
+from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.engine.runtime import run_worker
 from tests.bench.probe import Latencies, Sent, Span, Task, counted, measured, tell
 
@@ -34,11 +34,11 @@ class Watched:
         self.sent = Sent()
         self.latencies = Latencies(task.token, task.messages) if task.token else None
 
-    def make(self, *args: Any) -> AccountsStep:
+    def make(self, *args: Any) -> CountingOperator:
         """A step that reports to us."""
         watched = self
 
-        class Step(AccountsStep):
+        class Step(CountingOperator):
             def processing(self, records: Sequence[InputRecord]) -> Work[list[Output]]:
                 if watched.span.began is None:
                     watched.span.start()
@@ -78,7 +78,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     task = Task.given()
     watched = Watched(task)
-    status = run_worker(load(), role="accounts", until_end=task.token is None, make_step=watched.make)
+    status = run_worker(load(), role="accounts", until_end=task.token is None, make_operator=watched.make)
     if task.token is None and status == 0:
         tell(counted(watched.steps, watched.sent) | measured(watched.span))
 

@@ -26,7 +26,7 @@ TYPES = {"open": "opened", "updated": "updated", "resolved": "resolved", "suppre
 RUNBOOK = "/runbook"
 
 
-class Alerting:
+class AlertBuilder:
     """Renders transitions of one watch.
 
     Parameters

@@ -26,7 +26,7 @@ SLACK = 10_000
 """So many sets of groups that nobody is in are not worth the trouble."""
 
 
-class Roster:
+class AccountTable:
     """Accounts and their groups.
 
     Parameters

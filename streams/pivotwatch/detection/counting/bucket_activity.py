@@ -23,7 +23,7 @@ REACH = 1000
 """What an account gives to the names that it asks for, in equal parts."""
 
 
-class Activity:
+class BucketActivity:
     """The active accounts of one bucket, each once, and their requests.
 
     Attributes

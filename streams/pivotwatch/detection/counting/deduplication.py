@@ -42,7 +42,7 @@ def origin_headers(topic: str, partition: int, places: Sequence[Place]) -> Heade
     )
 
 
-class Origins:
+class OffsetDeduplicator:
     """The highest place applied per origin.
 
     Attributes
@@ -53,7 +53,7 @@ class Origins:
     Examples
     --------
     >>> from pivotwatch.contracts.records import Line
-    >>> origins = Origins()
+    >>> origins = OffsetDeduplicator()
     >>> origins.first_new(Line(b"", headers=origin_headers("spans", 0, [(5, 0), (6, 0)])), 2)
     0
     >>> origins.first_new(Line(b"", headers=origin_headers("spans", 0, [(6, 0), (7, 0)])), 2)

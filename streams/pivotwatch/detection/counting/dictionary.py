@@ -13,7 +13,7 @@ import numpy as np
 
 from pivotwatch.base.work import Work, parts
 from pivotwatch.contracts.events import network_of, read_links
-from pivotwatch.detection.counting.account_table import Roster
+from pivotwatch.detection.counting.account_table import AccountTable
 from pivotwatch_models.base.arrays import Ints, Mask
 from pivotwatch_models.base.counts import Group
 
@@ -41,7 +41,7 @@ class Names:
         Numbers of networks, of addresses (that of their network), and of links by their bytes. 0: none.
     """
 
-    def __init__(self, roster: Roster, aliases: Iterable[str]) -> None:
+    def __init__(self, roster: AccountTable, aliases: Iterable[str]) -> None:
         self.roster = roster
         self.aliases = tuple(aliases)
         self.models: dict[str, int] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from pivotwatch.base.work import Work, parts
-from pivotwatch.detection.counting.account_table import Roster
+from pivotwatch.detection.counting.account_table import AccountTable
 from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.counts import Group
 
@@ -29,7 +29,7 @@ class NamedSets:
         The roster's number of a set to the one here.
     """
 
-    def __init__(self, roster: Roster) -> None:
+    def __init__(self, roster: AccountTable) -> None:
         self._roster = roster
 
     def name(self, sets: Ints) -> Work[None]:

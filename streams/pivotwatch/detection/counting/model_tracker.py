@@ -57,7 +57,7 @@ class Known:
     since: int = -1
 
 
-class KnownModels:
+class ModelTracker:
     """The names of models that one partition knows.
 
     Parameters
@@ -75,7 +75,7 @@ class KnownModels:
     Examples
     --------
     >>> from pivotwatch.base.work import at_once
-    >>> known = KnownModels(keep=90)
+    >>> known = ModelTracker(keep=90)
     >>> at_once(known.take(7, {"m-2": (40, 9_000), "typo": (1, 1_000)}))
     >>> known.followed(), known.names["m-2"].first
     (['m-2', 'typo'], 7)

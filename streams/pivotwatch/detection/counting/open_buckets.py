@@ -37,7 +37,7 @@ from pivotwatch.contracts.events import (
 )
 from pivotwatch.contracts.records import InputRecord
 from pivotwatch.detection.counting.aggregates import EVENT, UNTOLD, Cells, Run
-from pivotwatch.detection.counting.deduplication import Origins
+from pivotwatch.detection.counting.deduplication import OffsetDeduplicator
 from pivotwatch.detection.counting.dictionary import Names, groups_of
 from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.counts import Group
@@ -100,7 +100,7 @@ class Buckets:
         self._at = 0
         self.late = self.invalid = self.failed = 0
         self.late_groups: dict[Group, int] = {}
-        self.origins = Origins()
+        self.origins = OffsetDeduplicator()
 
     def process(self, records: Sequence[InputRecord]) -> Work[None]:
         """Take records in offset order: the hot path. It pauses only where a bucket closes."""

@@ -20,12 +20,12 @@ from pivotwatch.contracts.bucket_record import encode, encoding
 from pivotwatch.contracts.dead_letters import dead_letter
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import InputRecord, Output
-from pivotwatch.detection.counting.account_table import KEEP_MS, Roster
+from pivotwatch.detection.counting.account_table import KEEP_MS, AccountTable
 from pivotwatch.detection.counting.aggregates import Cells
-from pivotwatch.detection.counting.bucket_activity import Activity
+from pivotwatch.detection.counting.bucket_activity import BucketActivity
 from pivotwatch.detection.counting.dictionary import Names
 from pivotwatch.detection.counting.group_sets import NamedSets
-from pivotwatch.detection.counting.model_tracker import FOLLOWED, OVER, KnownModels
+from pivotwatch.detection.counting.model_tracker import FOLLOWED, OVER, ModelTracker
 from pivotwatch.detection.counting.open_bucket_codec import pack_buckets, unpack_buckets
 from pivotwatch.detection.counting.open_buckets import Buckets
 from pivotwatch.engine.state_migration import Migration, migrated
@@ -42,7 +42,7 @@ SUDDEN_MS = 7 * DAY_MS
 """A move that took longer to be seen is a drift, not a shift."""
 
 
-class AccountsStep:
+class CountingOperator:
     """Everything that is known of the accounts of one partition.
 
     Parameters
@@ -61,10 +61,10 @@ class AccountsStep:
         self.settings = settings
         self.partition = partition
         self.partitions = partitions
-        self.roster = Roster(settings, shards)
+        self.roster = AccountTable(settings, shards)
         self.names = Names(self.roster, settings.aliases)
         self.buckets = Buckets(settings, self.names, self._close, self._bad)
-        self.known = KnownModels(settings.buckets(KEEP_MS))
+        self.known = ModelTracker(settings.buckets(KEEP_MS))
         self.candidates: dict[str, AccountModels] = {}
         self.finished = False
         self._counted: Counter[str] = Counter()
@@ -133,7 +133,7 @@ class AccountsStep:
         body: dict[str, Any] = {}
         if cells.requests:
             yield
-            activity = Activity(self.settings, self.names, bucket)
+            activity = BucketActivity(self.settings, self.names, bucket)
             yield from activity.read((yield from cells.merging()))
             yield
             yield from self.known.take(bucket, activity.use)
@@ -192,7 +192,7 @@ class AccountsStep:
     def _new_models(self) -> AccountModels:
         return AccountModels(PageHinkley.calibrated(self.settings.bucket_ms))
 
-    def _model(self, bucket: int, activity: Activity, model: str) -> Work[dict[str, Any]]:
+    def _model(self, bucket: int, activity: BucketActivity, model: str) -> Work[dict[str, Any]]:
         """What the bucket says about one candidate."""
         models = self.candidates[model]
         n, k = activity.n, activity.chosen(model)
@@ -214,7 +214,7 @@ class AccountsStep:
         return row
 
     def _findings(
-        self, bucket: int, activity: Activity, models: AccountModels, changes: Changes, k: Any
+        self, bucket: int, activity: BucketActivity, models: AccountModels, changes: Changes, k: Any
     ) -> list[list[Any]]:
         """Accounts that Page-Hinkley found within a week of their move, with ``min_events`` requests."""
         requests = self.roster.columns["requests"][activity.rows] + activity.n

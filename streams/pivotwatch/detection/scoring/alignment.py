@@ -22,7 +22,7 @@ from pivotwatch.contracts.bucket_record import Header
 from pivotwatch.contracts.events import BadEvent
 
 
-class Inbox:
+class BucketAlignment:
     """Waits until a bucket is there from every partition.
 
     Parameters

@@ -98,7 +98,7 @@ def _decision(fields: Any) -> Decision:
     return Decision(group, alert_id, fields["verdict"], by or "")
 
 
-class Controls:
+class ControlLog:
     """Control records taken, and the bucket from which each has effect."""
 
     def __init__(self) -> None:

@@ -21,11 +21,11 @@ from pivotwatch.contracts.bucket_record import decode
 from pivotwatch.contracts.dead_letters import dead_letter
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import InputRecord, Output
-from pivotwatch.detection.alerting.alert_builder import Alerting
+from pivotwatch.detection.alerting.alert_builder import AlertBuilder
 from pivotwatch.detection.scoring import migrations
-from pivotwatch.detection.scoring.alignment import Inbox
+from pivotwatch.detection.scoring.alignment import BucketAlignment
 from pivotwatch.detection.scoring.bucket_view import View
-from pivotwatch.detection.scoring.control_log import Controls, Decision, Entry
+from pivotwatch.detection.scoring.control_log import ControlLog, Decision, Entry
 from pivotwatch.detection.scoring.status import status
 from pivotwatch.engine.state_migration import Migration, migrated
 from pivotwatch_models.base.counts import Group, ModelCounts
@@ -48,7 +48,7 @@ BEHIND_SHARE, BEHIND_MS = 0.1, DAY_MS
 """Of a group this share of whose events came late nothing is concluded until a day later."""
 
 
-class NetworksStep:
+class ScoringOperator:
     """Everything that is known over all partitions.
 
     Parameters
@@ -67,14 +67,14 @@ class NetworksStep:
         self, settings: Settings, partitions: int, network_class: NetworkClass = lambda _: None
     ) -> None:
         self.settings = settings
-        self.inbox = Inbox(partitions, settings.bucket_ms)
-        self.controls = Controls()
+        self.inbox = BucketAlignment(partitions, settings.bucket_ms)
+        self.controls = ControlLog()
         self.calendar = ReleaseCalendar()
         self.registry = GroupRegistry()
         self.watches: dict[Release, ReleaseWatch] = {}
         self.incidents: dict[Release, Incidents] = {}
         self.verdicts: dict[Group, str] = {}
-        self.alerting = Alerting(settings, network_class)
+        self.alerting = AlertBuilder(settings, network_class)
         self._network_class = network_class
         self._dirty: set[Group] = set()
 
