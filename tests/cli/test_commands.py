@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from pivotwatch.cli import COMMANDS, main
 from pivotwatch.contracts.records import Output
 from pivotwatch_models.settings import Settings
-from tests.cli.examples import alert_bytes
+from tests.contracts.examples import alert_bytes
 
 NOWHERE = "127.0.0.1:1"
 

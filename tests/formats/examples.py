@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from tests.cli.examples import alert_bytes
+from tests.contracts.examples import alert_bytes
 
 STATES = ("open", "updated", "resolved", "suppressed")
 TRANSITIONS = {"open": "opened", "updated": "members-doubled", "resolved": "quiet", "suppressed": "benign"}

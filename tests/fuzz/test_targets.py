@@ -38,15 +38,15 @@ COVERED = {
 }
 """Module that decodes to the target that reaches it."""
 ELSEWHERE = {
-    "pivotwatch.tools.compare_alerts": "files of alerts: tests/cli/test_alerts.py",
+    "pivotwatch.tools.compare_alerts": "files of alerts: tests/contracts/test_alerts.py",
     "pivotwatch.cli.alerts": "alerts that `alerts tail` has read",
     "pivotwatch.cli.export": "an alert that was read",
     "pivotwatch.cli.replay": "outputs of its own steps",
-    "pivotwatch.config.problems": "the configuration: tests/cli/test_config.py",
+    "pivotwatch.config.problems": "the configuration: tests/config/test_config.py",
     "pivotwatch.demo.feeds": "status of its own pipeline",
     "pivotwatch.delivery.redrive": "an alert that was read",
     "pivotwatch.delivery.test_notification": "an alert of its own",
-    "pivotwatch.tools.event_files": "files that a command is given: tests/cli/test_files.py",
+    "pivotwatch.tools.event_files": "files that a command is given: tests/tools/test_event_files.py",
     "pivotwatch.engine.metrics": "alerts of its own step",
     "pivotwatch.detection.replay": "lines of files: tests/detection/test_partitions.py",
     "pivotwatch.reporting.collector": "outputs of a replay",

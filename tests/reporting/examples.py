@@ -6,7 +6,7 @@ import orjson
 
 from pivotwatch.contracts.records import Output
 from pivotwatch.reporting.collector import Collected
-from tests.cli.examples import alert_bytes
+from tests.contracts.examples import alert_bytes
 
 HOUR = "2026-02-05T{:02}:00:00Z"
 HOSTILE = '"><script>alert(1)</script><b>&\x00\u202e'

@@ -11,7 +11,7 @@ from rich.console import Console
 from pivotwatch.contracts.alerts import Alert, parse_alert
 from pivotwatch.demo.display import Display, summary
 from pivotwatch.demo.verdict import judge
-from tests.cli.examples import alert_bytes
+from tests.contracts.examples import alert_bytes
 
 TRUTH: dict[str, Any] = {
     "campaigns": [

@@ -35,7 +35,7 @@ from pivotwatch_models.groups.split_detector import (
 from pivotwatch_models.groups.split_reference import GroupSplit, SplitReference
 from pivotwatch_models.incidents.pattern import Pattern, pattern
 from pivotwatch_models.settings import DAY_MS, HOUR_MS
-from tests.models.test_group import estimator_checks, passes
+from tests.models.test_pace_detector import estimator_checks, passes
 from tests.models.world import B, World
 
 A = ("network", "A")

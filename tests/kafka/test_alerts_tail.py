@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from kafka import KafkaProducer
 
 from pivotwatch.cli import main
-from tests.cli.examples import alert_bytes
+from tests.contracts.examples import alert_bytes
 from tests.formats.ocsf_check import faults
 from tests.interrupt import interruptible
 from tests.kafka.conftest import MakeTopic

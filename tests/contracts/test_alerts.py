@@ -14,7 +14,7 @@ from pivotwatch.contracts.events import BadEvent, check_event
 from pivotwatch.contracts.json_schemas import event_schema, release_schema
 from pivotwatch.formats.text import MOST_LINES, plain, render
 from pivotwatch.tools.compare_alerts import DifferentRepeat, compare, distinct
-from tests.cli.examples import FULL, alert_bytes
+from tests.contracts.examples import FULL, alert_bytes
 
 SMALL: dict[str, object] = {
     "groups": [],
