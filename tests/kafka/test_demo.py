@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 from kafka.admin import KafkaAdminClient
 
+from pivotwatch import demo
 from pivotwatch.cli import main
 from pivotwatch.config.config import load
 from pivotwatch.demo import WorkerDied, run
-from streams import demo
 from tests.interrupt import interruptible
 
 

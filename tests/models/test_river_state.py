@@ -36,6 +36,12 @@ def test_a_restored_second_opinion_continues_exactly(pieces, cut):
     assert straight.snapshot() == restored.snapshot()
 
 
+def test_a_damaged_window_is_a_value_error():
+    window, *rest = Corroboration().snapshot()
+    with pytest.raises(ValueError, match="ADWIN is damaged"):
+        Corroboration.restored([window[: len(window) // 2], *rest])
+
+
 @settings(max_examples=40)
 @given(levels)
 def test_it_sees_a_rise_when_rivers_adwin_drifts_upward(pieces):

@@ -57,10 +57,21 @@ class Corroboration:
 
     @classmethod
     def restored(cls, state: list[object]) -> Self:
-        """A detector that continues exactly where `snapshot` was taken."""
+        """A detector that continues exactly where `snapshot` was taken.
+
+        Raises
+        ------
+        ValueError
+            When river cannot read the window.
+        """
         window, detected, last_rise = state
         second = cls()
-        second._adwin._helper.__setstate__(base64.b85decode(str(window)))
+        try:
+            second._adwin._helper.__setstate__(base64.b85decode(str(window)))
+        except BaseException as error:
+            if type(error).__name__ == "PanicException":  # river's Rust part: not an Exception
+                raise ValueError("the state of ADWIN is damaged: river cannot read its window") from error
+            raise
         second._adwin._drift_detected = bool(detected)
         second.last_rise = last_rise  # type: ignore[assignment]  # JSON
         return second
