@@ -38,10 +38,10 @@ def test_a_watch_counts_silent_buckets_too():
     world = World()
     for _ in range(6):
         world.step()  # two of the rest move in every bucket
-    assert world.watch.moves_per_bucket == 2.0
-    assert world.watch.advised_width is None
+    assert world.watch.history.first_uses_per_bucket == 2.0
+    assert world.watch.history.advised_width(HOUR_MS) is None
     for _ in range(20):
         world.step(empty=True)
     world.step()
-    assert world.watch.moves_per_bucket == pytest.approx(14 / 27)
-    assert world.watch.advised_width == 6 * HOUR_MS
+    assert world.watch.history.first_uses_per_bucket == pytest.approx(14 / 27)
+    assert world.watch.history.advised_width(HOUR_MS) == 6 * HOUR_MS

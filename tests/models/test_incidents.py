@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from pivotwatch_models.base.counts import Traffic
 from pivotwatch_models.groups.group_state import PACE_WEIGHT
+from pivotwatch_models.groups.naming import name_jointly
 from pivotwatch_models.incidents.incident import Evidence, Finding, Incident, largest_share
 from pivotwatch_models.incidents.pattern import Pattern
-from pivotwatch_models.release_watch import name_jointly
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 from tests.models.world import MODEL, PAY, World
 from tests.models.world import A as NET_A
@@ -470,10 +470,10 @@ def test_the_least_of_those_named_by_e_bh_is_named(log_r):
     state.detector.log_r = log_r - math.log(PACE_WEIGHT)
     state.detector.seen[state.detector.leading] = 50
     log_r = state.log_r
-    name_jointly([world.watch], world.bucket - 1)
-    if log_r - math.log(2 * world.watch.horizon) >= math.log(len(world.watch.groups) / 0.05):
-        assert world.watch.crossed(NET_A)[1]
-        assert world.watch.candidates() == [NET_A]
+    name_jointly([world.watch.naming], world.bucket - 1)
+    if log_r - math.log(2 * world.watch.naming.horizon) >= math.log(len(world.watch.groups) / 0.05):
+        assert world.watch.naming.crossed(NET_A)[1]
+        assert world.watch.naming.named() == [NET_A]
 
 
 @pytest.mark.parametrize(("seen", "named"), [(80, False), (400, True)])
@@ -484,14 +484,14 @@ def test_a_pace_that_some_ordinary_group_has_for_good_is_not_named(seen, named):
     detector = world.watch.groups[NET_A].detector
     detector.log_r = 20.0
     detector.seen[detector.leading], detector.expected[detector.leading] = seen, 40.0
-    assert world.watch.candidates() == ([NET_A] if named else [])
+    assert world.watch.naming.named() == ([NET_A] if named else [])
 
 
 def test_a_group_that_its_split_gives_away_needs_no_unusual_pace():
     world = World()
     world.step()
     world.watch.groups[NET_A].split.detector.log_r = 20.0
-    assert world.watch.candidates() == [NET_A]
+    assert world.watch.naming.named() == [NET_A]
 
 
 # Severity

@@ -69,4 +69,6 @@ def test_newcomers_leave_the_hazard_of_the_others_alone():
         world.burst(accounts=range(4))
     of = [world.watch.groups[A].detector.expected for world in (quiet, crowded)]
     assert of[0] == pytest.approx(of[1], rel=1e-3)
-    assert quiet.watch.clocks[0].pace[STEADY] == pytest.approx(crowded.watch.clocks[0].pace[STEADY], rel=1e-3)
+    assert quiet.watch.population.hazards[0].pace[STEADY] == pytest.approx(
+        crowded.watch.population.hazards[0].pace[STEADY], rel=1e-3
+    )

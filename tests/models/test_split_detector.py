@@ -251,7 +251,7 @@ def test_groups_that_stand_out_do_not_make_their_split_ordinary():
     world = ordinary_world()
     for b in range(10):
         world.step(blocks=[block(f"x-{b}-{i}") for i in range(20)])
-    judged, *_ = world.watch.splits.tally
+    judged, *_ = world.watch.watched.splits.tally
     counted, *_ = world.watch.groups[A].split.counted
     assert judged == 200 + counted
     assert counted == 20  # the first bucket; from then on the group was flagged

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from pivotwatch_models.base.counts import ModelCounts, Mover, Traffic
+from pivotwatch_models.groups.naming import name_jointly
 from pivotwatch_models.incidents.lifecycle import Incidents, Surroundings
 from pivotwatch_models.population.cohorts import COHORTS, STEADY
 from pivotwatch_models.release_calendar import Release
-from pivotwatch_models.release_watch import ReleaseWatch, name_jointly
+from pivotwatch_models.release_watch import ReleaseWatch
 from pivotwatch_models.settings import HOUR_MS, Settings
 
 MODEL = "m-2"
@@ -84,7 +85,7 @@ class World:
         if not empty:
             counts = self.counts([m if len(m) == 3 else (*m, False) for m in moves], requests, blocks)
             self.watch.score(self.bucket, counts)
-            name_jointly([self.watch], self.bucket)
+            name_jointly([self.watch.naming], self.bucket)
         around = Surroundings(
             lambda g: self.members.get(g, 1000),
             self.verdicts.get,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
-from pivotwatch_models.base.arrays import Ints
+import numpy as np
+
+from pivotwatch_models.base.arrays import Ints, Mask
 
 Group = tuple[str, str]
 """Kind and id: ("network", "AS64500"), ("payment", "pay-7")."""
@@ -125,3 +127,28 @@ class ModelCounts:
     traffic: list[Traffic]
     total: Traffic
     blocks: list[Block] = dataclasses.field(default_factory=list)
+
+    def sets_touching(self, groups: Container[Group]) -> Mask:
+        """Which sets contain one of the groups, (sets,)."""
+        wanted = np.array([group in groups for group in self.groups], dtype=bool)
+        sets = np.zeros(len(self.risk[0]), dtype=bool)
+        sets[self.pair_set[wanted[self.pair_group]]] = True
+        return sets
+
+    def by_group(self, values: Ints, kept: Mask | None = None) -> Ints:
+        """Sum rows of the sets into the groups that they contain, (groups, columns).
+
+        Parameters
+        ----------
+        values
+            One row per set.
+        kept
+            Sets that count, (sets,); None: all.
+        """
+        pair_set, pair_group = self.pair_set, self.pair_group
+        if kept is not None:
+            pairs = kept[pair_set]
+            pair_set, pair_group = pair_set[pairs], pair_group[pairs]
+        out = np.zeros((len(self.groups), values.shape[1]), dtype=np.int64)
+        np.add.at(out, pair_group, values[pair_set])
+        return out

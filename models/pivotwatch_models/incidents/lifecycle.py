@@ -108,7 +108,7 @@ class Incidents:
         if counts is not None:
             self._absorb(bucket, counts)
         news: dict[Group, Reason] = {}
-        for group in self.watch.candidates():
+        for group in self.watch.naming.named():
             if (
                 around.members_of(group) >= self.settings.min_members
                 and around.verdict_of(group) not in SUPPRESSING
@@ -329,7 +329,7 @@ class Incidents:
             base = incident.base[group] = _less(state.totals(), known)
         sums = _less(state.totals(), base)
         first, switch = (sums[0], max(0.0, sums[1])), (sums[2], max(0.0, sums[3]))
-        _, pooled = self.watch.crossed(group)
+        _, pooled = self.watch.naming.crossed(group)
         log_r = max(state.log_r, before.log_r)
         return Evidence(
             log_r,
@@ -351,7 +351,7 @@ class Incidents:
         news[incident.entity] = "quiet"
         for group in incident.groups:
             if group in self.watch.groups:
-                self.watch.rearm(group)
+                self.watch.watched.rearm(group)
 
     def _told(self, news: dict[Group, Reason]) -> list[Transition]:
         """Number the revisions and remember what was said."""

@@ -89,8 +89,8 @@ class AlertBuilder:
         leading, width = incident.leading, self.settings.bucket_ms
         entity = next((g for g, e in incident.evidence.items() if e is leading), incident.entity)
         # Both since the same bucket: an excursion may have begun before the event type with the larger W.
-        everyone, _ = watch.population(incident.since.get(entity, incident.onset))
-        _, moves = watch.population(0)
+        everyone, _ = watch.history.since(incident.since.get(entity, incident.onset))
+        _, moves = watch.history.since(0)
         own = incident.traffic.get(entity)
         others = everyone - own if own else everyone
         before = incident.before.get(entity)

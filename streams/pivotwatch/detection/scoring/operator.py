@@ -29,12 +29,13 @@ from pivotwatch.detection.scoring.control_log import ControlLog, Decision, Entry
 from pivotwatch.detection.scoring.status import status
 from pivotwatch.engine.state_migration import Migration, migrated
 from pivotwatch_models.base.counts import Group, ModelCounts
+from pivotwatch_models.groups.naming import name_jointly
 from pivotwatch_models.groups.registry import GroupRecord, GroupRegistry
 from pivotwatch_models.incidents.lifecycle import Incidents, Surroundings, Transition
 from pivotwatch_models.population.always_active import GROUPS as STEADY
 from pivotwatch_models.population.always_active import KIND as POPULATION
 from pivotwatch_models.release_calendar import Release, ReleaseCalendar
-from pivotwatch_models.release_watch import ReleaseWatch, name_jointly
+from pivotwatch_models.release_watch import ReleaseWatch
 from pivotwatch_models.settings import DAY_MS, Settings
 
 STATE_VERSION = 4
@@ -248,7 +249,7 @@ class ScoringOperator:
                     self.registry.get(group)
                 self._dirty |= set(STEADY)
         if not view.empty:
-            name_jointly([self.watches[release] for release in counts], bucket)
+            name_jointly([self.watches[release].naming for release in counts], bucket)
         return counts
 
     def _judge(

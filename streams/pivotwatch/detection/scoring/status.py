@@ -55,14 +55,14 @@ def status(
 
 
 def _release(release: Release, watch: ReleaseWatch, incidents: Incidents) -> dict[str, Any]:
-    last = watch.history[-1] if watch.history else None
+    last = watch.history.last
     return {
         "model": release.model,
         "released_at": format_time(release.released_at),
         "inferred": release.inferred,
         "learning": watch.learning,
-        "moves_per_bucket": rounded(watch.moves_per_bucket),
-        "advised_bucket_ms": watch.advised_width,
+        "moves_per_bucket": rounded(watch.history.first_uses_per_bucket),
+        "advised_bucket_ms": watch.history.advised_width(watch.settings.bucket_ms),
         "share": rounded(last.traffic.share) if last else None,
         "first_uses": last.first_uses if last else 0,
         "at_risk": last.at_risk if last else 0,

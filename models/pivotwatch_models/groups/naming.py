@@ -1,0 +1,98 @@
+r"""Which groups are named: those whose evidence crosses a threshold and whose pace is improbable.
+
+A group's evidence crosses in one of two ways.
+
+* Its score :math:`\ln R` reaches :math:`\ln(2 \cdot \text{buckets per day} / \text{alert budget})`. Half of
+  the budget of the first week is the head start's, so the threshold is at twice the odds.
+* e-BH names it among all groups of all watched releases (`pivotwatch_models.groups.e_bh`), with
+  :math:`e = R / 2H`: :math:`R` starts at :math:`H`, so over a horizon of :math:`H` buckets its mean is at
+  most :math:`2H`.
+
+An ordinary group may be faster than its normal limit for good. So a group that crosses on its pace is
+reported only when fewer than 0.5 of the watched groups would be that fast by chance, and the chance for one
+group is under 1 % (`pivotwatch_models.population.group_heterogeneity.GroupHeterogeneity.surprise`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pivotwatch_models.base.counts import Group
+from pivotwatch_models.groups.e_bh import e_bh, smallest_nameable
+from pivotwatch_models.groups.group_state import GroupState
+from pivotwatch_models.groups.watched_groups import WatchedGroups
+from pivotwatch_models.population.always_active import KIND as POPULATION
+from pivotwatch_models.population.group_heterogeneity import UNUSUAL
+
+
+class Naming:
+    """Decides which groups of one watch are named.
+
+    Parameters
+    ----------
+    groups
+        The groups of the watch.
+    horizon
+        H, in buckets.
+
+    Attributes
+    ----------
+    e_bh_threshold
+        The least score that e-BH named in the last scored bucket; inf when it named none.
+    """
+
+    def __init__(self, groups: WatchedGroups, horizon: int) -> None:
+        self.groups = groups
+        self.horizon = horizon
+        self.e_bh_threshold = math.inf
+
+    def crossed(self, group: Group) -> tuple[bool, bool]:
+        """Whether the group's score reaches its own threshold, and whether it reaches that of e-BH."""
+        score = self.groups.states[group].log_r
+        return score >= self.groups.threshold, score >= self.e_bh_threshold
+
+    def named(self) -> list[Group]:
+        """Groups whose score reaches either threshold and whose pace is improbable, sorted."""
+        least = min(self.groups.threshold, self.e_bh_threshold)
+        return sorted(
+            g
+            for g, state in self.groups.states.items()
+            if state.log_r >= least and self._is_improbable(g, state, least)
+        )
+
+    def _is_improbable(self, group: Group, state: GroupState, least: float) -> bool:
+        """Whether the split is the evidence, or an ordinary group would hardly be so fast."""
+        if group[0] == POPULATION or state.log_split >= least:
+            return True
+        needed = max(UNUSUAL, math.log(2 * len(self.groups.states)))
+        detector, most = state.detector, self.groups.settings.theta
+        surprise = self.groups.heterogeneity.surprise
+        return any(
+            surprise(group[0], detector.seen[part], detector.expected[part], most) >= needed
+            for part in detector.parts_of(detector.leading)
+        )
+
+    def nameable(self, bucket: int) -> list[float]:
+        """Scores of the groups that e-BH might name: those with an account at risk within the horizon."""
+        least, recent = smallest_nameable() + math.log(2 * self.horizon), bucket - self.horizon
+        states = (state for state in self.groups.states.values() if state.last_risk > recent)
+        return [score for state in states if (score := state.log_r) >= least]
+
+    def hypotheses(self, bucket: int) -> int:
+        """Number of groups that had an account at risk within the horizon."""
+        return sum(1 for state in self.groups.states.values() if state.last_risk > bucket - self.horizon)
+
+
+def name_jointly(watches: Sequence[Naming], bucket: int) -> None:
+    """Set the e-BH threshold over all groups of all watched releases; G is the number of groups of all."""
+    scores = [score for naming in watches for score in naming.nameable(bucket)]
+    threshold = math.inf
+    if scores:
+        log_horizon = math.log(2 * watches[0].horizon)
+        hypotheses = sum(naming.hypotheses(bucket) for naming in watches)
+        log_e = e_bh([score - log_horizon for score in scores], max(1, hypotheses))
+        # The least named score, not a sum: rounding could lift a sum over the group on the edge.
+        threshold = min((score for score in scores if score - log_horizon >= log_e), default=math.inf)
+    for naming in watches:
+        naming.e_bh_threshold = threshold

@@ -1,0 +1,173 @@
+"""The groups of one watch: what each did so far, and the evidence of its detectors.
+
+A group is watched from the first bucket in which it has an account at risk and at least ``min_members``
+accounts. Its state then stays until the watch ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from pivotwatch_models.base.arrays import Ints, Mask
+from pivotwatch_models.base.counts import NO_TRAFFIC, Block, Group, Mover, Traffic
+from pivotwatch_models.groups.adwin import Corroboration, residual
+from pivotwatch_models.groups.group_state import GroupState
+from pivotwatch_models.groups.pace_detector import GroupEDetector
+from pivotwatch_models.groups.split_reference import SplitReference
+from pivotwatch_models.groups.timeline import Row
+from pivotwatch_models.population.always_active import GROUPS as ALWAYS_ACTIVE_GROUPS
+from pivotwatch_models.population.always_active import KIND as POPULATION
+from pivotwatch_models.population.cohorts import ALWAYS_THERE, COHORTS
+from pivotwatch_models.population.group_heterogeneity import GroupHeterogeneity, measure
+from pivotwatch_models.settings import Settings
+
+PARTS = 4
+"""Counts of a detector: first uses and switches of all accounts of the group, and of those always active."""
+
+Events = tuple[int, float, int, float]
+"""First uses seen and expected, switches seen and expected."""
+
+
+class WatchedGroups:
+    """The state of every group of one watch.
+
+    Parameters
+    ----------
+    settings
+        Parameters of the method.
+    threshold
+        Score (ln R) at which a group crosses.
+    head_start
+        R₀ of a group's detector, in buckets.
+    learnt_theta
+        Normal limit θ₀ that earlier watches taught about a group; None where there were none.
+    members
+        Accounts of a group.
+
+    Attributes
+    ----------
+    states
+        The watched groups.
+    heterogeneity
+        How far the paces of ordinary groups differ, as measured before the present bucket.
+    splits
+        What is ordinary for the split of an account's traffic.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        threshold: float,
+        head_start: int,
+        learnt_theta: Callable[[Group], float | None],
+        members: Callable[[Group], int],
+    ) -> None:
+        self.settings = settings
+        self.threshold = threshold
+        self.head_start = head_start
+        self.learnt_theta = learnt_theta
+        self.members = members
+        self.states: dict[Group, GroupState] = {}
+        self.heterogeneity = GroupHeterogeneity()
+        self.splits = SplitReference()
+
+    def measure_heterogeneity(self) -> None:
+        """Learn from the watch so far how far ordinary groups differ, and which groups stand out."""
+        sums = {g: (state.seen, state.expected) for g, state in self.states.items() if g[0] != POPULATION}
+        self.heterogeneity = measure(sums, {g for g, state in self.states.items() if state.detector.flagged})
+        for (kind, _), state in self.states.items():
+            state.apart = self.heterogeneity.apart(kind, state.seen, state.expected)
+
+    def flagged(self) -> set[Group]:
+        """The groups that are kept out of the population's hazard."""
+        return {group for group, state in self.states.items() if state.flagged}
+
+    def flagged_cohorts(self) -> Mask:
+        """Cohorts of always-active accounts that are flagged as a whole, (cohorts,)."""
+        muted = np.zeros((len(ALWAYS_ACTIVE_GROUPS), COHORTS // len(ALWAYS_ACTIVE_GROUPS)), dtype=bool)
+        for band, group in enumerate(ALWAYS_ACTIVE_GROUPS):
+            muted[band] = (state := self.states.get(group)) is not None and state.detector.flagged
+        out: Mask = muted.ravel() & ALWAYS_THERE
+        return out
+
+    def is_watched(self, group: Group) -> bool:
+        """Whether the group is watched, or has enough members to be."""
+        return group in self.states or self.members(group) >= self.settings.min_members
+
+    def newcomers(self, kind: int, groups: Sequence[Group]) -> Ints:
+        """Newcomers of groups so far and how many of them had the event, (groups, 2)."""
+        return np.array(
+            [s.begun[2 * kind : 2 * kind + 2] if (s := self.states.get(g)) else (0, 0) for g in groups]
+        ).reshape(-1, 2)
+
+    def update(
+        self, bucket: int, group: Group, events: Events, always_active: Sequence[float] = (0, 0.0) * 2
+    ) -> GroupState:
+        """Take one bucket of a group with accounts at risk.
+
+        Parameters
+        ----------
+        events
+            Events of all of its accounts.
+        always_active
+            The same of the accounts that are always active.
+        """
+        state = self.states.get(group)
+        if state is None:
+            detector = GroupEDetector(self.threshold, head=self.head_start, parts=PARTS)
+            state = self.states[group] = GroupState(detector, Corroboration(), [bucket, bucket])
+        if state.detector.quiet:
+            state.before, state.excursion, state.moves = state.before + state.excursion, NO_TRAFFIC, []
+            state.split.calm()
+        state.detector.theta = self._theta(group)
+        state.detector.update((*events, *always_active))
+        for kind, updates in enumerate(state.detector.since):
+            if updates == 1:
+                state.onset[kind] = bucket
+        leading = state.detector.leading
+        state.second.update(bucket, residual(events[2 * leading], events[2 * leading + 1]))
+        state.seen += events[0] + events[2]
+        state.expected += events[1] + events[3]
+        state.firsts = [state.firsts[0] + events[0], state.firsts[1] + events[1]]
+        state.last_risk = bucket
+        return state
+
+    def _theta(self, group: Group) -> float:
+        learnt = self.learnt_theta(group)
+        if learnt is not None:
+            return learnt
+        most = self.settings.theta
+        return most if group[0] == POPULATION else self.heterogeneity.theta(group[0], most)
+
+    def add_traffic(self, bucket: int, group: Group, traffic: Traffic, events: Events) -> None:
+        """Take the requests of a group in a bucket, if the group is watched."""
+        if (state := self.states.get(group)) is not None:
+            if state.excursion == NO_TRAFFIC:
+                state.since = bucket
+            state.excursion = state.excursion + traffic
+            seen, expected = events[0] + events[2], events[1] + events[3]
+            row = Row(bucket, bucket + 1, traffic.requests, traffic.chosen, seen, expected)
+            state.series.add(row, moving=not state.detector.quiet)
+
+    def note_movers(self, bucket: int, movers: Sequence[Mover]) -> None:
+        """Remember which accounts had their event in the bucket."""
+        for mover in movers:
+            for group in mover.groups:
+                if (state := self.states.get(group)) is not None:
+                    state.moves.append((bucket, mover.account, mover.young))
+
+    def note_blocks(self, bucket: int, blocks: Sequence[Block]) -> None:
+        """Compare the accounts that ended a block with everyone's splits."""
+        own = {g: state.split for block in blocks for g in block.groups if (state := self.states.get(g))}
+        flagged = {g for g, split in own.items() if split.detector.flagged or self.states[g].flagged}
+        for group in self.splits.take(bucket, blocks, own, flagged):
+            self.states[group].last_risk = bucket
+
+    def rearm(self, group: Group) -> None:
+        """Start the evidence of a group anew; called when its incident is resolved."""
+        state = self.states[group]
+        state.detector = GroupEDetector(self.threshold, state.detector.theta, parts=PARTS)
+        state.moves, state.excursion, state.series.held = [], NO_TRAFFIC, False
+        state.split.rearm()

@@ -1,0 +1,162 @@
+r"""Events expected of every group in one bucket, from what the rest of the population does.
+
+Three comparisons share the accounts of a bucket between them:
+
+* accounts that were active before: the hazard of everyone else in the same bucket
+  (`pivotwatch_models.population.hazard`);
+* accounts that were never seen before: what such accounts of other groups have done so far
+  (`pivotwatch_models.population.newcomers`);
+* accounts that are active in every bucket, over all groups: accounts that pause
+  (`pivotwatch_models.population.always_active`).
+
+The first two add up to the expectation of a group. The third makes one further group per band of volume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pivotwatch_models.accounts.share_models import EVENT_TYPES, FIRST_USE
+from pivotwatch_models.base.arrays import Floats, Ints, Mask
+from pivotwatch_models.base.counts import ModelCounts
+from pivotwatch_models.population.always_active import AlwaysActiveHazard
+from pivotwatch_models.population.cohorts import NEW_COHORTS, STEADY_COHORTS
+from pivotwatch_models.population.hazard import DECAY_PER_HOUR, PopulationHazard
+from pivotwatch_models.population.newcomers import NewcomerHazard
+from pivotwatch_models.settings import Settings
+
+LEARNT_AFTER = 100
+"""First uses seen outside flagged groups, after which a release is no longer `learning`."""
+
+
+class TypeExpectation(NamedTuple):
+    """One type of event in one bucket; every array has one entry per group, in the order of the counts.
+
+    Attributes
+    ----------
+    hazard
+        Chance that an account at risk had its event, over the sets without a flagged group.
+    seen, expected
+        Events S and their expectation E.
+    always_seen, always_expected
+        The same of the accounts that were active in the bucket before too and are not young.
+    newcomers, newcomer_events
+        Accounts never seen before, and those of them that had the event.
+    at_risk
+        Accounts that had not had the event.
+    """
+
+    hazard: float
+    seen: Ints
+    expected: Floats
+    always_seen: Ints
+    always_expected: Floats
+    newcomers: Ints
+    newcomer_events: Ints
+    at_risk: Ints
+
+
+class PopulationExpectations:
+    """What everyone else lets one expect of a group, for one release.
+
+    Parameters
+    ----------
+    settings
+        Parameters of the method.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        decay = settings.decay(DECAY_PER_HOUR)
+        self.hazards = tuple(PopulationHazard(decay) for _ in EVENT_TYPES)
+        self.newcomers = tuple(NewcomerHazard() for _ in EVENT_TYPES)
+        self.always_active = AlwaysActiveHazard()
+
+    @property
+    def learning(self) -> bool:
+        """Whether too few first uses were seen so far for a firm expectation."""
+        return self.hazards[FIRST_USE].seen < LEARNT_AFTER
+
+    def compare_always_active(
+        self, age: int, counts: ModelCounts, named: Mask
+    ) -> list[tuple[int, int, float]]:
+        """Accounts at risk, first uses seen and expected per band, of the accounts that are always active.
+
+        Parameters
+        ----------
+        age
+            Buckets since the release.
+        named
+            Sets that touch a group which is already named, (sets,). They are left out. Sets of groups that
+            only stand out stay in: a campaign in many small groups stands out in each and may be named in
+            none.
+        """
+        at_risk, events = (table[FIRST_USE][~named].sum(axis=0) for table in (counts.risk, counts.events))
+        return self.always_active.update(age, at_risk, events)
+
+    def expect(
+        self, kind: int, counts: ModelCounts, flagged: Mask, muted: Mask, own_newcomers: Ints
+    ) -> TypeExpectation:
+        """Take one type of event of one bucket.
+
+        Parameters
+        ----------
+        kind
+            Index into `EVENT_TYPES`.
+        flagged
+            Sets that touch a flagged group, (sets,). They are kept out of the hazard.
+        muted
+            Cohorts that are flagged as a whole, (cohorts,).
+        own_newcomers
+            Newcomers of each group before this bucket, and their events, (groups, 2).
+        """
+        at_risk, events = counts.risk[kind] * ~NEW_COHORTS, counts.events[kind] * ~NEW_COHORTS
+        group_risk, group_events = counts.by_group(at_risk), counts.by_group(events)
+        total_risk, total_events = at_risk[~flagged].sum(axis=0), events[~flagged].sum(axis=0)
+        outside_risk = total_risk - counts.by_group(at_risk, ~flagged)
+        outside_events = (total_events - counts.by_group(events, ~flagged))[:, ~muted].sum(axis=1)
+        result = self.hazards[kind].update(
+            total_risk,
+            total_events,
+            group_risk,
+            outside_risk,
+            outside_events,
+            muted=muted,
+            chance=self.always_active.chance,
+        )
+        newcomers, newcomer_events, newcomers_expected = self._expect_newcomers(kind, counts, own_newcomers)
+        return TypeExpectation(
+            hazard=result.hazard,
+            seen=group_events.sum(axis=1) + newcomer_events,
+            expected=result.expected + newcomers_expected,
+            always_seen=group_events[:, STEADY_COHORTS].sum(axis=1),
+            always_expected=result.steady,
+            newcomers=newcomers,
+            newcomer_events=newcomer_events,
+            at_risk=group_risk.sum(axis=1) + newcomers,
+        )
+
+    def _expect_newcomers(self, kind: int, counts: ModelCounts, own: Ints) -> tuple[Ints, Ints, Floats]:
+        """Per group: accounts never seen before, their events, and the events expected of them."""
+        at_risk, events = (
+            table[kind][:, NEW_COHORTS].sum(axis=1, keepdims=True) for table in (counts.risk, counts.events)
+        )
+        group_risk, group_events = (counts.by_group(values)[:, 0] for values in (at_risk, events))
+        expected = self.newcomers[kind].expected(group_risk, own[:, 0], own[:, 1])
+        self.newcomers[kind].update(int(at_risk.sum()), int(events.sum()))
+        return group_risk, group_events, expected
+
+    def snapshot(self) -> dict[str, Any]:
+        """State, JSON-able."""
+        return {
+            "clocks": [hazard.snapshot() for hazard in self.hazards],
+            "beginners": [[clock.risk, clock.events] for clock in self.newcomers],
+            "steady": self.always_active.slow,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue exactly where `snapshot` was taken."""
+        for hazard, values in zip(self.hazards, state["clocks"], strict=True):
+            hazard.restore(values)
+        self.newcomers = tuple(NewcomerHazard(*row) for row in state["beginners"])
+        self.always_active.slow = tuple(state["steady"]) if state["steady"] else None
