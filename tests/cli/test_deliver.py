@@ -51,7 +51,7 @@ def test_a_test_alert_is_marked_and_resolved(config: Path, tmp_path: Path) -> No
     assert result.stdout == "open: taken: written\nresolved: taken: written\n"
     alerts = [parse_alert(line) for line in (tmp_path / "alerts.jsonl").read_bytes().splitlines()]
     assert [alert.data.state for alert in alerts] == ["open", "resolved"]
-    assert all(alert.data.model_extra == {"test": True} for alert in alerts)
+    assert all(alert.data.test is True for alert in alerts)
     assert {alert.data.alert_id for alert in alerts} == {ALERT_ID}
 
 

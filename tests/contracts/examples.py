@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 
-from pivotwatch.contracts.alerts import TYPES, State
+from pivotwatch.contracts.alerts import TYPES
+from pivotwatch_models.incidents.terms import State
 
 FULL: dict[str, Any] = {
     "alert_id": "0123456789abcdef",
@@ -22,6 +23,7 @@ FULL: dict[str, Any] = {
         {"kind": "payment", "id": "pay-77"},
         {"kind": "signup", "id": "2026-02-01T10"},
     ],
+    "merged_into": None,
     "released_at": "2026-02-05T18:00:00Z",
     "release_inferred": False,
     "onset": "2026-02-05T20:00:00Z",
@@ -60,7 +62,8 @@ FULL: dict[str, Any] = {
             "young_share": 0.55,
             "network_class": "hosting",
         },
-        "testers": 2,
+        "findings": [{"account": "acct-00001", "since": "2026-02-05T21:00:00Z", "residual": 0.41}],
+        "verdict": None,
         "data_lag": True,
         "learning": True,
         "profile": {

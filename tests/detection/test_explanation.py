@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from pivotwatch.contracts.alerts import Evidence
 from pivotwatch.detection.alerting.explanation import AGAINST, reasons, speaks_against
 from pivotwatch_models.incidents.incident import Incident
 from pivotwatch_models.incidents.pattern import Pattern
@@ -38,7 +39,7 @@ def told(onset=2, pattern=None, reason="opened", **figures):
     incident.members = {f"a-{i}": (RELEASED + onset, False) for i in range(7)}
     incident.groups = [incident.entity]
     incident.pattern = pattern or Pattern()
-    return reasons(incident, FIGURES | figures, reason, Settings())
+    return reasons(incident, Evidence(**(FIGURES | figures)), reason, Settings())
 
 
 def test_it_says_what_happened_when_and_what_everyone_else_did():

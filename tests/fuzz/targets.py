@@ -12,6 +12,7 @@ import orjson
 
 from pivotwatch.cli.dlq import _as_json, _delivery_line, _shown
 from pivotwatch.config.config import load
+from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.contracts.bucket_record import Header, decode, encode
 from pivotwatch.contracts.dead_letters import letter_of
 from pivotwatch.contracts.records import Line
@@ -178,7 +179,7 @@ def _alert(data: bytes) -> None:
     ocsf.render(alert)
     pagerduty.render(alert, "key")
     slack.render(alert)
-    text.plain(text.Alert.model_validate(alert))
+    text.plain(parse_alert(data))
 
 
 def _page(take: Callable[[ReadModel, bytes], object]) -> Callable[[bytes], None]:

@@ -17,7 +17,7 @@ DECODES = {"loads", "Decoder", "frombuffer", "FromString", "unpack", "model_vali
 """Names of calls that make something of bytes, or of what was made of them."""
 COVERED = {
     "pivotwatch_models.base.columns": "state of accounts, 0",
-    "pivotwatch.contracts.alerts": "alert",
+    "pivotwatch.contracts.codec": "alert",
     "pivotwatch.cli.dlq": "dead letter",
     "pivotwatch.delivery.dispatcher": "alert",
     "pivotwatch.delivery.notification_log": "delivery log",

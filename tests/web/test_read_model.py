@@ -15,7 +15,7 @@ from pivotwatch.web.read_model import ReadModel
 from pivotwatch.web.runbook import RENDERED, SOURCE, render
 from pivotwatch.web.server_sent_events import RESET, EventStream
 from pivotwatch.web.view_models import ViewModels
-from pivotwatch_models.incidents.incident import SEVERITIES
+from pivotwatch_models.incidents.terms import SEVERITIES
 from tests.reporting.examples import alert, status
 
 NOW = 1_770_300_000_000
@@ -57,7 +57,7 @@ def test_the_gravest_come_first_then_the_newest():
     made = [alert(n, severity=s) for n, s in enumerate(SEVERITIES)]
     late = alert(9, severity="high", onset="2026-02-05T21:00:00Z")
     read_model = taken(*made, late)
-    shown = [one.data["severity"] for one in read_model.shown()]
+    shown = [one.data.severity for one in read_model.shown()]
     assert shown == ["critical", "high", "high", "medium", "low", "info"]
     assert read_model.shown()[1].alert_id == f"{9:016x}"
 

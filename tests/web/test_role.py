@@ -113,9 +113,9 @@ def test_a_reader_that_fails_ends_the_worker(config: Config, tmp_path: Path) -> 
     log = tmp_path / "log"
     program = (
         "import sys\n"
-        "from pivotwatch.web.read_model import Board\n"
+        "from pivotwatch.web.read_model import ReadModel\n"
         "def fail(*_): raise RuntimeError('the reader fails')\n"
-        "Board.take_status = fail\n"
+        "ReadModel.take_status = fail\n"
         "from pivotwatch.cli import main\n"
         "main(['worker', '--role', 'web'])\n"
     )

@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from typing import Any, Literal
+from typing import Any
 
 from pivotwatch_models.base.counts import Group, Traffic
 from pivotwatch_models.groups.group_state import Sums
 from pivotwatch_models.groups.move_shape import LEAST_SPLITS, MoveShape
 from pivotwatch_models.incidents.pattern import Pattern
+from pivotwatch_models.incidents.terms import SEVERITIES, Severity, State, Verdict
 from pivotwatch_models.settings import HOUR_MS
-
-State = Literal["open", "updated", "resolved", "suppressed"]
-SEVERITIES = ("info", "low", "medium", "high", "critical")
 
 HIGH_RATIO, HIGH_MEMBERS, HIGH_YOUNG = 10.0, 20, 0.5
 EXTRACTION_MEMBERS = 10
@@ -113,8 +111,8 @@ class Incident:
     base: dict[Group, Sums] = dataclasses.field(default_factory=dict)
     state: State = "open"
     revision: int = 0
-    severity: str = "info"
-    verdict: str | None = None
+    severity: Severity = "info"
+    verdict: Verdict | None = None
     merged_into: Group | None = None
     data_lag: bool = False
     suspect_network: bool = False
@@ -176,14 +174,14 @@ class Incident:
             moves[bucket] = moves.get(bucket, 0) + 1
         return largest_share(sorted(moves.items()), bucket_ms)
 
-    def grade(self) -> str:
+    def grade(self) -> Severity:
         """Severity from the figures and the pattern; it never falls while the incident goes on.
 
         A company's roll-out is as fast and as coordinated as extraction, so what both can have (a second
         kind of group, ADWIN) counts only once the members' splits are known. Signs of both kinds are never
         critical.
         """
-        severity = "info" if self.lone_account else "medium"
+        severity: Severity = "info" if self.lone_account else "medium"
         if not self.lone_account and self._is_high():
             many = len(self.groups) >= CRITICAL_GROUPS or self.exchanges >= CRITICAL_EXCHANGES
             severity = "critical" if many and not self.pattern.contradictory else "high"

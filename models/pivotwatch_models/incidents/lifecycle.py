@@ -13,8 +13,9 @@ from typing import Any, Literal
 
 from pivotwatch_models.base.counts import NO_TRAFFIC, Block, Group, ModelCounts, Traffic
 from pivotwatch_models.groups.group_state import GroupState, Sums
-from pivotwatch_models.incidents.incident import ACCOUNT, Evidence, Finding, Incident, State
+from pivotwatch_models.incidents.incident import ACCOUNT, Evidence, Finding, Incident
 from pivotwatch_models.incidents.pattern import pattern
+from pivotwatch_models.incidents.terms import State, Verdict
 from pivotwatch_models.release_watch import ReleaseWatch
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 
@@ -133,7 +134,7 @@ class Incidents:
         going = (i for i in self.by_entity.values() if i.is_open)
         return sorted(going, key=lambda i: (i.opened, i.entity))
 
-    def decide(self, entity: Group, verdict: str | None, alert_id: str | None = None) -> list[Transition]:
+    def decide(self, entity: Group, verdict: Verdict | None, alert_id: str | None = None) -> list[Transition]:
         """Apply a person's decision on a group, an account or (by ``alert_id``) one incident; None lifts it.
 
         A resolved incident takes it without a word: what it is called decides what its group is taught.

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Any, Literal, NamedTuple
 
-from pivotwatch.contracts.alerts import Severity
 from pivotwatch.delivery.settings import TargetSettings, Updates
 from pivotwatch.formats.message import JsonAlert, is_closed
-
-SEVERITIES: tuple[Severity, ...] = ("info", "low", "medium", "high", "critical")
+from pivotwatch_models.incidents.terms import SEVERITIES, Severity
 
 Action = Literal["send", "replace", "skip"]
 Reason = Literal[

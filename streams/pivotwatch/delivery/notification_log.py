@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 import orjson
 
-from pivotwatch.contracts.alerts import Severity
 from pivotwatch.delivery.dedup import Told
 from pivotwatch.engine.checkpoint import Changelog
 from pivotwatch.engine.state_migration import StateRefused
+from pivotwatch_models.incidents.terms import Severity
 
 Key = tuple[str, str]
 """Name of the target, id of the alert."""

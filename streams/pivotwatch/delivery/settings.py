@@ -16,8 +16,8 @@ from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.secrets import read_secret
 from pivotwatch.config.config import TopicName
 from pivotwatch.config.problems import ENV_PREFIX, read_table
-from pivotwatch.contracts.alerts import Severity
 from pivotwatch.formats import pagerduty
+from pivotwatch_models.incidents.terms import Severity
 
 
 def _is_name(value: str) -> str:

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pivotwatch.contracts.alerts import TYPES, State
+from pivotwatch.contracts.alerts import TYPES
 from pivotwatch.contracts.events import format_time
 from pivotwatch.delivery.dedup import Decision, Told
 from pivotwatch.delivery.errors import Undelivered
 from pivotwatch.delivery.notifiers import Delivery, Notifier
+from pivotwatch_models.incidents.terms import State
 
 ALERT_ID = "7e577e577e577e57"
 

@@ -211,7 +211,6 @@ def _also(data: AlertData) -> str:
         else "",
         f"network class {_safe(corroboration.network_class)}" if corroboration.network_class else "",
         "ADWIN agrees" if corroboration.adwin else "",
-        f"{data.evidence.testers} used it before release" if data.evidence.testers else "",
     )
     return "; ".join(filter(None, signs))
 

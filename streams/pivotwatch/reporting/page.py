@@ -18,7 +18,7 @@ from pivotwatch.contracts.alerts import AlertData, parse_alert
 from pivotwatch.reporting import charts, tables
 from pivotwatch.reporting.caveats import for_and_against, notes
 from pivotwatch.reporting.collector import Collected
-from pivotwatch_models.incidents.incident import SEVERITIES
+from pivotwatch_models.incidents.terms import SEVERITIES
 from pivotwatch_models.settings import Settings
 
 IN_FULL = 200
@@ -82,7 +82,7 @@ def _environment() -> Environment:
 def _incidents(collected: Collected) -> list[AlertData]:
     """The newest word on each, the gravest first; what was merged away is told by its host."""
     alerts = (parse_alert(value).data for value in collected.alerts.values())
-    own = [data for data in alerts if getattr(data, "merged_into", None) is None]
+    own = [data for data in alerts if data.merged_into is None]
     return sorted(own, key=lambda d: (-SEVERITIES.index(d.severity), d.onset, d.alert_id))
 
 

@@ -7,16 +7,19 @@ import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import orjson
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.contracts.codec import encode
 from pivotwatch.web import event_cursor
 from pivotwatch.web.authentication import FORM_FIELD
 from pivotwatch.web.pages import USER, Pages
 from pivotwatch.web.read_model import Decision, Incident
-from pivotwatch_models.incidents.incident import SEVERITIES
+from pivotwatch_models.incidents.terms import SEVERITIES
 
 MOST = 1_000
 RETRY_MS = 1_000
@@ -60,7 +63,7 @@ class Api:
             one
             for one in self.read_model.shown()
             if (state == "all" or one.is_open == (state == "open"))
-            and SEVERITIES.index(one.data["severity"]) >= SEVERITIES.index(least)
+            and SEVERITIES.index(one.data.severity) >= SEVERITIES.index(least)
         ]
         part = [self._short(one) for one in found[offset : offset + limit]]
         return answer(total=len(found), offset=offset, incidents=part)
@@ -69,7 +72,7 @@ class Api:
         """One: the newest alert as it was sent, its revisions, decisions on it."""
         incident = await self.pages.find(request)
         return answer(
-            incident=orjson.loads(incident.raw)["data"],
+            incident=parse_alert(incident.raw).data,
             revisions=list(incident.told),
             decisions=[_written(one) for one in self.read_model.about(incident)],
         )
@@ -160,12 +163,14 @@ class Api:
                 await response.send(entry.data, event=entry.name, id=event_cursor.write(after))
 
     def _short(self, incident: Incident) -> dict[str, Any]:
-        return incident.data | {"decisions": [_written(one) for one in self.read_model.about(incident)]}
+        return msgspec.structs.asdict(incident.data) | {
+            "decisions": [_written(one) for one in self.read_model.about(incident)]
+        }
 
 
 def answer(status: int = 200, **content: Any) -> web.Response:
     """JSON."""
-    return web.Response(status=status, body=orjson.dumps(content), content_type="application/json")
+    return web.Response(status=status, body=encode(content), content_type="application/json")
 
 
 def _written(decision: Decision) -> dict[str, Any]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from pivotwatch.base.errors import Fault, OutOfReach, WrongUse
-from pivotwatch.detection.scoring.control_log import VERDICTS
+from pivotwatch.contracts.alerts import Entity
+from pivotwatch_models.incidents.terms import VERDICTS
 
 logger = logging.getLogger(__name__)
 
@@ -39,13 +40,15 @@ class DecisionRequest:
     note: str
 
 
-def read_request(data: dict[str, Any], verdict: object, entity: object, note: object) -> DecisionRequest:
+def read_request(
+    alert_id: str, groups: Iterable[Entity], verdict: object, entity: object, note: object
+) -> DecisionRequest:
     """What is wanted for an incident.
 
     Parameters
     ----------
-    data
-        The incident's newest alert.
+    alert_id, groups
+        The incident, its entity and the groups that were merged into it.
     verdict
         ``verified`` is about an organisation, so about a group; all else is about the incident, unless an
         entity is given.
@@ -59,10 +62,12 @@ def read_request(data: dict[str, Any], verdict: object, entity: object, note: ob
 
     Examples
     --------
-    >>> data = {"alert_id": "0123456789abcdef", "entity": {"kind": "network", "id": "AS1"}, "groups": []}
-    >>> read_request(data, "benign", None, None).target, read_request(data, "verified", None, "known").target
-    ('0123456789abcdef', 'network:AS1')
-    >>> read_request(data, "guilty", None, None)
+    >>> incident = "0123456789abcdef", [Entity("network", "AS1")]
+    >>> read_request(*incident, "benign", None, None).target
+    '0123456789abcdef'
+    >>> read_request(*incident, "verified", None, "known").target
+    'network:AS1'
+    >>> read_request(*incident, "guilty", None, None)
     Traceback (most recent call last):
     pivotwatch.base.errors.WrongUse: verdict: expected one of confirmed, benign, verified, none
     """
@@ -71,7 +76,7 @@ def read_request(data: dict[str, Any], verdict: object, entity: object, note: ob
     if note is not None and (not isinstance(note, str) or len(note) > MOST_NOTE):
         raise WrongUse(f"note: expected a text of at most {MOST_NOTE} characters")
     text = "".join(c for c in str(note or "") if c.isprintable() or c in "\n\t").strip()
-    known = {f"{g['kind']}:{g['id']}": (g["kind"], g["id"]) for g in [data["entity"], *data["groups"]]}
+    known = {f"{group.kind}:{group.id}": (group.kind, group.id) for group in groups}
     if entity not in (None, ""):
         if not isinstance(entity, str) or entity not in known:
             raise WrongUse("entity: expected kind:id of one of the incident's groups")
@@ -79,7 +84,7 @@ def read_request(data: dict[str, Any], verdict: object, entity: object, note: ob
     if verdict == "verified":
         first = next(iter(known))
         return DecisionRequest(first, known[first], str(verdict), text)
-    return DecisionRequest(data["alert_id"], None, str(verdict), text)
+    return DecisionRequest(alert_id, None, str(verdict), text)
 
 
 class DecisionWriter:

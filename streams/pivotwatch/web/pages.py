@@ -15,6 +15,7 @@ from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.contracts.codec import format_moment
 from pivotwatch.reporting import tables
 from pivotwatch.web import event_cursor
 from pivotwatch.web.authentication import FORM_FIELD, Guard, User
@@ -127,7 +128,11 @@ class Pages:
         if not user.decides:
             raise web.HTTPForbidden(text="operators decide; you may look")
         request_ = read_request(
-            incident.data, fields.get("verdict"), fields.get("entity"), fields.get("note")
+            incident.alert_id,
+            [incident.data.entity, *incident.data.groups],
+            fields.get("verdict"),
+            fields.get("entity"),
+            fields.get("note"),
         )
         offset = await self.decision_writer.write(request_, user.name)
         # It is on the broker; at worst the page has it a little later.
@@ -283,4 +288,5 @@ def templates() -> Environment:
     environment.filters["moment"] = lambda when: tables.moment(
         datetime.fromisoformat(when) if isinstance(when, str) else when
     )
+    environment.filters["iso"] = lambda when: when if isinstance(when, str) else format_moment(when)
     return environment

@@ -5,16 +5,18 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import OrderedDict, deque
+from datetime import datetime
 from typing import Any
 
+import msgspec
 import orjson
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.contracts.alerts import AlertData, parse_alert
+from pivotwatch.contracts.alerts import Alert, Entity, parse_alert
 from pivotwatch.contracts.events import parse_time
 from pivotwatch.contracts.status import MOST_TEXT, read_status, signature
 from pivotwatch.reporting.collector import Course, Point
-from pivotwatch_models.incidents.incident import SEVERITIES
+from pivotwatch_models.incidents.terms import SEVERITIES, Severity, State
 
 logger = logging.getLogger(__name__)
 
@@ -29,10 +31,40 @@ class Told:
     """One revision of an alert, as the time line shows it."""
 
     revision: int
-    at: str
+    at: datetime
     transition: str
-    severity: str
-    state: str
+    severity: Severity
+    state: State
+
+
+class SummaryEvidence(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of an alert that lists show; see `pivotwatch.contracts.alerts.Evidence`."""
+
+    hazard_ratio: float | None
+    log_e_value: float | None
+    threshold: float | None
+    observed_share: float | None
+    population_share: float | None
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """The fields of an alert that lists show; see `pivotwatch.contracts.alerts.AlertData`."""
+
+    alert_id: str
+    revision: int
+    state: State
+    transition: str | None
+    severity: Severity
+    model: str
+    entity: Entity
+    groups: list[Entity]
+    merged_into: Entity | None
+    released_at: datetime | None
+    onset: datetime
+    detected_at: datetime
+    members_total: int
+    exchanges_to_model: int
+    evidence: SummaryEvidence
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -49,27 +81,31 @@ class Decision:
 
 @dataclasses.dataclass(slots=True)
 class Incident:
-    """The newest alert about something, and what came before."""
+    """The newest alert about something as it was sent, its summary, and every revision of it."""
 
     raw: bytes
-    data: dict[str, Any]
+    data: Summary
     told: deque[Told]
-    onset: float
 
     @property
     def alert_id(self) -> str:
         """Its id."""
-        return str(self.data["alert_id"])
+        return self.data.alert_id
 
     @property
     def is_open(self) -> bool:
-        """Does it go on?"""
-        return self.data["state"] in OPEN
+        """Whether it goes on."""
+        return self.data.state in OPEN
+
+    @property
+    def is_account(self) -> bool:
+        """Whether it is about a single account."""
+        return self.data.entity.kind == "account"
 
     @property
     def gravity(self) -> tuple[int, float, str]:
         """The gravest first, then the newest."""
-        return (-SEVERITIES.index(self.data["severity"]), -self.onset, self.alert_id)
+        return (-SEVERITIES.index(self.data.severity), -self.data.onset.timestamp(), self.alert_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -115,40 +151,37 @@ class ReadModel:
 
     def shown(self) -> list[Incident]:
         """Incidents that stand for themselves, the gravest first: one that was merged is told by its host."""
-        own = [one for one in self.incidents.values() if not one.data.get("merged_into")]
+        own = [one for one in self.incidents.values() if one.data.merged_into is None]
         return sorted(own, key=lambda one: one.gravity)
 
     def take_alert(self, value: bytes | None) -> dict[str, Any] | None:
         """Take a record of ``alerts``."""
         try:
-            read = parse_alert(value or b"").data
+            alert = parse_alert(value or b"")
         except WrongUse as error:
             self._misread("alerts", error)
             found = _without_evidence(value or b"")
             if found is None:
                 return None
-            value, read = found
-        data = read.model_dump(mode="json", include=SUMMARY | {"evidence": EVIDENCE})
-        data["merged_into"] = _entity(getattr(read, "merged_into", None))
-        told = Told(
-            read.revision, data["detected_at"], read.transition or read.state, read.severity, read.state
-        )
-        alert_id = read.alert_id
+            value, alert = found
+        data = msgspec.convert(alert.data, Summary, from_attributes=True)
+        told = Told(data.revision, data.detected_at, data.transition or data.state, data.severity, data.state)
+        alert_id = data.alert_id
         before = self.incidents.get(alert_id)
         if before is not None and before.told[-1].revision >= told.revision:
             return None
         history = before.told if before else deque[Told](maxlen=MOST_REVISIONS)
         history.append(told)
-        self._file(Incident(value or b"", data, history, read.onset.timestamp()))
-        opened = before is None or before.data["state"] not in OPEN
+        self._file(Incident(value or b"", data, history))
+        opened = before is None or not before.is_open
         return {
             "alert_id": alert_id,
             "revision": told.revision,
             "state": told.state,
             "severity": told.severity,
             "opened": opened and told.state in OPEN,
-            "what": f"{read.entity.kind} {read.entity.id}",
-            "model": read.model,
+            "what": f"{data.entity.kind} {data.entity.id}",
+            "model": data.model,
         }
 
     def _file(self, incident: Incident) -> None:
@@ -158,7 +191,7 @@ class ReadModel:
         self.incidents[alert_id] = incident
         if not incident.is_open:
             self._ended[alert_id] = None
-        elif incident.data["entity"]["kind"] == "account":
+        elif incident.is_account:
             self._lone[alert_id] = None
         if len(self.incidents) > MOST_INCIDENTS:
             self._remove(next(iter(self._ended or self._lone or self.incidents)))
@@ -195,8 +228,8 @@ class ReadModel:
 
     def about(self, incident: Incident) -> list[Decision]:
         """Decisions on an incident or on one of its groups, the newest first."""
-        groups = [incident.data["entity"], *incident.data["groups"]]
-        targets = {incident.alert_id, *(f"{group['kind']}:{group['id']}" for group in groups)}
+        groups = [incident.data.entity, *incident.data.groups]
+        targets = {incident.alert_id, *(f"{group.kind}:{group.id}" for group in groups)}
         found = [self.decisions[target] for target in targets if target in self.decisions]
         return sorted(found, key=lambda decision: -decision.offset)
 
@@ -248,41 +281,12 @@ class ReadModel:
         logger.warning("a record of %s cannot be read; the page goes on without it: %s", topic, why)
 
 
-SUMMARY: dict[str, Any] = dict.fromkeys(
-    (
-        "alert_id",
-        "revision",
-        "state",
-        "transition",
-        "severity",
-        "model",
-        "entity",
-        "groups",
-        "released_at",
-        "onset",
-        "detected_at",
-        "members_total",
-        "exchanges_to_model",
-    ),
-    True,
-)
-EVIDENCE = {"hazard_ratio", "log_e_value", "threshold", "observed_share", "population_share"}
-
-
-def _without_evidence(value: bytes) -> tuple[bytes, AlertData] | None:
+def _without_evidence(value: bytes) -> tuple[bytes, Alert] | None:
     """An alert of which only the evidence breaks the contract: better shown without it than not at all."""
     try:
         event = orjson.loads(value)
         event["data"]["evidence"] = {}
         raw = orjson.dumps(event)
-        return raw, parse_alert(raw).data
+        return raw, parse_alert(raw)
     except (orjson.JSONDecodeError, KeyError, TypeError, WrongUse):
         return None
-
-
-def _entity(value: Any) -> dict[str, str] | None:
-    """The entity that an incident was folded into; a field beyond the contract, so of any form."""
-    known = (
-        isinstance(value, dict) and isinstance(value.get("kind"), str) and isinstance(value.get("id"), str)
-    )
-    return {"kind": value["kind"], "id": value["id"]} if known else None

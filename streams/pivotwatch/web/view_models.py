@@ -18,7 +18,7 @@ from pivotwatch.contracts.alerts import AlertData, parse_alert
 from pivotwatch.reporting import charts, tables
 from pivotwatch.reporting.caveats import for_and_against
 from pivotwatch.web.read_model import Decision, Incident, ReadModel
-from pivotwatch_models.incidents.incident import SEVERITIES
+from pivotwatch_models.incidents.terms import SEVERITIES
 from pivotwatch_models.settings import DAY_MS
 
 CARD = charts.Size(560, 58, 64, 28)
@@ -86,8 +86,8 @@ class ViewModels:
     def now(self) -> dict[str, Any]:
         """The front page."""
         shown = [one for one in self.read_model.shown() if one.is_open]
-        lone = [one for one in shown if one.data["entity"]["kind"] == "account"]
-        groups = [one for one in shown if one.data["entity"]["kind"] != "account"]
+        lone = [one for one in shown if one.is_account]
+        groups = [one for one in shown if not one.is_account]
         cards = [card for card in map(self.card, groups[:CARDS]) if card is not None]
         return {
             "tiles": self.tiles(groups),
@@ -105,7 +105,7 @@ class ViewModels:
     def tiles(self, groups: list[Incident]) -> list[Tile]:
         """The figures of the head line."""
         last = self.read_model.last
-        grave = sum(one.data["severity"] in ("high", "critical") for one in groups)
+        grave = sum(one.data.severity in ("high", "critical") for one in groups)
         tiles = [
             Tile("Open incidents", f"{len(groups):,}", f"{grave} high or critical", "alarm" if grave else "")
         ]
@@ -183,7 +183,7 @@ class ViewModels:
     def row(self, incident: Incident) -> dict[str, Any]:
         """An incident as a line of a table."""
         decision = next(iter(self.read_model.about(incident)), None)
-        return incident.data | {"decision": decision, "told": incident.told[-1]}
+        return {"data": incident.data, "decision": decision}
 
     def table(self, state: str, kind: str, page: int) -> dict[str, Any]:
         """Incidents as a table, some at a time."""
@@ -191,7 +191,7 @@ class ViewModels:
             one
             for one in self.read_model.shown()
             if (state == "all" or one.is_open == (state == "open"))
-            and (kind == "all" or (one.data["entity"]["kind"] == "account") == (kind == "accounts"))
+            and (kind == "all" or one.is_account == (kind == "accounts"))
         ]
         first = page * ROWS
         return {
@@ -221,7 +221,6 @@ class ViewModels:
             "members": data.members[:MEMBERS],
             "told": list(incident.told)[::-1],
             "decisions": self.read_model.about(incident),
-            "merged_into": incident.data.get("merged_into"),
             "is_open": incident.is_open,
         }
 
@@ -229,9 +228,9 @@ class ViewModels:
         ended = [
             one
             for one in self.read_model.incidents.values()
-            if not one.is_open and one.data["entity"]["kind"] != "account" and not one.data.get("merged_into")
+            if not one.is_open and not one.is_account and one.data.merged_into is None
         ]
-        return sorted(ended, key=lambda one: one.data["detected_at"], reverse=True)
+        return sorted(ended, key=lambda one: one.data.detected_at, reverse=True)
 
     def _width(self) -> str:
         return format_duration(self.config.bucket)
@@ -265,7 +264,7 @@ def _course(raw: bytes, size: charts.Size) -> Markup | None:
 
 
 def _counts(groups: list[Incident]) -> list[tuple[str, int]]:
-    counts = Counter(one.data["severity"] for one in groups)
+    counts = Counter(one.data.severity for one in groups)
     return [(name, counts[name]) for name in reversed(SEVERITIES) if counts[name]]
 
 

@@ -7,22 +7,31 @@ transition gives the same bytes whenever and however often it is computed.
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import orjson
 
 from pivotwatch.base.network_classes import SUSPECT, NetworkClass
-from pivotwatch.contracts.events import format_time
+from pivotwatch.contracts.alerts import (
+    MEMBERS_SHOWN,
+    AlertData,
+    Corroboration,
+    Entity,
+    Evidence,
+    Finding,
+    Hours,
+    Pattern,
+    Sizes,
+    Split,
+    Urls,
+    alert_of,
+)
+from pivotwatch.contracts.codec import encode, moment_of
 from pivotwatch.contracts.records import Output
 from pivotwatch.detection.alerting.explanation import reasons
 from pivotwatch.detection.alerting.timeline import profile, series
-from pivotwatch_models.incidents.incident import Evidence, Incident, largest_share
+from pivotwatch_models.incidents.incident import Incident, largest_share
 from pivotwatch_models.incidents.lifecycle import Transition
 from pivotwatch_models.release_watch import ReleaseWatch
 from pivotwatch_models.settings import Settings
 
-MAX_MEMBERS = 100
-TYPES = {"open": "opened", "updated": "updated", "resolved": "resolved", "suppressed": "suppressed"}
 RUNBOOK = "/runbook"
 
 
@@ -43,49 +52,38 @@ class AlertBuilder:
 
     def output(self, bucket: int, transition: Transition, watch: ReleaseWatch) -> Output:
         """The alert of a transition that the scoring of ``bucket`` raised."""
-        incident = transition.incident
         data = self._data(bucket, transition, watch)
-        event = {
-            "specversion": "1.0",
-            "id": f"{incident.alert_id}.{incident.revision}",
-            "source": "/pivotwatch",
-            "type": f"io.pivotwatch.alert.{TYPES[incident.state]}",
-            "time": data["detected_at"],
-            "subject": f"{incident.entity[0]}/{incident.entity[1]}",
-            "datacontenttype": "application/json",
-            "data": data,
-        }
         header = ("content-type", b"application/cloudevents+json")
-        return Output("alerts", incident.alert_id.encode(), orjson.dumps(event), (header,))
+        return Output("alerts", data.alert_id.encode(), encode(alert_of(data)), (header,))
 
-    def _data(self, bucket: int, transition: Transition, watch: ReleaseWatch) -> dict[str, Any]:
+    def _data(self, bucket: int, transition: Transition, watch: ReleaseWatch) -> AlertData:
         incident, width = transition.incident, self.settings.bucket_ms
         evidence = self.evidence(bucket, incident, watch)
-        return {
-            "alert_id": incident.alert_id,
-            "revision": incident.revision,
-            "dedup_key": f"pivotwatch/{incident.alert_id}",
-            "state": incident.state,
-            "transition": transition.reason,
-            "severity": incident.severity,
-            "model": incident.model,
-            "entity": _entity(incident.entity),
-            "groups": [_entity(group) for group in incident.groups],
-            "merged_into": _entity(incident.merged_into) if incident.merged_into else None,
-            "released_at": format_time(incident.released_at),
-            "release_inferred": incident.inferred,
-            "onset": format_time(incident.onset * width),
-            "detected_at": format_time((bucket + 1) * width),
-            "members": sorted(incident.members)[:MAX_MEMBERS],
-            "members_total": len(incident.members),
-            "exchanges_to_model": incident.exchanges,
-            "evidence": evidence,
-            "reasons": reasons(incident, evidence, transition.reason, self.settings),
-            "urls": {"runbook": f"{RUNBOOK}#{transition.reason}", "page": f"/incidents/{incident.alert_id}"},
-        }
+        return AlertData(
+            alert_id=incident.alert_id,
+            revision=incident.revision,
+            dedup_key=f"pivotwatch/{incident.alert_id}",
+            state=incident.state,
+            transition=transition.reason,
+            severity=incident.severity,
+            model=incident.model,
+            entity=Entity(*incident.entity),
+            groups=[Entity(*group) for group in incident.groups],
+            merged_into=Entity(*incident.merged_into) if incident.merged_into else None,
+            released_at=moment_of(incident.released_at),
+            release_inferred=incident.inferred,
+            onset=moment_of(incident.onset * width),
+            detected_at=moment_of((bucket + 1) * width),
+            members=sorted(incident.members)[:MEMBERS_SHOWN],
+            members_total=len(incident.members),
+            exchanges_to_model=incident.exchanges,
+            evidence=evidence,
+            reasons=reasons(incident, evidence, transition.reason, self.settings),
+            urls=Urls(runbook=f"{RUNBOOK}#{transition.reason}", page=f"/incidents/{incident.alert_id}"),
+        )
 
-    def evidence(self, bucket: int, incident: Incident, watch: ReleaseWatch) -> dict[str, Any]:
-        """The proof: what was seen, what everyone did meanwhile, how improbable the difference is."""
+    def evidence(self, bucket: int, incident: Incident, watch: ReleaseWatch) -> Evidence:
+        """The evidence: what was seen, what everyone did meanwhile, how improbable the difference is."""
         leading, width = incident.leading, self.settings.bucket_ms
         entity = next((g for g, e in incident.evidence.items() if e is leading), incident.entity)
         # Both since the same bucket: an excursion may have begun before the event type with the larger W.
@@ -94,43 +92,43 @@ class AlertBuilder:
         own = incident.traffic.get(entity)
         others = everyone - own if own else everyone
         before = incident.before.get(entity)
-        return {
-            "baseline_share": rounded(before.share if before else None),
-            "observed_share": rounded(own.share if own else None),
-            "population_share": rounded(others.share),
-            "switches_seen": leading.switches[0],
-            "switches_expected": rounded(leading.switches[1]),
-            "first_uses_seen": leading.first_uses[0],
-            "first_uses_expected": rounded(leading.first_uses[1]),
-            "hazard_ratio": None if incident.lone_account else rounded(leading.hazard_ratio),
-            "log_e_value": rounded(leading.log_r),
-            "threshold": None if incident.lone_account else rounded(watch.threshold),
-            "log_e_pace": rounded(leading.log_pace),
-            "log_e_split": rounded(leading.log_split),
-            "pattern": _pattern(incident),
-            "e_bh": any(e.e_bh for e in incident.evidence.values()),
-            "theta": None if incident.lone_account else rounded(leading.theta),
-            "synchrony": rounded(incident.synchrony(width)),
-            "population_synchrony": rounded(largest_share([m for m in moves if m[1]], width)),
-            "corroboration": self._corroboration(incident, leading),
-            "findings": [
-                {"account": f.account, "since": format_time(f.since * width), "residual": rounded(f.residual)}
-                for _, f in sorted(incident.findings.items())[:MAX_MEMBERS]
+        return Evidence(
+            baseline_share=rounded(before.share if before else None),
+            observed_share=rounded(own.share if own else None),
+            population_share=rounded(others.share),
+            switches_seen=leading.switches[0],
+            switches_expected=rounded(leading.switches[1]),
+            first_uses_seen=leading.first_uses[0],
+            first_uses_expected=rounded(leading.first_uses[1]),
+            hazard_ratio=None if incident.lone_account else rounded(leading.hazard_ratio),
+            log_e_value=rounded(leading.log_r),
+            threshold=None if incident.lone_account else rounded(watch.threshold),
+            log_e_pace=rounded(leading.log_pace),
+            log_e_split=rounded(leading.log_split),
+            pattern=_pattern(incident),
+            e_bh=any(e.e_bh for e in incident.evidence.values()),
+            theta=None if incident.lone_account else rounded(leading.theta),
+            synchrony=rounded(incident.synchrony(width)),
+            population_synchrony=rounded(largest_share([m for m in moves if m[1]], width)),
+            corroboration=self._corroboration(incident),
+            findings=[
+                Finding(account=f.account, since=moment_of(f.since * width), residual=rounded(f.residual))
+                for _, f in sorted(incident.findings.items())[:MEMBERS_SHOWN]
             ],
-            "verdict": incident.verdict,
-            "data_lag": incident.data_lag,
-            "learning": watch.learning,
-            "profile": profile(incident, entity, everyone),
-            "series": series(incident, entity, watch),
-        }
+            verdict=incident.verdict,
+            data_lag=incident.data_lag,
+            learning=watch.learning,
+            profile=profile(incident, entity, everyone),
+            series=series(incident, entity, watch),
+        )
 
-    def _corroboration(self, incident: Incident, leading: Evidence) -> dict[str, Any]:
-        return {
-            "adwin": any(e.adwin for e in incident.evidence.values()),
-            "shared_members": len(incident.kinds) > 1,
-            "young_share": rounded(incident.young_share),
-            "network_class": self._class_of(incident),
-        }
+    def _corroboration(self, incident: Incident) -> Corroboration:
+        return Corroboration(
+            adwin=any(e.adwin for e in incident.evidence.values()),
+            shared_members=len(incident.kinds) > 1,
+            young_share=rounded(incident.young_share),
+            network_class=self._class_of(incident),
+        )
 
     def _class_of(self, incident: Incident) -> str | None:
         """The class of its networks; one that is suspect before others."""
@@ -152,20 +150,20 @@ def rounded(value: float | None) -> float | None:
     return round(value, 4)
 
 
-def _pattern(incident: Incident) -> dict[str, Any] | None:
-    """What the move looks like; None of a lone account."""
+def _pattern(incident: Incident) -> Pattern | None:
+    """What the move looks like; None for a lone account."""
     if incident.lone_account:
         return None
     p = incident.pattern
-    return {
-        "name": p.name,
-        "judged": p.judged,
-        "split": {"sign": p.split, "part": rounded(p.part), "others_part": rounded(p.others_part)}
-        | {"whole": rounded(p.whole)},
-        "sizes": {"sign": p.sizes, "ratio": rounded(p.size_ratio)},
-        "hours": {"sign": p.hours, "quiet_share": rounded(p.quiet_share)},
-    }
-
-
-def _entity(group: tuple[str, str]) -> dict[str, str]:
-    return {"kind": group[0], "id": group[1]}
+    return Pattern(
+        name=p.name,
+        judged=p.judged,
+        split=Split(
+            sign=p.split,
+            part=rounded(p.part),
+            others_part=rounded(p.others_part),
+            whole=rounded(p.whole),
+        ),
+        sizes=Sizes(sign=p.sizes, ratio=rounded(p.size_ratio)),
+        hours=Hours(sign=p.hours, quiet_share=rounded(p.quiet_share)),
+    )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
+from pivotwatch.contracts.alerts import Evidence
 from pivotwatch.contracts.events import format_time
 from pivotwatch_models.incidents.incident import Incident
 from pivotwatch_models.incidents.pattern import Pattern
@@ -48,7 +48,7 @@ def speaks_against(reason: str) -> bool:
     return reason in AGAINST.values() or reason.startswith((ROLLOUT, LIKE_ROLLOUT, NOT_CLOSER))
 
 
-def reasons(incident: Incident, evidence: dict[str, Any], reason: str, settings: Settings) -> list[str]:
+def reasons(incident: Incident, evidence: Evidence, reason: str, settings: Settings) -> list[str]:
     """Short sentences for a person."""
     sentences = [_lone(incident, settings)] if incident.lone_account else _group(incident, evidence, settings)
     if reason in WHY:
@@ -68,32 +68,33 @@ def _lone(incident: Incident, settings: Settings) -> str:
     )
 
 
-def _group(incident: Incident, evidence: dict[str, Any], settings: Settings) -> list[str]:
+def _group(incident: Incident, evidence: Evidence, settings: Settings) -> list[str]:
     kind, name = incident.entity
     if kind == POPULATION:
         return [*_population(incident, evidence), _how_sure(evidence, settings)]
-    expected = evidence["first_uses_expected"] + evidence["switches_expected"]
+    # A group has all of these figures.
+    expected = (evidence.first_uses_expected or 0.0) + (evidence.switches_expected or 0.0)
     seen = (
-        f"{_count(evidence['first_uses_seen'], 'first use')} and "
-        f"{_count(evidence['switches_seen'], 'switch', 'switches')}"
+        f"{_count(evidence.first_uses_seen or 0, 'first use')} and "
+        f"{_count(evidence.switches_seen or 0, 'switch', 'switches')}"
     )
     moved = (
         f"{_count(len(incident.members), 'account')} of {kind} {name} moved to {incident.model} "
         f"{_since(incident, settings)}: {seen} where the pace of everyone else predicts {expected:.1f} "
-        f"together ({_times(evidence['hazard_ratio'])} as many)."
+        f"together ({_times(evidence.hazard_ratio or 0.0)} as many)."
     )
     sentences = [moved]
-    if evidence["observed_share"] is not None and evidence["population_share"] is not None:
-        before = evidence["baseline_share"]
+    if evidence.observed_share is not None and evidence.population_share is not None:
+        before = evidence.baseline_share
         sentences.append(
-            f"Since the onset {evidence['observed_share']:.0%} of its requests chose the model"
+            f"Since the onset {evidence.observed_share:.0%} of its requests chose the model"
             f"{'' if before is None else f', before {before:.0%}'}; "
-            f"of everyone else's it was {evidence['population_share']:.0%}."
+            f"of everyone else's it was {evidence.population_share:.0%}."
         )
     if _is_closer(evidence):
         sentences.append(
-            f"{evidence['synchrony']:.0%} of these accounts moved within {_window(settings)}; of everyone "
-            f"who moved since the release at most {evidence['population_synchrony']:.0%} did so."
+            f"{evidence.synchrony:.0%} of these accounts moved within {_window(settings)}; of everyone "
+            f"who moved since the release at most {evidence.population_synchrony:.0%} did so."
         )
     sentences.append(_how_sure(evidence, settings))
     if _looks(incident.pattern)["extraction"]:
@@ -105,13 +106,13 @@ def _group(incident: Incident, evidence: dict[str, Any], settings: Settings) -> 
     return sentences
 
 
-def _population(incident: Incident, evidence: dict[str, Any]) -> list[str]:
+def _population(incident: Incident, evidence: Evidence) -> list[str]:
     """Of accounts that no group holds together."""
-    seen, expected = evidence["first_uses_seen"], evidence["first_uses_expected"]
+    seen, expected = evidence.first_uses_seen or 0, evidence.first_uses_expected or 0.0
     moved = (
         f"Accounts that are {incident.entity[1]} in a bucket moved to {incident.model} by themselves: "
         f"{seen} first uses where the pace of accounts that pause, per hour of their time, predicts "
-        f"{expected:.1f} ({_times(evidence['hazard_ratio'])} as many)."
+        f"{expected:.1f} ({_times(evidence.hazard_ratio or 0.0)} as many)."
     )
     where = (
         "So far as no network, payment or sign-up of theirs is named by an alert of its own, nothing holds "
@@ -161,14 +162,14 @@ def signs(pattern: Pattern, kind: str) -> str:
     return f"{LIKE_ROLLOUT if kind == 'roll-out' else 'Like extraction'}: {words}."
 
 
-def _is_closer(evidence: dict[str, Any]) -> bool:
+def _is_closer(evidence: Evidence) -> bool:
     """Is the share that moved together greater, in the figures that are shown?"""
-    own, others = evidence["synchrony"], evidence["population_synchrony"]
+    own, others = evidence.synchrony, evidence.population_synchrony
     return own is not None and others is not None and round(own, 2) > round(others, 2)
 
 
-def _how_sure(evidence: dict[str, Any], settings: Settings) -> str:
-    value, threshold = evidence["log_e_value"], evidence["threshold"]
+def _how_sure(evidence: Evidence, settings: Settings) -> str:
+    value, threshold = evidence.log_e_value or 0.0, evidence.threshold or 0.0
     if value >= threshold and _is_split(evidence):
         return (
             f"{_by_chance(evidence, settings)} What tells is not the pace but the split: its accounts keep "
@@ -182,14 +183,14 @@ def _how_sure(evidence: dict[str, Any], settings: Settings) -> str:
     )
 
 
-def _by_chance(evidence: dict[str, Any], settings: Settings) -> str:
+def _by_chance(evidence: Evidence, settings: Settings) -> str:
     """How rare it is: at the threshold the budget of false alerts, and e times as rare per unit above."""
-    value, threshold = evidence["log_e_value"], evidence["threshold"]
+    value, threshold = evidence.log_e_value or 0.0, evidence.threshold or 0.0
     rare = math.exp(min(value - threshold - math.log(settings.alert_budget), math.log(SURE)))
     ordinary = (
         "whose accounts are hardly more alike than everyone's"
         if _is_split(evidence)
-        else f"that move at most {evidence['theta']:.1f} times as fast as everyone"
+        else f"that move at most {evidence.theta or 0.0:.1f} times as fast as everyone"
     )
     return (
         f"ln e-value {value:.1f}, over the threshold {threshold:.1f}: by the bound of the method, of groups "
@@ -197,27 +198,27 @@ def _by_chance(evidence: dict[str, Any], settings: Settings) -> str:
     )
 
 
-def _is_split(evidence: dict[str, Any]) -> bool:
+def _is_split(evidence: Evidence) -> bool:
     """Is it the split that tells, not the pace?"""
-    pace, split = evidence["log_e_pace"], evidence["log_e_split"]
+    pace, split = evidence.log_e_pace, evidence.log_e_split
     return split is not None and split > (pace or 0.0)
 
 
-def _against(incident: Incident, evidence: dict[str, Any], settings: Settings) -> list[str]:
+def _against(incident: Incident, evidence: Evidence, settings: Settings) -> list[str]:
     sentences = []
     if not incident.lone_account:
         if _looks(incident.pattern)["roll-out"]:
             sentences.append(signs(incident.pattern, "roll-out"))
-        own, others = evidence["synchrony"], evidence["population_synchrony"]
+        own, others = evidence.synchrony, evidence.population_synchrony
         # In the first hours everyone has moved within a few hours: that says nothing.
         if own is not None and others is not None and others < 1 and not _is_closer(evidence):
             sentences.append(
                 f"{NOT_CLOSER}: {own:.0%} within {_window(settings)}, of everyone's {others:.0%}."
             )
         sentences.append(AGAINST["intent"])
-    if evidence["data_lag"]:
+    if evidence.data_lag:
         sentences.append(AGAINST["lag"])
-    if evidence["learning"]:
+    if evidence.learning:
         sentences.append(AGAINST["learning"])
     return sentences
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from pivotwatch.contracts.events import format_time
+from pivotwatch.contracts.alerts import Entity, Profile, Series, Usage
+from pivotwatch.contracts.codec import moment_of
 from pivotwatch_models.base.counts import Group, Traffic
 from pivotwatch_models.base.poisson import band
 from pivotwatch_models.groups.timeline import Row
@@ -12,7 +11,7 @@ from pivotwatch_models.incidents.incident import Incident
 from pivotwatch_models.release_watch import ReleaseWatch
 
 
-def series(incident: Incident, group: Group, watch: ReleaseWatch) -> dict[str, Any] | None:
+def series(incident: Incident, group: Group, watch: ReleaseWatch) -> Series | None:
     """Per step of time the group's share and everyone else's, the events seen, expected and ordinary.
 
     Arrays of one length, at most 96. ``at`` and ``until`` count buckets from ``start``; a gap between two
@@ -24,22 +23,22 @@ def series(incident: Incident, group: Group, watch: ReleaseWatch) -> dict[str, A
     rows, width = [row for row, _ in pairs], watch.settings.bucket_ms
     bands = [band(row.expected, watch.groups[group].detector.theta) for row in rows]
     first = rows[0].start
-    return {
-        "group": {"kind": group[0], "id": group[1]},
-        "start": format_time(first * width),
-        "bucket_ms": width,
-        "at": [row.start - first for row in rows],
-        "until": [row.end - first for row in rows],
-        "share": [_share(row.chosen, row.requests) for row in rows],
-        "others_share": [_others(row, everyone) for row, everyone in pairs],
-        "seen": [row.seen for row in rows],
-        "expected": [round(row.expected, 2) for row in rows],
-        "low": [low for low, _ in bands],
-        "high": [high for _, high in bands],
-    }
+    return Series(
+        group=Entity(*group),
+        start=moment_of(first * width),
+        bucket_ms=width,
+        at=[row.start - first for row in rows],
+        until=[row.end - first for row in rows],
+        share=[_share(row.chosen, row.requests) for row in rows],
+        others_share=[_others(row, everyone) for row, everyone in pairs],
+        seen=[row.seen for row in rows],
+        expected=[round(row.expected, 2) for row in rows],
+        low=[low for low, _ in bands],
+        high=[high for _, high in bands],
+    )
 
 
-def profile(incident: Incident, group: Group, everyone: Traffic) -> dict[str, Any] | None:
+def profile(incident: Incident, group: Group, everyone: Traffic) -> Profile | None:
     """What the group took from the model since the onset, beside what it took before and what others take.
 
     Parameters
@@ -51,29 +50,31 @@ def profile(incident: Incident, group: Group, everyone: Traffic) -> dict[str, An
     if own is None or incident.lone_account:
         return None
     others = everyone - own
-    return {
-        "to_model": _usage(own.to_model, own.model_in, own.model_out, own.model_tools),
-        "to_other_models": _usage(
+    return Profile(
+        to_model=_usage(own.to_model, own.model_in, own.model_out, own.model_tools),
+        to_other_models=_usage(
             own.requests - own.to_model,
             own.tokens_in - own.model_in,
             own.tokens_out - own.model_out,
             own.with_tools - own.model_tools,
         ),
-        "before": before and _usage(before.requests, before.tokens_in, before.tokens_out, before.with_tools),
-        "population": _usage(others.to_model, others.model_in, others.model_out, others.model_tools),
-    }
+        before=_usage(before.requests, before.tokens_in, before.tokens_out, before.with_tools)
+        if before
+        else None,
+        population=_usage(others.to_model, others.model_in, others.model_out, others.model_tools),
+    )
 
 
-def _usage(requests: int, tokens_in: int, tokens_out: int, with_tools: int) -> dict[str, Any] | None:
+def _usage(requests: int, tokens_in: int, tokens_out: int, with_tools: int) -> Usage | None:
     """Means per exchange; None without exchanges."""
     if requests <= 0:
         return None
-    return {
-        "exchanges": requests,
-        "tools_share": round(with_tools / requests, 4),
-        "input_tokens": round(tokens_in / requests, 1),
-        "output_tokens": round(tokens_out / requests, 1),
-    }
+    return Usage(
+        exchanges=requests,
+        tools_share=round(with_tools / requests, 4),
+        input_tokens=round(tokens_in / requests, 1),
+        output_tokens=round(tokens_out / requests, 1),
+    )
 
 
 def _others(row: Row, everyone: Traffic) -> float | None:

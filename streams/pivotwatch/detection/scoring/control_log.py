@@ -15,8 +15,7 @@ import orjson
 from pivotwatch.contracts.events import BadEvent, check_release, check_text, parse_time, shown
 from pivotwatch.contracts.records import InputRecord
 from pivotwatch_models.base.counts import Group
-
-VERDICTS = ("confirmed", "benign", "verified")
+from pivotwatch_models.incidents.terms import VERDICTS, Verdict
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ class Decision:
 
     entity: Group | None
     alert_id: str | None
-    verdict: str | None
+    verdict: Verdict | None
     by: str
 
 

@@ -1,0 +1,158 @@
+"""Reads, writes and describes the types of the contracts: one way for every topic."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+import orjson
+
+from pivotwatch.base.errors import WrongUse
+
+MAX_TS = 4_102_444_800_000
+"""The year 2100 in epoch milliseconds."""
+MAX_NUMBER = 2**53
+"""The largest integer that every JSON library reads exactly."""
+
+Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+"""RFC 3339 on the wire; written in UTC, with milliseconds when there are any."""
+
+T = TypeVar("T")
+
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_LIMIT = datetime.fromtimestamp(MAX_TS / 1000, UTC)
+
+
+def moment_of(milliseconds: int) -> datetime:
+    """The time of epoch milliseconds.
+
+    Examples
+    --------
+    >>> moment_of(1_770_314_400_000)
+    datetime.datetime(2026, 2, 5, 18, 0, tzinfo=datetime.timezone.utc)
+    """
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def format_moment(when: datetime) -> str:
+    """RFC 3339 in UTC.
+
+    Examples
+    --------
+    >>> format_moment(moment_of(1_770_314_400_000)), format_moment(moment_of(1_770_314_400_250))
+    ('2026-02-05T18:00:00Z', '2026-02-05T18:00:00.250Z')
+    """
+    precision = "milliseconds" if when.microsecond else "seconds"
+    return when.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def check_moments(**moments: datetime | None) -> None:
+    """Check that times are in a range that every calendar can show.
+
+    Raises
+    ------
+    ValueError
+        With the name of the time that is not.
+    """
+    for name, when in moments.items():
+        if when is not None and not _EPOCH <= when < _LIMIT:
+            raise ValueError(f"{name}: expected a time between 1970 and 2100")
+
+
+def encode(value: object) -> bytes:
+    """JSON of a struct, or of anything that holds structs: the same value gives the same bytes.
+
+    Examples
+    --------
+    >>> encode({"at": moment_of(1_770_314_400_000)})
+    b'{"at":"2026-02-05T18:00:00Z"}'
+    """
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return format_moment(value)
+    return msgspec.to_builtins(value, builtin_types=(datetime,))
+
+
+def parser(kind: type[T], what: str) -> Callable[[bytes | str], T]:
+    """A function that reads JSON strictly: every field has its type, or the whole is refused.
+
+    Parameters
+    ----------
+    kind
+        The type to read.
+    what
+        Its name in errors, with its article.
+
+    Examples
+    --------
+    >>> class Pair(msgspec.Struct):
+    ...     left: Count
+    ...     right: Count = 0
+    >>> parse = parser(Pair, "a pair")
+    >>> parse(b'{"left": 1}')
+    Pair(left=1, right=0)
+    >>> parse(b'{"left": "1"}')
+    Traceback (most recent call last):
+    pivotwatch.base.errors.WrongUse: not a pair: left: expected `int`, got `str`
+    """
+
+    def parse(raw: bytes | str) -> T:
+        try:
+            # orjson also checks what msgspec skips: the record may go on as it is.
+            return msgspec.convert(orjson.loads(raw), kind)
+        except (orjson.JSONDecodeError, msgspec.ValidationError) as error:
+            raise WrongUse(f"not {what}: {explain(error)}") from None
+
+    return parse
+
+
+_PLACE = re.compile(r" - at (?:`(?:key|value)` in )?`\$\.?([^`]*)`$")
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+_NAMED = re.compile(r"\w+: ")
+
+
+def explain(error: Exception) -> str:
+    """What orjson or msgspec has against a value, the field first.
+
+    Examples
+    --------
+    >>> explain(ValueError("Expected `int`, got `str` - at `$.data.revision`"))
+    'data.revision: expected `int`, got `str`'
+    >>> explain(ValueError("Object missing required field `id` - at `$.groups[0]`"))
+    'groups[0].id: required, but missing'
+    """
+    text = str(error)
+    if isinstance(error, orjson.JSONDecodeError):
+        return f"not JSON: {text}"
+    found = _PLACE.search(text)
+    place = found[1].replace("[...]", "") if found else ""
+    text = text[: found.start()] if found else text
+    if missing := _MISSING.fullmatch(text):
+        place, text = f"{place}.{missing[1]}" if place else missing[1], "required, but missing"
+    text = text[:1].lower() + text[1:]
+    if not place:
+        return text
+    return f"{place}.{text}" if _NAMED.match(text) else f"{place}: {text}"
+
+
+def json_schema(kind: Any, title: str, **more: Any) -> dict[str, Any]:
+    """JSON Schema (draft 2020-12) of a struct; ``more`` goes to its top level."""
+    (root,), parts = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    top = parts.pop(root["$ref"].rpartition("/")[2])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **top,
+        "title": title,
+        **more,
+        **({"$defs": parts} if parts else {}),
+    }
