@@ -40,8 +40,8 @@ HOOKS: dict[str, Callable[[Process, Sequence[Any]], None]] = {"raise": raising, 
 def wrap(make_operator: Callable[..., Any], hook: str) -> Callable[..., Any]:
     """Make steps whose ``process`` (or the work of it) meets the hook first."""
 
-    def make(*given: Any) -> Any:
-        step = make_operator(*given)
+    def make(*given: Any, **named: Any) -> Any:
+        step = make_operator(*given, **named)
         process: Process = step.process
 
         def hooked(records: Sequence[Any]) -> Any:
@@ -91,14 +91,16 @@ def hang_agents() -> None:
 def main() -> None:
     """Hook in, and run the command."""
     from pivotwatch.cli import main as command
-    from pivotwatch.engine import runtime
+    from pivotwatch.detection.counting.operator import CountingOperator
+    from pivotwatch.detection.scoring.operator import ScoringOperator
+    from pivotwatch.roles import accounts, networks
 
     hook, sys.argv[1:] = sys.argv[1], sys.argv[2:]
     if hook == "stall":
         hang_agents()
     else:
-        step_of = runtime._step_of
-        runtime._step_of = lambda *given: wrap(step_of(*given), hook)
+        for role, operator in ((accounts, CountingOperator), (networks, ScoringOperator)):
+            role.run.__kwdefaults__["make_operator"] = wrap(operator, hook)
     command()
 
 

@@ -121,7 +121,7 @@ class CountingStep:
 class SummingStep:
     """Sums the bucket records of all partitions; an alert names the control records in use."""
 
-    def __init__(self, settings: Settings, partitions: int) -> None:
+    def __init__(self, settings: Settings, partitions: int, network_class: Any) -> None:
         self.partitions = partitions
         self.seen: dict[int, dict[int, int]] = defaultdict(dict)
         self.scored = -1
@@ -224,20 +224,20 @@ def main() -> int:
         late_news()
     from pivotwatch.base.errors import Fault
     from pivotwatch.config.config import load
-    from pivotwatch.engine.runtime import run_worker
+    from pivotwatch.roles import accounts, networks
 
     role, instance, *flags = sys.argv[1:]
     logging.basicConfig(
         level="INFO", stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     try:
-        return run_worker(
+        run, operator = (accounts.run, CountingStep) if role == "accounts" else (networks.run, SummingStep)
+        return run(
             load(),
-            role=role,  # type: ignore[arg-type]
             instance=instance,
             until_end="--until-end" in flags,
             reset_state="--reset-state" in flags,
-            make_operator=CountingStep if role == "accounts" else SummingStep,
+            make_operator=operator,
         )
     except Fault as fault:
         print(f"fault: {fault}", file=sys.stderr)

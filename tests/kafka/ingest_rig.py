@@ -114,8 +114,8 @@ def main() -> int:
     from pivotwatch.base.errors import Fault
     from pivotwatch.config.config import load
     from pivotwatch.engine.fetching.chunks import ChunkScheduler
-    from pivotwatch.engine.runtime import run_worker
     from pivotwatch.ingest.decoder import Decoder
+    from pivotwatch.roles.registry import run_worker
 
     slow = float(os.environ.get("INGEST_TEST_SLOW_MS", "0")) / 1000
     if slow:

@@ -17,7 +17,7 @@ from kafka.partitioner.default import murmur2
 from infra.kafka.supervisor import free_port
 from pivotwatch.base.errors import Fault
 from pivotwatch.engine.kafka import sync_client
-from pivotwatch.roles.ingest import run_ingest
+from pivotwatch.roles.registry import run_worker
 from tests.ingest.samples import (
     EMAIL,
     GEN_AI_SPAN,
@@ -254,7 +254,7 @@ def test_dead_letters_as_asked(
 def test_what_cannot_work_is_told(made: Rig) -> None:
     def refused(**table: Any) -> str:
         with pytest.raises(Fault) as caught:
-            run_ingest(made.config.model_copy(update={"ingest": table}), instance=None, until_end=True)
+            run_worker(made.config.model_copy(update={"ingest": table}), role="ingest", until_end=True)
         return str(caught.value)
 
     assert "[ingest] names neither topics nor http" in refused()

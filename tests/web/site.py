@@ -13,7 +13,8 @@ from aiohttp import ClientResponse, CookieJar
 from aiohttp.test_utils import TestClient, TestServer
 
 from pivotwatch.config.config import load
-from pivotwatch.roles.web import PageApp, build_web
+from pivotwatch.engine.runtime import RoleApp
+from pivotwatch.roles.web import build_web
 from pivotwatch.web.settings import read_settings
 from tests.reporting.examples import alert, status
 
@@ -58,7 +59,7 @@ class Broker:
 class Site:
     """A site that is served; what is not told here is the client's."""
 
-    def __init__(self, app: PageApp) -> None:
+    def __init__(self, app: RoleApp) -> None:
         self.app = app
         self.offsets = dict.fromkeys(PLACES, -1)
         self.broker = Broker(self)

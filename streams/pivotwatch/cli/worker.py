@@ -46,7 +46,7 @@ def _run_one(
     try:
         with sigterm_raises():  # Until the event loop of the worker takes signals over.
             # Faust and river take a second to import.
-            from pivotwatch.engine.runtime import run_worker
+            from pivotwatch.roles.registry import run_worker
 
             # The option admits the names of roles only.
             return run_worker(

@@ -1,4 +1,4 @@
-"""The composition root: builds the Faust app of a role, and runs it to its end.
+"""Builds the Faust app of a role, and runs it to its end.
 
 Every role is an app, and so a consumer group, of its own: scaling one role must not
 rebalance another.
@@ -7,33 +7,27 @@ rebalance another.
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import faust
+from faust.web.base import BlueprintManager
 from kafka.admin import MemberToRemove
 from mode import CrashingSupervisor
 from yarl import URL
 
 from pivotwatch.base.errors import Fault, OutOfReach
-from pivotwatch.config.config import Config, Logical, Role
+from pivotwatch.config.config import Config
 from pivotwatch.engine import gc_tuning
 from pivotwatch.engine.changelog import CheckpointTable, Tables
 from pivotwatch.engine.fetching.consumer import FetchTransport
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka.async_client import faust_credentials, refusal
-from pivotwatch.engine.worker import Shell
-from pivotwatch.roles.accounts import AccountsShell
-from pivotwatch.roles.networks import CONTROL_TOPICS, NetworksShell
-
-SHELLS: Mapping[Role, type[Shell[Any]]] = {"accounts": AccountsShell, "networks": NetworksShell}
-SOURCES: Mapping[Role, Logical] = {"accounts": "requests", "networks": "buckets"}
 
 BUFFERED_CHUNKS = 8
 STOP_SECONDS = 9.0
@@ -43,6 +37,15 @@ class RoleApp(faust.App):
     """A Faust app that saves its live partitions when it ends in an orderly way."""
 
     shell: Any
+    _consumes = True
+
+    def run_without_consumer(self) -> None:
+        """Only produce and serve pages: join no consumer group, wait for no table."""
+        self.boot_strategy = self.BootStrategy(self, enable_kafka_consumer=False)
+        self._consumes = False
+
+    async def _wait_for_table_recovery_completed(self) -> bool:
+        return self._consumes and await super()._wait_for_table_recovery_completed()
 
     async def on_stop(self) -> None:
         """Save, then let Faust commit and leave."""
@@ -100,16 +103,15 @@ class RoleWorker(faust.Worker):
 
 def build_app(
     config: Config,
-    role: Role,
+    role: str,
     instance: str | None,
+    make_shell: Callable[[RoleApp], Any],
     *,
-    partitions: int,
-    source_partitions: int,
-    make_operator: Callable[..., Any],
-    until_end: Mapping[int, int] | None = None,
-    reset_state: bool = False,
+    sources: Sequence[str] = (),
+    state_partitions: int | None = None,
+    **settings: Any,
 ) -> RoleApp:
-    """Build the Faust app of a role.
+    """Build the Faust app of a role, whatever the role does.
 
     Parameters
     ----------
@@ -118,37 +120,34 @@ def build_app(
     role, instance
         What the worker does, and its name in the group, if any: with one it keeps its
         partitions over a restart.
-    partitions, source_partitions
-        Number of partitions of ``requests``, and of the role's own input.
-    make_operator
-        Makes a new step.
-    until_end, reset_state
-        As `Shell` takes them.
+    make_shell
+        Makes the shell, given the app.
+    sources
+        Topics that the role consumes in a group; without any the app has no consumer.
+    state_partitions
+        Number of partitions of the role's changelog, None for a role without state.
+    settings
+        Further settings of Faust.
     """
-    source = config.topic(SOURCES[role])
-    app = RoleApp(config.app_id(role), **app_settings(config, instance))
-    shell = SHELLS[role](
-        app,
-        config,
-        source=source,
-        partitions=partitions,
-        make_operator=make_operator,
-        until_end=until_end,
-        reset_state=reset_state,
-    )
-    app.shell = shell
-    app.transport = FetchTransport(
-        app.conf.broker_consumer, app, chunked=[source], resume=shell.resume, revoked=shell.drop
-    )
-    app.tables.add(CheckpointTable(app, owner=shell, name="state", partitions=source_partitions))
-    topic = app.topic(source, key_serializer="raw", value_serializer="raw", maxsize=BUFFERED_CHUNKS)
-    app.agent(topic, name=role, concurrency=1)(shell.run)
+    app = RoleApp(config.app_id(role), **app_settings(config, instance) | settings)
+    shell = app.shell = make_shell(app)
+    if sources:
+        app.transport = FetchTransport(
+            app.conf.broker_consumer, app, chunked=sources, resume=shell.resume, revoked=shell.drop
+        )
+        if state_partitions is not None:
+            app.tables.add(CheckpointTable(app, owner=shell, name="state", partitions=state_partitions))
+        topic = app.topic(*sources, key_serializer="raw", value_serializer="raw", maxsize=BUFFERED_CHUNKS)
+        app.agent(topic, name=role, concurrency=1)(shell.run)
+        app.task(shell.tend)
+    else:
+        app.run_without_consumer()
     if config.web_port is not None:
+        # Faust's own pages show tables and routes to whoever asks.
+        app.web.blueprints = BlueprintManager([])
         shell.health.add_pages(app)
-    app.task(shell.watch)
-    app.task(shell.tend)
-    if config.web_port is not None:
         shell.metrics.add_page(app)
+    app.task(shell.watch)
     return app
 
 
@@ -196,53 +195,6 @@ def _free_port(host: str) -> int:
         return int(found.getsockname()[1])
 
 
-def run_worker(
-    config: Config,
-    *,
-    role: Role,
-    instance: str | None = None,
-    until_end: bool = False,
-    reset_state: bool = False,
-    make_operator: Callable[..., Any] | None = None,
-) -> int:
-    """Run the worker of a role in this process, until a signal or the end of its input.
-
-    Returns
-    -------
-    int
-        0 for a clean end, 1 for a crash.
-
-    Raises
-    ------
-    Fault
-        With a message for the operator: no broker, no topic, a state that must not be continued.
-    """
-    if role == "ingest":
-        from pivotwatch.roles.ingest import run_ingest
-
-        return run_ingest(config, instance=instance, until_end=until_end)
-    if role == "delivery":
-        from pivotwatch.roles.delivery import run_delivery
-
-        return run_delivery(config, instance=instance, until_end=until_end, reset_state=reset_state)
-    if role == "web":
-        from pivotwatch.roles.web import run_web
-
-        return run_web(config, instance=instance, until_end=until_end)
-    partitions, source_partitions, ends = _look(config, role, until_end)
-    app = build_app(
-        config,
-        role,
-        instance,
-        partitions=partitions,
-        source_partitions=source_partitions,
-        make_operator=make_operator or _step_of(config, role),
-        until_end=ends,
-        reset_state=reset_state,
-    )
-    return run_app(config, role, app, instance)
-
-
 def run_app(config: Config, role: str, app: RoleApp, instance: str | None) -> int:
     """Run an app to its end; exit status 0 for a clean one, 1 for a crash."""
     if role != "web":
@@ -270,27 +222,3 @@ def _leave(config: Config, role: str, instance: str) -> None:
     """Leave the group for good; a member with a name stays in it until its session ends."""
     with sync_client.admin(config) as client:
         client.remove_group_members(config.app_id(role), [MemberToRemove(group_instance_id=instance)])
-
-
-def _look(config: Config, role: Role, until_end: bool) -> tuple[int, int, dict[int, int] | None]:
-    """Partitions of ``requests``, partitions of the role's input, and where a finite run ends."""
-    with sync_client.consumer(config, isolation_level="read_committed") as client:
-        requests = sync_client.partitions_of(client, config.topic("requests"))
-        source = sync_client.partitions_of(client, config.topic(SOURCES[role]))
-        ends = client.end_offsets(requests) if until_end else None
-        for logical in CONTROL_TOPICS if role == "networks" else ():
-            sync_client.partitions_of(client, config.topic(logical))
-        sync_client.refuse_other_partitions(client, f"{config.app_id(role)}-state-changelog", source)
-    finite = None if ends is None else {tp.partition: offset for tp, offset in ends.items()}
-    return len(requests), len(source), finite
-
-
-def _step_of(config: Config, role: Role) -> Callable[..., Any]:
-    if role == "accounts":
-        from pivotwatch.detection.counting.operator import CountingOperator
-
-        return CountingOperator
-    from pivotwatch.base.network_classes import class_of
-    from pivotwatch.detection.scoring.operator import ScoringOperator
-
-    return functools.partial(ScoringOperator, network_class=class_of(config.network_classes))

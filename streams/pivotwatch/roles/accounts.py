@@ -9,13 +9,18 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from pivotwatch.base.work import Work
+from pivotwatch.config.config import Config
 from pivotwatch.contracts.records import Output
+from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.engine.checkpoint_format import FINAL, StateRefused
+from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.operator import IdleOperator, SlicedIdleOperator
 from pivotwatch.engine.partition_task import PartitionTask
+from pivotwatch.engine.runtime import build_app, run_app
 from pivotwatch.engine.worker import Shell
 
 logger = logging.getLogger(__name__)
@@ -104,3 +109,39 @@ class AccountsShell(Shell[AccountsPartition]):
         if now - live.quiet_since < self.config.idle_after.total_seconds():
             return None
         return live.step.idle_due(int(time.time() * 1000))
+
+
+def run(
+    config: Config,
+    *,
+    instance: str | None,
+    until_end: bool,
+    reset_state: bool,
+    make_operator: Callable[..., Any] = CountingOperator,
+) -> int:
+    """Run the worker in this process, until a signal or the end of its input; returns its exit status.
+
+    Raises
+    ------
+    Fault
+        With a message for the operator: no broker, no topic, a state that must not be continued.
+    """
+    source = config.topic("requests")
+    seen = sync_client.survey(config, "accounts", source)
+    app = build_app(
+        config,
+        "accounts",
+        instance,
+        lambda app: AccountsShell(
+            app,
+            config,
+            source=source,
+            partitions=seen.partitions[source],
+            make_operator=make_operator,
+            until_end=seen.ends[source] if until_end else None,
+            reset_state=reset_state,
+        ),
+        sources=[source],
+        state_partitions=seen.partitions[source],
+    )
+    return run_app(config, "accounts", app, instance)

@@ -13,7 +13,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from pivotwatch.base.errors import Fault, OutOfReach, WrongUse
 from pivotwatch.config.config import Config
-from pivotwatch.engine.fetching.consumer import FetchTransport
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.runtime import build_app, run_app
 from pivotwatch.ingest.health import IngestHealth, Posts
 from pivotwatch.ingest.http_server import serve
 from pivotwatch.ingest.metrics import IngestMetrics
@@ -21,8 +22,10 @@ from pivotwatch.ingest.settings import IngestSettings, read_settings, refuse_own
 from pivotwatch.ingest.worker import IngestShell
 
 
-def run_ingest(config: Config, *, instance: str | None, until_end: bool) -> int:
-    """Run the worker in this process, until a signal or the end of its input.
+def run(config: Config, *, instance: str | None, until_end: bool, reset_state: bool) -> int:
+    """Run the worker in this process, until a signal or the end of its input; returns its exit status.
+
+    It has no state to forget.
 
     Raises
     ------
@@ -38,8 +41,6 @@ def run_ingest(config: Config, *, instance: str | None, until_end: bool) -> int:
     found = look(config, settings, until_end)
     if not settings.topics:
         return asyncio.run(_serve_alone(config, settings, found["partitions"]))
-    from pivotwatch.engine.runtime import run_app
-
     return run_app(config, "ingest", build_ingest(config, settings, instance, found), instance)
 
 
@@ -47,22 +48,15 @@ def build_ingest(
     config: Config, settings: IngestSettings, instance: str | None, found: dict[str, Any]
 ) -> Any:
     """Build the Faust app; ``found`` is what `pivotwatch.ingest.worker.look` gives."""
-    from pivotwatch.engine.runtime import BUFFERED_CHUNKS, RoleApp, app_settings
-
-    app = RoleApp(config.app_id("ingest"), **app_settings(config, instance))
-    shell = IngestShell(app, config, settings, **found)
-    app.shell = shell
     names = [topic.name for topic in settings.topics]
-    app.transport = FetchTransport(
-        app.conf.broker_consumer, app, chunked=names, resume=shell.resume, revoked=shell.drop
+    app = build_app(
+        config,
+        "ingest",
+        instance,
+        lambda app: IngestShell(app, config, settings, **found),
+        sources=names,
     )
-    topic = app.topic(*names, key_serializer="raw", value_serializer="raw", maxsize=BUFFERED_CHUNKS)
-    app.agent(topic, name="ingest", concurrency=1)(shell.run)
-    if config.web_port is not None:
-        shell.health.add_pages(app)
-        shell.metrics.add_page(app)
-    app.task(shell.watch)
-    app.task(shell.tend)
+    shell = app.shell
     if settings.http is not None and found["until_end"] is None:
 
         async def listen() -> None:
@@ -137,8 +131,6 @@ def look(config: Config, settings: IngestSettings, until_end: bool) -> dict[str,
     OutOfReach
         When a topic is not there.
     """
-    from pivotwatch.engine.kafka import sync_client
-
     names = [topic.name for topic in settings.topics]
     with sync_client.consumer(config, isolation_level="read_committed") as client:
         requests = sync_client.partitions_of(client, config.topic("requests"))

@@ -11,17 +11,22 @@ when the fence is reached.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from pivotwatch.base.network_classes import class_of
 from pivotwatch.config.config import Config, Logical
+from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.checkpoint_format import Snapshot
 from pivotwatch.engine.fetching.chunks import Chunk
+from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka.async_client import reader
 from pivotwatch.engine.operator import ControlledOperator
 from pivotwatch.engine.partition_task import PartitionTask
+from pivotwatch.engine.runtime import build_app, run_app
 from pivotwatch.engine.worker import Shell
 
 PINS_BYTES = 100_000
@@ -153,3 +158,41 @@ async def _seek(
         consumer.seek(tp, max(earliest[tp], controls.get(logical, 0)))
     ends: dict[Any, int] = await consumer.end_offsets(list(topics))
     return ends
+
+
+def run(
+    config: Config,
+    *,
+    instance: str | None,
+    until_end: bool,
+    reset_state: bool,
+    make_operator: Callable[..., Any] = ScoringOperator,
+) -> int:
+    """Run the worker in this process, until a signal or the end of its input; returns its exit status.
+
+    Raises
+    ------
+    Fault
+        With a message for the operator: no broker, no topic, a state that must not be continued.
+    """
+    network_class = class_of(config.network_classes)
+    source, requests = config.topic("buckets"), config.topic("requests")
+    needed = [requests, *(config.topic(logical) for logical in CONTROL_TOPICS)]
+    seen = sync_client.survey(config, "networks", source, needed)
+    app = build_app(
+        config,
+        "networks",
+        instance,
+        lambda app: NetworksShell(
+            app,
+            config,
+            source=source,
+            partitions=seen.partitions[requests],
+            make_operator=functools.partial(make_operator, network_class=network_class),
+            until_end=seen.ends[source] if until_end else None,
+            reset_state=reset_state,
+        ),
+        sources=[source],
+        state_partitions=seen.partitions[source],
+    )
+    return run_app(config, "networks", app, instance)

@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 from aiohttp import web
-from faust.web.base import BlueprintManager
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.config.config import Config, Logical
 from pivotwatch.engine.health import Health
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.metrics import Metrics
-from pivotwatch.engine.runtime import RoleApp, app_settings, run_app
+from pivotwatch.engine.runtime import RoleApp, build_app, run_app
 from pivotwatch.web import security_headers
 from pivotwatch.web.api import Api
 from pivotwatch.web.authentication import Guard
@@ -33,13 +32,6 @@ from pivotwatch.web.view_models import ViewModels
 logger = logging.getLogger(__name__)
 
 MOST_BODY = 64 * 1024
-
-
-class PageApp(RoleApp):
-    """A Faust app without a consumer of its own: there are no tables to wait for."""
-
-    async def _wait_for_table_recovery_completed(self) -> bool:
-        return False
 
 
 class WebShell:
@@ -68,8 +60,8 @@ class WebShell:
         self.event_stream.close()
 
 
-def run_web(config: Config, *, instance: str | None, until_end: bool) -> int:
-    """Run the worker in this process, until a signal.
+def run(config: Config, *, instance: str | None, until_end: bool, reset_state: bool) -> int:
+    """Run the worker in this process, until a signal; returns its exit status. It has no state to forget.
 
     Raises
     ------
@@ -111,43 +103,32 @@ def build_web(
     instance: str | None,
     places: Sequence[tuple[Logical, int]],
     clock: Callable[[], float] = time.time,
-) -> PageApp:
+) -> RoleApp:
     """Build the Faust app."""
     port = DEFAULT_PORT if config.web_port is None else config.web_port
     config = config.model_copy(update={"web_port": port})
     read_model, event_stream = ReadModel(), EventStream()
+    reader = Reader(config, places, read_model, event_stream)
     held: list[Pages] = []
-    app = PageApp(
-        config.app_id("web"),
-        **app_settings(config, instance)
-        | {
-            "web_application_options": {
-                "middlewares": [middleware(lambda: held[0])],
-                "client_max_size": MOST_BODY,
-            },
-            "web_ssl_context": _tls(settings),
-        },
+    app = build_app(
+        config,
+        "web",
+        instance,
+        lambda app: WebShell(app, config, reader, event_stream),
+        web_application_options={"middlewares": [middleware(lambda: held[0])], "client_max_size": MOST_BODY},
+        web_ssl_context=_tls(settings),
     )
-    app.boot_strategy = app.BootStrategy(app, enable_kafka_consumer=False)
-    # Neither its tables nor its own pages.
-    app.web.blueprints = BlueprintManager([])
-    reader = Reader(config, places, read_model, event_stream, beacon=app.beacon)
     guard = Guard(settings, config.web_host)
     decision_writer = DecisionWriter(lambda: app.producer, config.topic("decisions"))
     pages = Pages(
         ViewModels(config, read_model, lambda: clock() * 1000), reader, event_stream, guard, decision_writer
     )
     held.append(pages)
-    shell = WebShell(app, config, reader, event_stream)
-    app.shell = shell
-    shell.health.add_pages(app)
-    shell.metrics.add_page(app)
     server: web.Application = cast("Any", app.web).web_app
     pages.add_to(server)
     Api(pages).add_to(server)
     server.on_response_prepare.append(security_headers.add)
     server.on_shutdown.append(functools.partial(_end_of_events, event_stream))
-    app.task(shell.watch)
     app.service(reader)  # type: ignore[arg-type]  # an instance will do
     app.task(functools.partial(_tell, app, settings))
     return app
@@ -157,7 +138,7 @@ async def _end_of_events(event_stream: EventStream, _: web.Application) -> None:
     event_stream.close()
 
 
-async def _tell(app: PageApp, settings: WebSettings) -> None:
+async def _tell(app: RoleApp, settings: WebSettings) -> None:
     """Where it is, now that it listens; port 0 was any free one."""
     host, port = cast("Any", app.web)._runner.addresses[0][:2]
     scheme = "https" if settings.tls_certfile else "http"

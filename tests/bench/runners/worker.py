@@ -14,7 +14,7 @@ from pivotwatch.base.work import Work
 from pivotwatch.config.config import load
 from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.counting.operator import CountingOperator
-from pivotwatch.engine.runtime import run_worker
+from pivotwatch.roles import accounts
 from tests.bench.probe import Latencies, Sent, Span, Task, counted, measured, tell
 
 
@@ -78,7 +78,13 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING)
     task = Task.given()
     watched = Watched(task)
-    status = run_worker(load(), role="accounts", until_end=task.token is None, make_operator=watched.make)
+    status = accounts.run(
+        load(),
+        instance=None,
+        until_end=task.token is None,
+        reset_state=False,
+        make_operator=watched.make,
+    )
     if task.token is None and status == 0:
         tell(counted(watched.steps, watched.sent) | measured(watched.span))
 

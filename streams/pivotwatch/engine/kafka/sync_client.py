@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
@@ -97,20 +98,47 @@ def partitions_of(client: KafkaConsumer, topic: str) -> list[TopicPartition]:
     return [TopicPartition(topic, number) for number in sorted(numbers)]
 
 
-def refuse_other_partitions(client: KafkaConsumer, changelog: str, source: Sequence[TopicPartition]) -> None:
-    """Refuse a changelog with another number of partitions: Faust would read only those, without a word.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Survey:
+    """What the broker knows of some topics.
+
+    Attributes
+    ----------
+    partitions
+        Topic to its number of partitions.
+    ends
+        Topic to where each partition ends, for readers of committed records.
+    """
+
+    partitions: Mapping[str, int]
+    ends: Mapping[str, Mapping[int, int]]
+
+
+def survey(config: Config, role: str, source: str, needed: Sequence[str] = ()) -> Survey:
+    """Look at the input of a role with state, and at other topics that it cannot do without.
 
     Raises
     ------
+    OutOfReach
+        When a topic is not there.
     WrongUse
-        With what to do.
+        When the role's changelog has another number of partitions than its input: Faust would read only
+        those, without a word.
     """
-    kept = client.partitions_for_topic(changelog) if changelog in client.topics() else None
-    if kept and len(kept) != len(source):
-        raise WrongUse(
-            f"{changelog} has {len(kept)} partitions, {source[0].topic} has {len(source)}: "
-            "delete that topic, and start with --reset-state to count anew"
-        )
+    with consumer(config, isolation_level="read_committed") as client:
+        topics = {topic: partitions_of(client, topic) for topic in (source, *needed)}
+        ends = {topic: client.end_offsets(partitions) for topic, partitions in topics.items()}
+        changelog = f"{config.app_id(role)}-state-changelog"
+        kept = client.partitions_for_topic(changelog) if changelog in client.topics() else None
+        if kept and len(kept) != len(topics[source]):
+            raise WrongUse(
+                f"{changelog} has {len(kept)} partitions, {source} has {len(topics[source])}: "
+                "delete that topic, and start with --reset-state to count anew"
+            )
+    return Survey(
+        {topic: len(partitions) for topic, partitions in topics.items()},
+        {topic: {tp.partition: end for tp, end in found.items()} for topic, found in ends.items()},
+    )
 
 
 def or_hidden(user: str | None) -> str:
