@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pivotwatch.cli import COMMANDS, main
+from pivotwatch.contracts.dead_letters import About, dead_letter
 from pivotwatch.contracts.records import Output
 from pivotwatch_models.settings import Settings
 from tests.contracts.examples import alert_bytes
@@ -111,7 +112,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     def replay(settings: Settings, lines: Iterator[bytes], **options: Any) -> Iterator[Output]:
         calls.append({"settings": settings, "lines": list(lines), **options})
-        yield Output("dlq", None, b"x", (("pivotwatch.errors.class", b"BadEvent"),))
+        yield dead_letter(About(stage="decode", error_class="BadEvent", message="unreadable"), None, b"x")
         yield Output("buckets", None, b"x")
         yield Output("alerts", b"k", alert_bytes(revision=1, state="open"))
         yield Output("alerts", b"k", alert_bytes())
@@ -175,7 +176,7 @@ def test_a_broker_out_of_reach_is_said(arguments: list[str], monkeypatch: pytest
     [
         (b'{"model":"m-2"}', "entry 1: released_at: required, but missing"),
         (b'{"model":"m-2","released_at":"soon"}', "entry 1: released_at: expected epoch milliseconds"),
-        (b'{"a":{}}', "entry 1: model: expected text"),
+        (b'{"a":{}}', "entry 1: model: required, but missing"),
     ],
 )
 def test_replay_refuses_a_release_that_it_cannot_use(tmp_path: Path, entry: bytes, told: str) -> None:

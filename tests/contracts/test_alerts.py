@@ -10,8 +10,8 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.alerts import Evidence, alert_schema, parse_alert
-from pivotwatch.contracts.events import BadEvent, check_event
-from pivotwatch.contracts.json_schemas import event_schema, release_schema
+from pivotwatch.contracts.controls import release_schema
+from pivotwatch.contracts.events import BadEvent, check_event, event_schema
 from pivotwatch.formats.text import MOST_LINES, plain, render
 from pivotwatch.tools.compare_alerts import DifferentRepeat, compare, distinct
 from tests.contracts.examples import FULL, alert_bytes

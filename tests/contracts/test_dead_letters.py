@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pivotwatch.contracts.dead_letters import MAX_AROUND, MAX_BYTES, dead_letter, letter_of
+from pivotwatch.contracts.dead_letters import MAX_AROUND, MAX_BYTES, parse_dead_letter, undecodable
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import Line, Output
 
@@ -28,9 +28,9 @@ def size_of(letter: Output) -> int:
 def test_whatever_a_record_holds_its_letter_can_be_sent(key, value, header, message):
     headers = () if header is None else (("h", filled(header)),)
     record = Line(filled(value), 7, key=filled(key), headers=headers)
-    letter = dead_letter(record, record.value, None, BadEvent("m" * message), ("requests", 0))
+    letter = undecodable(record, record.value, None, BadEvent("m" * message), ("requests", 0))
     assert size_of(letter) < BROKER_TAKES
-    read = letter_of(_Record(letter))
+    read = parse_dead_letter(_Record(letter))
     if not read.obstacle:
         assert (read.key, read.value, read.headers) == (record.key, record.value, headers)
     else:
@@ -41,9 +41,9 @@ def test_whatever_a_record_holds_its_letter_can_be_sent(key, value, header, mess
 
 @pytest.mark.parametrize("value", [None, b""])
 def test_null_and_empty_are_told_apart(value):
-    letter = dead_letter(Line(value, key=b"k"), value, None, BadEvent("empty"), ("requests", 0))
+    letter = undecodable(Line(value, key=b"k"), value, None, BadEvent("empty"), ("requests", 0))
     assert letter.value == b""
-    assert letter_of(_Record(letter)).value == value
+    assert parse_dead_letter(_Record(letter)).value == value
 
 
 class _Record:

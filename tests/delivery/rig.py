@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Iterable
 from typing import Any
 
+from pivotwatch.contracts.alerts import Alert
+from pivotwatch.contracts.dead_letters import about_of
+from pivotwatch.contracts.records import Output
 from pivotwatch.delivery.dispatcher import Dispatcher, Origin
 from pivotwatch.delivery.notification_log import NotificationLog
 from pivotwatch.delivery.notifiers import Delivery, Notifier
 from pivotwatch.delivery.settings import read_settings
 from pivotwatch.delivery.target_sender import TargetSender
-from pivotwatch.formats.message import JsonAlert, Message
 
 DEADLINE = 10.0
 QUICK = {"retry_first": "1ms", "retry_most": "5ms"}
@@ -55,16 +57,16 @@ class Recorder(Notifier):
         self.held.set()
 
     async def send(self, delivery: Delivery) -> str:
-        self.tried.append(delivery.alert["id"])
+        self.tried.append(delivery.alert.id)
         await self.held.wait()
         fault = self.faults.pop(0) if self.faults else None
         if fault is not None:
             raise fault
-        self.got.append((delivery.alert["id"], delivery.decision.reason))
+        self.got.append((delivery.alert.id, delivery.decision.reason))
         return "taken"
 
-    async def remind(self, alerts: Iterable[JsonAlert]) -> None:
-        self.reminded.append([alert["id"] for alert in alerts])
+    async def remind(self, alerts: Iterable[Alert]) -> None:
+        self.reminded.append([alert.id for alert in alerts])
 
 
 class Rig:
@@ -74,7 +76,7 @@ class Rig:
         self.endpoints = endpoints
         self.settings: dict[str, dict[str, Any]] = {}
         self.log = Log()
-        self.dead: list[Message] = []
+        self.dead: list[Output] = []
         self.failures: list[BaseException] = []
         self.offset = 0
         self.ours = True
@@ -112,7 +114,7 @@ class Rig:
     async def is_ours(self) -> bool:
         return self.ours
 
-    async def _bury(self, letter: Message) -> None:
+    async def _bury(self, letter: Output) -> None:
         self.dead.append(letter)
 
 
@@ -126,3 +128,8 @@ async def wait_for(condition: Any) -> None:
     async with asyncio.timeout(DEADLINE):
         while not condition():
             await asyncio.sleep(0.001)
+
+
+def reasons(letters: Iterable[Output]) -> list[str]:
+    """Why these alerts are dead letters."""
+    return [about_of(letter.headers).error_class for letter in letters]

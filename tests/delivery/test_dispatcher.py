@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pivotwatch.contracts.alerts import Alert
+from pivotwatch.contracts.dead_letters import about_of
 from pivotwatch.delivery import dispatcher as desks
 from pivotwatch.delivery import target_sender as target_senders
 from pivotwatch.delivery.errors import Gone, Refused, TryLater
-from pivotwatch.formats.message import JsonAlert
-from tests.delivery.rig import Log, Recorder, Rig, wait_for
+from tests.delivery.rig import Log, Recorder, Rig, reasons, wait_for
 from tests.formats.examples import raw
 
 A, B = "0123456789abcdef", "fedcba9876543210"
@@ -36,8 +37,8 @@ def test_a_whole_life_in_order_with_its_reasons() -> None:
         rig.start()
         rig.take(*life(A, *LIFE))
         await rig.finished()
-        reasons = ["opened", "news", "news", "resolved"]
-        assert rig.endpoints["one"].got == [(f"{A}.{n}", reason) for n, reason in enumerate(reasons, start=1)]
+        why = ["opened", "news", "news", "resolved"]
+        assert rig.endpoints["one"].got == [(f"{A}.{n}", reason) for n, reason in enumerate(why, start=1)]
 
     run(test())
 
@@ -60,7 +61,7 @@ def test_a_target_that_hangs_holds_up_no_other() -> None:
 def test_an_incident_that_is_not_taken_holds_up_no_other_incident() -> None:
     class Picky(Recorder):
         async def send(self, delivery: Any) -> str:
-            if delivery.alert["data"]["alert_id"] == A and self.faults:
+            if delivery.alert.data.alert_id == A and self.faults:
                 raise TryLater("not this one")
             return await super().send(delivery)
 
@@ -108,9 +109,9 @@ def test_after_the_budget_a_dead_letter_and_the_incident_goes_on() -> None:
         rig.take(*life(A, "open"))
         await rig.finished()
         [letter] = rig.dead
-        assert letter.body == life(A, "open")[0]
-        assert letter.headers["pivotwatch.errors.class"] == "budget"
-        assert letter.headers["pivotwatch.delivery.target"] == "one"
+        assert letter.value == life(A, "open")[0]
+        about = about_of(letter.headers)
+        assert (about.error_class, about.target, about.stage) == ("budget", "one", "delivery")
         assert rig.target_senders[0].counts["dead-budget"] == 1
         # It may have arrived: so its end is told.
         rig.endpoints["one"].faults.clear()
@@ -130,7 +131,7 @@ def test_what_is_refused_is_not_tried_again(fault: Exception, reason: str) -> No
         rig.start()
         rig.take(*life(A, "open"))
         await rig.finished()
-        assert [letter.headers["pivotwatch.errors.class"] for letter in rig.dead] == [reason]
+        assert reasons(rig.dead) == [reason]
         assert len(rig.endpoints["one"].tried) == 1
         rig.take(*life(B, "open"))
         await rig.finished()
@@ -200,7 +201,7 @@ def test_what_is_no_alert_is_buried_once_and_a_tombstone_is_nothing() -> None:
         rig.take(b"{}", None, *life(A, "open"))
         await rig.finished()
         [letter] = rig.dead
-        assert (letter.body, letter.headers["pivotwatch.errors.class"]) == (b"{}", "unreadable")
+        assert (letter.value, reasons(rig.dead)) == (b"{}", ["unreadable"])
 
     run(test())
 
@@ -235,7 +236,7 @@ def test_too_many_that_wait_become_dead_letters(monkeypatch: pytest.MonkeyPatch)
         rig.take(*life(A, "open", "updated", "updated"))
         rig.endpoints["one"].held.set()
         await rig.finished()
-        assert [letter.headers["pivotwatch.errors.class"] for letter in rig.dead] == ["overflow"]
+        assert reasons(rig.dead) == ["overflow"]
 
     run(test())
 
@@ -301,8 +302,8 @@ def test_what_one_target_cannot_take_becomes_a_dead_letter_and_stops_no_other() 
         assert [reason for _, reason in rig.endpoints["well"].got] == ["opened", "resolved"]
         assert [reason for _, reason in rig.endpoints["odd"].got] == ["resolved"]
         [letter] = rig.dead
-        assert letter.headers["pivotwatch.errors.class"] == "broken"
-        assert letter.headers["pivotwatch.errors.message"] == "ZeroDivisionError"
+        about = about_of(letter.headers)
+        assert (about.error_class, about.message) == ("broken", "ZeroDivisionError")
 
     run(test())
 
@@ -330,7 +331,7 @@ class Manager(Recorder):
         super().__init__(by_severity=True, resend=0.002)
         self.remind_faults: list[Exception] = []
 
-    async def remind(self, alerts: Iterable[JsonAlert]) -> None:
+    async def remind(self, alerts: Iterable[Alert]) -> None:
         if self.remind_faults:
             raise self.remind_faults.pop(0)
         await super().remind(alerts)
@@ -370,7 +371,7 @@ def test_a_target_that_is_gone_at_a_reminder_is_left_alone_and_stops_no_other() 
         rig.take(raw("resolved", alert_id=A, revision=2))
         await rig.finished()
         assert [one for one, _ in rig.endpoints["well"].got] == [f"{A}.1", f"{A}.2"]
-        assert [letter.headers["pivotwatch.errors.class"] for letter in rig.dead] == ["gone"]
+        assert reasons(rig.dead) == ["gone"]
         rig.desk.end()
 
     run(test())

@@ -19,6 +19,7 @@ from pivotwatch.delivery.target_sender import target_senders
 from pivotwatch.delivery.test_notification import run as trial
 from tests.delivery.http_rig import ROUTING_KEY, Config, deliver, webhook
 from tests.delivery.receiver import SECRET, Receiver
+from tests.delivery.rig import reasons
 from tests.formats.examples import STATES, raw
 
 LIFE = [raw(state) for state in STATES[:3]]
@@ -75,10 +76,8 @@ def test_410_disables_the_target_and_nothing_is_lost_unseen(hook: Receiver) -> N
     _, dead = deliver(LIFE, webhook(hook))
     assert hook.webhook_ids() == IDS[:1]
     assert len(hook.tries) == 2
-    assert [(letter.body, letter.headers["pivotwatch.errors.class"]) for letter in dead] == [
-        (LIFE[1], "gone"),
-        (LIFE[2], "gone"),
-    ]
+    assert [letter.value for letter in dead] == LIFE[1:3]
+    assert reasons(dead) == ["gone", "gone"]
 
 
 def test_a_target_that_is_down_is_asked_rarely_and_gets_everything_when_it_is_back(hook: Receiver) -> None:
@@ -136,7 +135,7 @@ def test_an_alert_that_cannot_be_rendered_stops_nobody(
         {"name": "chat", "kind": "slack", "secret_env": "CHAT_SECRET", "interval": "1ms", "updates": "all"},
     )
     assert hook.webhook_ids() == IDS
-    assert [letter.headers["pivotwatch.errors.class"] for letter in dead] == ["broken"] * 3
+    assert reasons(dead) == ["broken"] * 3
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pivotwatch.base.work import at_once
+from pivotwatch.contracts.codec import MAX_TS
 from pivotwatch.contracts.events import (
-    MAX_TS,
     BadEvent,
     check_event,
-    check_release,
-    decode_releases,
     network_of,
     parse_time,
 )
@@ -316,13 +314,6 @@ def test_any_control_record_is_read_or_a_dead_letter(value, key):
         letters = networks_step().control(topic, Line(value, key=key))
         fault = refusal(read, topic, Line(value, key=key))
         assert [(told(o)["topic"], told(o)["message"]) for o in letters] == [(topic, fault)][: bool(fault)]
-
-
-@given(st.one_of(st.binary(), anything.map(orjson.dumps)))
-def test_any_releases_file_is_read_or_refused(text):
-    if refusal(decode_releases, text) is None:
-        for entry in decode_releases(text):
-            check_release(entry)
 
 
 @settings(max_examples=200)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-import orjson
-
+from pivotwatch.contracts.codec import encode
+from pivotwatch.contracts.examples import example_alert
 from pivotwatch.contracts.records import Output
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.engine.metrics import Metrics, counters
@@ -103,7 +103,7 @@ def test_dead_letters_and_alerts_are_counted_as_they_are_sent():
     one = step()
     metrics = Metrics("accounts", Worker(p0=Live(one)))
     metrics.sent(one.process([line(event("a")), line({"id": "no account"})]))
-    alert = orjson.dumps({"data": {"severity": "high", "state": "open"}})
+    alert = encode(example_alert(severity="high"))
     metrics.sent([Output("alerts", b"k", alert), Output("status", b"0", b"{}")])
     assert value(metrics, 'pivotwatch_dead_letters_total{reason="BadEvent"}') == 1
     assert value(metrics, 'pivotwatch_alerts_total{severity="high",state="open"}') == 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from pivotwatch.contracts.alerts import Alert, parse_alert
 from tests.contracts.examples import alert_bytes
 
 STATES = ("open", "updated", "resolved", "suppressed")
@@ -29,9 +30,9 @@ def raw(state: str = "open", **changes: Any) -> bytes:
     return alert_bytes(**{**plain, **changes})
 
 
-def alert(state: str = "open", **changes: Any) -> dict[str, Any]:
+def alert(state: str = "open", **changes: Any) -> Alert:
     """The same, read."""
-    return orjson.loads(raw(state, **changes))
+    return parse_alert(raw(state, **changes))
 
 
 def check_golden(name: str, document: Any) -> None:

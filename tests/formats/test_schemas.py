@@ -16,13 +16,13 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from stix2validator import ValidationOptions, validate_string  # type: ignore[import-untyped]
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.formats import alertmanager, chat, cloudevents, ocsf, pagerduty, slack, stix, text, webhook
 from tests.formats.examples import BASE, STATES, alert, check_golden, raw
 from tests.formats.ocsf_check import faults
 
 SECRET, OLD_SECRET = "whsec_c2VjcmV0LW9mLXRlc3RzLTE=", "whsec_c2VjcmV0LW9mLXRlc3RzLTI="
 STRANGE = st.text(min_size=1, max_size=3000)
+NAMES = st.text(min_size=1, max_size=512)
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -30,8 +30,8 @@ def test_cloudevents_is_what_lies_in_kafka_and_the_sdk_reads_it(state: str) -> N
     message = cloudevents.render(alert(state), raw(state))
     event: Any = from_http_event(HTTPMessage(headers=dict(message.headers), body=message.body))
     assert (event.get_specversion(), event.get_id()) == ("1.0", f"0123456789abcdef.{STATES.index(state) + 1}")
-    assert event.get_type() == alert(state)["type"]
-    assert event.get_data() == alert(state)["data"]
+    assert event.get_type() == alert(state).type
+    assert event.get_data() == orjson.loads(raw(state))["data"]
     assert message.body == raw(state)
     assert message.key == "0123456789abcdef"
 
@@ -98,15 +98,14 @@ def test_pagerduty_triggers_and_resolves_one_key(state: str) -> None:
     check_golden(f"pagerduty-{state}", event)
 
 
-@given(STRANGE, STRANGE, st.sampled_from(["info", "low", "medium", "high", "critical"]))
-def test_pagerduty_keeps_its_limits(name: str, key: str, severity: str) -> None:
+@given(NAMES, STRANGE, st.sampled_from(["info", "low", "medium", "high", "critical"]))
+def test_pagerduty_keeps_its_limits(name: str, reason: str, severity: str) -> None:
     event = pagerduty.render(
         alert(
             entity={"kind": "network", "id": name},
             model=name,
-            dedup_key=key,
             severity=severity,
-            reasons=[name] * 99,
+            reasons=[reason] * 99,
         ),
         "routing-key",
     )
@@ -134,7 +133,7 @@ def test_alertmanager_labels_stay_the_same_but_for_the_severity() -> None:
     assert {name for name in before if before[name] != after[name]} == {"severity"}
 
 
-@given(STRANGE)
+@given(NAMES)
 def test_alertmanager_takes_names_of_any_kind(name: str) -> None:
     body = alertmanager.firing(alert(entity={"kind": "network", "id": name}, model=name))
     for label, value in body["labels"].items():
@@ -167,15 +166,15 @@ FIGURES = st.sampled_from(
 @given(st.dictionaries(FIGURES, st.none() | st.just(1)))
 def test_no_renderer_needs_a_figure_that_the_contract_does_not_promise(evidence: dict[str, Any]) -> None:
     for state in STATES:
-        bytes_, bare = raw(state, evidence=evidence), alert(state, evidence=evidence)
-        text.plain(parse_alert(bytes_))
+        bare = alert(state, evidence=evidence)
+        text.plain(bare)
         for render in (slack.render, chat.render, alertmanager.firing):
             render(bare, BASE)
         pagerduty.render(bare, "key", BASE)
         assert faults(ocsf.render(bare, BASE)) == []
 
 
-@given(st.lists(STRANGE, max_size=120), STRANGE)
+@given(st.lists(STRANGE, max_size=120), NAMES)
 def test_slack_keeps_its_limits_and_mentions_nobody(reasons: list[str], name: str) -> None:
     message = slack.render(alert(reasons=[*reasons, "<!channel> & <@U1>"], model=name), BASE)
     blocks = message["blocks"]
@@ -194,8 +193,8 @@ def test_the_reference_library_verifies_the_webhook(state: str) -> None:
     now = int(datetime.now(UTC).timestamp())
     message = webhook.render(alert(state), raw(state), [SECRET, OLD_SECRET], now)
     for secret in (SECRET, OLD_SECRET):
-        assert Webhook(secret).verify(message.body, dict(message.headers)) == alert(state)
-    assert message.headers["webhook-id"] == alert(state)["id"]
+        assert Webhook(secret).verify(message.body, dict(message.headers)) == orjson.loads(raw(state))
+    assert message.headers["webhook-id"] == alert(state).id
     with pytest.raises(WebhookVerificationError):
         Webhook(SECRET).verify(message.body.replace(b"m-2", b"m-3"), dict(message.headers))
 

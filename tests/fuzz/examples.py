@@ -67,7 +67,7 @@ SAMPLES = {name: orjson.dumps(document) for name, (document, _) in samples.SAMPL
     ).SerializeToString()
 }
 LOG = b"pager/0123456789abcdef\n" + orjson.dumps(
-    {"revision": 2, "severity": "high", "open": True, "alert": {}, "members": 3, "written": START}
+    {"revision": 2, "severity": "high", "open": True, "alert": None, "members": 3, "written": START}
 )
 GROUP_SHARD = 1
 

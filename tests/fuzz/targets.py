@@ -10,14 +10,14 @@ from types import SimpleNamespace
 import msgspec
 import orjson
 
+from pivotwatch.base.errors import WrongUse
 from pivotwatch.cli.dlq import _as_json, _delivery_line, _shown
 from pivotwatch.config.config import load
 from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.contracts.bucket_record import Header, decode, encode
-from pivotwatch.contracts.dead_letters import letter_of
+from pivotwatch.contracts.dead_letters import parse_dead_letter
 from pivotwatch.contracts.records import Line
 from pivotwatch.delivery.dedup import decide
-from pivotwatch.delivery.dispatcher import _alert_id
 from pivotwatch.delivery.notification_log import NotificationLog
 from pivotwatch.detection.counting.deduplication import ORIGIN, PLACES, origin_headers
 from pivotwatch.detection.counting.operator import CountingOperator
@@ -143,7 +143,7 @@ def _source(name: str) -> Callable[[bytes], None]:
             assert not CountingOperator(Settings(), 0, 1).process([Line(orjson.dumps(event))])
         for misread in decoded.misread:
             for redaction in ("redacted", "full", "empty"):
-                letter(misread, redaction, {"source": name}, Line(data))  # type: ignore[arg-type]
+                letter(misread, redaction, name, Line(data), ("log", 0))  # type: ignore[arg-type]
 
     return run
 
@@ -169,9 +169,10 @@ _POSTED = Decoder(SourceMapping("litellm", load_file("litellm")))
 
 def _alert(data: bytes) -> None:
     """As delivery reads it: what is an alert can be told to every kind of target."""
-    if _alert_id(data) is None:
+    try:
+        alert = parse_alert(data)
+    except WrongUse:
         return
-    alert = orjson.loads(data)
     decide(alert, None, wanted=True, by_severity=True, updates="all")
     alertmanager.firing(alert)
     alertmanager.labels(alert)
@@ -179,7 +180,7 @@ def _alert(data: bytes) -> None:
     ocsf.render(alert)
     pagerduty.render(alert, "key")
     slack.render(alert)
-    text.plain(parse_alert(data))
+    text.plain(alert)
 
 
 def _page(take: Callable[[ReadModel, bytes], object]) -> Callable[[bytes], None]:
@@ -206,11 +207,16 @@ def _position(data: bytes) -> None:
 def _dead_letter(data: bytes) -> None:
     """A record of the topic of dead letters, which anybody may have written."""
     name, _, value = data.partition(b"\n")
-    for key in ("topic", "partition", "offset", "message", "length", "position", "null"):
-        headers = [(f"pivotwatch.errors.{key}", name), (name.decode("latin-1"), value), ("none", None)]
+    own = {"stage": b"decode", "class": b"BadEvent", "message": b"not JSON"}
+    for key in ("topic", "partition", "offset", "stage", "message", "length", "position", "null"):
+        headers = [(f"pivotwatch.errors.{one}", text) for one, text in (own | {key: name}).items()]
+        headers += [(name.decode("latin-1"), value), ("none", None)]
         record = SimpleNamespace(partition=0, offset=1, timestamp=0, key=name, value=value, headers=headers)
-        found = letter_of(record)
-        assert found.obstacle or found.about["topic"]
+        try:
+            found = parse_dead_letter(record)
+        except WrongUse:
+            continue
+        assert found.obstacle or found.about.topic
         orjson.dumps(_as_json(found))
         _delivery_line(found)
         _shown(found.value)
@@ -274,7 +280,8 @@ def targets() -> dict[str, Target]:
         "alert on the page": Target(_page(ReadModel.take_alert), [ALERT]),
         "status on the page": Target(_page(lambda b, d: b.take_status(d, 0)), [STATUS]),
         "decision on the page": Target(
-            _page(lambda b, d: b.take_decision(0, d[:8], d, {"pivotwatch.by": d})), [orjson.dumps(DECISION)]
+            _page(lambda b, d: b.take_decision(0, d[:8], d, [("pivotwatch.by", d), ("pivotwatch.at", d)])),
+            [orjson.dumps(DECISION)],
         ),
         "position": Target(_position, [b"a0-12.s0-8"]),
         "dead letter": Target(_dead_letter, [b"requests\n{}"]),

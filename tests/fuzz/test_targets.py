@@ -18,9 +18,7 @@ DECODES = {"loads", "Decoder", "frombuffer", "FromString", "unpack", "model_vali
 COVERED = {
     "pivotwatch_models.base.columns": "state of accounts, 0",
     "pivotwatch.contracts.codec": "alert",
-    "pivotwatch.cli.dlq": "dead letter",
-    "pivotwatch.delivery.dispatcher": "alert",
-    "pivotwatch.delivery.notification_log": "delivery log",
+    "pivotwatch.contracts.dead_letters": "dead letter",
     "pivotwatch.tools.sample_checks": "sample",
     "pivotwatch.contracts.events": "requests",
     "pivotwatch.engine.checkpoint_format": "marker",
@@ -34,22 +32,13 @@ COVERED = {
     "pivotwatch.contracts.bucket_record": "buckets",
     "pivotwatch.detection.counting.open_bucket_codec": "state of accounts, 4",
     "pivotwatch.web.read_model": "alert on the page",
-    "pivotwatch.contracts.status": "status on the page",
 }
 """Module that decodes to the target that reaches it."""
 ELSEWHERE = {
     "pivotwatch.tools.compare_alerts": "files of alerts: tests/contracts/test_alerts.py",
-    "pivotwatch.cli.alerts": "alerts that `alerts tail` has read",
-    "pivotwatch.cli.export": "an alert that was read",
-    "pivotwatch.cli.replay": "outputs of its own steps",
     "pivotwatch.config.problems": "the configuration: tests/config/test_config.py",
-    "pivotwatch.demo.feeds": "status of its own pipeline",
-    "pivotwatch.delivery.redrive": "an alert that was read",
-    "pivotwatch.delivery.test_notification": "an alert of its own",
     "pivotwatch.tools.event_files": "files that a command is given: tests/tools/test_event_files.py",
-    "pivotwatch.engine.metrics": "alerts of its own step",
     "pivotwatch.detection.replay": "lines of files: tests/detection/test_partitions.py",
-    "pivotwatch.reporting.collector": "outputs of a replay",
     "pivotwatch.ingest.mapping": "mappings: tests/ingest/test_decoder.py",
     "pivotwatch.ingest.settings": "the configuration: tests/cli/test_sources.py",
     "pivotwatch.detection.counting.open_buckets": "its own buffer",

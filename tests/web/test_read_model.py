@@ -132,15 +132,15 @@ def test_decisions_are_found_by_the_incident_and_by_its_groups():
     read_model = taken(alert(1))
     (incident,) = read_model.shown()
     assert read_model.about(incident) == []
-    read_model.take_decision(0, b"k", decision(alert_id=incident.alert_id), {})
-    read_model.take_decision(1, b"k", decision(entity=GROUP, verdict="verified", by="lee"), {})
-    read_model.take_decision(2, b"k", decision(entity={"kind": "network", "id": "AS1"}), {})
+    read_model.take_decision(0, b"k", decision(alert_id=incident.alert_id))
+    read_model.take_decision(1, b"k", decision(entity=GROUP, verdict="verified", by="lee"))
+    read_model.take_decision(2, b"k", decision(entity={"kind": "network", "id": "AS1"}))
     found = [(one.verdict, one.by) for one in read_model.about(incident)]
     assert found == [("verified", "lee"), ("benign", "kim")]
-    headers = {"pivotwatch.by": b"mia", "pivotwatch.at": b"2026-02-06T12:00:00Z"}
+    headers = {"pivotwatch.by": b"mia", "pivotwatch.at": b"2026-02-06T12:00:00Z"}.items()
     read_model.take_decision(3, b"network:AS64500", None, headers)
     assert (read_model.about(incident)[0].verdict, read_model.about(incident)[0].by) == (None, "mia")
-    assert read_model.take_decision(4, b"k", b"[]", {}) is None
+    assert read_model.take_decision(4, b"k", b"[]") is None
 
 
 # Status.
@@ -150,7 +150,7 @@ def test_buckets_that_are_judged_again_replace_what_was_there():
     read_model = ReadModel()
     for hour in (3, 4, 5, 6, 4, 5):
         judged(read_model, hour, requests=100 * hour)
-    assert [bucket.fields["requests"] for bucket in read_model.buckets] == [300, 400, 500]
+    assert [bucket.status.requests for bucket in read_model.buckets] == [300, 400, 500]
     (course,) = read_model.courses.values()
     assert [point.first_uses for point in course.points] == [3, 4, 5]
 

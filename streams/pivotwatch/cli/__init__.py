@@ -24,7 +24,7 @@ COMMANDS = {
     "export": ("pivotwatch.cli.export", "export", "Export an alert for sharing with others."),
     "dlq": ("pivotwatch.cli.dlq", "dlq", "List dead letters of events or deliveries, send them again."),
     "doctor": ("pivotwatch.cli.doctor", "doctor", "Check configuration, broker and data; say what to do."),
-    "schema": ("pivotwatch.cli.schema", "schema", "Print the JSON Schema of alert, event or release."),
+    "schema": ("pivotwatch.cli.schema", "schema", "List the JSON Schemas of the topics, or print one."),
     "demo": ("pivotwatch.cli.demo", "demo", "Play a launch with a hidden campaign through Kafka."),
 }
 

@@ -99,13 +99,11 @@ def _print_line(value: bytes) -> None:
 
 
 def _print_ocsf(value: bytes) -> None:
-    import orjson
-
     from pivotwatch.contracts.alerts import parse_alert
+    from pivotwatch.contracts.codec import encode
     from pivotwatch.formats import ocsf
 
-    parse_alert(value)
-    _print_line(orjson.dumps(ocsf.render(orjson.loads(value))))
+    _print_line(encode(ocsf.render(parse_alert(value))))
 
 
 def _difference_lines(found: list[Difference], first: str, second: str) -> Iterator[str]:

@@ -49,13 +49,13 @@ def list_letters(
     """
     reasons: Counter[str] = Counter()
     for letter in _chosen(config, Choice(deliveries, target, (), matching)):
-        reasons[letter.about.get("class", "?")] += 1
+        reasons[letter.about.error_class] += 1
         if as_json:
             click.echo(orjson.dumps(_as_json(letter)))
         elif deliveries:
             click.echo(_delivery_line(letter))
         else:
-            click.echo(f"{letter.identity}  {letter.origin}  {letter.about.get('message', '?')}")
+            click.echo(f"{letter.identity}  {letter.origin}  {letter.about.message}")
             click.echo(f"    {_shown(letter.value)}")
     counted = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     note(f"{reasons.total()} dead letters" + (f": {counted}" if counted else ""))
@@ -136,15 +136,14 @@ async def _deliver(config: Config, chosen: list[DeadLetter]) -> bool:
 
 def _told(config: Config) -> dict[Key, int]:
     """What each target was told last of each incident, from the delivery log."""
-    from pivotwatch.delivery.notification_log import read_key
+    from pivotwatch.delivery.notification_log import read_entry, read_key
     from pivotwatch.engine.kafka import sync_client
 
     told: dict[Key, int] = {}
     log = f"{config.app_id('delivery')}-state-changelog"
     with sync_client.consumer(config, isolation_level="read_committed") as client:
         for record in sync_client.records(client, [log], from_beginning=True, until_end=True):
-            revision = orjson.loads(record.value)["revision"] if record.value else 0
-            told[read_key(record.key)] = revision
+            told[read_key(record.key)] = read_entry(record.value).revision if record.value else 0
     return told
 
 
@@ -168,19 +167,20 @@ def _chosen(config: Config, choice: Choice) -> Iterator[DeadLetter]:
             continue
         if choice.target is not None and target_of(letter) != choice.target:
             continue
-        if choice.matching is None or choice.matching in letter.about.get("message", ""):
+        if choice.matching is None or choice.matching in letter.about.message:
             yield letter
 
 
 def _delivery_line(letter: DeadLetter) -> str:
+    from pivotwatch.contracts.alerts import parse_alert
     from pivotwatch.delivery.redrive import target_of
 
     when = datetime.fromtimestamp(letter.timestamp / 1000, UTC)
     try:
-        alert = orjson.loads(letter.value or b"")["id"]
-    except (orjson.JSONDecodeError, TypeError, KeyError):
+        alert = parse_alert(letter.value or b"").id
+    except WrongUse:
         alert = "(no alert)"
-    why = f"{letter.about.get('class', '?')}: {letter.about.get('message', '?')}"
+    why = f"{letter.about.error_class}: {letter.about.message}"
     return f"{letter.identity}  {target_of(letter) or '(all)'}  {alert}  {why}  {when:%Y-%m-%d %H:%M} UTC"
 
 
@@ -198,7 +198,7 @@ def _as_json(letter: DeadLetter) -> dict[str, Any]:
     return {
         "number": letter.identity,
         "timestamp": letter.timestamp,
-        "about": dict(letter.about),
+        "about": letter.texts(),
         "key": text(letter.key),
         "value": text(letter.value),
         "headers": [[name, text(value)] for name, value in letter.headers],

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.cli.options import with_brokers
 from pivotwatch.config.config import Config
-from pivotwatch.formats.message import JsonAlert
 from pivotwatch.formats.stix import MARKINGS
+
+if TYPE_CHECKING:
+    from pivotwatch.contracts.alerts import Alert
 
 
 @click.group(short_help="Export an alert for sharing with others.")
@@ -33,26 +37,24 @@ def stix(config: Config, *, alert: str, file: str | None, marking: str, with_acc
     click.echo(render(found, marking=marking, with_accounts=with_accounts).serialize(pretty=True))
 
 
-def _newest(alert_id: str, records: list[bytes]) -> JsonAlert:
-    import orjson
-
+def _newest(alert_id: str, records: list[bytes]) -> Alert:
     from pivotwatch.contracts.alerts import parse_alert
 
-    newest: bytes | None = None
-    revision = 0
+    newest: Alert | None = None
     for raw in records:
         if alert_id.encode() not in raw:
             continue
         try:
-            data = parse_alert(raw).data
+            alert = parse_alert(raw)
         except WrongUse:
             continue  # A foreign record that names the alert.
-        if data.alert_id == alert_id and data.revision >= revision:
-            newest, revision = raw, data.revision
+        if alert.data.alert_id == alert_id and (
+            newest is None or alert.data.revision >= newest.data.revision
+        ):
+            newest = alert
     if newest is None:
         raise OutOfReach(f"there is no alert {alert_id}: `pivotwatch alerts tail --from-beginning` shows all")
-    read: JsonAlert = orjson.loads(newest)
-    return read
+    return newest
 
 
 def _from_file(path: str) -> list[bytes]:

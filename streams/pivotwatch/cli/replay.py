@@ -21,13 +21,14 @@ from pivotwatch.cli.options import json_option, note, print_json, with_config
 from pivotwatch.cli.progress import progress
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.contracts.dead_letters import about_of
 from pivotwatch.contracts.records import Output
+from pivotwatch.contracts.status import parse_status
 from pivotwatch.tools.event_files import Lines, read_json_array
 
 if TYPE_CHECKING:
     from pivotwatch.ingest.convert import NativeLines
 
-REASON_HEADER = "pivotwatch.errors.message"
 APART = ("late", "failed")
 MANY_LATE = 0.01
 SHOWN_REASONS = 5
@@ -143,17 +144,16 @@ class Summary:
         """Hand through the alerts, count everything."""
         for output in outputs:
             if output.topic == "dlq":
-                reason = dict(output.headers).get(REASON_HEADER, b"unreadable").decode()
-                self.dead_letters[reason[:80]] += 1
+                self.dead_letters[about_of(output.headers).message[:80]] += 1
             elif output.topic == "status":
-                told = orjson.loads(output.value)
-                self.apart.update({name: told[name] for name in APART if told[name]})
-                for release in told["releases"]:
-                    numbers = release["moves_per_bucket"], release["advised_bucket_ms"]
-                    self.thin[release["model"]] = numbers
+                status = parse_status(output.value)
+                self.apart.update({"late": status.late, "failed": status.failed})
+                for release in status.releases:
+                    numbers = release.moves_per_bucket or 0.0, release.advised_bucket_ms
+                    self.thin[release.model] = numbers
             elif output.topic == "alerts":
-                data = orjson.loads(output.value)["data"]
-                self.alerts[data["alert_id"]] = data["severity"]
+                data = parse_alert(output.value).data
+                self.alerts[data.alert_id] = data.severity
                 yield output.value
 
     def as_dict(self) -> dict[str, Any]:

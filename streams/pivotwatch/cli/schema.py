@@ -8,8 +8,12 @@ from pivotwatch.cli.options import print_json
 from pivotwatch.contracts.json_schemas import SCHEMAS
 
 
-@click.command(short_help="Print the JSON Schema of alert, event or release.")
-@click.argument("what", type=click.Choice(list(SCHEMAS)))
-def schema(what: str) -> None:
-    """Print the JSON Schema (draft 2020-12) of WHAT."""
-    print_json(SCHEMAS[what]())
+@click.command(short_help="List the JSON Schemas of the topics, or print one.")
+@click.argument("what", type=click.Choice(list(SCHEMAS)), required=False)
+def schema(what: str | None) -> None:
+    """Print the JSON Schema (draft 2020-12) of WHAT; without WHAT list the schemas."""
+    if what is not None:
+        print_json(SCHEMAS[what]())
+        return
+    for name, made in SCHEMAS.items():
+        click.echo(f"{name:<12} {made()['description']}")

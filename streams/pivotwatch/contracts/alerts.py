@@ -17,8 +17,8 @@ from pivotwatch.contracts.codec import (
     Amount,
     Count,
     Moment,
-    Name,
     Share,
+    Text,
     check_moments,
     json_schema,
     parser,
@@ -47,14 +47,15 @@ TYPES: dict[State, AlertType] = {
 }
 
 Serial = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
+Key = Annotated[str, Meta(min_length=1, max_length=255)]
 AlertId = Annotated[str, Meta(pattern=r"^[0-9a-f]{16}$")]
 
 
 class Entity(Struct, frozen=True):
     """One account, or one group of accounts."""
 
-    kind: Annotated[Name, Meta(description="Kind: account, network, payment, signup, device, …")]
-    id: Annotated[Name, Meta(description="Name of the account or group, as events carry it.")]
+    kind: Annotated[Text, Meta(description="Kind: account, network, payment, signup, device, …")]
+    id: Annotated[Text, Meta(description="Text of the account or group, as events carry it.")]
 
 
 class Split(Struct, frozen=True, kw_only=True):
@@ -123,7 +124,7 @@ class Corroboration(Struct, frozen=True, kw_only=True):
 class Finding(Struct, frozen=True, kw_only=True):
     """A single account that moved by itself."""
 
-    account: Annotated[Name, Meta(description="Account id.")]
+    account: Annotated[Text, Meta(description="Account id.")]
     since: Annotated[Moment, Meta(description="Start of the bucket in which it moved.")]
     residual: Annotated[
         float | None,
@@ -271,9 +272,7 @@ class AlertData(Struct, frozen=True, kw_only=True):
 
     alert_id: Annotated[AlertId, Meta(description="Id of the incident: one per model, group and release.")]
     revision: Annotated[Serial, Meta(description="Counts the alerts about this incident, from 1.")]
-    dedup_key: Annotated[
-        Name, Meta(max_length=255, description="The same for every alert about this incident.")
-    ]
+    dedup_key: Annotated[Key, Meta(description="The same for every alert about this incident.")]
     state: Annotated[State, Meta(description="State of the incident after this alert.")]
     transition: Annotated[
         str | None,
@@ -287,7 +286,7 @@ class AlertData(Struct, frozen=True, kw_only=True):
         Meta(description="True on an alert of `pivotwatch deliver test`; absent on every other."),
     ] = msgspec.UNSET
     severity: Annotated[Severity, Meta(description="How urgent it is, from info to critical.")]
-    model: Annotated[Name, Meta(description="The released model.")]
+    model: Annotated[Text, Meta(description="The released model.")]
     entity: Annotated[Entity, Meta(description="The group (or account) that the incident was opened for.")]
     groups: Annotated[list[Entity], Meta(description="Every group that was merged into this incident.")]
     merged_into: Annotated[
@@ -330,7 +329,7 @@ class Alert(Struct, frozen=True, kw_only=True):
 
     specversion: Annotated[Literal["1.0"], Meta(description="Version of CloudEvents.")] = "1.0"
     id: Annotated[str, Meta(description="alert_id.revision. A repeat is equal to the byte.")]
-    source: Annotated[Name, Meta(description="What sent it: /pivotwatch.")]
+    source: Annotated[Text, Meta(description="What sent it: /pivotwatch.")]
     type: Annotated[AlertType, Meta(description="The state of the incident as a type of event.")]
     time: Annotated[Moment, Meta(description="The same as data.detected_at.")]
     subject: Annotated[str | None, Meta(description="Kind and id of the entity: kind/id.")] = None

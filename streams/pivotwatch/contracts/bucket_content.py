@@ -17,7 +17,8 @@ import numpy as np
 from msgspec import Raw
 
 from pivotwatch.base.work import Work, at_once
-from pivotwatch.contracts.events import BadEvent, Text
+from pivotwatch.contracts.codec import Text
+from pivotwatch.contracts.events import BadEvent
 from pivotwatch_models.accounts.share_models import EVENT_TYPES
 from pivotwatch_models.accounts.split_blocks import DECILES
 from pivotwatch_models.base.arrays import Ints

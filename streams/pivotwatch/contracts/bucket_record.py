@@ -17,7 +17,8 @@ import orjson
 from pivotwatch.base import work
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.work import Work, at_once, sliced
-from pivotwatch.contracts.events import MAX_TS, BadEvent
+from pivotwatch.contracts.codec import MAX_TS
+from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import Output
 
 VERSION = 1

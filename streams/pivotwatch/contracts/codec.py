@@ -9,18 +9,21 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 import orjson
+from msgspec import Struct
 
 from pivotwatch.base.errors import WrongUse
 
 MAX_TS = 4_102_444_800_000
 """The year 2100 in epoch milliseconds."""
+MAX_TEXT = 512
+"""Characters that a name may have."""
 MAX_NUMBER = 2**53
 """The largest integer that every JSON library reads exactly."""
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Amount = Annotated[float, msgspec.Meta(ge=0)]
-Name = Annotated[str, msgspec.Meta(min_length=1)]
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """RFC 3339 on the wire; written in UTC, with milliseconds when there are any."""
 
@@ -39,6 +42,11 @@ def moment_of(milliseconds: int) -> datetime:
     datetime.datetime(2026, 2, 5, 18, 0, tzinfo=datetime.timezone.utc)
     """
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def millis_of(when: datetime) -> int:
+    """Epoch milliseconds of a time."""
+    return round(when.timestamp() * 1000)
 
 
 def format_moment(when: datetime) -> str:
@@ -77,13 +85,19 @@ def encode(value: object) -> bytes:
     return orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
+def as_plain(value: Struct) -> dict[str, Any]:
+    """A struct as dictionaries, lists, numbers and text, for a library that knows JSON alone."""
+    plain: dict[str, Any] = orjson.loads(encode(value))
+    return plain
+
+
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return format_moment(value)
     return msgspec.to_builtins(value, builtin_types=(datetime,))
 
 
-def parser(kind: type[T], what: str) -> Callable[[bytes | str], T]:
+def parser(kind: type[T], what: str = "", refused: type[Exception] = WrongUse) -> Callable[[bytes | str], T]:
     """A function that reads JSON strictly: every field has its type, or the whole is refused.
 
     Parameters
@@ -91,7 +105,9 @@ def parser(kind: type[T], what: str) -> Callable[[bytes | str], T]:
     kind
         The type to read.
     what
-        Its name in errors, with its article.
+        Its name, with its article, to begin errors with; nothing when a reader of the error knows it.
+    refused
+        Class of the errors.
 
     Examples
     --------
@@ -111,13 +127,13 @@ def parser(kind: type[T], what: str) -> Callable[[bytes | str], T]:
             # orjson also checks what msgspec skips: the record may go on as it is.
             return msgspec.convert(orjson.loads(raw), kind)
         except (orjson.JSONDecodeError, msgspec.ValidationError) as error:
-            raise WrongUse(f"not {what}: {explain(error)}") from None
+            raise refused((f"not {what}: " if what else "") + explain(error)) from None
 
     return parse
 
 
 _PLACE = re.compile(r" - at (?:`(?:key|value)` in )?`\$\.?([^`]*)`$")
-_MISSING = re.compile(r"Object missing required field `(\w+)`")
+_MISSING = re.compile(r"Object missing required field `([^`]+)`")
 _NAMED = re.compile(r"\w+: ")
 
 

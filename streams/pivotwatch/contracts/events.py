@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import re
 import reprlib
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import msgspec
 import orjson
+from msgspec import Meta
 
-MAX_TS = 4_102_444_800_000
-"""The year 2100 in epoch milliseconds."""
-MAX_TEXT = 512
+from pivotwatch.contracts.codec import MAX_TEXT, MAX_TS, Text, explain, format_moment, json_schema, moment_of
+
 MAX_COUNT = 1 << 40
 MAX_LINKS = 8
 
@@ -62,38 +61,43 @@ def format_time(milliseconds: int) -> str:
     >>> format_time(1770314400000)
     '2026-02-05T18:00:00Z'
     """
-    moment = datetime.datetime.fromtimestamp(milliseconds / 1000, datetime.UTC)
-    return moment.isoformat(timespec="milliseconds" if milliseconds % 1000 else "seconds").replace(
-        "+00:00", "Z"
-    )
+    return format_moment(moment_of(milliseconds))
 
 
-Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
-MaybeText = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)] | None
-Count = Annotated[int, msgspec.Meta(ge=0, le=MAX_COUNT)] | None
-Time = Annotated[int, msgspec.Meta(gt=0, lt=MAX_TS)] | str
-Links = Annotated[dict[Text, MaybeText], msgspec.Meta(max_length=MAX_LINKS)] | None
+MaybeText = Annotated[str, Meta(max_length=MAX_TEXT)] | None
+Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)] | None
+Time = Annotated[int, Meta(gt=0, lt=MAX_TS)] | str
+Links = Annotated[dict[Text, MaybeText], Meta(max_length=MAX_LINKS)] | None
 
 
 class Event(msgspec.Struct, gc=False):
-    """A native event: the allow-list. Fields that are not here are never even decoded.
+    """One request to a model. Unknown fields are dropped."""
 
-    Decoding checks types and bounds; `check_rest` checks what a type cannot say.
-    """
+    # Decoding checks types and bounds; `check_rest` checks what a type cannot say.
 
-    id: str | int
-    ts: Time
-    account: Text
-    model: Text
-    network: MaybeText = None
-    ip: MaybeText = None
-    requested_model: MaybeText = None
-    account_created: Time | None = None
-    links: Links = None
-    input_tokens: Count = 0
-    output_tokens: Count = 0
-    tools: Count = 0
-    status: Count = 200
+    id: Annotated[str | int, Meta(description="Unique; HTTP ingest drops an id that comes again.")]
+    ts: Annotated[Time, Meta(description="When the request was made: epoch milliseconds, or RFC 3339.")]
+    account: Annotated[Text, Meta(description="Account id; also the key of the Kafka record.")]
+    model: Annotated[Text, Meta(description="The model that answered.")]
+    network: Annotated[
+        MaybeText, Meta(description="Network that the request came from; without it one is derived from ip.")
+    ] = None
+    ip: Annotated[MaybeText, Meta(description="IPv4 or IPv6 address; never stored.")] = None
+    requested_model: Annotated[
+        MaybeText, Meta(description="The model name in the request; an alias is no choice of the account.")
+    ] = None
+    account_created: Annotated[
+        Time | None, Meta(description="When the account was created: epoch milliseconds, or RFC 3339.")
+    ] = None
+    links: Annotated[
+        Links, Meta(description="Further keys, by kind, that accounts may share: payment, signup, device, …")
+    ] = None
+    input_tokens: Annotated[Count, Meta(description="Input tokens; null: none.")] = 0
+    output_tokens: Annotated[Count, Meta(description="Output tokens; null: none.")] = 0
+    tools: Annotated[Count, Meta(description="Number of tool calls; null: none.")] = 0
+    status: Annotated[Count, Meta(description="HTTP status; requests of 400 and above are not counted.")] = (
+        200
+    )
 
 
 NO_LINKS = msgspec.Raw(b"")
@@ -200,7 +204,7 @@ def check_event(event: object) -> Event:
     try:
         checked = msgspec.convert(event, Event)
     except (msgspec.ValidationError, RecursionError) as error:
-        raise BadEvent(_told(str(error))) from None
+        raise BadEvent(explain(error)) from None
     check_rest(checked.ts, checked.account_created, checked.links or ())
     return checked
 
@@ -214,25 +218,6 @@ def check_rest(ts: object, account_created: object, kinds: Iterable[str]) -> Non
     for kind in kinds:
         if kind in ("account", "network"):
             raise BadEvent(f"links.{kind}: this kind has a field of its own")
-
-
-_PLACE = re.compile(r" - at .*?`\$\.?(\w*)")
-
-
-def _told(message: str) -> str:
-    """The field first: "Expected `str`, got `int` - at `$.account`" is "account: expected …"."""
-    place = _PLACE.search(message)
-    text = message[: place.start()] if place else message
-    text = text[:1].lower() + text[1:]
-    return f"{place[1]}: {text}" if place and place[1] else text
-
-
-def check_text(value: object, name: str, *, empty: bool) -> None:
-    """Text of a bounded length; None only when it may be empty."""
-    if value is None and empty:
-        return
-    if not isinstance(value, str) or len(value) > MAX_TEXT or not (value or empty):
-        raise BadEvent(f"{name}: expected text of 1 to {MAX_TEXT} characters, got {shown(value)}")
 
 
 def network_of(ip: str) -> str | None:
@@ -252,40 +237,30 @@ def network_of(ip: str) -> str | None:
     return str(ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False))
 
 
-def decode_releases(text: bytes) -> list[dict[str, Any]]:
-    """Release calendar entries of a file: a JSON array, or one object a line.
-
-    Raises
-    ------
-    BadEvent
-        When an entry cannot be read.
-    """
-    try:
-        entries = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        try:
-            entries = [orjson.loads(line) for line in text.splitlines() if line.strip()]
-        except orjson.JSONDecodeError as error:
-            raise BadEvent(f"releases: not a JSON array ({error})") from None
-    if not isinstance(entries, list):
-        entries = [entries]
-    for entry in entries:
-        check_release(entry)
-    return entries
-
-
-def check_release(entry: Any) -> None:
-    """Say what is wrong with a release calendar entry."""
-    if not isinstance(entry, dict):
-        raise BadEvent(f"release: expected a JSON object, got {shown(entry)}")
-    check_text(entry.get("model"), "model", empty=False)
-    if entry.get("released_at") is None:
-        raise BadEvent("released_at: required, but missing")
-    parse_time(entry["released_at"], "released_at")
-
-
 def shown(value: object) -> str:
     """A value in a message, short whatever it is."""
     # A list may be nested deeper than repr can follow, and longer than anybody wants to read.
     text = reprlib.repr(value) if isinstance(value, dict | list) else repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
+
+
+def event_schema() -> dict[str, Any]:
+    """JSON Schema of the native event."""
+    return json_schema(Event, "pivotwatch event", examples=[EXAMPLE])
+
+
+EXAMPLE = {
+    "id": "req-1",
+    "ts": 1760000000123,
+    "account": "acct-9",
+    "network": "AS64500",
+    "model": "m-2",
+    "input_tokens": 512,
+    "output_tokens": 1210,
+    "ip": "203.0.113.7",
+    "requested_model": "m-latest",
+    "links": {"payment": "pay-7", "signup": "2026-02-01T10"},
+    "account_created": 1751000000000,
+    "status": 200,
+    "tools": 3,
+}

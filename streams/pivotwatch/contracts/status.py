@@ -1,90 +1,128 @@
-"""Records of ``status`` and ``decisions`` as the page takes them: only what can be shown."""
+"""The status of a scored bucket: one record per bucket on the topic ``status``."""
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from msgspec import Meta, Struct
 
-from pivotwatch.contracts.events import MAX_TS, BadEvent, parse_time
+from pivotwatch.contracts.codec import (
+    MAX_TS,
+    Amount,
+    Count,
+    Moment,
+    Share,
+    Text,
+    check_moments,
+    json_schema,
+    parser,
+)
+from pivotwatch_models.incidents.terms import Severity
 from pivotwatch_models.settings import DAY_MS
 
-MOST_NAME = 200
-MOST_TEXT = 2_000
+Width = Annotated[int, Meta(gt=0, le=366 * DAY_MS)]
 
 
-def _is_moment(value: str) -> str:
-    parse_time(value)
-    return value
+class ReleaseStatus(Struct, frozen=True, kw_only=True):
+    """A watched release, as of this bucket."""
+
+    model: Annotated[Text, Meta(description="The released model.")]
+    released_at: Annotated[Moment, Meta(description="Time of the release.")]
+    inferred: Annotated[
+        bool,
+        Meta(description="Whether the release was inferred from the stream, not read from the calendar."),
+    ]
+    learning: Annotated[
+        bool, Meta(description="Whether too few accounts have moved to know the population's speed well.")
+    ]
+    moves_per_bucket: Annotated[
+        Amount | None, Meta(description="Mean first uses per bucket since the watch began.")
+    ]
+    advised_bucket_ms: Annotated[
+        Width | None,
+        Meta(description="A better bucket length in milliseconds, when the data are too sparse; else null."),
+    ]
+    share: Annotated[
+        Share | None, Meta(description="Share of the model in all requests of the bucket, 0 to 1.")
+    ]
+    first_uses: Annotated[
+        Count, Meta(description="Accounts that used the model for the first time in this bucket.")
+    ]
+    at_risk: Annotated[Count, Meta(description="Active accounts that had not used the model before.")]
+    surge: Annotated[
+        Count | None,
+        Meta(description="The last bucket in which the population's first uses rose, counted from 1970."),
+    ]
+    groups: Annotated[Count, Meta(description="Groups that are watched for this release.")]
+    incidents: Annotated[
+        list[tuple[str, Severity]], Meta(description="Open incidents: alert_id and severity.")
+    ]
+
+    def __post_init__(self) -> None:
+        check_moments(released_at=self.released_at)
 
 
-Count = Annotated[int, Field(ge=0, le=1 << 53)]
-Moment = Annotated[str, AfterValidator(_is_moment)]
+class Status(Struct, frozen=True, kw_only=True):
+    """What `networks` scored in one bucket, over all partitions."""
+
+    bucket: Annotated[Moment, Meta(description="Start of the bucket.")]
+    bucket_ms: Annotated[Width, Meta(description="Length of the bucket in milliseconds.")]
+    watermark: Annotated[
+        int,
+        Meta(
+            ge=0,
+            lt=MAX_TS,
+            description="Least watermark of the partitions, epoch milliseconds; 0: not known.",
+        ),
+    ]
+    requests: Annotated[Count, Meta(description="Requests that were counted.")]
+    accounts: Annotated[Count, Meta(description="Accounts that sent them.")]
+    new_accounts: Annotated[Count, Meta(description="Those of them that were not seen in the last 90 days.")]
+    groups: Annotated[Count, Meta(description="Groups that sent requests.")]
+    late: Annotated[Count, Meta(description="Late events, left out.")]
+    invalid: Annotated[Count, Meta(description="Events that became dead letters.")]
+    failed: Annotated[Count, Meta(description="Failed requests (HTTP status 400 and above), not counted.")]
+    stale_records: Annotated[
+        Count, Meta(description="Bucket records, left out, whose bucket was scored before.")
+    ] = 0
+    dropped_models: Annotated[
+        Count, Meta(description="Models, left out, because too many appeared at once.")
+    ] = 0
+    forgotten_models: Annotated[
+        Count, Meta(description="Model names that were forgotten, because there were too many.")
+    ] = 0
+    releases: Annotated[list[ReleaseStatus], Meta(description="Every watched release.")]
+
+    def __post_init__(self) -> None:
+        check_moments(bucket=self.bucket)
+
+    @property
+    def end(self) -> datetime:
+        """End of the bucket."""
+        return self.bucket + timedelta(milliseconds=self.bucket_ms)
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+_parse = parser(Status, "a status")
 
 
-class _Release(_Part):
-    model: str
-    released_at: Moment
-    inferred: bool
-    learning: bool
-    share: Annotated[float, Field(ge=0, le=1)] | None
-    first_uses: Count
-    at_risk: Count
-
-
-class _Status(_Part):
-    bucket: Moment
-    bucket_ms: Annotated[int, Field(gt=0, le=366 * DAY_MS)]
-    watermark: Annotated[int, Field(ge=0, lt=MAX_TS)]
-    requests: Count
-    accounts: Count
-    groups: Count
-    late: Count
-    invalid: Count
-    failed: Count
-    stale_records: Count = 0
-    dropped_models: Count = 0
-    forgotten_models: Count = 0
-    releases: list[_Release]
-
-
-def read_status(value: bytes) -> dict[str, Any]:
-    """The fields of a scored bucket.
+def parse_status(raw: bytes | str) -> Status:
+    """Read a record of ``status``.
 
     Raises
     ------
-    ValueError
-        When it is not as ``networks`` writes it.
+    WrongUse
+        With the first field that is not as the contract says.
 
     Examples
     --------
-    >>> read_status(b'{"bucket": 7}')
+    >>> parse_status(b'{"bucket": "2026-02-05T18:00:00Z", "bucket_ms": "1h"}')
     Traceback (most recent call last):
-    ValueError: bucket, bucket_ms, watermark, requests, accounts, groups, late, invalid, failed, releases
+    pivotwatch.base.errors.WrongUse: not a status: bucket_ms: expected `int`, got `str`
     """
-    try:
-        return _Status.model_validate(orjson.loads(value)).model_dump()
-    except ValidationError as error:
-        places = (".".join(map(str, fault["loc"])) for fault in error.errors())
-        raise ValueError(", ".join(dict.fromkeys(places))) from None
+    return _parse(raw)
 
 
-def signature(by: object, at: object) -> tuple[str, str]:
-    """Who decided and when, as far as that can be shown; programs write decisions, too.
-
-    Examples
-    --------
-    >>> signature("kim", "2026-02-05T18:00:00Z"), signature(None, "yesterday")
-    (('kim', '2026-02-05T18:00:00Z'), ('', ''))
-    """
-    when = at if isinstance(at, str) else ""
-    try:
-        parse_time(when)
-    except BadEvent:
-        when = ""
-    return str(by or "")[:MOST_NAME], when
+def status_schema() -> dict[str, Any]:
+    """JSON Schema of the status of a bucket."""
+    return json_schema(Status, "pivotwatch status")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
 from fnmatch import fnmatchcase
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
+from pivotwatch.contracts.alerts import Alert, AlertData
 from pivotwatch.delivery.settings import TargetSettings, Updates
-from pivotwatch.formats.message import JsonAlert, is_closed
 from pivotwatch_models.incidents.terms import SEVERITIES, Severity
 
 Action = Literal["send", "replace", "skip"]
@@ -43,7 +42,7 @@ class Told:
     revision: int
     severity: Severity
     open: bool
-    alert: dict[str, Any] | None = None
+    alert: Alert | None = None
     members: int = 0
 
 
@@ -55,7 +54,7 @@ class Decision(NamedTuple):
 
 
 def decide(
-    alert: JsonAlert, told: Told | None, *, wanted: bool, by_severity: bool = False, updates: Updates = "all"
+    alert: Alert, told: Told | None, *, wanted: bool, by_severity: bool = False, updates: Updates = "all"
 ) -> Decision:
     """Decide what a target gets.
 
@@ -75,20 +74,22 @@ def decide(
 
     Examples
     --------
-    >>> alert = {"data": {"state": "resolved", "severity": "high", "revision": 3}}
+    >>> from pivotwatch.contracts.examples import example_alert
+    >>> alert = example_alert(state="resolved", revision=3)
     >>> decide(alert, Told(2, "high", open=True), wanted=False)
     Decision(action='send', reason='resolved')
     >>> decide(alert, None, wanted=True)
     Decision(action='skip', reason='never-told')
     """
-    data = alert["data"]
+    data = alert.data
     holds = told is not None and told.open
-    if told is not None and data["revision"] <= told.revision:
+    if told is not None and data.revision <= told.revision:
         return Decision("skip", "repeat")
-    if is_closed(alert):
-        return Decision("send", data["state"]) if holds else Decision("skip", "never-told")
+    if data.is_closed:
+        ended: Reason = "resolved" if data.state == "resolved" else "suppressed"
+        return Decision("send", ended) if holds else Decision("skip", "never-told")
     if told is not None and holds:
-        if by_severity and told.severity != data["severity"]:
+        if by_severity and told.severity != data.severity:
             return Decision("replace", "severity-changed")
         return _news(data, told, updates)
     if not wanted:
@@ -96,22 +97,22 @@ def decide(
     return Decision("send", "opened" if told is None else "reopened")
 
 
-def _news(data: Mapping[str, Any], told: Told, updates: Updates) -> Decision:
+def _news(data: AlertData, told: Told, updates: Updates) -> Decision:
     """News of an incident that goes on, measured against what the target was told."""
-    if updates != "none" and told.severity != data["severity"]:
+    if updates != "none" and told.severity != data.severity:
         return Decision("send", "severity-changed")
-    doubled = 0 < 2 * told.members <= data["members_total"]
-    major = doubled or data.get("transition") == "confirmed"
+    doubled = 0 < 2 * told.members <= data.members_total
+    major = doubled or data.transition == "confirmed"
     if updates == "all" or (updates == "major" and major):
         return Decision("send", "news")
     return Decision("skip", "minor")
 
 
-def matches(alert: JsonAlert, target: TargetSettings) -> bool:
+def matches(alert: Alert, target: TargetSettings) -> bool:
     """Does an alert pass the filter of a target?"""
-    data = alert["data"]
+    data = alert.data
     return (
-        SEVERITIES.index(data["severity"]) >= SEVERITIES.index(target.min_severity)
-        and any(fnmatchcase(data["model"], pattern) for pattern in target.models)
-        and any(fnmatchcase(data["entity"]["kind"], pattern) for pattern in target.entities)
+        SEVERITIES.index(data.severity) >= SEVERITIES.index(target.min_severity)
+        and any(fnmatchcase(data.model, pattern) for pattern in target.models)
+        and any(fnmatchcase(data.entity.kind, pattern) for pattern in target.entities)
     )

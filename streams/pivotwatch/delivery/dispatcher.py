@@ -11,29 +11,29 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, NamedTuple
 
-import orjson
+from msgspec import UNSET
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.contracts.alerts import parse_alert
-from pivotwatch.contracts.dead_letters import MAX_BYTES
+from pivotwatch.contracts.alerts import Alert, parse_alert
+from pivotwatch.contracts.dead_letters import About, dead_letter
+from pivotwatch.contracts.records import Output
 from pivotwatch.delivery.dedup import Decision, Told, decide, matches
 from pivotwatch.delivery.errors import Overflow, Undelivered
 from pivotwatch.delivery.notification_log import Key, NotificationLog
 from pivotwatch.delivery.notifiers import Delivery
 from pivotwatch.delivery.offset_tracker import Progress
 from pivotwatch.delivery.target_sender import TargetSender
-from pivotwatch.formats.message import Message, is_closed
+from pivotwatch.formats import cloudevents
 
 MOST_WAITING = 10_000
 """Deliveries that may wait for one target; it bounds the memory."""
 
 ASK_AGAIN_SECONDS = 0.5
-TARGET_HEADER = "pivotwatch.delivery.target"
 
-Bury = Callable[[Message], Awaitable[None]]
+Bury = Callable[[Output], Awaitable[None]]
 """Send a dead letter; returns when the broker has it."""
 
 
@@ -100,11 +100,14 @@ class Dispatcher:
 
     def take(self, origin: Origin, raw: bytes | None) -> None:
         """Take a record; returns at once."""
-        alert_id = _alert_id(raw)
-        if raw is None or alert_id is None:
-            self.progress.begin(origin.offset, 0 if raw is None else 1)
-            if raw is not None:
-                self._start(self._bury_unreadable(origin, raw))
+        if raw is None:
+            self.progress.begin(origin.offset, 0)
+            return
+        try:
+            alert_id = parse_alert(raw).data.alert_id
+        except WrongUse as fault:
+            self.progress.begin(origin.offset, 1)
+            self._start(self._bury_unreadable(origin, raw, str(fault)))
             return
         self.progress.begin(origin.offset, len(self.target_senders))
         for target_sender in self.target_senders:
@@ -149,7 +152,7 @@ class Dispatcher:
 
     async def _handle(self, target_sender: TargetSender, key: Key, job: Job) -> str:
         """Deliver a job, or find out that there is nothing to do; returns what became of it."""
-        alert, told, notifier = orjson.loads(job.raw), self.notifications.get(key), target_sender.notifier
+        alert, told, notifier = parse_alert(job.raw), self.notifications.get(key), target_sender.notifier
         decision: Decision = decide(
             alert,
             told,
@@ -173,13 +176,13 @@ class Dispatcher:
                 Delivery(alert, job.raw, decision, told), job.deadline, self._cleared, note
             )
         except Undelivered as error:
-            await self._bury(dead_letter(key[1], job, error.reason, str(error), target_sender.name))
+            await self._bury(_dead_letter(job, error.reason, str(error), key[1], target_sender.name))
             await note()  # A request that failed may have arrived all the same.
             return f"dead-{error.reason}"
         return "delivered"
 
-    async def _bury_unreadable(self, origin: Origin, raw: bytes) -> None:
-        await self._bury(dead_letter("", Job(origin, raw, 0.0, False), "unreadable", "not an alert"))
+    async def _bury_unreadable(self, origin: Origin, raw: bytes, fault: str) -> None:
+        await self._bury(_dead_letter(Job(origin, raw, 0.0, False), "unreadable", fault))
         self.progress.finish(origin.offset)
 
     async def _cleared(self) -> None:
@@ -207,34 +210,24 @@ class Dispatcher:
             self._fail(error)
 
 
-def _alert_id(raw: bytes | None) -> str | None:
-    if raw is None:
-        return None
-    try:
-        return parse_alert(raw).data.alert_id
-    except WrongUse:
-        return None
+def _told(alert: Alert, *, keep_alert: bool) -> Told:
+    data = alert.data
+    kept = alert if keep_alert and not data.is_closed else None
+    return Told(data.revision, data.severity, not data.is_closed, kept, data.members_total)
 
 
-def _told(alert: Mapping[str, Any], *, keep_alert: bool) -> Told:
-    data = alert["data"]
-    going_on = not is_closed(alert)
-    kept = dict(alert) if keep_alert and going_on else None
-    return Told(data["revision"], data["severity"], going_on, kept, data["members_total"])
-
-
-def dead_letter(key: str, job: Job, reason: str, text: str, target: str = "") -> Message:
-    """The dead letter of a delivery: the alert as it was, and in the headers what happened."""
-    headers = {
-        "content-type": "application/cloudevents+json",
-        "pivotwatch.errors.topic": job.origin.topic,
-        "pivotwatch.errors.partition": str(job.origin.partition),
-        "pivotwatch.errors.offset": str(job.origin.offset),
-        "pivotwatch.errors.stage": "delivery",
-        "pivotwatch.errors.class": reason,
-        "pivotwatch.errors.message": text,
-        TARGET_HEADER: target,
-    }
-    if len(job.raw) > MAX_BYTES:
-        headers["pivotwatch.errors.length"] = str(len(job.raw))
-    return Message(key, job.raw[:MAX_BYTES], headers)
+def _dead_letter(
+    job: Job, reason: str, text: str, key: str | None = None, target: str | None = None
+) -> Output:
+    """The alert as it was, and what happened to its delivery."""
+    about = About(
+        topic=job.origin.topic,
+        partition=str(job.origin.partition),
+        offset=str(job.origin.offset),
+        target=target or UNSET,
+        stage="delivery",
+        error_class=reason,
+        message=text,
+    )
+    content_type = ("content-type", cloudevents.CONTENT_TYPE.encode())
+    return dead_letter(about, key.encode() if key else None, job.raw, (content_type,), topic="deliveries_dlq")

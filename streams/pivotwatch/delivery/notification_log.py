@@ -7,11 +7,12 @@ has told; an incident that is over stays in it as long as its alerts may be read
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import msgspec
-import orjson
 
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.contracts.alerts import Alert
+from pivotwatch.contracts.codec import encode, parser
 from pivotwatch.delivery.dedup import Told
 from pivotwatch.engine.checkpoint import Changelog
 from pivotwatch.engine.state_migration import StateRefused
@@ -38,11 +39,10 @@ class NotificationLog:
         self._written: dict[Key, int] = {}
         for raw_key, raw in stored.items():
             try:
-                key, entry = read_key(raw_key), _decode(raw)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+                key, entry = read_key(raw_key), read_entry(raw)
+            except (WrongUse, UnicodeDecodeError) as error:
                 raise StateRefused(
-                    f"an entry of the delivery log cannot be read: {error}; --reset-state forgets what was "
-                    "delivered"
+                    f"the delivery log cannot be read: {error}; --reset-state forgets what was delivered"
                 ) from None
             self._written[key] = entry.written
             self._told[key] = Told(entry.revision, entry.severity, entry.open, entry.alert, entry.members)
@@ -62,16 +62,16 @@ class NotificationLog:
     async def keep(self, key: Key, now: int) -> None:
         """Write what was noted, and wait until the broker has it."""
         told = self._told[key]
-        entry = {
-            "revision": told.revision,
-            "severity": told.severity,
-            "open": told.open,
-            "alert": told.alert,
-            "members": told.members,
-            "written": now,
-        }
+        entry = Entry(
+            revision=told.revision,
+            severity=told.severity,
+            open=told.open,
+            alert=told.alert,
+            members=told.members,
+            written=now,
+        )
         self._written[key] = now
-        await (await self._changelog.send(_write_key(key), orjson.dumps(entry)))
+        await (await self._changelog.send(_write_key(key), encode(entry)))
 
     async def forget_before(self, oldest: int) -> None:
         """Delete incidents that were over before a moment (epoch milliseconds)."""
@@ -81,18 +81,19 @@ class NotificationLog:
             await (await self._changelog.send(_write_key(key), None))
 
 
-class _Entry(msgspec.Struct):
+class Entry(msgspec.Struct, kw_only=True):
     """What is kept of an incident, with the moment when it was written."""
 
     revision: int
     severity: Severity
     open: bool
     written: int
-    alert: dict[str, Any] | None = None
+    alert: Alert | None = None
     members: int = 0
 
 
-_decode = msgspec.json.Decoder(_Entry).decode
+read_entry = parser(Entry, "an entry of the delivery log")
+"""What is kept of an incident; raises `WrongUse`."""
 
 
 def _write_key(key: Key) -> bytes:

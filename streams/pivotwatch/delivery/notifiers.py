@@ -16,7 +16,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from faust.exceptions import ProducerSendError
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.contracts.alerts import Alert
 from pivotwatch.delivery.dedup import Decision, Told
 from pivotwatch.delivery.errors import Refused, TryLater
 from pivotwatch.delivery.http_client import Http
@@ -29,7 +29,7 @@ from pivotwatch.delivery.settings import (
     WebhookSettings,
 )
 from pivotwatch.formats import alertmanager, chat, cloudevents, ocsf, pagerduty, slack, text, webhook
-from pivotwatch.formats.message import JsonAlert, Message, is_closed, json_message
+from pivotwatch.formats.message import Message, json_message
 
 PUT_SECONDS = 30.0
 """How long a topic or a file may take."""
@@ -41,7 +41,7 @@ Publish = Callable[[str, Message], Awaitable[None]]
 class Delivery(NamedTuple):
     """An alert for a target: read and as bytes, why it is sent, and what the target was told before."""
 
-    alert: JsonAlert
+    alert: Alert
     raw: bytes
     decision: Decision
     told: Told | None
@@ -74,7 +74,7 @@ class Notifier(ABC):
     async def send(self, delivery: Delivery) -> str:
         """Deliver once; returns what came back, raises `Undelivered` when it was not taken."""
 
-    async def remind(self, alerts: Iterable[JsonAlert]) -> None:
+    async def remind(self, alerts: Iterable[Alert]) -> None:
         """Tell again what is open."""
         raise NotImplementedError
 
@@ -107,16 +107,16 @@ class Alertmanager(HttpNotifier):
 
     async def send(self, delivery: Delivery) -> str:
         """Fire, end, or both at once."""
-        ends = is_closed(delivery.alert)
+        ends = delivery.alert.data.is_closed
         alerts = []
         if ends or delivery.decision.action == "replace":
             fired = (delivery.told and delivery.told.alert) or delivery.alert
             alerts.append(alertmanager.resolved(fired, datetime.now(UTC)))
         if not ends:
             alerts.append(alertmanager.firing(delivery.alert, self.base_url))
-        return await self.http.post(self.url, json_message(delivery.alert["id"], alerts))
+        return await self.http.post(self.url, json_message(delivery.alert.id, alerts))
 
-    async def remind(self, alerts: Iterable[JsonAlert]) -> None:
+    async def remind(self, alerts: Iterable[Alert]) -> None:
         """Fire again."""
         body = [alertmanager.firing(alert, self.base_url) for alert in alerts]
         await self.http.post(self.url, json_message("", body))
@@ -150,7 +150,7 @@ class PagerDuty(HttpNotifier):
     async def send(self, delivery: Delivery) -> str:
         """Trigger or resolve."""
         event = pagerduty.render(delivery.alert, self.routing_key, self.base_url)
-        return await self.http.post(self.url, json_message(delivery.alert["id"], event))
+        return await self.http.post(self.url, json_message(delivery.alert.id, event))
 
 
 class Slack(HttpNotifier):
@@ -170,7 +170,7 @@ class Slack(HttpNotifier):
     async def send(self, delivery: Delivery) -> str:
         """Post a message."""
         message = slack.render(delivery.alert, self.base_url)
-        return await self.http.post(self.url, json_message(delivery.alert["id"], message))
+        return await self.http.post(self.url, json_message(delivery.alert.id, message))
 
 
 class Apprise(Notifier):
@@ -217,7 +217,7 @@ class Records(Notifier):
         """Write the document."""
         if self.kind == "ocsf":
             document = ocsf.render(delivery.alert, self.base_url, new=delivery.decision.reason == "opened")
-            message = json_message(delivery.alert["data"]["alert_id"], document)
+            message = json_message(delivery.alert.data.alert_id, document)
         else:
             message = cloudevents.render(delivery.alert, delivery.raw)
         try:
@@ -242,7 +242,7 @@ class Stdout(Notifier):
 
     async def send(self, delivery: Delivery) -> str:
         """Print the alert for a person."""
-        print(text.plain(parse_alert(delivery.raw)), end="\n\n", flush=True)
+        print(text.plain(delivery.alert), end="\n\n", flush=True)
         return "printed"
 
 

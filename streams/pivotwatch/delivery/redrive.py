@@ -10,13 +10,10 @@ import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import NamedTuple
 
-import orjson
-
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.alerts import Alert, parse_alert
 from pivotwatch.contracts.dead_letters import DeadLetter
 from pivotwatch.delivery.dedup import Decision
-from pivotwatch.delivery.dispatcher import TARGET_HEADER
 from pivotwatch.delivery.errors import TryLater, Undelivered
 from pivotwatch.delivery.notification_log import Key
 from pivotwatch.delivery.notifiers import Delivery
@@ -35,7 +32,7 @@ class Sent(NamedTuple):
 
 def target_of(letter: DeadLetter) -> str:
     """The name of the target that did not get it; empty when it was no alert at all."""
-    return dict(letter.headers).get(TARGET_HEADER, b"").decode(errors="replace")
+    return letter.about.target or ""
 
 
 async def redrive(
@@ -89,4 +86,4 @@ def _delivery(alert: Alert, letter: DeadLetter) -> Delivery:
         "resolved": Decision("send", "resolved"),
         "suppressed": Decision("send", "suppressed"),
     }
-    return Delivery(orjson.loads(raw), raw, reasons[state], None)
+    return Delivery(alert, raw, reasons[state], None)

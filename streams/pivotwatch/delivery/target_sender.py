@@ -14,11 +14,11 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_ji
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import Config
+from pivotwatch.contracts.alerts import Alert
 from pivotwatch.delivery.circuit_breaker import Circuit
 from pivotwatch.delivery.errors import Broken, Gone, Refused, TryLater, Undelivered
 from pivotwatch.delivery.notifiers import Delivery, Notifier, Publish, make
 from pivotwatch.delivery.settings import AnyTarget, DeliverySettings, read_settings
-from pivotwatch.formats.message import JsonAlert
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class TargetSender:
         answer: str = await retrying(self._attempt, delivery, deadline, cleared, sent)
         return answer
 
-    async def remind(self, alerts: Callable[[], Iterable[JsonAlert]]) -> None:
+    async def remind(self, alerts: Callable[[], Iterable[Alert]]) -> None:
         """Tell again what is open, when the target may be asked; else the next time will do."""
         async with self._places:
             told = list(alerts())

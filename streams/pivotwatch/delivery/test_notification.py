@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
-
-from pivotwatch.contracts.alerts import TYPES
-from pivotwatch.contracts.events import format_time
+from pivotwatch.contracts.alerts import Alert, AlertData, Entity, Evidence, alert_of
+from pivotwatch.contracts.codec import encode, moment_of
 from pivotwatch.delivery.dedup import Decision, Told
 from pivotwatch.delivery.errors import Undelivered
 from pivotwatch.delivery.notifiers import Delivery, Notifier
@@ -26,48 +24,35 @@ class Answer(NamedTuple):
     text: str
 
 
-def alert(state: State, revision: int, now: int) -> bytes:
+def alert(state: State, revision: int, now: int) -> Alert:
     """The test alert: plainly no finding, of the lowest severity.
 
     Examples
     --------
-    >>> from pivotwatch.contracts.alerts import parse_alert
-    >>> parse_alert(alert("open", 1, 1_760_000_000_000)).data.reasons
+    >>> alert("open", 1, 1_760_000_000_000).data.reasons
     ['This is a test of delivery. Nothing was found; there is nothing to do.']
     """
-    time = format_time(now)
-    entity = {"kind": "test", "id": "delivery-test"}
-    data: dict[str, Any] = {
-        "alert_id": ALERT_ID,
-        "revision": revision,
-        "dedup_key": f"pivotwatch/{ALERT_ID}",
-        "state": state,
-        "transition": "test",
-        "test": True,
-        "severity": "info",
-        "model": "delivery-test",
-        "entity": entity,
-        "groups": [entity],
-        "onset": time,
-        "detected_at": time,
-        "members": [],
-        "members_total": 0,
-        "exchanges_to_model": 0,
-        "evidence": {},
-        "reasons": ["This is a test of delivery. Nothing was found; there is nothing to do."],
-        "urls": {},
-    }
-    return orjson.dumps(
-        {
-            "specversion": "1.0",
-            "id": f"{ALERT_ID}.{revision}",
-            "source": "/pivotwatch",
-            "type": TYPES[state],
-            "time": time,
-            "subject": "test/delivery-test",
-            "datacontenttype": "application/json",
-            "data": data,
-        }
+    entity = Entity("test", "delivery-test")
+    return alert_of(
+        AlertData(
+            alert_id=ALERT_ID,
+            revision=revision,
+            dedup_key=f"pivotwatch/{ALERT_ID}",
+            state=state,
+            transition="test",
+            test=True,
+            severity="info",
+            model="delivery-test",
+            entity=entity,
+            groups=[entity],
+            onset=moment_of(now),
+            detected_at=moment_of(now),
+            members=[],
+            members_total=0,
+            exchanges_to_model=0,
+            evidence=Evidence(),
+            reasons=["This is a test of delivery. Nothing was found; there is nothing to do."],
+        )
     )
 
 
@@ -76,14 +61,13 @@ async def run(notifier: Notifier) -> AsyncIterator[Answer]:
     # Two tests must not have the same ids: receivers drop what they know.
     revision, told = int(time.time()) * 2, None
     for state in ("open", "resolved"):
-        raw = alert(state, revision, round(time.time() * 1000))
-        read = orjson.loads(raw)
+        made = alert(state, revision, round(time.time() * 1000))
         decision = Decision("send", "opened" if state == "open" else "resolved")
         try:
-            answer = Answer(state, True, await notifier.send(Delivery(read, raw, decision, told)))
+            answer = Answer(state, True, await notifier.send(Delivery(made, encode(made), decision, told)))
         except Undelivered as error:
             answer = Answer(state, False, str(error))
         yield answer
         if not answer.taken:
             return
-        told, revision = Told(revision, "info", True, read), revision + 1
+        told, revision = Told(revision, "info", True, made), revision + 1

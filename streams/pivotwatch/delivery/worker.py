@@ -18,7 +18,8 @@ from faust.types import TP
 
 from pivotwatch.base.durations import millis
 from pivotwatch.config.config import Config
-from pivotwatch.contracts.records import InputRecord
+from pivotwatch.contracts.dead_letters import about_of
+from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.delivery.dispatcher import Dispatcher, Origin
 from pivotwatch.delivery.notification_log import NotificationLog
 from pivotwatch.delivery.notifiers import Publish
@@ -230,8 +231,13 @@ class DeliveryShell(Frame):
     async def publish(self, topic: str, message: Message) -> None:
         """Send a record, and wait until the broker has it."""
         headers = [(name, value.encode()) for name, value in message.headers.items()]
+        await self._send(topic, message.key.encode(), message.body, headers)
+
+    async def _send(
+        self, topic: str, key: bytes | None, value: bytes, headers: list[tuple[str, bytes]]
+    ) -> None:
         sent: Awaitable[object] = await self.app.producer.send(
-            topic, message.key.encode(), message.body, partition=None, timestamp=None, headers=headers
+            topic, key, value, partition=None, timestamp=None, headers=headers
         )
         await sent
 
@@ -283,18 +289,17 @@ class DeliveryShell(Frame):
             and position.last < self.live[partition].offset
         )
 
-    async def _bury(self, letter: Message) -> None:
-        headers = letter.headers
-        reason = headers["pivotwatch.errors.class"]
+    async def _bury(self, letter: Output) -> None:
+        about = about_of(letter.headers)
         logger.error(
             "dead letter: alert %s for target %s: %s: %s",
-            letter.key or "(unreadable)",
-            headers["pivotwatch.delivery.target"] or "(all)",
-            reason,
-            headers["pivotwatch.errors.message"],
+            (letter.key or b"(unreadable)").decode(),
+            about.target or "(all)",
+            about.error_class,
+            about.message,
         )
-        self.metrics.dead_letters.labels(reason).inc()
-        await self.publish(self.config.topic("deliveries_dlq"), letter)
+        self.metrics.dead_letters.labels(about.error_class).inc()
+        await self._send(self.config.topic("deliveries_dlq"), letter.key, letter.value, list(letter.headers))
 
     def _count(self, target: str, outcome: str) -> None:
         name = "failed" if outcome.startswith("dead-") else COUNTED.get(outcome)

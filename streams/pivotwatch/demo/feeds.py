@@ -11,12 +11,10 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-import orjson
-
-from pivotwatch.base.durations import millis
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.alerts import Alert, parse_alert
-from pivotwatch.contracts.events import parse_time
+from pivotwatch.contracts.codec import millis_of
+from pivotwatch.contracts.status import parse_status
 from pivotwatch.engine.kafka import sync_client
 
 if TYPE_CHECKING:
@@ -127,5 +125,4 @@ class Feeds:
                 if record.topic == alerts:
                     self._messages.put(parse_alert(record.value))
                 else:
-                    start = parse_time(orjson.loads(record.value)["bucket"])
-                    self._messages.put(Scored(start + millis(self.config.bucket)))
+                    self._messages.put(Scored(millis_of(parse_status(record.value).end)))

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, Protocol
 
-import orjson
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -28,7 +27,9 @@ from prometheus_client import (
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from pivotwatch.contracts.dead_letters import PREFIX
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.contracts.dead_letters import CLASS
 from pivotwatch.contracts.records import Output
 
 CHECKPOINT_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -147,9 +148,7 @@ class Metrics:
         """Count what a step returned."""
         for output in outputs:
             if output.topic == "dlq":
-                self.dead_letters.labels(
-                    dict(output.headers).get(PREFIX + "class", b"unknown").decode()
-                ).inc()
+                self.dead_letters.labels(dict(output.headers).get(CLASS, b"unknown").decode()).inc()
             elif output.topic == "alerts":
                 self.alerts.labels(*_severity_and_state(output.value)).inc()
 
@@ -230,5 +229,8 @@ def _by_partition(name: str, text: str) -> GaugeMetricFamily:
 
 def _severity_and_state(alert: bytes) -> tuple[str, str]:
     """Of what the networks step wrote; a test's step may write less."""
-    data = orjson.loads(alert).get("data", {})
-    return data.get("severity", "unknown"), data.get("state", "unknown")
+    try:
+        data = parse_alert(alert).data
+    except WrongUse:
+        return "unknown", "unknown"
+    return data.severity, data.state

@@ -10,7 +10,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pivotwatch.formats.message import JsonAlert
+from pivotwatch.contracts.alerts import Alert
+from pivotwatch.contracts.codec import format_moment
 from pivotwatch.formats.summary import cut, links, summary
 
 PATH = "/api/v2/alerts"
@@ -18,36 +19,28 @@ ALERTNAME = "ModelAdoptionAnomaly"
 LONGEST_ANNOTATION = 4000
 
 
-def labels(alert: JsonAlert) -> dict[str, str]:
+def labels(alert: Alert) -> dict[str, str]:
     """What identifies the alert there.
 
     Examples
     --------
-    >>> labels(
-    ...     {
-    ...         "data": {
-    ...             "alert_id": "0123456789abcdef",
-    ...             "severity": "high",
-    ...             "model": "m-2",
-    ...             "entity": {"kind": "network", "id": "AS64500"},
-    ...         }
-    ...     }
-    ... )["entity_id"]
+    >>> from pivotwatch.contracts.examples import example_alert
+    >>> labels(example_alert())["entity_id"]
     'AS64500'
     """
-    data = alert["data"]
+    data = alert.data
     return {
         "alertname": ALERTNAME,
         "rule": "model_adoption",
-        "alert_id": data["alert_id"],
-        "model": data["model"],
-        "entity_kind": data["entity"]["kind"],
-        "entity_id": data["entity"]["id"],
-        "severity": data["severity"],
+        "alert_id": data.alert_id,
+        "model": data.model,
+        "entity_kind": data.entity.kind,
+        "entity_id": data.entity.id,
+        "severity": data.severity,
     }
 
 
-def firing(alert: JsonAlert, base_url: str | None = None) -> dict[str, Any]:
+def firing(alert: Alert, base_url: str | None = None) -> dict[str, Any]:
     """The alert as it fires; without an end it lapses after some minutes, so it is sent again and again."""
     found = links(alert, base_url)
     body: dict[str, Any] = {"labels": labels(alert), "annotations": _annotations(alert, found)}
@@ -56,7 +49,7 @@ def firing(alert: JsonAlert, base_url: str | None = None) -> dict[str, Any]:
     return body
 
 
-def resolved(told: JsonAlert, at: datetime) -> dict[str, Any]:
+def resolved(told: Alert, at: datetime) -> dict[str, Any]:
     """The end of an alert.
 
     Parameters
@@ -69,16 +62,16 @@ def resolved(told: JsonAlert, at: datetime) -> dict[str, Any]:
     return {"labels": labels(told), "endsAt": at.isoformat()}
 
 
-def _annotations(alert: JsonAlert, found: dict[str, str]) -> dict[str, str]:
-    data = alert["data"]
+def _annotations(alert: Alert, found: dict[str, str]) -> dict[str, str]:
+    data = alert.data
     texts = {
         "summary": summary(alert),
-        "description": "\n".join(data["reasons"]),
-        "onset": data["onset"],
-        "detected_at": data["detected_at"],
-        "members_total": str(data["members_total"]),
-        "exchanges_to_model": str(data["exchanges_to_model"]),
-        "revision": str(data["revision"]),
+        "description": "\n".join(data.reasons),
+        "onset": format_moment(data.onset),
+        "detected_at": format_moment(data.detected_at),
+        "members_total": str(data.members_total),
+        "exchanges_to_model": str(data.exchanges_to_model),
+        "revision": str(data.revision),
         "runbook_url": found.get("runbook", ""),
     }
     return {name: cut(text, LONGEST_ANNOTATION) for name, text in texts.items() if text}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pivotwatch.formats.message import JsonAlert, is_closed
+from pivotwatch.contracts.alerts import Alert
 from pivotwatch.formats.summary import cut, links, summary, title
 
 LONGEST_BODY = 4000
@@ -19,9 +19,9 @@ class Note(NamedTuple):
     notify_type: str
 
 
-def render(alert: JsonAlert, base_url: str | None = None) -> Note:
+def render(alert: Alert, base_url: str | None = None) -> Note:
     """The note."""
-    data = alert["data"]
-    lines = [summary(alert), *data["reasons"], *links(alert, base_url).values(), alert["id"]]
-    kind = "success" if is_closed(alert) else TYPES[data["severity"]]
-    return Note(f"{data['severity'].upper()}: {title(alert)}", cut("\n".join(lines), LONGEST_BODY), kind)
+    data = alert.data
+    lines = [summary(alert), *data.reasons, *links(alert, base_url).values(), alert.id]
+    kind = "success" if data.is_closed else TYPES[data.severity]
+    return Note(f"{data.severity.upper()}: {title(alert)}", cut("\n".join(lines), LONGEST_BODY), kind)

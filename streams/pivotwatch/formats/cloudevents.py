@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from pivotwatch.formats.message import JsonAlert, Message
+from pivotwatch.contracts.alerts import Alert
+from pivotwatch.formats.message import Message
 
 CONTENT_TYPE = "application/cloudevents+json"
 
 
-def render(alert: JsonAlert, raw: bytes) -> Message:
+def render(alert: Alert, raw: bytes) -> Message:
     """The message; ``raw`` is what was read, so that a repeat is equal to the byte."""
-    return Message(alert["data"]["alert_id"], raw, {"content-type": CONTENT_TYPE})
+    return Message(alert.data.alert_id, raw, {"content-type": CONTENT_TYPE})

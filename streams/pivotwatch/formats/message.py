@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
-import orjson
-
-JsonAlert = Mapping[str, Any]
-"""An alert as it was read from JSON: a CloudEvent that `pivotwatch.contracts.alerts.parse_alert` takes."""
+from pivotwatch.contracts.codec import encode
 
 JSON_TYPE = "application/json"
-CLOSED = ("resolved", "suppressed")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,11 +25,6 @@ class Message:
     headers: Mapping[str, str]
 
 
-def json_message(key: str, document: Any, content_type: str = JSON_TYPE) -> Message:
+def json_message(key: str, document: object, content_type: str = JSON_TYPE) -> Message:
     """A message of one JSON document."""
-    return Message(key, orjson.dumps(document), {"content-type": content_type})
-
-
-def is_closed(alert: JsonAlert) -> bool:
-    """Is the incident over with this alert?"""
-    return alert["data"]["state"] in CLOSED
+    return Message(key, encode(document), {"content-type": content_type})

@@ -10,7 +10,7 @@ import ipaddress
 from datetime import datetime
 from typing import Any
 
-from pivotwatch.formats.message import JsonAlert, is_closed
+from pivotwatch.contracts.alerts import Alert, AlertData
 from pivotwatch.formats.summary import figures, links, summary, title
 
 VERSION = "1.5.0"
@@ -37,16 +37,8 @@ SEVERITIES = {
 IP_ADDRESS, SUBNET, ACCOUNT = (2, "IP Address"), (12, "Subnet"), (35, "Account Object: uid")
 LEARNING = (4, "Learning (ML/DL)")
 
-# What was seen, what was expected, by their names in the evidence; the last word names the method.
-COMPARISONS = (
-    ("observed_share", "population_share", "share of requests to the model", "Distribution Analysis"),
-    ("switches_seen", "switches_expected", "accounts that moved to the model", "Frequency Analysis"),
-    ("first_uses_seen", "first_uses_expected", "first uses of the model", "Frequency Analysis"),
-    ("synchrony", "population_synchrony", "largest share that moved within 3 h", "Time Pattern Analysis"),
-)
 
-
-def render(alert: JsonAlert, base_url: str | None = None, *, new: bool = False) -> dict[str, Any]:
+def render(alert: Alert, base_url: str | None = None, *, new: bool = False) -> dict[str, Any]:
     """The finding; every revision of an incident has the same ``finding_info.uid``.
 
     An incident that opens again after its end is an update of its finding, which is in progress again.
@@ -57,11 +49,11 @@ def render(alert: JsonAlert, base_url: str | None = None, *, new: bool = False) 
         Is this the first that the receiver gets of the incident, whatever its revision? It is created
         there, then, and not updated.
     """
-    data = alert["data"]
-    state = "open" if new else data["state"]
+    data = alert.data
+    state = "open" if new else data.state
     activity = ACTIVITIES[state]
     status_id, status = STATUSES[state]
-    severity_id, severity = SEVERITIES[data["severity"]]
+    severity_id, severity = SEVERITIES[data.severity]
     finding: dict[str, Any] = {
         "activity_id": activity,
         "activity_name": ACTIVITY_NAMES[activity],
@@ -75,8 +67,8 @@ def render(alert: JsonAlert, base_url: str | None = None, *, new: bool = False) 
         "severity": severity,
         "status_id": status_id,
         "status": status,
-        "time": _millis(data["detected_at"]),
-        "start_time": _millis(data["onset"]),
+        "time": _millis(data.detected_at),
+        "start_time": _millis(data.onset),
         "message": summary(alert),
         "metadata": _metadata(alert),
         "finding_info": _info(alert, base_url),
@@ -84,36 +76,36 @@ def render(alert: JsonAlert, base_url: str | None = None, *, new: bool = False) 
         "anomaly_analyses": [analysis] if (analysis := _analysis(data)) else [],
         "unmapped": {
             "evidence": figures(alert),
-            "groups": data["groups"],
-            "members_total": data["members_total"],
+            "groups": [{"kind": group.kind, "id": group.id} for group in data.groups],
+            "members_total": data.members_total,
         },
     }
-    if data.get("transition"):
-        finding["status_detail"] = data["transition"]
-    if is_closed(alert):
-        finding["end_time"] = _millis(data["detected_at"])
+    if data.transition:
+        finding["status_detail"] = data.transition
+    if data.is_closed:
+        finding["end_time"] = _millis(data.detected_at)
     return finding
 
 
-def _metadata(alert: JsonAlert) -> dict[str, Any]:
+def _metadata(alert: Alert) -> dict[str, Any]:
     return {
         "version": VERSION,
-        "uid": alert["id"],
-        "correlation_uid": alert["data"]["alert_id"],
-        "sequence": alert["data"]["revision"],
+        "uid": alert.id,
+        "correlation_uid": alert.data.alert_id,
+        "sequence": alert.data.revision,
         "product": {"name": "pivotwatch", "vendor_name": "pivotwatch"},
     }
 
 
-def _info(alert: JsonAlert, base_url: str | None) -> dict[str, Any]:
-    data = alert["data"]
+def _info(alert: Alert, base_url: str | None) -> dict[str, Any]:
+    data = alert.data
     info: dict[str, Any] = {
-        "uid": data["alert_id"],
+        "uid": data.alert_id,
         "title": title(alert),
-        "desc": "\n".join(data["reasons"]),
+        "desc": "\n".join(data.reasons),
         "types": ["Model adoption anomaly"],
-        "first_seen_time": _millis(data["onset"]),
-        "last_seen_time": _millis(data["detected_at"]),
+        "first_seen_time": _millis(data.onset),
+        "last_seen_time": _millis(data.detected_at),
         "analytic": {
             "name": "Group e-detector over the population's pace of adoption",
             "uid": "pivotwatch/model-adoption",
@@ -126,13 +118,13 @@ def _info(alert: JsonAlert, base_url: str | None) -> dict[str, Any]:
     return info
 
 
-def _observables(data: dict[str, Any]) -> list[dict[str, Any]]:
+def _observables(data: AlertData) -> list[dict[str, Any]]:
     """Networks, other groups and accounts that a person may want to look up."""
-    seen = {(group["kind"], group["id"]): None for group in [data["entity"], *data["groups"]]}
+    seen = {(group.kind, group.id): None for group in [data.entity, *data.groups]}
     groups = [_observable(kind, name) for kind, name in seen]
     return [
         *groups,
-        *(_observable("account", member) for member in data["members"] if ("account", member) not in seen),
+        *(_observable("account", member) for member in data.members if ("account", member) not in seen),
     ]
 
 
@@ -160,13 +152,19 @@ def _type(kind: str, name: str) -> tuple[int, str]:
     return SUBNET if "/" in name else (IP_ADDRESS if network.num_addresses == 1 else SUBNET)
 
 
-def _analysis(data: dict[str, Any]) -> dict[str, Any] | None:
+def _analysis(data: AlertData) -> dict[str, Any] | None:
     """Observed values, each with what was expected; None when there is nothing to compare."""
+    e = data.evidence
+    comparisons = (
+        (e.observed_share, e.population_share, "share of requests to the model", "Distribution Analysis"),
+        (e.switches_seen, e.switches_expected, "accounts that moved to the model", "Frequency Analysis"),
+        (e.first_uses_seen, e.first_uses_expected, "first uses of the model", "Frequency Analysis"),
+        (e.synchrony, e.population_synchrony, "largest share that moved within 3 h", "Time Pattern Analysis"),
+    )
     anomalies: list[dict[str, Any]] = []
     baselines: list[dict[str, Any]] = []
-    for seen, expected, parameter, method in COMPARISONS:
-        for name, found in ((seen, anomalies), (expected, baselines)):
-            value = data["evidence"].get(name)
+    for seen, expected, parameter, method in comparisons:
+        for value, found in ((seen, anomalies), (expected, baselines)):
             if value is not None:
                 found.append(
                     {
@@ -177,14 +175,13 @@ def _analysis(data: dict[str, Any]) -> dict[str, Any] | None:
                 )
     if not anomalies:
         return None
-    entity = data["entity"]
     analysis = {
-        "analysis_targets": [{"name": entity["id"], "type": entity["kind"]}],
+        "analysis_targets": [{"name": data.entity.id, "type": data.entity.kind}],
         "anomalies": anomalies,
         "baselines": baselines,
     }
     return {name: part for name, part in analysis.items() if part}
 
 
-def _millis(time: str) -> int:
-    return round(datetime.fromisoformat(time).timestamp() * 1000)
+def _millis(when: datetime) -> int:
+    return round(when.timestamp() * 1000)

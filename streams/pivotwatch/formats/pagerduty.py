@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pivotwatch.formats.message import JsonAlert, is_closed
+from pivotwatch.contracts.alerts import Alert
+from pivotwatch.contracts.codec import format_moment
 from pivotwatch.formats.summary import cut, figures, links, summary
 
 URL = "https://events.pagerduty.com/v2/enqueue"
@@ -20,20 +21,20 @@ LONGEST_REASON = 1000
 SEVERITIES = {"info": "info", "low": "warning", "medium": "warning", "high": "error", "critical": "critical"}
 
 
-def render(alert: JsonAlert, routing_key: str, base_url: str | None = None) -> dict[str, Any]:
+def render(alert: Alert, routing_key: str, base_url: str | None = None) -> dict[str, Any]:
     """The event.
 
     Examples
     --------
-    >>> resolved = {"data": {"state": "resolved", "dedup_key": "pivotwatch/0123456789abcdef"}}
-    >>> render(resolved, "key")
+    >>> from pivotwatch.contracts.examples import example_alert
+    >>> render(example_alert(state="resolved"), "key")
     {'routing_key': 'key', 'event_action': 'resolve', 'dedup_key': 'pivotwatch/0123456789abcdef'}
     """
-    closed = is_closed(alert)
+    closed = alert.data.is_closed
     event: dict[str, Any] = {
         "routing_key": routing_key,
         "event_action": "resolve" if closed else "trigger",
-        "dedup_key": alert["data"]["dedup_key"][:LONGEST_KEY],
+        "dedup_key": alert.data.dedup_key[:LONGEST_KEY],
     }
     if not closed:
         event["client"] = "pivotwatch"
@@ -43,25 +44,25 @@ def render(alert: JsonAlert, routing_key: str, base_url: str | None = None) -> d
     return event
 
 
-def _payload(alert: JsonAlert) -> dict[str, Any]:
-    data = alert["data"]
+def _payload(alert: Alert) -> dict[str, Any]:
+    data = alert.data
     return {
         "summary": cut(summary(alert), LONGEST_SUMMARY),
-        "source": alert["source"],
-        "severity": SEVERITIES[data["severity"]],
-        "timestamp": data["detected_at"],
-        "component": cut(data["model"], LONGEST_KEY),
-        "group": cut(f"{data['entity']['kind']}/{data['entity']['id']}", LONGEST_KEY),
+        "source": alert.source,
+        "severity": SEVERITIES[data.severity],
+        "timestamp": format_moment(data.detected_at),
+        "component": cut(data.model, LONGEST_KEY),
+        "group": cut(f"{data.entity.kind}/{data.entity.id}", LONGEST_KEY),
         "class": "model-adoption",
         "custom_details": {
-            "alert_id": data["alert_id"],
-            "revision": data["revision"],
-            "severity": data["severity"],
-            "transition": data.get("transition"),
-            "onset": data["onset"],
-            "members_total": data["members_total"],
-            "exchanges_to_model": data["exchanges_to_model"],
-            "reasons": [cut(reason, LONGEST_REASON) for reason in data["reasons"][:REASONS_SHOWN]],
+            "alert_id": data.alert_id,
+            "revision": data.revision,
+            "severity": data.severity,
+            "transition": data.transition,
+            "onset": format_moment(data.onset),
+            "members_total": data.members_total,
+            "exchanges_to_model": data.exchanges_to_model,
+            "reasons": [cut(reason, LONGEST_REASON) for reason in data.reasons[:REASONS_SHOWN]],
             "evidence": figures(alert),
         },
     }

@@ -12,7 +12,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.formats.message import JsonAlert
+from pivotwatch.contracts.alerts import Alert, AlertData
 from pivotwatch.formats.summary import counted, tame
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ MARKINGS = ("white", "green", "amber", "red")
 _AS_NUMBER = re.compile(r"AS(\d{1,10})", re.IGNORECASE)
 
 
-def render(alert: JsonAlert, *, marking: str = "amber", with_accounts: bool = False) -> stix2.v21.Bundle:
+def render(alert: Alert, *, marking: str = "amber", with_accounts: bool = False) -> stix2.v21.Bundle:
     """The bundle: what was observed, and a grouping that says why it is suspicious.
 
     The same alert gives the same ids, so that an export may be repeated.
@@ -38,21 +38,21 @@ def render(alert: JsonAlert, *, marking: str = "amber", with_accounts: bool = Fa
         from stix2 import v21
     except ImportError:
         raise WrongUse("STIX needs a library: pip install 'pivotwatch[stix]'") from None
-    data = alert["data"]
+    data = alert.data
     observed = [thing for group in _groups(data) if (thing := _network(v21, group)) is not None]
     if with_accounts:
-        observed += [v21.UserAccount(user_id=member) for member in data["members"]]
+        observed += [v21.UserAccount(user_id=member) for member in data.members]
     if not observed:
         raise WrongUse(
-            f"alert {data['alert_id']} names no network, and accounts are shared only with --with-accounts"
+            f"alert {data.alert_id} names no network, and accounts are shared only with --with-accounts"
         )
     return v21.Bundle(*_report(v21, alert, observed, marking), *observed)
 
 
-def _report(v21: Any, alert: JsonAlert, observed: list[Any], marking: str) -> list[Any]:
-    data = alert["data"]
+def _report(v21: Any, alert: Alert, observed: list[Any], marking: str) -> list[Any]:
+    data = alert.data
     tlp = getattr(v21, f"TLP_{marking.upper()}")
-    common = {"created": data["onset"], "modified": data["detected_at"], "object_marking_refs": [tlp.id]}
+    common = {"created": data.onset, "modified": data.detected_at, "object_marking_refs": [tlp.id]}
     author = v21.Identity(
         id=_id("identity", "pivotwatch"),
         name="pivotwatch",
@@ -61,18 +61,18 @@ def _report(v21: Any, alert: JsonAlert, observed: list[Any], marking: str) -> li
         modified="2026-01-01T00:00:00Z",
     )
     seen = v21.ObservedData(
-        id=_id("observed-data", data["alert_id"]),
+        id=_id("observed-data", data.alert_id),
         created_by_ref=author.id,
-        first_observed=data["onset"],
-        last_observed=data["detected_at"],
-        number_observed=min(max(data["exchanges_to_model"], 1), MOST_OBSERVED),
+        first_observed=data.onset,
+        last_observed=data.detected_at,
+        number_observed=min(max(data.exchanges_to_model, 1), MOST_OBSERVED),
         object_refs=[thing.id for thing in observed],
         **common,
     )
     why = v21.Grouping(
-        id=_id("grouping", data["alert_id"]),
+        id=_id("grouping", data.alert_id),
         created_by_ref=author.id,
-        name=f"Accounts that moved to {tame(data['model'])} together",
+        name=f"Accounts that moved to {tame(data.model)} together",
         description=_description(data),
         context="suspicious-activity",
         object_refs=[seen.id, *(thing.id for thing in observed)],
@@ -81,16 +81,16 @@ def _report(v21: Any, alert: JsonAlert, observed: list[Any], marking: str) -> li
     return [tlp, author, seen, why]
 
 
-def _description(data: dict[str, Any]) -> str:
+def _description(data: AlertData) -> str:
     """Figures only: titles and reasons may name what must not be shared."""
     return (
-        f"{counted(data['members_total'], 'account')} made {counted(data['exchanges_to_model'], 'exchange')} "
-        f"with {tame(data['model'])}, moving to it faster than the rest of the population explains."
+        f"{counted(data.members_total, 'account')} made {counted(data.exchanges_to_model, 'exchange')} "
+        f"with {tame(data.model)}, moving to it faster than the rest of the population explains."
     )
 
 
-def _groups(data: dict[str, Any]) -> list[tuple[str, str]]:
-    return sorted({(group["kind"], group["id"]) for group in [data["entity"], *data["groups"]]})
+def _groups(data: AlertData) -> list[tuple[str, str]]:
+    return sorted({(group.kind, group.id) for group in [data.entity, *data.groups]})
 
 
 def _network(v21: Any, group: tuple[str, str]) -> Any | None:

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook
 
+from pivotwatch.contracts.alerts import Alert
 from pivotwatch.formats import cloudevents
-from pivotwatch.formats.message import JsonAlert, Message
+from pivotwatch.formats.message import Message
 
 
 def is_secret(text: str) -> bool:
@@ -32,7 +33,7 @@ def is_secret(text: str) -> bool:
         return False
 
 
-def render(alert: JsonAlert, raw: bytes, secrets: Sequence[str], sent_at: int) -> Message:
+def render(alert: Alert, raw: bytes, secrets: Sequence[str], sent_at: int) -> Message:
     """The message, signed for one attempt.
 
     Parameters
@@ -44,16 +45,18 @@ def render(alert: JsonAlert, raw: bytes, secrets: Sequence[str], sent_at: int) -
 
     Examples
     --------
-    >>> alert = {"id": "0123456789abcdef.1", "data": {"alert_id": "0123456789abcdef"}}
-    >>> render(alert, b"{}", ["whsec_c2VjcmV0LW9mLXRlc3Rz"], 1_760_000_000).headers["webhook-signature"]
+    >>> from pivotwatch.contracts.examples import example_alert
+    >>> render(example_alert(), b"{}", ["whsec_c2VjcmV0LW9mLXRlc3Rz"], 1_760_000_000).headers[
+    ...     "webhook-signature"
+    ... ]
     'v1,...'
     """
     message = cloudevents.render(alert, raw)
     moment = datetime.fromtimestamp(sent_at, UTC)
-    signatures = [Webhook(secret).sign(alert["id"], moment, raw.decode()) for secret in secrets]
+    signatures = [Webhook(secret).sign(alert.id, moment, raw.decode()) for secret in secrets]
     headers = {
         **message.headers,
-        "webhook-id": alert["id"],
+        "webhook-id": alert.id,
         "webhook-timestamp": str(sent_at),
         "webhook-signature": " ".join(signatures),
     }

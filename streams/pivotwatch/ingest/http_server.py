@@ -196,7 +196,7 @@ class HttpIngest:
         new, waiting = self._dedup.claim([f"{name} {event['id']}" for event in events], sent)
         fresh = [event for event, is_new in zip(events, new, strict=True) if is_new]
         self._metrics.read(name, events=len(decoded.events), skipped=decoded.skipped)
-        letters = [letter(bad, self._redaction, {"source": name}) for bad in decoded.misread]
+        letters = [letter(bad, self._redaction, name) for bad in decoded.misread]
         if fresh or letters:
             self._metrics.sent(letters)
             self._poster.post(fresh, letters, size, sent)

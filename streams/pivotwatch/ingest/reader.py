@@ -99,10 +99,7 @@ class SourceReader:
 
     def _misread(self, tp: TP, source: str, record: InputRecord, decoded: Decoded, read: Read) -> None:
         self.counts["misread"] += decoded.bad
-        told: dict[str, object] = {
-            "source": source,
-            "topic": tp.topic,
-            "partition": tp.partition,
-            "offset": record.offset,
-        }
-        read.letters += [letter(misread, self._redaction, told, record) for misread in decoded.misread]
+        place = tp.topic, tp.partition
+        read.letters += [
+            letter(misread, self._redaction, source, record, place) for misread in decoded.misread
+        ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import orjson
+from msgspec import UNSET
 
-from pivotwatch.contracts.dead_letters import enclose
+from pivotwatch.contracts.dead_letters import About, dead_letter
 from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.ingest.decoder import Misread
 from pivotwatch.ingest.private import shape_of
@@ -15,7 +16,11 @@ Redaction = Literal["redacted", "full", "empty"]
 
 
 def letter(
-    misread: Misread, redaction: Redaction, told: dict[str, object], record: InputRecord | None = None
+    misread: Misread,
+    redaction: Redaction,
+    source: str,
+    record: InputRecord | None = None,
+    place: tuple[str, int] | None = None,
 ) -> Output:
     """A dead letter.
 
@@ -26,26 +31,29 @@ def letter(
     redaction
         ``redacted``: the shape of the document, without any value; ``empty``: nothing of it;
         ``full``: all of it (of lines and arrays this one), with key and headers of its record.
-    told
-        Where it came from, for the headers: source, topic, partition, offset.
-    record
-        The Kafka record that it came in.
+    source
+        Name of the source mapping.
+    record, place
+        The Kafka record that it came in, and the topic and partition of that.
 
     Examples
     --------
     >>> from pivotwatch.contracts.events import BadEvent
     >>> bad = Misread(3, BadEvent("ts: expected a time"), {"prompt": "hello"})
-    >>> output = letter(bad, "redacted", {"source": "litellm"})
+    >>> output = letter(bad, "redacted", "litellm")
     >>> output.value, output.headers[-1]
     (b'{"prompt":"<text of 5>"}', ('pivotwatch.errors.position', b'3'))
     """
-    headers = {
-        **told,
-        "stage": "ingest",
-        "class": type(misread.error).__name__,
-        "message": misread.error,
-        "position": misread.position,
-    }
+    about = About(
+        topic=UNSET if place is None else place[0],
+        partition=UNSET if place is None else str(place[1]),
+        offset=UNSET if record is None else str(record.offset),
+        source=source,
+        stage="ingest",
+        error_class=type(misread.error).__name__,
+        message=str(misread.error),
+        position=str(misread.position),
+    )
     if redaction == "redacted":
         body = b"" if misread.document is None else _dumps(shape_of(misread.document))
     elif redaction == "full":
@@ -53,8 +61,8 @@ def letter(
     else:
         body = b""
     if redaction == "full" and record is not None:
-        return enclose(record.key, body, record.headers, headers)
-    return enclose(None, body, (), headers)
+        return dead_letter(about, record.key, body, tuple(record.headers))
+    return dead_letter(about, None, body)
 
 
 def _dumps(document: Any) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from pivotwatch.contracts.events import MAX_COUNT, MAX_TEXT, BadEvent, parse_time
+from pivotwatch.contracts.codec import MAX_TEXT
+from pivotwatch.contracts.events import MAX_COUNT, BadEvent, parse_time
 from pivotwatch.ingest.private import looks_private
 
 Convert = Callable[[Any], Any]

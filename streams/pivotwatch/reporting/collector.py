@@ -6,11 +6,12 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import orjson
-
+from pivotwatch.contracts.alerts import AlertData, parse_alert
+from pivotwatch.contracts.codec import millis_of
 from pivotwatch.contracts.records import Output
+from pivotwatch.contracts.status import ReleaseStatus, Status, parse_status
 
 MOST_POINTS = 240
 
@@ -23,6 +24,14 @@ class Point(NamedTuple):
     first_uses: int
     at_risk: int
 
+    @classmethod
+    def of(cls, status: Status, release: ReleaseStatus) -> Point:
+        """A release in a scored bucket; in one without requests nobody was at risk."""
+        at = millis_of(status.bucket)
+        if not status.requests:
+            return cls(at, None, 0, 0)
+        return cls(at, release.share, release.first_uses, release.at_risk)
+
 
 @dataclasses.dataclass(slots=True)
 class Course:
@@ -34,6 +43,11 @@ class Course:
     bucket_ms: int
     learning: bool = True
     points: list[Point] = dataclasses.field(default_factory=list)
+
+    @classmethod
+    def of(cls, release: ReleaseStatus, bucket_ms: int) -> Course:
+        """The course of a release, without points yet."""
+        return cls(release.model, millis_of(release.released_at), release.inferred, bucket_ms)
 
     @property
     def first_uses(self) -> int:
@@ -68,7 +82,7 @@ class Collected:
     totals
         Sums over all buckets: requests, late, invalid, failed, new accounts.
     alerts
-        Id to the newest alert about it, as it was sent.
+        Id to the newest alert about it.
     told
         Id to every revision: (time, transition, severity).
     releases
@@ -85,9 +99,9 @@ class Collected:
         self.totals = dict.fromkeys(("requests", "late", "invalid", "failed", "new_accounts"), 0)
         self.span: tuple[int, int] | None = None
         self.most_groups = 0
-        self.alerts: dict[str, bytes] = {}
-        self.told: dict[str, list[tuple[str, str, str]]] = {}
-        self.releases: dict[tuple[str, str], Course] = {}
+        self.alerts: dict[str, AlertData] = {}
+        self.told: dict[str, list[tuple[datetime, str, str]]] = {}
+        self.releases: dict[tuple[str, datetime], Course] = {}
         self._accounts: list[int] = []
         self._paces: list[float] = []
 
@@ -105,37 +119,33 @@ class Collected:
         """Hand everything through and keep what the report needs."""
         for output in outputs:
             if output.topic == "status":
-                self._status(orjson.loads(output.value))
+                self._status(parse_status(output.value))
             elif output.topic == "alerts":
                 self._alert(output.value)
             yield output
 
     def _alert(self, value: bytes) -> None:
-        data = orjson.loads(value)["data"]
-        self.alerts[data["alert_id"]] = value
-        row = data["detected_at"], data["transition"], data["severity"]
-        self.told.setdefault(data["alert_id"], []).append(row)
+        data = parse_alert(value).data
+        self.alerts[data.alert_id] = data
+        row = data.detected_at, data.transition or data.state, data.severity
+        self.told.setdefault(data.alert_id, []).append(row)
 
-    def _status(self, fields: dict[str, Any]) -> None:
-        at, width = _millis(fields["bucket"]), fields["bucket_ms"]
+    def _status(self, status: Status) -> None:
+        at, width = millis_of(status.bucket), status.bucket_ms
         self.span = (self.span[0] if self.span else at, at + width)
-        for name in self.totals:
-            self.totals[name] += fields[name]
-        self.most_groups = max(self.most_groups, fields["groups"])
-        self._accounts.append(fields["accounts"])
-        if fields["accounts"]:
-            self._paces.append(fields["requests"] / fields["accounts"])
-        for release in fields["releases"]:
-            key = release["model"], release["released_at"]
+        self.totals["requests"] += status.requests
+        self.totals["late"] += status.late
+        self.totals["invalid"] += status.invalid
+        self.totals["failed"] += status.failed
+        self.totals["new_accounts"] += status.new_accounts
+        self.most_groups = max(self.most_groups, status.groups)
+        self._accounts.append(status.accounts)
+        if status.accounts:
+            self._paces.append(status.requests / status.accounts)
+        for release in status.releases:
+            key = release.model, release.released_at
             course = self.releases.get(key)
             if course is None:
-                moment = _millis(release["released_at"])
-                course = self.releases[key] = Course(release["model"], moment, release["inferred"], width)
-            course.learning = release["learning"]
-            silent = not fields["requests"]
-            point = (None, 0, 0) if silent else (release["share"], release["first_uses"], release["at_risk"])
-            course.points.append(Point(at, *point))
-
-
-def _millis(text: str) -> int:
-    return round(datetime.fromisoformat(text).timestamp() * 1000)
+                course = self.releases[key] = Course.of(release, width)
+            course.learning = release.learning
+            course.points.append(Point.of(status, release))

@@ -14,7 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pivotwatch.contracts.alerts import AlertData, parse_alert
+from pivotwatch.contracts.alerts import AlertData
 from pivotwatch.reporting import charts, tables
 from pivotwatch.reporting.caveats import for_and_against, notes
 from pivotwatch.reporting.collector import Collected
@@ -81,8 +81,7 @@ def _environment() -> Environment:
 
 def _incidents(collected: Collected) -> list[AlertData]:
     """The newest word on each, the gravest first; what was merged away is told by its host."""
-    alerts = (parse_alert(value).data for value in collected.alerts.values())
-    own = [data for data in alerts if data.merged_into is None]
+    own = [data for data in collected.alerts.values() if data.merged_into is None]
     return sorted(own, key=lambda d: (-SEVERITIES.index(d.severity), d.onset, d.alert_id))
 
 

@@ -6,23 +6,29 @@ headers of ours that say where it came from and what is wrong (`pivotwatch.contr
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from pivotwatch.base.errors import OutOfReach
+from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.config.config import Config, Logical
-from pivotwatch.contracts.dead_letters import DeadLetter, letter_of
+from pivotwatch.contracts.dead_letters import DeadLetter, parse_dead_letter
 from pivotwatch.engine.kafka import sync_client
+
+logger = logging.getLogger(__name__)
 
 
 def letters(config: Config, topic: Logical = "dlq") -> Iterator[DeadLetter]:
     """All that are there now; those of events, or of ``deliveries_dlq``."""
     with sync_client.consumer(config, isolation_level="read_committed") as client:
         for record in sync_client.records(client, [config.topic(topic)], from_beginning=True, until_end=True):
-            yield letter_of(record)
+            try:
+                yield parse_dead_letter(record)
+            except WrongUse as fault:
+                logger.warning("%d:%d is left out: %s", record.partition, record.offset, fault)
 
 
 def redrive(config: Config, chosen: Iterable[DeadLetter]) -> int:
@@ -46,7 +52,7 @@ def redrive(config: Config, chosen: Iterable[DeadLetter]) -> int:
     try:
         sent = [
             producer.send(
-                _topic(config, letter.about["topic"]),
+                _topic(config, letter.about.topic or ""),
                 value=letter.value,
                 key=letter.key,
                 headers=list(letter.headers),
@@ -70,5 +76,5 @@ def _topic(config: Config, told: str) -> str:
 
 def _partition(letter: DeadLetter) -> int | None:
     """Back to its partition when there is no key to find it by."""
-    told = letter.about.get("partition", "")
-    return int(told) if letter.key is None and told.isdigit() else None
+    partition = letter.about.partition
+    return int(partition) if letter.key is None and partition else None

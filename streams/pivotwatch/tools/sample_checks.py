@@ -13,12 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
-from pydantic import ValidationError
 
 from pivotwatch.base.checks import Check, Status
 from pivotwatch.config.problems import nearest
-from pivotwatch.contracts.events import BadEvent, check_event, parse_time
-from pivotwatch.contracts.json_schemas import Release
+from pivotwatch.contracts.controls import CalendarEntry, parse_release
+from pivotwatch.contracts.events import BadEvent, Event, check_event, parse_time
 
 FUTURE = timedelta(minutes=10)
 CLOCK_SKEW = timedelta(minutes=1)
@@ -47,16 +46,14 @@ class Sample:
 
     def __init__(self, records: Iterable[SampleRecord]) -> None:
         self.records = list(records)
-        self.events: list[tuple[SampleRecord, dict[str, Any]]] = []
+        self.events: list[tuple[SampleRecord, Event]] = []
         self.faults: Counter[str] = Counter()
         for record in self.records:
             for event in self._decoded(record):
                 try:
-                    check_event(event)
+                    self.events.append((record, check_event(event)))
                 except BadEvent as fault:
                     self.faults[str(fault)] += 1
-                else:
-                    self.events.append((record, event))
 
     def _decoded(self, record: SampleRecord) -> list[Any]:
         try:
@@ -69,7 +66,7 @@ class Sample:
     @property
     def models(self) -> set[str]:
         """Models that the events name."""
-        return {event["model"] for _, event in self.events}
+        return {event.model for _, event in self.events}
 
 
 def judge_events(sample: Sample, now: datetime) -> list[Check]:
@@ -96,15 +93,17 @@ def judge_calendar(values: Iterable[bytes], models: set[str], now: datetime) -> 
     releases, checks = [], []
     for value in values:
         try:
-            releases.append(Release.model_validate_json(value))
-        except ValidationError as error:
-            fault = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+            entry = parse_release(None, value)
+        except BadEvent as fault:
             step = "send the entry again, keyed by its model; `pivotwatch schema release` shows the form"
             checks.append(Check("calendar", "fail", f"an entry cannot be read: {fault}", step))
+        else:
+            if isinstance(entry, CalendarEntry):
+                releases.append(entry)
     if not releases and not checks:
         step = "send entries to the topic of releases: an announced time is better than an inferred one"
         return [Check("calendar", "warn", "is empty, so releases are inferred from the stream", step)]
-    past = [release for release in releases if release.released_at <= now]
+    past = [release for release in releases if _moment(release.released_ms) <= now]
     for release in past if models else []:
         if release.model not in models:
             meant = nearest(release.model, models)
@@ -150,11 +149,11 @@ def _readable(sample: Sample) -> Check:
 
 
 def _fields(sample: Sample) -> list[Check]:
-    has: dict[str, Callable[[dict[str, Any]], object]] = {
-        "network or ip": lambda event: event.get("network") or event.get("ip"),
-        "links": lambda event: event.get("links"),
-        "account_created": lambda event: event.get("account_created") is not None,
-        "requested_model": lambda event: event.get("requested_model"),
+    has: dict[str, Callable[[Event], object]] = {
+        "network or ip": lambda event: event.network or event.ip,
+        "links": lambda event: event.links,
+        "account_created": lambda event: event.account_created is not None,
+        "requested_model": lambda event: event.requested_model,
     }
     checks = []
     for field, present in has.items():
@@ -171,7 +170,7 @@ def _keys(sample: Sample) -> Check:
     """One account in two partitions is counted as two."""
     partitions: defaultdict[str, set[int]] = defaultdict(set)
     for record, event in sample.events:
-        partitions[event["account"]].add(record.partition)
+        partitions[event.account].add(record.partition)
     split = sorted(account for account, seen in partitions.items() if len(seen) > 1)
     if split:
         message = f"{len(split):,} accounts are in several partitions, {split[0]} for one"
@@ -182,7 +181,7 @@ def _keys(sample: Sample) -> Check:
     single = [
         (record, event) for record, event in sample.events if not (record.value or b"").startswith(b"[")
     ]
-    other = sum(record.key != event["account"].encode() for record, event in single)
+    other = sum(record.key != event.account.encode() for record, event in single)
     if other:
         message = f"{other:,} of {len(single):,} events lie under another key than their account"
         return Check("keys", "warn", message, "make sure that an account always meets the same partition")
@@ -196,16 +195,14 @@ def _times(sample: Sample, now: datetime) -> Check:
         message = f"the newest record is {ahead.total_seconds():,.0f} s ahead of this machine's clock"
         return Check("clock", "warn", message, "set the clocks of producers and workers by NTP")
     future = [
-        event
-        for record, event in sample.events
-        if _moment(parse_time(event["ts"])) > record.timestamp + FUTURE
+        event for record, event in sample.events if _moment(parse_time(event.ts)) > record.timestamp + FUTURE
     ]
     if future:
         message = f"{len(future):,} events are more than 10 min later than their record; they are refused"
         return Check(
             "clock", "fail", message, "send ts as epoch milliseconds in UTC, from a clock set by NTP"
         )
-    newest = max(parse_time(event["ts"]) for _, event in sample.events)
+    newest = max(parse_time(event.ts) for _, event in sample.events)
     return Check("clock", "ok", f"the newest event is of {_moment(newest):%Y-%m-%d %H:%M:%S} UTC")
 
 

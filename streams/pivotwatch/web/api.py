@@ -102,12 +102,16 @@ class Api:
         """The watched releases, and how everyone takes them up."""
         await self.pages.known()
         last = self.read_model.last
-        newest = {(r["model"], r["released_at"]): r for r in last.fields["releases"]} if last else {}
+        newest = {(r.model, r.released_at): r for r in last.status.releases} if last else {}
         return answer(
             judged_to=_time(last.end) if last else None,
-            watermark=_time(int(last.fields["watermark"])) if last else None,
+            watermark=_time(last.status.watermark) if last else None,
             releases=[
-                {name: value for name, value in newest[key].items() if name != "incidents"}
+                {
+                    name: value
+                    for name, value in msgspec.structs.asdict(newest[key]).items()
+                    if name != "incidents"
+                }
                 | {
                     "bucket_ms": course.bucket_ms,
                     "adoption": [

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
-import orjson
+from msgspec.structs import replace
 
 from pivotwatch.base.errors import Fault, OutOfReach, WrongUse
 from pivotwatch.contracts.alerts import Entity
+from pivotwatch.contracts.controls import Decision, Withdrawal, decision_record
 from pivotwatch_models.incidents.terms import VERDICTS
 
 logger = logging.getLogger(__name__)
@@ -22,36 +22,18 @@ MOST_NOTE = 500
 TAKE_BACK = "none"
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class DecisionRequest:
-    """What somebody wants to be decided.
-
-    Attributes
-    ----------
-    target
-        An alert's id, or ``kind:id`` of an entity.
-    verdict
-        One of the verdicts, or ``none`` to take a decision back.
-    """
-
-    target: str
-    entity: tuple[str, str] | None
-    verdict: str
-    note: str
-
-
 def read_request(
     alert_id: str, groups: Iterable[Entity], verdict: object, entity: object, note: object
-) -> DecisionRequest:
-    """What is wanted for an incident.
+) -> Decision | Withdrawal:
+    """What somebody wants to decide about an incident; without who and when.
 
     Parameters
     ----------
     alert_id, groups
         The incident, its entity and the groups that were merged into it.
     verdict
-        ``verified`` is about an organisation, so about a group; all else is about the incident, unless an
-        entity is given.
+        One of the verdicts, or ``none`` to take a decision back. ``verified`` is about an organisation, so
+        about a group; all else is about the incident, unless an entity is given.
     entity
         ``kind:id`` of one of the incident's groups, or nothing.
 
@@ -71,20 +53,24 @@ def read_request(
     Traceback (most recent call last):
     pivotwatch.base.errors.WrongUse: verdict: expected one of confirmed, benign, verified, none
     """
-    if verdict not in (*VERDICTS, TAKE_BACK):
+    known_verdict = next((one for one in VERDICTS if one == verdict), None)
+    if known_verdict is None and verdict != TAKE_BACK:
         raise WrongUse(f"verdict: expected one of {', '.join((*VERDICTS, TAKE_BACK))}")
     if note is not None and (not isinstance(note, str) or len(note) > MOST_NOTE):
         raise WrongUse(f"note: expected a text of at most {MOST_NOTE} characters")
     text = "".join(c for c in str(note or "") if c.isprintable() or c in "\n\t").strip()
-    known = {f"{group.kind}:{group.id}": (group.kind, group.id) for group in groups}
+    known = {f"{group.kind}:{group.id}": group for group in groups}
+    chosen: Entity | None = None
     if entity not in (None, ""):
         if not isinstance(entity, str) or entity not in known:
             raise WrongUse("entity: expected kind:id of one of the incident's groups")
-        return DecisionRequest(entity, known[entity], str(verdict), text)
-    if verdict == "verified":
-        first = next(iter(known))
-        return DecisionRequest(first, known[first], str(verdict), text)
-    return DecisionRequest(alert_id, None, str(verdict), text)
+        chosen = known[entity]
+    elif known_verdict == "verified":
+        chosen = next(iter(known.values()))
+    if known_verdict is None:
+        return Withdrawal(target=alert_id if chosen is None else f"{chosen.kind}:{chosen.id}")
+    about = alert_id if chosen is None else None
+    return Decision(entity=chosen, alert_id=about, verdict=known_verdict, note=text)
 
 
 class DecisionWriter:
@@ -107,7 +93,7 @@ class DecisionWriter:
     ) -> None:
         self._producer, self._topic, self._clock, self._seconds = producer, topic, clock, seconds
 
-    async def write(self, request_: DecisionRequest, by: str) -> int:
+    async def write(self, decision: Decision | Withdrawal, by: str) -> int:
         """Send a decision, wait until the broker has it, and return its offset.
 
         Raises
@@ -115,22 +101,13 @@ class DecisionWriter:
         OutOfReach
             When the broker does not answer: it may have the decision or not.
         """
-        at = self._clock().isoformat(timespec="seconds").replace("+00:00", "Z")
-        value = None
-        if request_.verdict != TAKE_BACK:
-            about: dict[str, Any] = {"alert_id": request_.target}
-            if request_.entity is not None:
-                about = {"entity": {"kind": request_.entity[0], "id": request_.entity[1]}}
-            value = orjson.dumps(
-                about | {"verdict": request_.verdict, "by": by, "at": at, "note": request_.note}
-            )
-        # An empty message has no room for who and when but its headers.
-        headers = [("pivotwatch.by", by.encode()), ("pivotwatch.at", at.encode())]
+        signed = replace(decision, by=by, at=self._clock().replace(microsecond=0))
+        key, value, headers = decision_record(signed)
         try:
             async with asyncio.timeout(self._seconds):
                 sent = await self._producer().send(
                     self._topic,
-                    request_.target.encode(),
+                    key,
                     value,
                     partition=None,
                     timestamp=None,
@@ -144,5 +121,6 @@ class DecisionWriter:
             raise OutOfReach(
                 "the broker has not confirmed the decision: look whether it is there before you repeat it"
             ) from error
-        logger.info("decision on %s: %s, by %s", request_.target, request_.verdict, by)
+        verdict = decision.verdict if isinstance(decision, Decision) else TAKE_BACK
+        logger.info("decision on %s: %s, by %s", decision.target, verdict, by)
         return offset

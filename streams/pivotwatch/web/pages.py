@@ -127,14 +127,14 @@ class Pages:
         """
         if not user.decides:
             raise web.HTTPForbidden(text="operators decide; you may look")
-        request_ = read_request(
+        decision = read_request(
             incident.alert_id,
             [incident.data.entity, *incident.data.groups],
             fields.get("verdict"),
             fields.get("entity"),
             fields.get("note"),
         )
-        offset = await self.decision_writer.write(request_, user.name)
+        offset = await self.decision_writer.write(decision, user.name)
         # It is on the broker; at worst the page has it a little later.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SEEN_SECONDS):

@@ -5,24 +5,30 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from itertools import takewhile
+from typing import Any, NamedTuple
 
 import msgspec
 import orjson
 
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.contracts import controls as contracts
 from pivotwatch.contracts.alerts import Alert, Entity, parse_alert
-from pivotwatch.contracts.events import parse_time
-from pivotwatch.contracts.status import MOST_TEXT, read_status, signature
+from pivotwatch.contracts.codec import format_moment, millis_of
+from pivotwatch.contracts.controls import parse_decision
+from pivotwatch.contracts.events import BadEvent
+from pivotwatch.contracts.status import Status, parse_status
 from pivotwatch.reporting.collector import Course, Point
-from pivotwatch_models.incidents.terms import SEVERITIES, Severity, State
+from pivotwatch_models.incidents.terms import SEVERITIES, Severity, State, Verdict
 
 logger = logging.getLogger(__name__)
 
 MOST_INCIDENTS = 10_000
 MOST_REVISIONS = 200
 MOST_BUCKETS = 4_096
+MOST_TEXT = 2_000
 OPEN = ("open", "updated")
 
 
@@ -72,9 +78,9 @@ class Decision:
     """What a person decided; ``verdict`` None takes it back."""
 
     offset: int
-    verdict: str | None
+    verdict: Verdict | None
     by: str
-    at: str
+    at: datetime | None
     note: str
     target: str
 
@@ -112,14 +118,41 @@ class Incident:
 class Bucket:
     """A scored bucket; ``written_at`` is the clock of who scored it, in epoch milliseconds."""
 
-    at: int
-    fields: dict[str, Any]
+    status: Status
     written_at: int
 
     @property
+    def at(self) -> int:
+        """Start in epoch milliseconds."""
+        return millis_of(self.status.bucket)
+
+    @property
     def end(self) -> int:
-        """Its end."""
-        return self.at + int(self.fields["bucket_ms"])
+        """End in epoch milliseconds."""
+        return millis_of(self.status.end)
+
+
+class Sums(NamedTuple):
+    """Events that came: counted requests, and those that were left out."""
+
+    requests: int = 0
+    late: int = 0
+    invalid: int = 0
+    failed: int = 0
+
+    @classmethod
+    def of(cls, *statuses: Status) -> Sums:
+        """The sums over buckets."""
+        return cls(
+            sum(one.requests for one in statuses),
+            sum(one.late for one in statuses),
+            sum(one.invalid for one in statuses),
+            sum(one.failed for one in statuses),
+        )
+
+    def share(self, count: int) -> float:
+        """Share of everything that came, 0 to 1."""
+        return count / sum(self) if sum(self) else 0.0
 
 
 class ReadModel:
@@ -140,7 +173,7 @@ class ReadModel:
         self._ended: dict[str, None] = {}
         self._lone: dict[str, None] = {}
         self.buckets: deque[Bucket] = deque(maxlen=MOST_BUCKETS)
-        self.courses: dict[tuple[str, str], Course] = {}
+        self.courses: dict[tuple[str, datetime], Course] = {}
         self.decisions: OrderedDict[str, Decision] = OrderedDict()
         self.unreadable = 0
 
@@ -202,24 +235,17 @@ class ReadModel:
         self._lone.pop(alert_id, None)
 
     def take_decision(
-        self, offset: int, key: bytes | None, value: bytes | None, headers: dict[str, bytes]
+        self, offset: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
     ) -> dict[str, Any] | None:
         """Take a record of ``decisions``."""
-        target = (key or b"").decode(errors="replace")
-        if not value:
-            told = (headers.get(f"pivotwatch.{name}", b"").decode(errors="replace") for name in ("by", "at"))
-            decision = Decision(offset, None, *signature(*told), "", target)
-        else:
-            try:
-                fields = orjson.loads(value)
-                entity = fields.get("entity")
-                target = f"{entity['kind']}:{entity['id']}" if entity else str(fields["alert_id"])
-                by, at = signature(fields.get("by"), fields.get("at"))
-                note = str(fields.get("note") or "")[:MOST_TEXT]
-                decision = Decision(offset, str(fields["verdict"]), by, at, note, target)
-            except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, RecursionError) as error:
-                self._misread("decisions", error)
-                return None
+        try:
+            read = parse_decision(key, value, headers)
+        except BadEvent as error:
+            self._misread("decisions", error)
+            return None
+        verdict, note = (read.verdict, read.note) if isinstance(read, contracts.Decision) else (None, None)
+        target = read.target
+        decision = Decision(offset, verdict, read.by or "", read.at, (note or "")[:MOST_TEXT], target)
         self.decisions[target] = decision
         self.decisions.move_to_end(target)
         if len(self.decisions) > MOST_INCIDENTS:
@@ -236,45 +262,36 @@ class ReadModel:
     def take_status(self, value: bytes | None, written_at: int) -> dict[str, Any] | None:
         """Take a record of ``status``."""
         try:
-            fields = read_status(value or b"")
-        except ValueError as error:
+            status = parse_status(value or b"")
+        except WrongUse as error:
             self._misread("status", error)
             return None
-        at = parse_time(fields["bucket"])
-        bucket = Bucket(at, fields, written_at)
+        bucket = Bucket(status, written_at)
         self._adopt(bucket)
         # A state that was built anew scores buckets again.
-        while self.buckets and self.buckets[-1].at >= at:
+        while self.buckets and self.buckets[-1].at >= bucket.at:
             self.buckets.pop()
         self.buckets.append(bucket)
-        return {"bucket": fields["bucket"]}
+        return {"bucket": format_moment(status.bucket)}
 
     def _adopt(self, bucket: Bucket) -> None:
         """Carry the adoption curves of the releases on; one that is not watched any more is dropped."""
-        width, silent = int(bucket.fields["bucket_ms"]), not bucket.fields["requests"]
-        courses = {}
-        for release in bucket.fields["releases"]:
-            key = release["model"], release["released_at"]
-            moment = parse_time(release["released_at"])
-            course = self.courses.get(key) or Course(release["model"], moment, release["inferred"], width)
-            course.learning = release["learning"]
-            point = (None, 0, 0) if silent else (release["share"], release["first_uses"], release["at_risk"])
+        status, courses = bucket.status, {}
+        for release in status.releases:
+            key = release.model, release.released_at
+            course = self.courses.get(key) or Course.of(release, status.bucket_ms)
+            course.learning = release.learning
             while course.points and course.points[-1].at >= bucket.at:
                 course.points.pop()
-            course.points.append(Point(bucket.at, *point))
+            course.points.append(Point.of(status, release))
             del course.points[:-MOST_BUCKETS]
             courses[key] = course
         self.courses = courses
 
-    def sums(self, since: int) -> dict[str, int]:
-        """Requests, late and unreadable ones of the buckets from a moment on."""
-        found = dict.fromkeys(("requests", "late", "invalid", "failed"), 0)
-        for bucket in reversed(self.buckets):
-            if bucket.at < since:
-                break
-            for name in found:
-                found[name] += int(bucket.fields.get(name, 0))
-        return found
+    def sums(self, since: int) -> Sums:
+        """Sums over the buckets from a moment (epoch milliseconds) on."""
+        recent = takewhile(lambda bucket: bucket.at >= since, reversed(self.buckets))
+        return Sums.of(*(bucket.status for bucket in recent))
 
     def _misread(self, topic: str, why: BaseException) -> None:
         self.unreadable += 1

@@ -91,9 +91,7 @@ class Reader(Service):
         if place[0] == "alerts":
             told = self.read_model.take_alert(record.value)
         elif place[0] == "decisions":
-            told = self.read_model.take_decision(
-                record.offset, record.key, record.value, dict(record.headers)
-            )
+            told = self.read_model.take_decision(record.offset, record.key, record.value, record.headers)
         else:
             told = self.read_model.take_status(record.value, record.timestamp)
         name = {"alerts": "alert", "decisions": "decision"}.get(place[0], place[0])

@@ -15,9 +15,11 @@ from pivotwatch.base.durations import format_duration, millis
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.alerts import AlertData, parse_alert
+from pivotwatch.contracts.status import ReleaseStatus
 from pivotwatch.reporting import charts, tables
 from pivotwatch.reporting.caveats import for_and_against
-from pivotwatch.web.read_model import Decision, Incident, ReadModel
+from pivotwatch.reporting.collector import Course
+from pivotwatch.web.read_model import Decision, Incident, ReadModel, Sums
 from pivotwatch_models.incidents.terms import SEVERITIES
 from pivotwatch_models.settings import DAY_MS
 
@@ -111,17 +113,17 @@ class ViewModels:
         ]
         if last is None:
             return tiles
-        fields, day = last.fields, self.read_model.sums(last.end - DAY_MS)
-        late, late_day = _rate(fields["late"], fields), _rate(day["late"], day)
-        dead, dead_day = _rate(fields["invalid"], fields), _rate(day["invalid"], day)
-        watermark = int(fields["watermark"]) or last.end
-        learning = sum(bool(release["learning"]) for release in fields["releases"])
+        status, now, day = last.status, Sums.of(last.status), self.read_model.sums(last.end - DAY_MS)
+        late, late_day = now.share(now.late), day.share(day.late)
+        dead, dead_day = now.share(now.invalid), day.share(day.invalid)
+        watermark = status.watermark or last.end
+        learning = sum(release.learning for release in status.releases)
         return [
             *tiles,
             Tile("Event time", _short(watermark), "behind the clock", "", _iso(watermark)),
-            Tile("Releases watched", f"{len(fields['releases'])}", f"{learning} still learning"),
-            Tile("Requests", f"{fields['requests']:,}", f"in {self._width()} to {_short(last.end)}"),
-            Tile("Active accounts", f"{fields['accounts']:,}", f"in {fields['groups']:,} groups"),
+            Tile("Releases watched", f"{len(status.releases)}", f"{learning} still learning"),
+            Tile("Requests", f"{status.requests:,}", f"in {self._width()} to {_short(last.end)}"),
+            Tile("Active accounts", f"{status.accounts:,}", f"in {status.groups:,} groups"),
             Tile(
                 "Late", _percent(late), f"{_percent(late_day)} in 24 h", "warn" if late > LATE_SHARE else ""
             ),
@@ -138,8 +140,8 @@ class ViewModels:
         last = self.read_model.last
         if last is None:
             return []
-        fields = last.fields
-        due = last.written_at + 2 * int(fields["bucket_ms"]) + 2 * millis(self.config.idle_after)
+        status = last.status
+        due = last.written_at + 2 * status.bucket_ms + 2 * millis(self.config.idle_after)
         on_time = self.clock() < due
         judged = f"judged everything up to {_short(last.end)}"
         if not on_time:
@@ -147,29 +149,27 @@ class ViewModels:
         checks = [Check("networks", judged, on_time, _iso(last.written_at))]
         if on_time:
             checks.append(Check("accounts", "every partition has counted it", True))
-        told = {
-            "stale_records": "{:,} records of buckets that were judged before",
-            "dropped_models": "{:,} models were dropped: too many at once",
-            "forgotten_models": "{:,} names of models were forgotten: too many at once",
-        }
-        for name, text in told.items():
-            if count := int(fields.get(name, 0)):
-                checks.append(Check("accounts", text.format(count), name == "stale_records"))
+        told = (
+            (status.stale_records, "records of buckets that were judged before", True),
+            (status.dropped_models, "models were dropped: too many at once", False),
+            (status.forgotten_models, "names of models were forgotten: too many at once", False),
+        )
+        checks += [Check("accounts", f"{count:,} {text}", good) for count, text, good in told if count]
         if self.read_model.unreadable:
             checks.append(Check("page", f"{self.read_model.unreadable:,} records cannot be read", False))
         return checks
 
-    def releases(self) -> list[tuple[Any, Markup | None, dict[str, Any]]]:
+    def releases(self) -> list[tuple[Course, Markup | None, ReleaseStatus | None]]:
         """The watched releases: course, chart, newest figures; the newest release first."""
         last = self.read_model.last
-        found = {(r["model"], r["released_at"]): r for r in last.fields["releases"]} if last else {}
+        found = {(r.model, r.released_at): r for r in last.status.releases} if last else {}
         rows = []
         for number, (key, course) in enumerate(
             sorted(self.read_model.courses.items(), key=lambda item: item[0][::-1])
         ):
             coarse = course.coarse()
             chart = charts.adoption(f"r{number}", coarse, SIDE) if coarse.points else None
-            rows.append((course, chart, found.get(key, {})))
+            rows.append((course, chart, found.get(key)))
         return rows[::-1][:RELEASES]
 
     def card(self, incident: Incident) -> Card | None:
@@ -266,12 +266,6 @@ def _course(raw: bytes, size: charts.Size) -> Markup | None:
 def _counts(groups: list[Incident]) -> list[tuple[str, int]]:
     counts = Counter(one.data.severity for one in groups)
     return [(name, counts[name]) for name in reversed(SEVERITIES) if counts[name]]
-
-
-def _rate(count: int, fields: dict[str, Any]) -> float:
-    """Its share of everything that came."""
-    came = sum(int(fields.get(name, 0)) for name in ("requests", "failed", "late", "invalid"))
-    return int(count) / came if came else 0.0
 
 
 def _percent(share: float) -> str:

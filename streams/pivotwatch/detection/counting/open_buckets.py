@@ -22,8 +22,8 @@ import msgspec
 import numpy as np
 
 from pivotwatch.base.work import Work
+from pivotwatch.contracts.codec import MAX_TS
 from pivotwatch.contracts.events import (
-    MAX_TS,
     NO_LINKS,
     BadEvent,
     Request,

@@ -17,7 +17,7 @@ import orjson
 
 from pivotwatch.base.work import Work, at_once
 from pivotwatch.contracts.bucket_record import encode, encoding
-from pivotwatch.contracts.dead_letters import dead_letter
+from pivotwatch.contracts.dead_letters import undecodable
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.counting.account_table import KEEP_MS, AccountTable
@@ -123,7 +123,7 @@ class CountingOperator:
         return outputs
 
     def _bad(self, record: InputRecord, raw: bytes | None, position: int | None, error: BadEvent) -> None:
-        self._outputs.append(dead_letter(record, raw, position, error, ("requests", self.partition)))
+        self._outputs.append(undecodable(record, raw, position, error, ("requests", self.partition)))
 
     def _close(self, bucket: int, since: int, cells: Cells) -> Work[None]:
         """Bring the models up to date with a closed bucket and send its record."""

@@ -12,10 +12,11 @@ from typing import Any
 
 import orjson
 
-from pivotwatch.contracts.events import BadEvent, check_release, check_text, parse_time, shown
+from pivotwatch.contracts import controls as contracts
+from pivotwatch.contracts.controls import parse_decision, parse_release
 from pivotwatch.contracts.records import InputRecord
 from pivotwatch_models.base.counts import Group
-from pivotwatch_models.incidents.terms import VERDICTS, Verdict
+from pivotwatch_models.incidents.terms import Verdict
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -55,46 +56,14 @@ def read(topic: str, record: InputRecord) -> Control:
     >>> read("decisions", Line(b'{"entity":{"kind":"network","id":"AS1"},"verdict":"verified","by":"kim"}'))
     Decision(entity=('network', 'AS1'), alert_id=None, verdict='verified', by='kim')
     """
-    key = (record.key or b"").decode(errors="replace")
-    if not record.value:
-        if not key:
-            raise BadEvent("the message is empty and has no key")
-        check_text(key, "key", empty=False)
-        return Entry(key, None) if topic == "releases" else _withdrawn(key)
-    try:
-        fields = orjson.loads(record.value)
-    except orjson.JSONDecodeError as error:
-        raise BadEvent(f"not JSON: {error}") from None
     if topic == "releases":
-        check_release(fields)
-        return Entry(fields["model"], parse_time(fields["released_at"], "released_at"))
-    return _decision(fields)
-
-
-def _withdrawn(key: str) -> Decision:
-    kind, separator, name = key.partition(":")
-    return Decision((kind, name), None, None, "") if separator else Decision(None, key, None, "")
-
-
-def _decision(fields: Any) -> Decision:
-    if not isinstance(fields, dict):
-        raise BadEvent("decision: expected a JSON object")
-    if fields.get("verdict") not in VERDICTS:
-        raise BadEvent(f"verdict: expected one of {', '.join(VERDICTS)}, got {shown(fields.get('verdict'))}")
-    entity, alert_id = fields.get("entity"), fields.get("alert_id")
-    if entity is not None:
-        if not isinstance(entity, dict):
-            raise BadEvent("entity: expected an object with kind and id")
-        check_text(entity.get("kind"), "entity.kind", empty=False)
-        check_text(entity.get("id"), "entity.id", empty=False)
-    elif alert_id is None:
-        raise BadEvent("a decision names an entity or an alert_id")
-    else:
-        check_text(alert_id, "alert_id", empty=False)
-    by = fields.get("by")
-    check_text(by, "by", empty=True)
-    group = (entity["kind"], entity["id"]) if entity is not None else None
-    return Decision(group, alert_id, fields["verdict"], by or "")
+        entry = parse_release(record.key, record.value)
+        return Entry(entry, None) if isinstance(entry, str) else Entry(entry.model, entry.released_ms)
+    decided = parse_decision(record.key, record.value, record.headers)
+    group = (decided.entity.kind, decided.entity.id) if decided.entity is not None else None
+    if isinstance(decided, contracts.Decision):
+        return Decision(group, decided.alert_id, decided.verdict, decided.by or "")
+    return Decision(group, decided.alert_id, None, "")
 
 
 class ControlLog:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pivotwatch.base.network_classes import SUSPECT, NetworkClass
 from pivotwatch.base.work import Work, at_once, parts, sliced
 from pivotwatch.contracts.bucket_record import decode
-from pivotwatch.contracts.dead_letters import dead_letter
+from pivotwatch.contracts.dead_letters import undecodable
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.alerting.alert_builder import AlertBuilder
@@ -99,7 +99,7 @@ class ScoringOperator:
             try:
                 yield from self.inbox.putting(*decode(record.value))
             except BadEvent as error:
-                outputs.append(dead_letter(record, record.value, None, error, ("buckets", 0)))
+                outputs.append(undecodable(record, record.value, None, error, ("buckets", 0)))
                 continue
             while self.inbox.ready() is not None:
                 if self.inbox.empty_next and not self.watches and not self.controls.waiting:
@@ -113,7 +113,7 @@ class ScoringOperator:
         try:
             self.controls.take(topic, record, self.inbox.next)
         except BadEvent as error:
-            return [dead_letter(record, record.value, None, error, (topic, 0))]
+            return [undecodable(record, record.value, None, error, (topic, 0))]
         return []
 
     def pins(self) -> bytes:

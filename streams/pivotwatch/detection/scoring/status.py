@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import orjson
-
-from pivotwatch.contracts.events import format_time
+from pivotwatch.contracts.codec import encode, moment_of
 from pivotwatch.contracts.records import Output
+from pivotwatch.contracts.status import ReleaseStatus, Status
 from pivotwatch.detection.alerting.alert_builder import rounded
 from pivotwatch.detection.scoring.bucket_view import View
 from pivotwatch_models.incidents.lifecycle import Incidents
@@ -35,38 +33,38 @@ def status(
         for release, watch in sorted(watches.items(), key=lambda item: (item[0].model, item[0].released_at))
     ]
     accounts, unseen = view.accounts()
-    fields = {
-        "bucket": format_time(view.bucket * settings.bucket_ms),
-        "bucket_ms": settings.bucket_ms,
-        "watermark": view.watermark(),
-        "requests": view.requests,
-        "accounts": accounts,
-        "new_accounts": unseen,
-        "groups": len(view.groups),
-        "late": view.number("late"),
-        "invalid": view.number("invalid"),
-        "failed": view.number("failed"),
-        "stale_records": stale,
-        "dropped_models": view.number("dropped_models"),
-        "forgotten_models": view.number("forgotten_models") + forgotten,
-        "releases": releases,
-    }
-    return Output("status", str(view.bucket % KEPT).encode(), orjson.dumps(fields))
+    record = Status(
+        bucket=moment_of(view.bucket * settings.bucket_ms),
+        bucket_ms=settings.bucket_ms,
+        watermark=view.watermark(),
+        requests=view.requests,
+        accounts=accounts,
+        new_accounts=unseen,
+        groups=len(view.groups),
+        late=view.number("late"),
+        invalid=view.number("invalid"),
+        failed=view.number("failed"),
+        stale_records=stale,
+        dropped_models=view.number("dropped_models"),
+        forgotten_models=view.number("forgotten_models") + forgotten,
+        releases=releases,
+    )
+    return Output("status", str(view.bucket % KEPT).encode(), encode(record))
 
 
-def _release(release: Release, watch: ReleaseWatch, incidents: Incidents) -> dict[str, Any]:
+def _release(release: Release, watch: ReleaseWatch, incidents: Incidents) -> ReleaseStatus:
     last = watch.history.last
-    return {
-        "model": release.model,
-        "released_at": format_time(release.released_at),
-        "inferred": release.inferred,
-        "learning": watch.learning,
-        "moves_per_bucket": rounded(watch.history.first_uses_per_bucket),
-        "advised_bucket_ms": watch.history.advised_width(watch.settings.bucket_ms),
-        "share": rounded(last.traffic.share) if last else None,
-        "first_uses": last.first_uses if last else 0,
-        "at_risk": last.at_risk if last else 0,
-        "surge": watch.surge.last_rise,
-        "groups": len(watch.groups),
-        "incidents": [[i.alert_id, i.severity] for i in incidents.open()],
-    }
+    return ReleaseStatus(
+        model=release.model,
+        released_at=moment_of(release.released_at),
+        inferred=release.inferred,
+        learning=watch.learning,
+        moves_per_bucket=rounded(watch.history.first_uses_per_bucket),
+        advised_bucket_ms=watch.history.advised_width(watch.settings.bucket_ms),
+        share=rounded(last.traffic.share) if last else None,
+        first_uses=last.first_uses if last else 0,
+        at_risk=last.at_risk if last else 0,
+        surge=watch.surge.last_rise,
+        groups=len(watch.groups),
+        incidents=[(i.alert_id, i.severity) for i in incidents.open()],
+    )
