@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 from pivotwatch.delivery.settings import KINDS, read_settings
-from pivotwatch_models.incidents.lifecycle import Reason
+from pivotwatch_models.incidents.transition import Reason
 
 ROOT = Path(__file__).parents[2]
 PARTS = ("Means", "Check", "Do", "Honest causes")

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from pivotwatch_models.base.counts import Traffic
 from pivotwatch_models.groups.group_state import PACE_WEIGHT
 from pivotwatch_models.groups.naming import name_jointly
-from pivotwatch_models.incidents.incident import Evidence, Finding, Incident, largest_share
+from pivotwatch_models.incidents.evidence import Evidence
+from pivotwatch_models.incidents.incident import Finding, Incident, largest_share
 from pivotwatch_models.incidents.pattern import Pattern
+from pivotwatch_models.incidents.severity import grade
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 from tests.models.world import MODEL, PAY, World
 from tests.models.world import A as NET_A
@@ -390,7 +392,7 @@ def test_a_verdict_on_a_group_that_was_merged_counts_when_it_is_verified():
 
 
 def seen_in(world, group=NET_A):
-    return world.incidents.excursions(group)[0]
+    return world.incidents.alerted_events(group)[0]
 
 
 def test_an_alerted_excursion_is_left_out_of_theta():
@@ -403,7 +405,7 @@ def test_a_benign_excursion_is_learnt_from():
     world = warm()
     world.burst()
     decide(world, NET_A, "benign")
-    assert world.incidents.excursions(NET_A) == (0, 0.0)
+    assert world.incidents.alerted_events(NET_A) == (0, 0.0)
 
 
 def test_a_benign_verdict_after_the_resolution_is_learnt_from_too():
@@ -411,7 +413,7 @@ def test_a_benign_verdict_after_the_resolution_is_learnt_from_too():
     world.burst()
     resolved(world)
     assert decide(world, NET_A, "benign") == []
-    assert world.incidents.excursions(NET_A) == (0, 0.0)
+    assert world.incidents.alerted_events(NET_A) == (0, 0.0)
 
 
 def test_an_excursion_that_was_merged_is_left_out_once():
@@ -554,7 +556,7 @@ def figures(
     ],
 )
 def test_severity(what, severity):
-    assert figures(**what).grade() == severity
+    assert grade(figures(**what)) == severity
 
 
 def test_exchanges_of_two_kinds_are_the_same_requests():

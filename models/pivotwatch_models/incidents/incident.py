@@ -12,41 +12,14 @@ from typing import Any
 
 from pivotwatch_models.base.counts import Group, Traffic
 from pivotwatch_models.groups.group_state import Sums
-from pivotwatch_models.groups.move_shape import LEAST_SPLITS, MoveShape
+from pivotwatch_models.groups.move_shape import MoveShape
+from pivotwatch_models.incidents.evidence import Evidence
 from pivotwatch_models.incidents.pattern import Pattern
-from pivotwatch_models.incidents.terms import SEVERITIES, Severity, State, Verdict
+from pivotwatch_models.incidents.terms import Severity, State, Verdict
 from pivotwatch_models.settings import HOUR_MS
 
-HIGH_RATIO, HIGH_MEMBERS, HIGH_YOUNG = 10.0, 20, 0.5
-EXTRACTION_MEMBERS = 10
-CRITICAL_GROUPS, CRITICAL_EXCHANGES = 3, 10_000
 SYNCHRONY_MS = 3 * HOUR_MS
 ACCOUNT = "account"
-
-
-@dataclasses.dataclass(slots=True)
-class Evidence:
-    """The figures of one group at the moment: what was seen and what was expected since the onset."""
-
-    log_r: float = float("-inf")
-    theta: float = 0.0
-    first_uses: tuple[int, float] = (0, 0.0)
-    switches: tuple[int, float] = (0, 0.0)
-    adwin: bool = False
-    e_bh: bool = False
-    log_pace: float | None = None
-    log_split: float | None = None
-
-    @property
-    def sums(self) -> Sums:
-        """Events seen and expected: first uses, then switches."""
-        return *self.first_uses, *self.switches
-
-    @property
-    def hazard_ratio(self) -> float:
-        """ΣS / (ΣE + 0.5) over both types."""
-        seen = self.first_uses[0] + self.switches[0]
-        return seen / (self.first_uses[1] + self.switches[1] + 0.5)
 
 
 @dataclasses.dataclass(slots=True)
@@ -173,29 +146,6 @@ class Incident:
         for bucket, _ in self.members.values():
             moves[bucket] = moves.get(bucket, 0) + 1
         return largest_share(sorted(moves.items()), bucket_ms)
-
-    def grade(self) -> Severity:
-        """Severity from the figures and the pattern; it never falls while the incident goes on.
-
-        A company's roll-out is as fast and as coordinated as extraction, so what both can have (a second
-        kind of group, ADWIN) counts only once the members' splits are known. Signs of both kinds are never
-        critical.
-        """
-        severity: Severity = "info" if self.lone_account else "medium"
-        if not self.lone_account and self._is_high():
-            many = len(self.groups) >= CRITICAL_GROUPS or self.exchanges >= CRITICAL_EXCHANGES
-            severity = "critical" if many and not self.pattern.contradictory else "high"
-        return max(severity, self.severity, key=SEVERITIES.index)
-
-    def _is_high(self) -> bool:
-        if self.pattern.name == "roll-out":
-            return False
-        if self.pattern.name == "extraction" and len(self.members) >= EXTRACTION_MEMBERS:
-            return True
-        strong = self.leading.hazard_ratio >= HIGH_RATIO and len(self.members) >= HIGH_MEMBERS
-        seconded = len(self.kinds - {ACCOUNT}) > 1 or any(e.adwin for e in self.evidence.values())
-        known = self.pattern.judged >= LEAST_SPLITS
-        return strong and ((seconded and known) or self.young_share >= HIGH_YOUNG or self.suspect_network)
 
     def snapshot(self) -> dict[str, Any]:
         """State, JSON-able (mappings by group as lists of pairs, -inf as None)."""

@@ -28,7 +28,7 @@ from pivotwatch.contracts.records import Output
 from pivotwatch.detection.alerting.explanation import reasons
 from pivotwatch.detection.alerting.timeline import profile, series
 from pivotwatch_models.incidents.incident import Incident, largest_share
-from pivotwatch_models.incidents.lifecycle import Transition
+from pivotwatch_models.incidents.transition import Transition
 from pivotwatch_models.release_watch import ReleaseWatch
 from pivotwatch_models.settings import Settings
 

@@ -31,7 +31,8 @@ from pivotwatch.engine.state_migration import Migration, migrated
 from pivotwatch_models.base.counts import Group, ModelCounts
 from pivotwatch_models.groups.naming import name_jointly
 from pivotwatch_models.groups.registry import GroupRecord, GroupRegistry
-from pivotwatch_models.incidents.lifecycle import Incidents, Surroundings, Transition
+from pivotwatch_models.incidents.lifecycle import Incidents, Surroundings
+from pivotwatch_models.incidents.transition import Transition
 from pivotwatch_models.population.always_active import GROUPS as STEADY
 from pivotwatch_models.population.always_active import KIND as POPULATION
 from pivotwatch_models.release_calendar import Release, ReleaseCalendar
@@ -291,7 +292,7 @@ class ScoringOperator:
             for count, (group, state) in enumerate(sorted(self.watches[release].groups.items())):
                 if count % GROUPS == 0:
                     yield
-                seen, expected = self.incidents[release].excursions(group)
+                seen, expected = self.incidents[release].alerted_events(group)
                 self.registry.get(group).theta.close_watch(
                     max(0, state.seen - seen), max(0.0, state.expected - expected)
                 )
