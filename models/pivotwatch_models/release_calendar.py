@@ -24,9 +24,9 @@ MAX_SIGHTINGS = 10_000
 """Names without a release that is watched, of which the sight is kept."""
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Release:
-    """A model and the moment of its release, in epoch milliseconds."""
+    """A model and the moment of its release, in epoch milliseconds; ordered by model, then by moment."""
 
     model: str
     released_at: int
@@ -67,8 +67,6 @@ class ReleaseCalendar:
     >>> calendar.get("m-3")
     Release(model='m-3', released_at=360000000, inferred=True)
     """
-
-    version = 2
 
     def __init__(self) -> None:
         self._entries: dict[str, int] = {}

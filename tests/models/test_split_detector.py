@@ -20,8 +20,9 @@ from pivotwatch_models.accounts.split_blocks import (
 )
 from pivotwatch_models.base.columns import Columns
 from pivotwatch_models.base.counts import Block
+from pivotwatch_models.base.log_sums import log_add
 from pivotwatch_models.groups.adwin import Corroboration
-from pivotwatch_models.groups.group_state import PACE_WEIGHT, SPLIT_WEIGHT, GroupState, log_add
+from pivotwatch_models.groups.group_state import PACE_WEIGHT, SPLIT_WEIGHT, GroupState
 from pivotwatch_models.groups.hour_of_day import HourOfDay
 from pivotwatch_models.groups.move_shape import MoveShape
 from pivotwatch_models.groups.pace_detector import GroupEDetector

@@ -128,8 +128,6 @@ class AccountModels:
     14 finding, moving since 12
     """
 
-    version = 1
-
     def __init__(self, page_hinkley: PageHinkley) -> None:
         self.page_hinkley = page_hinkley
         self.columns = Columns(

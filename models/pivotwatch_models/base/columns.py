@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 
 from pivotwatch_models.base.arrays import Ints
 
-"""Row numbers, one-dimensional."""
-
 
 class Columns:
     """A fixed set of named columns with room for any number of rows.
@@ -64,11 +62,6 @@ class Columns:
         """Make rows as new."""
         for name, (_, fill) in self.fields.items():
             self._arrays[name][rows] = fill
-
-    @property
-    def row_bytes(self) -> int:
-        """Bytes that one row takes."""
-        return sum(array.itemsize for array in self._arrays.values())
 
     def snapshot(self, rows: Ints, **instead: NDArray[Any]) -> bytes:
         """The given rows, in the given order, as bytes; for columns in ``instead``, those values."""

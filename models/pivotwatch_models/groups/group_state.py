@@ -7,6 +7,7 @@ import math
 from typing import Any, Self
 
 from pivotwatch_models.base.counts import NO_TRAFFIC, Traffic
+from pivotwatch_models.base.log_sums import log_add
 from pivotwatch_models.groups.adwin import Corroboration
 from pivotwatch_models.groups.pace_detector import GroupEDetector
 from pivotwatch_models.groups.split_reference import GroupSplit
@@ -146,15 +147,3 @@ class GroupState:
             begun=list(begun),
             firsts=firsts,
         )
-
-
-def log_add(a: float, b: float) -> float:
-    """Ln of a sum, of the logarithms of its parts.
-
-    Examples
-    --------
-    >>> log_add(-math.inf, 0.5), round(log_add(700.0, 700.0), 4)
-    (0.5, 700.6931)
-    """
-    low, high = sorted((a, b))
-    return high if low == -math.inf else high + math.log1p(math.exp(low - high))

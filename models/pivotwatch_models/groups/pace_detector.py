@@ -47,6 +47,7 @@ from typing import Self
 from river import base
 
 from pivotwatch_models.accounts.share_models import EVENT_TYPES
+from pivotwatch_models.base.log_sums import log_mean_exp, log_one_plus
 
 MULTIPLES = (2.0, 4.0, 8.0, 16.0, 32.0)
 _LN = tuple(math.log(mu) for mu in MULTIPLES)
@@ -125,18 +126,14 @@ class GroupEDetector(base.DriftDetector):
             self._update_r(part, x[2 * part], self.theta * x[2 * part + 1])
         for kind in range(len(EVENT_TYPES)):
             self._update_cusum(kind, x)
-        self.log_r = _log_mean_exp(self._log_r)
+        self.log_r = log_mean_exp(self._log_r)
         self._drift_detected = self.log_r >= self.threshold
 
     def _update_r(self, kind: int, seen: float, expected: float) -> None:
         start = kind * len(MULTIPLES)
         for i, (mu, ln_mu) in enumerate(zip(MULTIPLES, _LN, strict=True)):
-            before = self._log_r[start + i]
-            # ln(1 + R) without overflow: R reaches e^700 within hours of a large campaign.
-            ln_one_more = (
-                before + math.log1p(math.exp(-before)) if before > 0 else math.log1p(math.exp(before))
-            )
-            self._log_r[start + i] = ln_one_more + log_factor(seen, expected, mu, ln_mu)
+            before = log_one_plus(self._log_r[start + i])
+            self._log_r[start + i] = before + log_factor(seen, expected, mu, ln_mu)
 
     def _update_cusum(self, kind: int, x: Counts) -> None:
         parts = self.parts_of(kind)
@@ -184,7 +181,7 @@ class GroupEDetector(base.DriftDetector):
         detector._log_r = [-math.inf if r is None else r for r in log_r]  # type: ignore[attr-defined]
         detector.cusum, detector.since = list(cusum), list(since)  # type: ignore[call-overload]
         detector.seen, detector.expected = list(seen), list(expected)  # type: ignore[call-overload]
-        detector.log_r = _log_mean_exp(detector._log_r)
+        detector.log_r = log_mean_exp(detector._log_r)
         detector._drift_detected = detector.log_r >= threshold
         return detector
 
@@ -193,10 +190,3 @@ def log_factor(seen: float, expected: float, mu: float, ln_mu: float) -> float:
     """Ln of the likelihood ratio of one bucket, of μ times ``expected`` against ``expected``."""
     gained = math.log((SHAPE + expected) / (SHAPE + mu * expected))
     return seen * ln_mu + (SHAPE + seen) * gained
-
-
-def _log_mean_exp(values: list[float]) -> float:
-    top = max(values)
-    if top == -math.inf:
-        return top
-    return top + math.log(sum(math.exp(value - top) for value in values) / len(values))

@@ -75,8 +75,6 @@ class GroupRegistry:
     0
     """
 
-    version = 1
-
     def __init__(self) -> None:
         self.groups: dict[Group, GroupRecord] = {}
 

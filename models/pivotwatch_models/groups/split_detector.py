@@ -44,6 +44,8 @@ from typing import Self
 
 from river import base
 
+from pivotwatch_models.base.log_sums import log_mean_exp, log_one_plus
+
 WINDOWS = tuple((low, low + 4) for low in range(1, 6))
 """Deciles from, to before."""
 THETA = 2.0
@@ -113,13 +115,11 @@ class SplitEDetector(base.DriftDetector):
         """Take one bucket: accounts judged, those steady inside each window, and p_w of each (`ordinary`)."""
         judged, inside, limits = x
         for w, (seen, p) in enumerate(zip(inside, limits, strict=True)):
-            before = self._log_r[w]
-            one_more = before + math.log1p(math.exp(-before)) if before > 0 else math.log1p(math.exp(before))
             bet = 0.0
             if p < ALTERNATIVE:
                 bet = seen * math.log(ALTERNATIVE / p)
                 bet += (judged - seen) * math.log((1 - ALTERNATIVE) / (1 - p))
-            self._log_r[w] = one_more + bet
+            self._log_r[w] = log_one_plus(self._log_r[w]) + bet
         self.log_r = log_mean_exp(self._log_r)
         self._drift_detected = self.log_r >= self.threshold
 
@@ -145,17 +145,3 @@ class SplitEDetector(base.DriftDetector):
         detector.log_r = log_mean_exp(detector._log_r)
         detector._drift_detected = detector.log_r >= detector.threshold
         return detector
-
-
-def log_mean_exp(values: Sequence[float]) -> float:
-    """Logarithm of the mean of exponentials, without overflow.
-
-    Examples
-    --------
-    >>> round(log_mean_exp([1000.0, -math.inf]), 4)
-    999.3069
-    """
-    top = max(values)
-    if top == -math.inf:
-        return top
-    return top + math.log(sum(math.exp(value - top) for value in values) / len(values))

@@ -87,8 +87,6 @@ class SplitReference:
     (1, 1, 7)
     """
 
-    version = 1
-
     def __init__(self) -> None:
         self.tally: Tally = [0] * (1 + len(WINDOWS))
 

@@ -79,8 +79,6 @@ class AlwaysActiveHazard:
     (100, 10, 0.167)
     """
 
-    version = 1
-
     def __init__(self) -> None:
         self.slow: tuple[float, float] | None = None
         self.chance = 1.0

@@ -9,7 +9,6 @@ activity after a release, accounts that were never seen before most of all.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pivotwatch_models.base.arrays import Ints
 
@@ -32,7 +31,7 @@ _FIRST = np.array([12, 48])
 _GAPS = np.array([1, 3, 8, 24])
 
 
-def volume_band(n: NDArray[np.int64]) -> NDArray[np.int64]:
+def volume_band(n: Ints) -> Ints:
     """Band of the requests in a bucket: ≤ 1, 2, 4, 8, 16, 32, more.
 
     Examples

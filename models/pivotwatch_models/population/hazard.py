@@ -69,8 +69,6 @@ class PopulationHazard:
     (0.01, [1.0])
     """
 
-    version = 1
-
     def __init__(self, decay: float) -> None:
         self.decay = decay
         self.events = np.zeros(COHORTS)

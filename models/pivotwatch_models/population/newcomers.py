@@ -39,8 +39,6 @@ class NewcomerHazard:
     [5.76]
     """
 
-    version = 1
-
     def __init__(self, risk: int = 0, events: int = 0) -> None:
         self.risk, self.events = risk, events
 

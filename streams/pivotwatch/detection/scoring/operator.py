@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from pivotwatch.base.network_classes import SUSPECT, NetworkClass
 from pivotwatch.base.work import Work, at_once, parts, sliced
@@ -28,6 +27,7 @@ from pivotwatch.detection.scoring.bucket_view import View
 from pivotwatch.detection.scoring.control_log import ControlLog, Decision, Entry
 from pivotwatch.detection.scoring.status import status
 from pivotwatch.engine.state_migration import Migration, migrated
+from pivotwatch_models.base.arrays import Mask
 from pivotwatch_models.base.counts import Group, ModelCounts
 from pivotwatch_models.groups.naming import name_jointly
 from pivotwatch_models.groups.registry import GroupRecord, GroupRegistry
@@ -169,7 +169,7 @@ class ScoringOperator:
         if decision.verdict == "verified":
             self.verdicts[entity] = decision.verdict
         outputs: list[Output] = []
-        for release, incidents in sorted(self.incidents.items(), key=_by_release):
+        for release, incidents in sorted(self.incidents.items()):
             outputs += self._alerts(
                 bucket, release, incidents.decide(entity, decision.verdict, decision.alert_id)
             )
@@ -182,7 +182,7 @@ class ScoringOperator:
                     return incident.entity
         return None
 
-    def _note_groups(self, view: View) -> Work[NDArray[np.bool_]]:
+    def _note_groups(self, view: View) -> Work[Mask]:
         """Bring the records of groups up to date; which of the bucket's groups are watched?"""
         for some in sliced(list(view.joined().items())):
             for group, accounts in some:
@@ -233,7 +233,7 @@ class ScoringOperator:
     def _score_watches(self, bucket: int, view: View) -> Work[dict[Release, ModelCounts | None]]:
         """Score every release that is watched; its counts, None when nobody was active."""
         counts: dict[Release, ModelCounts | None] = {}
-        for release in sorted(self._current(bucket), key=lambda r: (r.model, r.released_at)):
+        for release in sorted(self._current(bucket)):
             if release.model not in view.models and not self.calendar.sighted(release.model):
                 continue
             if release not in self.watches:
@@ -283,9 +283,7 @@ class ScoringOperator:
     def _end_watches(self, bucket: int) -> Work[list[Output]]:
         """Close the watches whose time is over, or whose release was moved in the calendar."""
         outputs = []
-        for release in sorted(
-            self.watches.keys() - self._current(bucket), key=lambda r: (r.model, r.released_at)
-        ):
+        for release in sorted(self.watches.keys() - self._current(bucket)):
             outputs += self._alerts(bucket, release, self.incidents[release].end())
             if bucket * self.settings.bucket_ms < release.released_at + self.settings.watch_ms:
                 continue  # struck out or moved in the calendar: a watch cut short teaches nothing
@@ -356,7 +354,7 @@ class ScoringOperator:
     def _group_state(self, group: Group) -> list[Any]:
         watched = [
             [release.model, release.released_at, watch.snapshot_group(group)]
-            for release, watch in sorted(self.watches.items(), key=_by_release)
+            for release, watch in sorted(self.watches.items())
             if group in watch.groups
         ]
         return [*group, self.registry.groups[group].snapshot(), watched]
@@ -369,7 +367,7 @@ class ScoringOperator:
             "verdicts": [[*group, verdict] for group, verdict in sorted(self.verdicts.items())],
             "watches": [
                 [watch.snapshot(), self.incidents[release].snapshot()]
-                for release, watch in sorted(self.watches.items(), key=_by_release)
+                for release, watch in sorted(self.watches.items())
             ],
         }
 
@@ -414,7 +412,3 @@ class ScoringOperator:
 
 def _shard(group: Group) -> int:
     return zlib.crc32("\x1f".join(group).encode()) % SHARDS
-
-
-def _by_release(item: tuple[Release, Any]) -> tuple[str, int]:
-    return item[0].model, item[0].released_at

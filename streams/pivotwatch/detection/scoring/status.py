@@ -28,10 +28,7 @@ def status(
     forgotten: int,
 ) -> Output:
     """The status record of a bucket; its key comes round again after ``KEPT`` buckets."""
-    releases = [
-        _release(release, watch, incidents[release])
-        for release, watch in sorted(watches.items(), key=lambda item: (item[0].model, item[0].released_at))
-    ]
+    releases = [_release(release, watch, incidents[release]) for release, watch in sorted(watches.items())]
     accounts, unseen = view.accounts()
     record = Status(
         bucket=moment_of(view.bucket * settings.bucket_ms),
