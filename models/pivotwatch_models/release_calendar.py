@@ -13,15 +13,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Self
 
-from pivotwatch_models.settings import DAY_MS, HOUR_MS
+from pivotwatch_models.method import STATE
 
-LEARNING_MS = 72 * HOUR_MS
-WINDOW_MS = 24 * HOUR_MS
-MIN_ACCOUNTS = 20
-MIN_NETWORKS = 5
-KEEP_MS = 90 * DAY_MS
-MAX_SIGHTINGS = 10_000
-"""Names without a release that is watched, of which the sight is kept."""
+_INFERENCE = STATE.inference
+MAX_SIGHTINGS = _INFERENCE.max_sightings
+_KEEP_MS = STATE.membership.keep_ms
 
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
@@ -41,7 +37,7 @@ class _Sighting:
     last_seen: int
     accounts: int = 0
     networks: set[str] = dataclasses.field(default_factory=set)
-    """At most `MIN_NETWORKS`; none once they do not matter any more."""
+    """At most as many as an inference needs; none once they do not matter any more."""
 
 
 class ReleaseCalendar:
@@ -56,6 +52,7 @@ class ReleaseCalendar:
 
     Examples
     --------
+    >>> from pivotwatch_models.settings import HOUR_MS
     >>> calendar = ReleaseCalendar()
     >>> calendar.begin(0)
     >>> calendar.enter("m-2", 100 * HOUR_MS)
@@ -101,7 +98,7 @@ class ReleaseCalendar:
         """Does it still matter who uses the model for the first time in a bucket?"""
         if model in self._inferred or self.stream_start is None:
             return False
-        return bucket_start < self._sightings[model].first_seen + WINDOW_MS
+        return bucket_start < self._sightings[model].first_seen + _INFERENCE.window_ms
 
     def first_uses(self, model: str, bucket_start: int, accounts: int, networks: set[str]) -> None:
         """Count the accounts that used the model for the first time in a bucket, and their networks."""
@@ -109,10 +106,11 @@ class ReleaseCalendar:
             return
         sighting = self._sightings[model]
         sighting.accounts += accounts
-        if (room := MIN_NETWORKS - len(sighting.networks)) > 0:  # more of them decide nothing
+        if (room := _INFERENCE.min_networks - len(sighting.networks)) > 0:  # more of them decide nothing
             sighting.networks.update(sorted(networks - sighting.networks)[:room])
-        is_new = sighting.first_seen >= self.stream_start + LEARNING_MS
-        if is_new and sighting.accounts >= MIN_ACCOUNTS and len(sighting.networks) >= MIN_NETWORKS:
+        is_new = sighting.first_seen >= self.stream_start + _INFERENCE.learning_ms
+        enough = sighting.accounts >= _INFERENCE.min_accounts
+        if is_new and enough and len(sighting.networks) >= _INFERENCE.min_networks:
             self._inferred[model] = sighting.first_seen
             sighting.networks = set()
 
@@ -124,10 +122,10 @@ class ReleaseCalendar:
         releases = {**self._inferred, **self._entries}
         kept = {model for model, at in releases.items() if start < at + watch_ms}
         for sighting in self._sightings.values():
-            if start >= sighting.first_seen + WINDOW_MS:
+            if start >= sighting.first_seen + _INFERENCE.window_ms:
                 sighting.networks = set()
         others = [(model, s) for model, s in self._sightings.items() if model not in kept]
-        for model in [model for model, s in others if s.last_seen < start - KEEP_MS]:
+        for model in [model for model, s in others if s.last_seen < start - _KEEP_MS]:
             self._forget(model)
         if len(others) > MAX_SIGHTINGS:
             left = [(model, s) for model, s in others if model in self._sightings]

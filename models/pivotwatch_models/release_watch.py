@@ -17,16 +17,16 @@ from pivotwatch_models.base.counts import NO_TRAFFIC, Group, ModelCounts, Traffi
 from pivotwatch_models.groups.adwin import Corroboration
 from pivotwatch_models.groups.group_state import GroupState
 from pivotwatch_models.groups.move_shape import MoveShape
-from pivotwatch_models.groups.naming import Naming
+from pivotwatch_models.groups.naming import Naming, naming_threshold
 from pivotwatch_models.groups.timeline import LEAD, Row
 from pivotwatch_models.groups.watched_groups import WatchedGroups
+from pivotwatch_models.method import STATE
 from pivotwatch_models.population.always_active import GROUPS as ALWAYS_ACTIVE_GROUPS
 from pivotwatch_models.population.expectations import PopulationExpectations, TypeExpectation
 from pivotwatch_models.population.history import BucketTotals, PopulationHistory
 from pivotwatch_models.release_calendar import Release
-from pivotwatch_models.settings import DAY_MS, Settings
+from pivotwatch_models.settings import Settings
 
-HORIZON_MS = 7 * DAY_MS
 SLICE = 1024
 """Groups of a slice."""
 
@@ -68,8 +68,8 @@ class ReleaseWatch:
     ) -> None:
         self.release = release
         self.settings = settings
-        self.threshold = math.log(2 * settings.buckets_per_day / settings.alert_budget)
-        horizon = settings.buckets(HORIZON_MS)
+        self.threshold = naming_threshold(settings)
+        horizon = settings.buckets(STATE.pace.horizon_ms)
         self.population = PopulationExpectations(settings)
         self.watched = WatchedGroups(settings, self.threshold, horizon, theta, members)
         self.naming = Naming(self.watched, horizon)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pivotwatch_models.population.data_sufficiency import LEAST_BUCKETS, WIDTHS, advised_width
+from pivotwatch_models.method import DECISION
+from pivotwatch_models.population.data_sufficiency import advised_width
 from pivotwatch_models.settings import DAY_MS, HOUR_MS
 from tests.models.world import World
+
+LEAST_BUCKETS, WIDTHS = DECISION.sufficiency.least_buckets, DECISION.sufficiency.widths_ms
 
 
 @pytest.mark.parametrize(

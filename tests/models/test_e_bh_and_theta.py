@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pivotwatch_models.groups.e_bh import ALPHA, e_bh, smallest_nameable
+from pivotwatch_models.groups.e_bh import e_bh, smallest_nameable
 from pivotwatch_models.groups.learnt_theta import LearntTheta
+from pivotwatch_models.method import DECISION
+
+ALPHA = DECISION.naming.e_bh_alpha
 
 log_es = st.lists(st.floats(-5, 12, allow_nan=False), max_size=12)
 

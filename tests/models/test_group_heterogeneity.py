@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pivotwatch_models.population.group_heterogeneity import LEAST, USUAL, GroupHeterogeneity, measure
+from pivotwatch_models.method import STATE
+from pivotwatch_models.population.group_heterogeneity import GroupHeterogeneity, measure
+
+LEAST, USUAL = STATE.heterogeneity.least_theta, STATE.heterogeneity.usual_theta
 
 
 def networks(ratios, expected, seed=1):

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivotwatch_models.base.counts import Traffic
-from pivotwatch_models.groups.group_state import PACE_WEIGHT
 from pivotwatch_models.groups.naming import name_jointly
 from pivotwatch_models.incidents.evidence import Evidence
 from pivotwatch_models.incidents.incident import Finding, Incident, largest_share
 from pivotwatch_models.incidents.pattern import Pattern
 from pivotwatch_models.incidents.severity import grade
+from pivotwatch_models.method import DECISION
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 from tests.models.world import MODEL, PAY, World
 from tests.models.world import A as NET_A
@@ -469,7 +469,7 @@ def test_the_least_of_those_named_by_e_bh_is_named(log_r):
     world = World()
     world.step()
     state = world.watch.groups[NET_A]
-    state.detector.log_r = log_r - math.log(PACE_WEIGHT)
+    state.detector.log_r = log_r - math.log(DECISION.weights.pace)
     state.detector.seen[state.detector.leading] = 50
     log_r = state.log_r
     name_jointly([world.watch.naming], world.bucket - 1)

@@ -15,7 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from river import base, drift
 
-from pivotwatch_models.groups.pace_detector import FLAGGED_ABOVE, MULTIPLES, SHAPE, GroupEDetector, log_factor
+from pivotwatch_models.groups.pace_detector import GroupEDetector, log_factor
+from pivotwatch_models.method import STATE
+
+MULTIPLES, SHAPE, FLAGGED_ABOVE = STATE.pace.multiples, STATE.pace.dispersion_shape, STATE.pace.flagged_above
 
 bucket_counts = st.tuples(
     st.integers(0, 30), st.floats(0, 5, width=32), st.integers(0, 30), st.floats(0, 5, width=32)

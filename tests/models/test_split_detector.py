@@ -12,9 +12,6 @@ from hypothesis import strategies as st
 from river import drift
 
 from pivotwatch_models.accounts.split_blocks import (
-    FIRST_BLOCK,
-    SECOND_BLOCK,
-    STEADY_WITHIN,
     end_blocks,
     split_fields,
 )
@@ -22,22 +19,25 @@ from pivotwatch_models.base.columns import Columns
 from pivotwatch_models.base.counts import Block
 from pivotwatch_models.base.log_sums import log_add
 from pivotwatch_models.groups.adwin import Corroboration
-from pivotwatch_models.groups.group_state import PACE_WEIGHT, SPLIT_WEIGHT, GroupState
+from pivotwatch_models.groups.group_state import GroupState
 from pivotwatch_models.groups.hour_of_day import HourOfDay
 from pivotwatch_models.groups.move_shape import MoveShape
 from pivotwatch_models.groups.pace_detector import GroupEDetector
 from pivotwatch_models.groups.split_detector import (
-    ALTERNATIVE,
-    THETA,
     WINDOWS,
     SplitEDetector,
     ordinary,
 )
 from pivotwatch_models.groups.split_reference import GroupSplit, SplitReference
 from pivotwatch_models.incidents.pattern import Pattern, pattern
+from pivotwatch_models.method import DECISION, STATE
 from pivotwatch_models.settings import DAY_MS, HOUR_MS
 from tests.models.test_pace_detector import estimator_checks, passes
 from tests.models.world import B, World
+
+FIRST_BLOCK, SECOND_BLOCK = STATE.split_blocks.first_block, STATE.split_blocks.second_block
+ALTERNATIVE, THETA = STATE.split.alternative, STATE.split.theta
+PACE_WEIGHT, SPLIT_WEIGHT = DECISION.weights.pace, DECISION.weights.split
 
 A = ("network", "A")
 
@@ -60,7 +60,7 @@ def by_hand(buckets):
         if first is None:
             told[-1], first = (False, False, split), split
         else:
-            told[-1], judged = (True, abs(first - split) <= STEADY_WITHIN, split), True
+            told[-1], judged = (True, abs(first - split) <= STATE.split_blocks.steady_within, split), True
         n = k = 0
     return told
 

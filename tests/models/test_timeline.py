@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivotwatch_models.base.poisson import band, quantile
-from pivotwatch_models.groups.timeline import LEAD, MOST, Row, Series
+from pivotwatch_models.groups.timeline import Row, Series
+from pivotwatch_models.method import STATE
 from tests.models.world import A, World
+
+LEAD, MOST = STATE.timeline.lead, STATE.timeline.most
 
 
 def row(bucket, seen=1):

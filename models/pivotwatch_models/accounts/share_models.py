@@ -45,12 +45,11 @@ from numpy.typing import NDArray
 from pivotwatch_models.accounts.split_blocks import Blocks, end_blocks, split_fields
 from pivotwatch_models.base.arrays import Floats, Ints, Mask
 from pivotwatch_models.base.columns import Columns
+from pivotwatch_models.method import STATE
 from pivotwatch_models.settings import HOUR_MS
 
-SHARES = (0.3, 0.6, 0.9)
-IDLE_SHARE = 0.08
-CORRELATION = 0.15
-SWITCH_AT = math.log(50)
+_SWITCH, _PAGE_HINKLEY = STATE.switch, STATE.page_hinkley
+_SWITCH_AT = math.log(_SWITCH.likelihood_ratio)
 
 FIRST_USE, SWITCH = 0, 1
 EVENT_TYPES = ("first_use", "switch")
@@ -58,18 +57,14 @@ EVENT_TYPES = ("first_use", "switch")
 USED, SWITCHED, DRIFTED = 1, 2, 4
 
 
-THRESHOLD_HOURS = 60.0
-THRESHOLD_LEAST = 2.5
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class PageHinkley:
     """Parameters of the account finding, as of `river.drift.PageHinkley`."""
 
     threshold: float
-    min_instances: int = 8
-    delta: float = 0.005
-    alpha: float = 0.9999
+    min_instances: int = _PAGE_HINKLEY.min_instances
+    delta: float = _PAGE_HINKLEY.delta
+    alpha: float = _PAGE_HINKLEY.alpha
 
     @classmethod
     def calibrated(cls, bucket_ms: int) -> Self:
@@ -84,7 +79,8 @@ class PageHinkley:
         >>> [PageHinkley.calibrated(hours * HOUR_MS).threshold for hours in (1, 6, 24)]
         [60.0, 10.0, 2.5]
         """
-        return cls(threshold=max(THRESHOLD_LEAST, THRESHOLD_HOURS * HOUR_MS / bucket_ms))
+        hours, least = _PAGE_HINKLEY.threshold_hours, _PAGE_HINKLEY.threshold_least
+        return cls(threshold=max(least, hours * HOUR_MS / bucket_ms))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -133,7 +129,7 @@ class AccountModels:
         self.columns = Columns(
             {
                 "flags": ("u1", 0),
-                **{f"w{i}": ("f4", 0.0) for i in range(len(SHARES))},
+                **{f"w{i}": ("f4", 0.0) for i in range(len(_SWITCH.shares))},
                 "n": ("i4", 0),
                 "mean": ("f8", 0.0),
                 "sum": ("f8", 0.0),
@@ -171,13 +167,14 @@ class AccountModels:
         return Changes(at_risk, (used, switched), drift & (k > 0), blocks)
 
     def _cusum(self, rows: Ints, n: Ints, k: Ints) -> Mask:
-        factor = 1.0 / (1.0 + (n - 1) * CORRELATION)
+        factor = 1.0 / (1.0 + (n - 1) * _SWITCH.correlation)
         over = np.zeros(len(rows), dtype=np.bool_)
-        for i, share in enumerate(SHARES):
-            gain = k * math.log(share / IDLE_SHARE) + (n - k) * math.log((1 - share) / (1 - IDLE_SHARE))
+        idle = _SWITCH.idle_share
+        for i, share in enumerate(_SWITCH.shares):
+            gain = k * math.log(share / idle) + (n - k) * math.log((1 - share) / (1 - idle))
             w = np.maximum(0.0, self.columns[f"w{i}"][rows] + factor * gain)
             self.columns[f"w{i}"][rows] = w
-            over |= w >= SWITCH_AT
+            over |= w >= _SWITCH_AT
         return over
 
     def _page_hinkley(self, bucket: int, rows: Ints, x: Floats, flags: NDArray[np.uint8]) -> Mask:

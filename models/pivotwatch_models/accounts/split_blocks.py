@@ -11,10 +11,10 @@ import numpy as np
 
 from pivotwatch_models.base.arrays import Ints, Mask
 from pivotwatch_models.base.columns import Columns
+from pivotwatch_models.method import STATE
 
-FIRST_BLOCK, SECOND_BLOCK = 8, 24
-STEADY_WITHIN = 4
 DECILES = 10
+_BLOCKS = STATE.split_blocks
 _UNUSED, _FIRST, _SECOND, _JUDGED = 0, 1, 2, 255
 """Stages of an account; in its second block: 2 + the decile of the first."""
 
@@ -85,10 +85,10 @@ def end_blocks(columns: Columns, rows: Ints, n: Ints, k: Ints, used: Mask) -> Bl
     own, stage = rows[place], np.maximum(stage[place], _FIRST)
     total_n, total_k = columns["block_n"][own] + n[place], columns["block_k"][own] + k[place]
     second = stage > _FIRST
-    ended = total_n >= np.where(second, SECOND_BLOCK, FIRST_BLOCK)
+    ended = total_n >= np.where(second, _BLOCKS.second_block, _BLOCKS.first_block)
     split = decile(np.maximum(total_n, 1), total_k)
     columns["stage"][own] = np.where(ended, np.where(second, _JUDGED, _SECOND + split), stage)
     columns["block_n"][own] = np.where(ended, 0, total_n)
     columns["block_k"][own] = np.where(ended, 0, total_k)
-    steady = second & (np.abs(stage.astype(np.int64) - _SECOND - split) <= STEADY_WITHIN)
+    steady = second & (np.abs(stage.astype(np.int64) - _SECOND - split) <= _BLOCKS.steady_within)
     return Blocks(place[ended], second[ended], steady[ended], split[ended])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 
+from pivotwatch_models.method import DECISION
+
 LARGE = 400.0
-CENTRAL = 0.95
-_Z = 1.96
+"""Mean above which the normal distribution is exact to less than a count."""
+_FIGURES = DECISION.figures
 
 
 def band(expected: float, theta: float) -> tuple[int, int]:
@@ -17,7 +19,8 @@ def band(expected: float, theta: float) -> tuple[int, int]:
     >>> band(0.0, 3.0), band(2.0, 3.0), band(500.0, 1.0)
     ((0, 0), (0, 11), (456, 544))
     """
-    return quantile((1 - CENTRAL) / 2, expected), quantile((1 + CENTRAL) / 2, theta * expected)
+    central = _FIGURES.normal_range
+    return quantile((1 - central) / 2, expected), quantile((1 + central) / 2, theta * expected)
 
 
 def quantile(p: float, mean: float) -> int:
@@ -29,7 +32,7 @@ def quantile(p: float, mean: float) -> int:
     [0, 2, 5]
     """
     if mean > LARGE:
-        side = math.copysign(_Z, p - 0.5)
+        side = math.copysign(_FIGURES.normal_deviations, p - 0.5)
         return round(mean + side * math.sqrt(mean))
     count, term = 0, math.exp(-mean)
     total = term

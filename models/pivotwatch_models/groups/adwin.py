@@ -17,7 +17,9 @@ from typing import Self
 
 from river import drift
 
-DELTA = 1e-3
+from pivotwatch_models.method import STATE
+
+_ADWIN, _CONTINUITY = STATE.adwin, STATE.residual.continuity
 
 
 class Corroboration:
@@ -36,7 +38,7 @@ class Corroboration:
     """
 
     def __init__(self) -> None:
-        self._adwin = drift.ADWIN(delta=DELTA, clock=1)
+        self._adwin = drift.ADWIN(delta=_ADWIN.delta, clock=_ADWIN.clock)
         self.last_rise: int | None = None
 
     def update(self, bucket: int, x: float) -> None:
@@ -79,4 +81,4 @@ class Corroboration:
 
 def residual(seen: float, expected: float) -> float:
     """U = (S − E)/√(E + 0.5)."""
-    return (seen - expected) / math.sqrt(expected + 0.5)
+    return (seen - expected) / math.sqrt(expected + _CONTINUITY)

@@ -16,10 +16,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-ALPHA = 0.05
+from pivotwatch_models.method import DECISION
+
+_NAMING = DECISION.naming
 
 
-def e_bh(log_e: Sequence[float], hypotheses: int, alpha: float = ALPHA) -> float:
+def e_bh(log_e: Sequence[float], hypotheses: int, alpha: float = _NAMING.e_bh_alpha) -> float:
     """Ln e of the smallest e-value that is named; inf when none is.
 
     Parameters
@@ -40,11 +42,11 @@ def e_bh(log_e: Sequence[float], hypotheses: int, alpha: float = ALPHA) -> float
     """
     threshold = math.inf
     for rank, value in enumerate(sorted(log_e, reverse=True), start=1):
-        if value >= math.log(hypotheses / (alpha * rank)) - 1e-12:
+        if value >= math.log(hypotheses / (alpha * rank)) - _NAMING.e_bh_tolerance:
             threshold = value
     return threshold
 
 
-def smallest_nameable(alpha: float = ALPHA) -> float:
+def smallest_nameable(alpha: float = _NAMING.e_bh_alpha) -> float:
     """Ln of the least e-value that e-BH can ever name (all G named): no smaller one need be shown to it."""
     return -math.log(alpha)

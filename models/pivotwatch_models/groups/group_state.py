@@ -12,12 +12,12 @@ from pivotwatch_models.groups.adwin import Corroboration
 from pivotwatch_models.groups.pace_detector import GroupEDetector
 from pivotwatch_models.groups.split_reference import GroupSplit
 from pivotwatch_models.groups.timeline import Series
+from pivotwatch_models.method import DECISION
 
 Sums = tuple[int, float, int, float]
 """Events seen and expected: first uses, then switches."""
 
-PACE_WEIGHT, SPLIT_WEIGHT = 0.8, 0.2
-"""Weights of the two kinds of evidence: fixed beforehand, so their weighted mean keeps the bound."""
+_LN_PACE_WEIGHT, _LN_SPLIT_WEIGHT = math.log(DECISION.weights.pace), math.log(DECISION.weights.split)
 
 
 @dataclasses.dataclass(slots=True)
@@ -74,12 +74,12 @@ class GroupState:
         :math:`R_0` of the pace. So under "no faster than θ₀ and no more alike than θ_s" the weighted mean
         satisfies :math:`E[R_t] \le 0.8 R_0 + t`: the expectation is linear.
         """
-        return log_add(self.detector.log_r + math.log(PACE_WEIGHT), self.log_split)
+        return log_add(self.detector.log_r + _LN_PACE_WEIGHT, self.log_split)
 
     @property
     def log_split(self) -> float:
         """Ln of what the split has in the evidence."""
-        return self.split.detector.log_r + math.log(SPLIT_WEIGHT)
+        return self.split.detector.log_r + _LN_SPLIT_WEIGHT
 
     @property
     def flagged(self) -> bool:

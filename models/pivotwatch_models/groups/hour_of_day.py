@@ -5,11 +5,13 @@ from __future__ import annotations
 from array import array
 from typing import Any, Self
 
+from pivotwatch_models.method import STATE
 from pivotwatch_models.settings import HOUR_MS
 
-QUIET_HOURS = 8
-LEAST_HOURLY, LEAST_HOURS = 200, 46
 HOURS = 24
+_METHOD = STATE.hour_of_day
+_MOST_HALVINGS = 60
+"""Enough to make any count 0."""
 
 
 class HourOfDay:
@@ -35,11 +37,11 @@ class HourOfDay:
         if width > HOUR_MS or not requests:
             return
         hour = start // HOUR_MS
-        era = hour // (14 * HOURS)
+        era = hour // _METHOD.halving_hours
         if not self._requests:
             self._requests, self._era, self._first = array("q", [0] * HOURS), era, hour
         if era > self._era:
-            self._requests = array("q", [n >> min(era - self._era, 60) for n in self._requests])
+            self._requests = array("q", [n >> min(era - self._era, _MOST_HALVINGS) for n in self._requests])
             self._era = era
         self._requests[hour % HOURS] += requests
         self._last = hour
@@ -47,10 +49,10 @@ class HourOfDay:
     def quiet_share(self) -> float | None:
         """Share of the requests in the quietest eight hours on end; None before two days and 200 requests."""
         total = sum(self._requests)
-        if total < LEAST_HOURLY or self._last - self._first < LEAST_HOURS:
+        if total < _METHOD.least_requests or self._last - self._first < _METHOD.least_hours:
             return None
         twice = self._requests * 2
-        return min(sum(twice[h : h + QUIET_HOURS]) for h in range(HOURS)) / total
+        return min(sum(twice[h : h + _METHOD.quiet_hours]) for h in range(HOURS)) / total
 
     def snapshot(self) -> list[Any]:
         """State, JSON-able."""

@@ -18,8 +18,9 @@ from __future__ import annotations
 import dataclasses
 import math
 
-PRIOR = 2.0
-LOWEST, HIGHEST = 1.5, 6.0
+from pivotwatch_models.method import STATE
+
+_THETA = STATE.taught_theta
 
 
 @dataclasses.dataclass(slots=True)
@@ -46,13 +47,14 @@ class LearntTheta:
 
     def close_watch(self, seen: float, expected: float) -> None:
         """Add the sums of a watch that ended, then halve."""
-        self.seen = (self.seen + seen) / 2
-        self.expected = (self.expected + expected) / 2
+        self.seen = _THETA.kept * (self.seen + seen)
+        self.expected = _THETA.kept * (self.expected + expected)
         self.watches += 1
 
     def value(self, default: float) -> float:
         """θ₀: ``default`` until a watch has been lived through."""
         if self.watches == 0:
             return default
-        events, exposure = PRIOR + self.seen, PRIOR + self.expected
-        return min(HIGHEST, max(LOWEST, (events + 1.645 * math.sqrt(events)) / exposure))
+        events, exposure = _THETA.prior + self.seen, _THETA.prior + self.expected
+        bound = (events + _THETA.confidence * math.sqrt(events)) / exposure
+        return min(_THETA.highest, max(_THETA.lowest, bound))

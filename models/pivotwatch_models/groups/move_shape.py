@@ -8,10 +8,11 @@ from typing import Any, Self
 
 from pivotwatch_models.accounts.split_blocks import DECILES
 from pivotwatch_models.base.counts import Block
+from pivotwatch_models.method import DECISION, STATE
 
-LEAST_SPLITS = 8
-WHOLE_FROM, PART_FROM, PART_BEFORE = 8, 2, 8
-SIZE_UNIT = 16
+_PATTERN = DECISION.pattern
+_PART_FROM, _PART_BEFORE = _PATTERN.part_deciles
+_SIZE_STEPS = STATE.split_blocks.size_steps
 
 
 @dataclasses.dataclass(slots=True)
@@ -62,19 +63,19 @@ class MoveShape:
     @property
     def part(self) -> float:
         """Share of them with a part of the traffic."""
-        return sum(self.splits[PART_FROM:PART_BEFORE]) / max(1, self.judged)
+        return sum(self.splits[_PART_FROM:_PART_BEFORE]) / max(1, self.judged)
 
     @property
     def whole(self) -> float:
         """Share of them with nearly all."""
-        return sum(self.splits[WHOLE_FROM:]) / max(1, self.judged)
+        return sum(self.splits[_PART_BEFORE:]) / max(1, self.judged)
 
     def spread(self, field: int) -> float | None:
         """Standard deviation of ln(tokens per request); None for fewer than eight values."""
         count, total, squares = self.sizes[field]
-        if count < LEAST_SPLITS:
+        if count < _PATTERN.least_blocks:
             return None
-        return math.sqrt(max(0, count * squares - total * total)) / count / SIZE_UNIT
+        return math.sqrt(max(0, count * squares - total * total)) / count / _SIZE_STEPS
 
     def snapshot(self) -> list[Any]:
         """State, JSON-able."""

@@ -22,8 +22,24 @@ from pivotwatch_models.base.counts import Group
 from pivotwatch_models.groups.e_bh import e_bh, smallest_nameable
 from pivotwatch_models.groups.group_state import GroupState
 from pivotwatch_models.groups.watched_groups import WatchedGroups
+from pivotwatch_models.method import DECISION
 from pivotwatch_models.population.always_active import KIND as POPULATION
-from pivotwatch_models.population.group_heterogeneity import UNUSUAL
+from pivotwatch_models.settings import Settings
+
+_NAMING = DECISION.naming
+_LEAST_SURPRISE = math.log(_NAMING.least_surprise)
+
+
+def naming_threshold(settings: Settings) -> float:
+    """Score at which a group crosses by itself.
+
+    Examples
+    --------
+    >>> round(naming_threshold(Settings()), 1)
+    15.4
+    """
+    budget = (1 - _NAMING.head_start_share) * settings.alert_budget
+    return math.log(settings.buckets_per_day / budget)
 
 
 class Naming:
@@ -65,7 +81,7 @@ class Naming:
         """Whether the split is the evidence, or an ordinary group would hardly be so fast."""
         if group[0] == POPULATION or state.log_split >= least:
             return True
-        needed = max(UNUSUAL, math.log(2 * len(self.groups.states)))
+        needed = max(_LEAST_SURPRISE, math.log(len(self.groups.states) / _NAMING.expected_by_chance))
         detector, most = state.detector, self.groups.settings.theta
         surprise = self.groups.heterogeneity.surprise
         return any(

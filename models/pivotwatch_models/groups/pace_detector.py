@@ -48,13 +48,12 @@ from river import base
 
 from pivotwatch_models.accounts.share_models import EVENT_TYPES
 from pivotwatch_models.base.log_sums import log_mean_exp, log_one_plus
+from pivotwatch_models.method import STATE
 
-MULTIPLES = (2.0, 4.0, 8.0, 16.0, 32.0)
-_LN = tuple(math.log(mu) for mu in MULTIPLES)
-_LN4 = math.log(4)
-FLAGGED_ABOVE = 4.0
-SHAPE = 10.0
-"""κ: how much the pace of an honest group differs from bucket to bucket, beyond chance."""
+_MULTIPLES = tuple((mu, math.log(mu)) for mu in STATE.pace.multiples)
+_ONSET_MULTIPLE, _LN_ONSET_MULTIPLE = STATE.pace.onset_multiple, math.log(STATE.pace.onset_multiple)
+_FLAGGED_ABOVE = STATE.pace.flagged_above
+_SHAPE = STATE.pace.dispersion_shape
 
 Counts = Sequence[float]
 """Events seen and expected of each part: first use, switch, and the same of steady accounts."""
@@ -114,7 +113,7 @@ class GroupEDetector(base.DriftDetector):
     def _reset(self) -> None:
         super()._reset()
         self.log_r = math.log(self.head) if self.head > 0 else -math.inf
-        self._log_r = [self.log_r] * (len(MULTIPLES) * self.parts)
+        self._log_r = [self.log_r] * (len(_MULTIPLES) * self.parts)
         self.cusum = [0.0, 0.0]
         self.seen = [0] * self.parts
         self.expected = [0.0] * self.parts
@@ -130,8 +129,8 @@ class GroupEDetector(base.DriftDetector):
         self._drift_detected = self.log_r >= self.threshold
 
     def _update_r(self, kind: int, seen: float, expected: float) -> None:
-        start = kind * len(MULTIPLES)
-        for i, (mu, ln_mu) in enumerate(zip(MULTIPLES, _LN, strict=True)):
+        start = kind * len(_MULTIPLES)
+        for i, (mu, ln_mu) in enumerate(_MULTIPLES):
             before = log_one_plus(self._log_r[start + i])
             self._log_r[start + i] = before + log_factor(seen, expected, mu, ln_mu)
 
@@ -142,7 +141,8 @@ class GroupEDetector(base.DriftDetector):
             for part in parts:
                 self.seen[part], self.expected[part] = 0, 0.0
         scaled = self.theta * x[2 * kind + 1]
-        self.cusum[kind] = max(0.0, self.cusum[kind] + log_factor(int(x[2 * kind]), scaled, 4.0, _LN4))
+        gain = log_factor(int(x[2 * kind]), scaled, _ONSET_MULTIPLE, _LN_ONSET_MULTIPLE)
+        self.cusum[kind] = max(0.0, self.cusum[kind] + gain)
         self.since[kind] += 1
         for part in parts:
             self.seen[part] += int(x[2 * part])
@@ -160,7 +160,7 @@ class GroupEDetector(base.DriftDetector):
     @property
     def flagged(self) -> bool:
         """Is the group kept out of the population's hazard?"""
-        return max(self.cusum) > FLAGGED_ABOVE
+        return max(self.cusum) > _FLAGGED_ABOVE
 
     @property
     def quiet(self) -> bool:
@@ -177,7 +177,7 @@ class GroupEDetector(base.DriftDetector):
     def restored(cls, threshold: float, state: list[object]) -> Self:
         """A detector that continues exactly where `snapshot` was taken."""
         log_r, cusum, seen, expected, since, theta = state
-        detector = cls(threshold, float(theta), parts=len(log_r) // len(MULTIPLES))  # type: ignore[arg-type]  # JSON
+        detector = cls(threshold, float(theta), parts=len(log_r) // len(_MULTIPLES))  # type: ignore[arg-type]  # JSON
         detector._log_r = [-math.inf if r is None else r for r in log_r]  # type: ignore[attr-defined]
         detector.cusum, detector.since = list(cusum), list(since)  # type: ignore[call-overload]
         detector.seen, detector.expected = list(seen), list(expected)  # type: ignore[call-overload]
@@ -188,5 +188,5 @@ class GroupEDetector(base.DriftDetector):
 
 def log_factor(seen: float, expected: float, mu: float, ln_mu: float) -> float:
     """Ln of the likelihood ratio of one bucket, of μ times ``expected`` against ``expected``."""
-    gained = math.log((SHAPE + expected) / (SHAPE + mu * expected))
-    return seen * ln_mu + (SHAPE + seen) * gained
+    gained = math.log((_SHAPE + expected) / (_SHAPE + mu * expected))
+    return seen * ln_mu + (_SHAPE + seen) * gained

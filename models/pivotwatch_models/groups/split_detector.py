@@ -45,13 +45,12 @@ from typing import Self
 from river import base
 
 from pivotwatch_models.base.log_sums import log_mean_exp, log_one_plus
+from pivotwatch_models.method import STATE
 
-WINDOWS = tuple((low, low + 4) for low in range(1, 6))
+_SPLIT = STATE.split
+WINDOWS = _SPLIT.windows
 """Deciles from, to before."""
-THETA = 2.0
-ALTERNATIVE = 0.85
-LEAST_JUDGED = 30
-FLAGGED_ABOVE = 4.0
+_ALTERNATIVE = _SPLIT.alternative
 
 
 def ordinary(judged: int, inside: Sequence[int]) -> list[float]:
@@ -64,12 +63,13 @@ def ordinary(judged: int, inside: Sequence[int]) -> list[float]:
     >>> ordinary(10, [0])
     [1.0]
     """
-    if judged < LEAST_JUDGED:
+    if judged < _SPLIT.least_judged:
         return [1.0] * len(inside)
     limits = []
     for count in inside:
-        p = (count + 2) / (judged + 4)
-        limits.append(THETA * (p + 1.645 * math.sqrt(p * (1 - p) / (judged + 4))))
+        others = judged + _SPLIT.prior_judged
+        p = (count + _SPLIT.prior_inside) / others
+        limits.append(_SPLIT.theta * (p + _SPLIT.confidence * math.sqrt(p * (1 - p) / others)))
     return limits
 
 
@@ -116,9 +116,9 @@ class SplitEDetector(base.DriftDetector):
         judged, inside, limits = x
         for w, (seen, p) in enumerate(zip(inside, limits, strict=True)):
             bet = 0.0
-            if p < ALTERNATIVE:
-                bet = seen * math.log(ALTERNATIVE / p)
-                bet += (judged - seen) * math.log((1 - ALTERNATIVE) / (1 - p))
+            if p < _ALTERNATIVE:
+                bet = seen * math.log(_ALTERNATIVE / p)
+                bet += (judged - seen) * math.log((1 - _ALTERNATIVE) / (1 - p))
             self._log_r[w] = log_one_plus(self._log_r[w]) + bet
         self.log_r = log_mean_exp(self._log_r)
         self._drift_detected = self.log_r >= self.threshold
@@ -126,7 +126,7 @@ class SplitEDetector(base.DriftDetector):
     @property
     def flagged(self) -> bool:
         """Are the group's accounts kept out of what is ordinary?"""
-        return self.log_r > FLAGGED_ABOVE
+        return self.log_r > _SPLIT.flagged_above
 
     @property
     def window(self) -> tuple[int, int]:

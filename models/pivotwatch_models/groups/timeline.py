@@ -13,9 +13,10 @@ import dataclasses
 from array import array
 from typing import Any, Self
 
-LEAD = 48
-LEAD_STEP = 8
-MOST = 96
+from pivotwatch_models.method import STATE
+
+_TIMELINE = STATE.timeline
+LEAD = _TIMELINE.lead
 WIDTH = 6
 
 
@@ -60,14 +61,14 @@ class Series:
         if moving or self.held:
             self._append(row, self._step)
             self._step = self._step or 1
-            while len(self._numbers) > MOST * WIDTH:
+            while len(self._numbers) > _TIMELINE.most * WIDTH:
                 self._step *= 2
                 self._fold(self._step)
             return
         if self._step:
             self._step = 0
-            self._fold(LEAD_STEP)
-        self._append(row, LEAD_STEP)
+            self._fold(_TIMELINE.lead_step)
+        self._append(row, _TIMELINE.lead_step)
         while self._numbers[1] <= row.end - LEAD:
             del self._numbers[:WIDTH]
 

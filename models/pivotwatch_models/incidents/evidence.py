@@ -7,7 +7,10 @@ import math
 
 from pivotwatch_models.base.counts import Group
 from pivotwatch_models.groups.group_state import GroupState, Sums
+from pivotwatch_models.method import STATE
 from pivotwatch_models.release_watch import ReleaseWatch
+
+_CONTINUITY = STATE.residual.continuity
 
 
 @dataclasses.dataclass(slots=True)
@@ -53,7 +56,7 @@ class Evidence:
     def hazard_ratio(self) -> float:
         """Speed ratio: ΣS / (ΣE + 0.5) over both types of event."""
         seen = self.first_uses[0] + self.switches[0]
-        return seen / (self.first_uses[1] + self.switches[1] + 0.5)
+        return seen / (self.first_uses[1] + self.switches[1] + _CONTINUITY)
 
 
 def newest(watch: ReleaseWatch, group: Group, before: Evidence, base: Sums, onset: int) -> Evidence:

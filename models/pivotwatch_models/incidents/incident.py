@@ -16,9 +16,8 @@ from pivotwatch_models.groups.move_shape import MoveShape
 from pivotwatch_models.incidents.evidence import Evidence
 from pivotwatch_models.incidents.pattern import Pattern
 from pivotwatch_models.incidents.terms import Severity, State, Verdict
-from pivotwatch_models.settings import HOUR_MS
+from pivotwatch_models.method import DECISION
 
-SYNCHRONY_MS = 3 * HOUR_MS
 ACCOUNT = "account"
 
 
@@ -197,10 +196,11 @@ def largest_share(moves: list[tuple[int, int]], bucket_ms: int) -> float:
 
     Examples
     --------
+    >>> from pivotwatch_models.settings import HOUR_MS
     >>> largest_share([(1, 5), (2, 3), (9, 2)], HOUR_MS)
     0.8
     """
-    width = max(1, SYNCHRONY_MS // bucket_ms)
+    width = max(1, DECISION.figures.synchrony_ms // bucket_ms)
     total = sum(count for _, count in moves)
     most = inside = first = 0
     for bucket, count in moves:

@@ -20,11 +20,11 @@ from pivotwatch_models.incidents.pattern import pattern
 from pivotwatch_models.incidents.severity import grade
 from pivotwatch_models.incidents.terms import State, Verdict
 from pivotwatch_models.incidents.transition import Reason, Transition
+from pivotwatch_models.method import DECISION
 from pivotwatch_models.release_watch import ReleaseWatch
-from pivotwatch_models.settings import DAY_MS, Settings
+from pivotwatch_models.settings import Settings
 
-NEWS_LOG_R = 2.3
-QUIET_MS = DAY_MS
+_NEWS = DECISION.news
 SUPPRESSING = ("benign", "verified")
 
 
@@ -73,7 +73,7 @@ class Incidents:
         self.watch = watch
         self.settings = settings
         self.by_entity: dict[Group, Incident] = {}
-        self.quiet = settings.buckets(QUIET_MS)
+        self.quiet = settings.buckets(_NEWS.quiet_ms)
 
     def step(
         self, bucket: int, counts: ModelCounts | None, findings: Iterable[Finding], around: Surroundings
@@ -218,9 +218,10 @@ class Incidents:
                 base = incident.base[group]
                 incident.evidence[group] = newest(self.watch, group, before, base, incident.onset)
         severity = grade(incident)
-        if incident.leading.log_r >= incident.told_log_r + NEWS_LOG_R and not incident.lone_account:
+        if incident.leading.log_r >= incident.told_log_r + _NEWS.score_growth and not incident.lone_account:
             news.setdefault(incident.entity, "evidence-grew")
-        if len(incident.members) >= 2 * max(1, incident.told_members) and incident.told_members:
+        many = _NEWS.member_growth * max(1, incident.told_members)
+        if len(incident.members) >= many and incident.told_members:
             news.setdefault(incident.entity, "members-doubled")
         if severity != incident.severity:
             incident.severity = severity

@@ -8,10 +8,9 @@ from pivotwatch_models.base.counts import Group
 from pivotwatch_models.incidents.incident import Incident
 from pivotwatch_models.incidents.severity import grade
 from pivotwatch_models.incidents.transition import Reason
-from pivotwatch_models.settings import HOUR_MS
+from pivotwatch_models.method import DECISION
 
-MERGE_MS = 6 * HOUR_MS
-MERGE_SHARE = 0.3
+_MERGING = DECISION.merging
 
 
 def merge(
@@ -55,10 +54,10 @@ def merge(
 
 def belong_together(a: Incident, b: Incident, bucket_ms: int) -> bool:
     """Whether onsets differ by at most six hours and 30 % of the smaller side's members are shared."""
-    if abs(a.onset - b.onset) * bucket_ms > MERGE_MS:
+    if abs(a.onset - b.onset) * bucket_ms > _MERGING.onset_ms:
         return False
     shared = len(a.members.keys() & b.members.keys())
-    return shared >= MERGE_SHARE * max(1, min(len(a.members), len(b.members)))
+    return shared >= _MERGING.shared_members * max(1, min(len(a.members), len(b.members)))
 
 
 def _fold(host: Incident, other: Incident) -> None:

@@ -22,14 +22,12 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from pivotwatch_models.groups.move_shape import LEAST_SPLITS, MoveShape
+from pivotwatch_models.groups.move_shape import MoveShape
+from pivotwatch_models.method import DECISION
 
 Sign = Literal["roll-out", "extraction"]
 
-WHOLE_SHARE, PART_SHARE, PART_RATIO = 0.75, 0.6, 1.5
-ALIKE, VARIED = 0.4, 0.7
-LEAST_SPREAD = 0.05
-OFFICE_SHARE, CLOCK_SHARE = 0.12, 0.25
+_PATTERN = DECISION.pattern
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -60,23 +58,24 @@ class Pattern:
         """What the splits say."""
         if self.part is None or self.whole is None or self.others_part is None:
             return None
-        if self.whole >= WHOLE_SHARE:
+        if self.whole >= _PATTERN.whole_share:
             return "roll-out"
-        return "extraction" if self.part >= max(PART_SHARE, PART_RATIO * self.others_part) else None
+        least = max(_PATTERN.part_share, _PATTERN.part_ratio * self.others_part)
+        return "extraction" if self.part >= least else None
 
     @property
     def sizes(self) -> Sign | None:
         """What the sizes say."""
-        if self.size_ratio is None or ALIKE < self.size_ratio < VARIED:
+        if self.size_ratio is None or _PATTERN.alike < self.size_ratio < _PATTERN.varied:
             return None
-        return "roll-out" if self.size_ratio >= VARIED else "extraction"
+        return "roll-out" if self.size_ratio >= _PATTERN.varied else "extraction"
 
     @property
     def hours(self) -> Sign | None:
         """What the hours say."""
-        if self.quiet_share is None or OFFICE_SHARE < self.quiet_share < CLOCK_SHARE:
+        if self.quiet_share is None or _PATTERN.office_share < self.quiet_share < _PATTERN.clock_share:
             return None
-        return "roll-out" if self.quiet_share <= OFFICE_SHARE else "extraction"
+        return "roll-out" if self.quiet_share <= _PATTERN.office_share else "extraction"
 
     @property
     def name(self) -> Sign | None:
@@ -107,9 +106,9 @@ def pattern(own: MoveShape, everyone: MoveShape, quiet_share: float | None) -> P
         for field in range(2)
         if (mine := own.spread(field)) is not None
         and (others := everyone.spread(field)) is not None
-        and others >= LEAST_SPREAD
+        and others >= _PATTERN.least_spread
     ]
     size_ratio = sum(ratios) / len(ratios) if ratios else None
-    if own.judged < LEAST_SPLITS:
+    if own.judged < _PATTERN.least_blocks:
         return Pattern(own.judged, size_ratio=size_ratio, quiet_share=quiet_share)
     return Pattern(own.judged, own.part, own.whole, everyone.part, size_ratio, quiet_share)

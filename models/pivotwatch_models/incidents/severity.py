@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pivotwatch_models.groups.move_shape import LEAST_SPLITS
 from pivotwatch_models.incidents.incident import ACCOUNT, Incident
 from pivotwatch_models.incidents.terms import SEVERITIES, Severity
+from pivotwatch_models.method import DECISION
 
-HIGH_RATIO, HIGH_MEMBERS, HIGH_YOUNG = 10.0, 20, 0.5
-EXTRACTION_MEMBERS = 10
-CRITICAL_GROUPS, CRITICAL_EXCHANGES = 3, 10_000
+_SEVERITY, _LEAST_BLOCKS = DECISION.severity, DECISION.pattern.least_blocks
 
 
 def grade(incident: Incident) -> Severity:
@@ -25,7 +23,10 @@ def grade(incident: Incident) -> Severity:
     """
     severity: Severity = "info" if incident.lone_account else "medium"
     if not incident.lone_account and _is_high(incident):
-        many = len(incident.groups) >= CRITICAL_GROUPS or incident.exchanges >= CRITICAL_EXCHANGES
+        many = (
+            len(incident.groups) >= _SEVERITY.critical_groups
+            or incident.exchanges >= _SEVERITY.critical_exchanges
+        )
         severity = "critical" if many and not incident.pattern.contradictory else "high"
     return max(severity, incident.severity, key=SEVERITIES.index)
 
@@ -34,12 +35,13 @@ def _is_high(incident: Incident) -> bool:
     pattern = incident.pattern
     if pattern.name == "roll-out":
         return False
-    if pattern.name == "extraction" and len(incident.members) >= EXTRACTION_MEMBERS:
+    if pattern.name == "extraction" and len(incident.members) >= _SEVERITY.extraction_members:
         return True
-    strong = incident.leading.hazard_ratio >= HIGH_RATIO and len(incident.members) >= HIGH_MEMBERS
+    fast = incident.leading.hazard_ratio >= _SEVERITY.high_ratio
+    strong = fast and len(incident.members) >= _SEVERITY.high_members
     adwin = any(evidence.adwin for evidence in incident.evidence.values())
     corroborated = len(incident.kinds - {ACCOUNT}) > 1 or adwin
-    known = pattern.judged >= LEAST_SPLITS
+    known = pattern.judged >= _LEAST_BLOCKS
     return strong and (
-        (corroborated and known) or incident.young_share >= HIGH_YOUNG or incident.suspect_network
+        (corroborated and known) or incident.young_share >= _SEVERITY.high_young or incident.suspect_network
     )

@@ -43,16 +43,15 @@ import numpy as np
 
 from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.counts import Group
+from pivotwatch_models.method import STATE
 from pivotwatch_models.population.cohorts import BAND_NAMES, EXPOSURES, STEADY
 
 KIND = "population"
 NEW = 0
-_AWAY = np.array([0.0, 0.0, 0.0, 0.0, 1.0, 2.5, 6.0, 16.0, 48.0])
+_ALWAYS = STATE.always_active
+_AWAY = np.array([*[0.0] * STEADY, *_ALWAYS.away])
 """Buckets since the last activity, by exposure; of the first activity since the release, its age."""
 _PAUSING = ~np.isin(np.arange(EXPOSURES), (NEW, STEADY))
-SURGE, SLOW, PRIOR = 2.0, 0.9, 3.0
-LEAST_TIME = 0.2
-"""Of the time of the steady accounts: so much must the others have."""
 
 GROUPS: list[Group] = [(KIND, f"always active, {name}") for name in BAND_NAMES]
 
@@ -99,7 +98,7 @@ class AlwaysActiveHazard:
         accounts, moved = int(at_risk[:, _PAUSING].sum()), int(first[:, _PAUSING].sum())
         time = float((at_risk[:, _PAUSING] @ away[_PAUSING]).sum())
         rate = self._rate(accounts, moved, time)
-        judged = [n if time >= LEAST_TIME * n else 0 for n in at_risk[:, STEADY].tolist()]
+        judged = [n if time >= _ALWAYS.least_time * n else 0 for n in at_risk[:, STEADY].tolist()]
         return [
             (n, own, rate * n if n else float(own))
             for n, own in zip(judged, first[:, STEADY].tolist(), strict=True)
@@ -109,9 +108,10 @@ class AlwaysActiveHazard:
         """First uses to expect of a steady account, by the others: at risk, first uses, time."""
         now = moved / max(1, accounts), moved / max(1.0, time)
         per_activity, per_time = self.slow or now
-        most = SURGE * per_activity * accounts
-        surge = moved > most + 2 * math.sqrt(most)
-        self.slow = SLOW * per_activity + (1 - SLOW) * now[0], SLOW * per_time + (1 - SLOW) * now[1]
+        most = _ALWAYS.surge_ratio * per_activity * accounts
+        surge = moved > most + _ALWAYS.surge_deviations * math.sqrt(most)
+        slow, prior = _ALWAYS.slow, _ALWAYS.prior
+        self.slow = slow * per_activity + (1 - slow) * now[0], slow * per_time + (1 - slow) * now[1]
         self.chance = 1.0 if surge or not accounts else accounts / time
-        rate = (moved + PRIOR) / (time + PRIOR / per_time) if per_time > 0 else now[1]
+        rate = (moved + prior) / (time + prior / per_time) if per_time > 0 else now[1]
         return max(rate, now[0]) if surge else rate

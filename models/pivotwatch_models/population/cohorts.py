@@ -11,15 +11,17 @@ from __future__ import annotations
 import numpy as np
 
 from pivotwatch_models.base.arrays import Ints
+from pivotwatch_models.method import STATE
 
-BANDS = 7
-EXPOSURES = 9
-COHORTS = 3 * 2 * EXPOSURES
-_EDGES = np.array([1, 2, 4, 8, 16, 32])
-_COARSE = np.array([0, 1, 1, 2, 2, 2, 2])
-"""Of the seven bands that are recorded three are told apart: with more each learns too slowly."""
-STEADY = 4
+_EDGES = np.array(STATE.cohorts.volume_edges)
+_COARSE = np.array(STATE.cohorts.coarse_bands)
+_FIRST = np.array(STATE.cohorts.first_activity_edges)
+_GAPS = np.array(STATE.cohorts.gap_edges)
+BANDS = len(_COARSE)
+STEADY = 2 + len(_FIRST)
 """Exposure of those that were active in the bucket before."""
+EXPOSURES = STEADY + len(_GAPS) + 1
+COHORTS = len(set(STATE.cohorts.coarse_bands)) * 2 * EXPOSURES
 NEW_COHORTS = np.arange(COHORTS) % EXPOSURES == 0
 """Accounts never seen before."""
 ALWAYS_THERE = np.arange(COHORTS) % EXPOSURES == STEADY
@@ -27,8 +29,6 @@ ALWAYS_THERE = np.arange(COHORTS) % EXPOSURES == STEADY
 STEADY_COHORTS = ALWAYS_THERE & (np.arange(COHORTS) // EXPOSURES % 2 == 0)
 """The same but for young ones: newcomers stay for hours after their first request."""
 BAND_NAMES = ("1 request", "2 to 4 requests", "5 or more requests")
-_FIRST = np.array([12, 48])
-_GAPS = np.array([1, 3, 8, 24])
 
 
 def volume_band(n: Ints) -> Ints:

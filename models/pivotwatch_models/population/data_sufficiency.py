@@ -7,11 +7,9 @@ a group's. The remedy is a wider bucket. Who sends a few requests a week needs a
 
 from __future__ import annotations
 
-from pivotwatch_models.settings import DAY_MS, HOUR_MS
+from pivotwatch_models.method import DECISION
 
-LEAST_MOVES, GOOD_MOVES = 1.0, 2.0
-LEAST_BUCKETS = 12
-WIDTHS = (5 * 60_000, 15 * 60_000, HOUR_MS, 6 * HOUR_MS, DAY_MS, 7 * DAY_MS)
+_SUFFICIENCY = DECISION.sufficiency
 
 
 def advised_width(moves: int, buckets: int, width_ms: int) -> int | None:
@@ -30,11 +28,13 @@ def advised_width(moves: int, buckets: int, width_ms: int) -> int | None:
     --------
     Forty accounts tried a model in its first ten days:
 
+    >>> from pivotwatch_models.settings import DAY_MS, HOUR_MS
     >>> advised_width(40, 240, HOUR_MS) == DAY_MS, advised_width(40, 12, DAY_MS)
     (True, None)
     """
-    if buckets < LEAST_BUCKETS or moves >= LEAST_MOVES * buckets:
+    if buckets < _SUFFICIENCY.least_buckets or moves >= _SUFFICIENCY.least_moves * buckets:
         return None
-    wider = [width for width in WIDTHS if width > width_ms]
-    enough = [width for width in wider if moves * width >= GOOD_MOVES * buckets * width_ms]
+    wider = [width for width in _SUFFICIENCY.widths_ms if width > width_ms]
+    needed = _SUFFICIENCY.good_moves * buckets * width_ms
+    enough = [width for width in wider if moves * width >= needed]
     return next(iter(enough), wider[-1] if wider else None)

@@ -20,14 +20,12 @@ from typing import Any, NamedTuple
 from pivotwatch_models.accounts.share_models import EVENT_TYPES, FIRST_USE
 from pivotwatch_models.base.arrays import Floats, Ints, Mask
 from pivotwatch_models.base.counts import ModelCounts
+from pivotwatch_models.method import DECISION, STATE
 from pivotwatch_models.population.always_active import AlwaysActiveHazard
 from pivotwatch_models.population.cohorts import NEW_COHORTS, STEADY_COHORTS
-from pivotwatch_models.population.hazard import DECAY_PER_HOUR, PopulationHazard
+from pivotwatch_models.population.hazard import PopulationHazard
 from pivotwatch_models.population.newcomers import NewcomerHazard
 from pivotwatch_models.settings import Settings
-
-LEARNT_AFTER = 100
-"""First uses seen outside flagged groups, after which a release is no longer `learning`."""
 
 
 class TypeExpectation(NamedTuple):
@@ -67,7 +65,7 @@ class PopulationExpectations:
     """
 
     def __init__(self, settings: Settings) -> None:
-        decay = settings.decay(DECAY_PER_HOUR)
+        decay = settings.decay(STATE.hazard.decay_per_hour)
         self.hazards = tuple(PopulationHazard(decay) for _ in EVENT_TYPES)
         self.newcomers = tuple(NewcomerHazard() for _ in EVENT_TYPES)
         self.always_active = AlwaysActiveHazard()
@@ -75,7 +73,7 @@ class PopulationExpectations:
     @property
     def learning(self) -> bool:
         """Whether too few first uses were seen so far for a firm expectation."""
-        return self.hazards[FIRST_USE].seen < LEARNT_AFTER
+        return self.hazards[FIRST_USE].seen < DECISION.sufficiency.learning_first_uses
 
     def compare_always_active(
         self, age: int, counts: ModelCounts, named: Mask

@@ -50,23 +50,12 @@ import numpy as np
 
 from pivotwatch_models.base.arrays import Floats, Mask
 from pivotwatch_models.base.counts import Group
+from pivotwatch_models.method import STATE
 
-LEAST = 1.5
-QUANTILE = 1.4
-USUAL = 2.0
-"""θ₀ of the usual spread."""
-APART_RATIO = 2.0
-APART_NETWORK, APART_OTHER = 2.0, 4.0
-TOO_FAST_RATIO, TOO_FAST_EXCESS = 2.0, 3.0
-"""A group so fast tells nothing about ordinary ones."""
-TINY = 1e-6
-MOST_APART = 1 / 3
-"""Share of all expected events that exceptions may hold."""
-
-SURE = 5.0
-"""Standard errors that it takes to raise what is ordinary."""
-UNUSUAL = math.log(100)
-"""Nats of surprise that it takes to name a group, at least."""
+_SPREAD = STATE.heterogeneity
+_CONTINUITY = STATE.residual.continuity
+_MOST_LOG_THETA = 50.0
+"""Keeps e to its power a number; the configured limit is far below."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -95,13 +84,13 @@ class GroupHeterogeneity:
     """
 
     typical: float = 1.0
-    overall: float = USUAL
+    overall: float = _SPREAD.usual_theta
     by_kind: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def theta(self, kind: str, most: float) -> float:
         """θ₀ of a kind of group, at most the configured one."""
         spread = max(self.overall, self.by_kind.get(kind, 0.0))
-        return min(most, max(LEAST, spread))
+        return min(most, max(_SPREAD.least_theta, spread))
 
     def surprise(self, kind: str, seen: int, expected: float, most: float) -> float:
         """I: nats by which so many events are improbable for a group with a pace of its own.
@@ -117,16 +106,17 @@ class GroupHeterogeneity:
         """
         if seen <= expected:
             return 0.0
-        shape = (QUANTILE / math.log(max(USUAL, self.theta(kind, most)))) ** 2
+        shape = (_SPREAD.quantile / math.log(max(_SPREAD.usual_theta, self.theta(kind, most)))) ** 2
         own = (shape + seen) * math.log((shape + seen) / (shape + expected))
-        return seen * math.log(seen / max(expected, TINY)) - own
+        return seen * math.log(seen / max(expected, _SPREAD.least_expected)) - own
 
     def apart(self, kind: str, seen: int, expected: float) -> bool:
         """Is a group with these sums kept out of the population's hazard?"""
         usual = self.typical * expected
-        excess = (seen - usual) / math.sqrt(usual + 0.5)
-        least = APART_NETWORK if kind == "network" else APART_OTHER
-        return seen >= APART_RATIO * usual and excess >= least
+        excess = (seen - usual) / math.sqrt(usual + _CONTINUITY)
+        of_network, of_other = _SPREAD.outlier_excess_network, _SPREAD.outlier_excess_other
+        least = of_network if kind == "network" else of_other
+        return seen >= _SPREAD.outlier_ratio * usual and excess >= least
 
 
 def measure(sums: Mapping[Group, tuple[int, float]], flagged: set[Group]) -> GroupHeterogeneity:
@@ -140,14 +130,14 @@ def measure(sums: Mapping[Group, tuple[int, float]], flagged: set[Group]) -> Gro
         Groups that stand out by their detector: they tell nothing about ordinary ones.
     """
     # In an order that follows from the numbers alone: sums of floats must not depend on the past.
-    rows = sorted((s, e, g[0], g in flagged) for g, (s, e) in sums.items() if e >= TINY)
+    rows = sorted((s, e, g[0], g in flagged) for g, (s, e) in sums.items() if e >= _SPREAD.least_expected)
     if not rows:
         return GroupHeterogeneity()
     seen, expected = np.array([[s, e] for s, e, _, _ in rows], dtype=float).T
     kind = np.array([k for _, _, k, _ in rows])
     typical = min(1.0, _weighted_median((seen + 1) / (expected + 1), expected))
     too_fast = _too_fast(seen, typical * expected)
-    if expected[too_fast].sum() > MOST_APART * expected.sum():
+    if expected[too_fast].sum() > _SPREAD.most_exceptions * expected.sum():
         # So many are no exception: ordinary groups differ as much.
         typical, too_fast = 1.0, np.zeros(len(rows), dtype=bool)
     ordinary = ~too_fast & ~np.array([f for _, _, _, f in rows])
@@ -166,17 +156,17 @@ def measure(sums: Mapping[Group, tuple[int, float]], flagged: set[Group]) -> Gro
 def _theta(seen: Floats, expected: Floats) -> float:
     weight = float((expected**2).sum())
     if weight == 0:
-        return USUAL
+        return _SPREAD.usual_theta
     beyond = float(((seen - expected) ** 2 - expected).sum())
     error = math.sqrt(float((2 * expected**2 + expected).sum()))
-    usual = (math.log(USUAL) / QUANTILE) ** 2
-    variance = min(max(usual, (beyond - SURE * error) / weight), (beyond + error) / weight)
-    return math.exp(min(50.0, QUANTILE * math.sqrt(max(0.0, variance))))
+    usual = (math.log(_SPREAD.usual_theta) / _SPREAD.quantile) ** 2
+    variance = min(max(usual, (beyond - _SPREAD.sure * error) / weight), (beyond + error) / weight)
+    return math.exp(min(_MOST_LOG_THETA, _SPREAD.quantile * math.sqrt(max(0.0, variance))))
 
 
 def _too_fast(seen: Floats, usual: Floats) -> Mask:
-    excess = (seen - usual) / np.sqrt(usual + 0.5)
-    fast: Mask = (seen >= TOO_FAST_RATIO * usual) & (excess >= TOO_FAST_EXCESS)
+    excess = (seen - usual) / np.sqrt(usual + _CONTINUITY)
+    fast: Mask = (seen >= _SPREAD.too_fast_ratio * usual) & (excess >= _SPREAD.too_fast_excess)
     return fast
 
 

@@ -29,13 +29,11 @@ import dataclasses
 import numpy as np
 
 from pivotwatch_models.base.arrays import Floats, Ints, Mask
+from pivotwatch_models.method import STATE
 from pivotwatch_models.population.cohorts import ALWAYS_THERE, COHORTS, STEADY_COHORTS
 
 NOBODY = np.zeros(COHORTS, dtype=bool)
-PRIOR = 2.0
-PSEUDO_RISK = 20.0
-SLOW = 0.8
-DECAY_PER_HOUR = 0.995
+_HAZARD = STATE.hazard
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class PopulationHazard:
     Parameters
     ----------
     decay
-        Decay of the cohort sums per bucket (``Settings.decay(DECAY_PER_HOUR)``).
+        Decay of the cohort sums per bucket (``Settings.decay``).
 
     Examples
     --------
@@ -79,7 +77,7 @@ class PopulationHazard:
     @property
     def pace(self) -> Floats:
         """m_c of every cohort."""
-        return (PRIOR + self.events) / (PRIOR + self.expected)
+        return (_HAZARD.prior + self.events) / (_HAZARD.prior + self.expected)
 
     def update(
         self,
@@ -111,19 +109,19 @@ class PopulationHazard:
         others = risk * ~ALWAYS_THERE
         if muted.any() and others.any():
             pace[muted] = chance * _weigh(others[None], pace)[0] / others.sum()
-        total = int(events.sum())
+        total, pseudo_risk, slow = int(events.sum()), _HAZARD.pseudo_risk, _HAZARD.slow
         weight = _weigh(risk[None], pace)[0]
         if self.slow_hazard is None:
             hazard = float(total / weight) if weight > 0 else 0.0
             self.slow_hazard = hazard
         else:
-            hazard = float((total + PSEUDO_RISK * self.slow_hazard) / (weight + PSEUDO_RISK))
-        without = (outside_events + PSEUDO_RISK * self.slow_hazard) / (
-            _weigh(outside_risk, pace) + PSEUDO_RISK
+            hazard = float((total + pseudo_risk * self.slow_hazard) / (weight + pseudo_risk))
+        without = (outside_events + pseudo_risk * self.slow_hazard) / (
+            _weigh(outside_risk, pace) + pseudo_risk
         )
         expected = _weigh(group_risk, pace) * without
         steady = _weigh(group_risk * STEADY_COHORTS, pace) * without
-        self.slow_hazard = SLOW * self.slow_hazard + (1 - SLOW) * hazard
+        self.slow_hazard = slow * self.slow_hazard + (1 - slow) * hazard
         self.events = self.decay * self.events + events
         self.expected = self.decay * self.expected + risk * pace * hazard
         self.events[muted] = self.expected[muted] = 0.0  # what was learnt of them was not ordinary

@@ -15,8 +15,9 @@ left to learn from. Before anything is known all are expected to begin with it, 
 from __future__ import annotations
 
 from pivotwatch_models.base.arrays import Floats, Ints
+from pivotwatch_models.method import STATE
 
-PRIOR = 2.0
+_PRIOR = STATE.newcomers.prior
 
 
 class NewcomerHazard:
@@ -52,7 +53,7 @@ class NewcomerHazard:
         own_risk, own_events
             What of R and F is the group's.
         """
-        share: Floats = (PRIOR + self.events - own_events) / (PRIOR + self.risk - own_risk)
+        share: Floats = (_PRIOR + self.events - own_events) / (_PRIOR + self.risk - own_risk)
         return risk * share
 
     def update(self, risk: int, events: int) -> None:

@@ -23,9 +23,7 @@ from pivotwatch_models.accounts.share_models import EVENT_TYPES
 from pivotwatch_models.accounts.split_blocks import DECILES
 from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.population.cohorts import BANDS
-from pivotwatch_models.settings import DAY_MS
 
-YOUNG_MS = 7 * DAY_MS
 NOT_YOUNG, YOUNG, BY_FIRST_SIGHT = 0, 1, 2
 AGES = 3
 """Young by the date of creation or not; or, for want of one, seen first within 7 days."""

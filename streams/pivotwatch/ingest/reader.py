@@ -10,12 +10,12 @@ from faust.types import TP
 
 from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.counting.deduplication import Place
-from pivotwatch.detection.counting.open_buckets import FUTURE_MS
 from pivotwatch.ingest.decoder import Decoded, Decoder, Event
 from pivotwatch.ingest.event_time_merge import EventTimeMerge
 from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.rejects import letter
 from pivotwatch.ingest.settings import Decoders, IngestSettings
+from pivotwatch_models.method import STATE
 
 PAUSE_EVERY = 500
 """Records that are decoded before others may run."""
@@ -78,7 +78,7 @@ class SourceReader:
             decoded = decoder.decode(record.value)
             read.next, stamp = record.offset + 1, record.timestamp
             # Times that will be refused as future move nothing.
-            latest = math.inf if stamp is None or stamp < 0 else stamp + FUTURE_MS
+            latest = math.inf if stamp is None or stamp < 0 else stamp + STATE.membership.future_ms
             for position, event in decoded.events:
                 read.events.append(((record.offset, position), event))
                 if front < event["ts"] <= latest:

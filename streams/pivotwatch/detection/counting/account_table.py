@@ -18,10 +18,10 @@ from pivotwatch.base.work import Work, parts
 from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.columns import Columns
 from pivotwatch_models.base.counts import Group
-from pivotwatch_models.settings import DAY_MS, Settings
+from pivotwatch_models.method import STATE
+from pivotwatch_models.settings import Settings
 
-KEEP_MS = 90 * DAY_MS
-SWEEP_MS = DAY_MS
+_MEMBERSHIP = STATE.membership
 SLACK = 10_000
 """So many sets of groups that nobody is in are not worth the trouble."""
 
@@ -39,8 +39,8 @@ class AccountTable:
 
     def __init__(self, settings: Settings, shards: int) -> None:
         self.shards = shards
-        self.keep = settings.buckets(KEEP_MS)
-        self.sweep_each = max(1, -(-shards * settings.bucket_ms // SWEEP_MS))
+        self.keep = settings.buckets(_MEMBERSHIP.keep_ms)
+        self.sweep_each = max(1, -(-shards * settings.bucket_ms // _MEMBERSHIP.sweep_ms))
         self.rows: dict[str, int] = {}
         self.names: list[str] = []
         self.free: list[int] = []

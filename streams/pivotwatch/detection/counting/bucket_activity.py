@@ -9,18 +9,18 @@ import numpy as np
 
 from pivotwatch.base.order import ordered
 from pivotwatch.base.work import Work, parts, sliced
-from pivotwatch.contracts.bucket_content import AGES, BY_FIRST_SIGHT, NOT_YOUNG, YOUNG, YOUNG_MS
+from pivotwatch.contracts.bucket_content import AGES, BY_FIRST_SIGHT, NOT_YOUNG, YOUNG
 from pivotwatch.detection.counting.aggregates import UNTOLD, Run
 from pivotwatch.detection.counting.dictionary import Names
 from pivotwatch.detection.counting.group_sets import NamedSets
 from pivotwatch_models.accounts.split_blocks import Blocks
 from pivotwatch_models.base.arrays import Ints, Mask
+from pivotwatch_models.method import STATE
 from pivotwatch_models.population.cohorts import BANDS, volume_band
 from pivotwatch_models.settings import Settings
 
-SIZE_UNIT = 16
-REACH = 1000
-"""What an account gives to the names that it asks for, in equal parts."""
+_REACH, _SIZE_STEPS = STATE.candidates.reach, STATE.split_blocks.size_steps
+_YOUNG_MS = STATE.membership.young_ms
 
 
 class BucketActivity:
@@ -152,7 +152,7 @@ class BucketActivity:
         """Requests and reach of the models."""
         new = np.diff(who, prepend=-1) != 0  # one for each name that an account asked for
         account, model = self._inverse[new], self._model[new]
-        given = REACH // np.bincount(account)[account]
+        given = _REACH // np.bincount(account)[account]
         # Sums far below 2^53, so as floats they are exact.
         reach = np.bincount(model, weights=given).astype(np.int64)
         requests = np.bincount(self._model, weights=self._counts[:, 0]).astype(np.int64)
@@ -221,10 +221,10 @@ class BucketActivity:
         columns = self.roster.columns
         start = self._bucket * self._settings.bucket_ms
         created = columns["created"][self.rows]
-        first_sight = (self._bucket - columns["first"][self.rows]) * self._settings.bucket_ms < YOUNG_MS
+        first_sight = (self._bucket - columns["first"][self.rows]) * self._settings.bucket_ms < _YOUNG_MS
         young = np.where(
             created >= 0,
-            np.where(start - created < YOUNG_MS, YOUNG, NOT_YOUNG),
+            np.where(start - created < _YOUNG_MS, YOUNG, NOT_YOUNG),
             np.where(first_sight, BY_FIRST_SIGHT, NOT_YOUNG),
         )
         previous = columns["last"][self.rows].astype(np.int64)
@@ -245,4 +245,4 @@ def _log_mean(tokens: Ints, requests: Ints) -> Ints:
     """16 ln of the tokens per request, as whole numbers; -1 without tokens."""
     some = (tokens > 0) & (requests > 0)
     mean = np.where(some, tokens, 1) / np.where(some, requests, 1)
-    return np.where(some, np.rint(SIZE_UNIT * np.log(mean)), -1).astype(np.int64)
+    return np.where(some, np.rint(_SIZE_STEPS * np.log(mean)), -1).astype(np.int64)

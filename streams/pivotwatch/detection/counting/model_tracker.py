@@ -22,12 +22,9 @@ from typing import Any
 
 from pivotwatch.base.order import ordered
 from pivotwatch.base.work import Work
+from pivotwatch_models.method import STATE
 
-MAX_FOLLOWED = 64
-"""Models that one partition follows at a time."""
-MAX_KNOWN = 10_000
-"""Names that one partition knows at a time."""
-
+MAX_FOLLOWED, MAX_KNOWN = STATE.candidates.max_followed, STATE.candidates.max_known
 WAITING, FOLLOWED, OVER = 0, 1, 2
 
 

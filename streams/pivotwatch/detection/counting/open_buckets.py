@@ -41,10 +41,11 @@ from pivotwatch.detection.counting.deduplication import OffsetDeduplicator
 from pivotwatch.detection.counting.dictionary import Names, groups_of
 from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.counts import Group
+from pivotwatch_models.method import STATE
 from pivotwatch_models.settings import Settings
 
-FUTURE_MS = 600_000
-"""A ts further than this after the Kafka record's own timestamp is invalid."""
+FUTURE_MS = STATE.membership.future_ms
+"""An event this much later than the time stamp of its Kafka record is invalid."""
 BUFFERED = 8192
 """Events that are added up together."""
 

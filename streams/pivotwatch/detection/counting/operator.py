@@ -20,7 +20,7 @@ from pivotwatch.contracts.bucket_record import encode, encoding
 from pivotwatch.contracts.dead_letters import undecodable
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import InputRecord, Output
-from pivotwatch.detection.counting.account_table import KEEP_MS, AccountTable
+from pivotwatch.detection.counting.account_table import AccountTable
 from pivotwatch.detection.counting.aggregates import Cells
 from pivotwatch.detection.counting.bucket_activity import BucketActivity
 from pivotwatch.detection.counting.dictionary import Names
@@ -31,15 +31,14 @@ from pivotwatch.detection.counting.open_buckets import Buckets
 from pivotwatch.engine.state_migration import Migration, migrated
 from pivotwatch_models.accounts.share_models import AccountModels, Changes, PageHinkley
 from pivotwatch_models.base.columns import pack, unpack
-from pivotwatch_models.settings import DAY_MS, Settings
+from pivotwatch_models.method import DECISION, STATE
+from pivotwatch_models.settings import Settings
 
 STATE_VERSION = 2
 MAX_SEGMENTS = 64
 NAMES = 1 << 20
 """Number of the shard that holds the names of models, far above those of accounts and of segments."""
 COUNTED = ("events", "late", "failed", "dropped_models", "forgotten_models")
-SUDDEN_MS = 7 * DAY_MS
-"""A move that took longer to be seen is a drift, not a shift."""
 
 
 class CountingOperator:
@@ -64,7 +63,7 @@ class CountingOperator:
         self.roster = AccountTable(settings, shards)
         self.names = Names(self.roster, settings.aliases)
         self.buckets = Buckets(settings, self.names, self._close, self._bad)
-        self.known = ModelTracker(settings.buckets(KEEP_MS))
+        self.known = ModelTracker(settings.buckets(STATE.membership.keep_ms))
         self.candidates: dict[str, AccountModels] = {}
         self.finished = False
         self._counted: Counter[str] = Counter()
@@ -218,7 +217,9 @@ class CountingOperator:
     ) -> list[list[Any]]:
         """Accounts that Page-Hinkley found within a week of their move, with ``min_events`` requests."""
         requests = self.roster.columns["requests"][activity.rows] + activity.n
-        sudden = bucket - models.moving_since(activity.rows) < self.settings.buckets(SUDDEN_MS)
+        sudden = bucket - models.moving_since(activity.rows) < self.settings.buckets(
+            DECISION.account_findings.sudden_ms
+        )
         found = np.flatnonzero(changes.drift & sudden & (requests >= self.settings.min_events))
         rows = activity.rows[found]
         since, usual = models.moving_since(rows), models.usual_residual(rows)

@@ -15,11 +15,12 @@ from msgspec import Raw
 
 from pivotwatch.base.work import Work, parts, sliced
 from pivotwatch.contracts import bucket_content as content
-from pivotwatch.contracts.bucket_content import BY_FIRST_SIGHT, YOUNG, YOUNG_MS, Body, ModelBody
+from pivotwatch.contracts.bucket_content import BY_FIRST_SIGHT, YOUNG, Body, ModelBody
 from pivotwatch_models.accounts.share_models import EVENT_TYPES
 from pivotwatch_models.base.arrays import Ints, Mask
 from pivotwatch_models.base.counts import Block, Group, ModelCounts, Mover, Traffic
 from pivotwatch_models.incidents.incident import Finding
+from pivotwatch_models.method import STATE
 from pivotwatch_models.population.cohorts import COHORTS, cohort, exposure
 from pivotwatch_models.release_calendar import Release
 
@@ -328,7 +329,7 @@ class _Placing:
     ) -> None:
         self.bucket, self.width = view.bucket, view.width
         self.released_at, self.prevalent = release.released_at, release.released_at < stream_start
-        self.by_sight = view.bucket * view.width - stream_start >= YOUNG_MS
+        self.by_sight = view.bucket * view.width - stream_start >= STATE.membership.young_ms
         self.row, self.shape = row, shape
 
     def is_young(self, young: int) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pivotwatch_models.groups.pace_detector import MULTIPLES
+from pivotwatch_models.method import STATE
 
 
 def global_state(state: dict[str, Any], version: int) -> dict[str, Any]:
@@ -37,6 +37,6 @@ def group_state(state: list[Any], version: int) -> list[Any]:
     if version < 3:
         totals = [*totals, 0, 0.0]
     log_r, cusum, seen, expected, since, theta = detector
-    missing = len(log_r) // len(MULTIPLES) - len(seen)
+    missing = len(log_r) // len(STATE.pace.multiples) - len(seen)
     detector = [log_r, cusum, [*seen, *[0] * missing], [*expected, *[0.0] * missing], since, theta]
     return [[detector, *others], onset, moves, traffic, totals, begun]

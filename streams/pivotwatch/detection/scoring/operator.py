@@ -33,11 +33,12 @@ from pivotwatch_models.groups.naming import name_jointly
 from pivotwatch_models.groups.registry import GroupRecord, GroupRegistry
 from pivotwatch_models.incidents.lifecycle import Incidents, Surroundings
 from pivotwatch_models.incidents.transition import Transition
+from pivotwatch_models.method import STATE
 from pivotwatch_models.population.always_active import GROUPS as STEADY
 from pivotwatch_models.population.always_active import KIND as POPULATION
 from pivotwatch_models.release_calendar import Release, ReleaseCalendar
 from pivotwatch_models.release_watch import ReleaseWatch
-from pivotwatch_models.settings import DAY_MS, Settings
+from pivotwatch_models.settings import Settings
 
 STATE_VERSION = 4
 MIGRATIONS: dict[int, Migration] = {2: dict, 3: dict}
@@ -46,8 +47,6 @@ MIGRATIONS: dict[int, Migration] = {2: dict, 3: dict}
 SHARDS = 64
 GROUPS = 1024
 """So many groups are dealt with before others may run."""
-BEHIND_SHARE, BEHIND_MS = 0.1, DAY_MS
-"""Of a group this share of whose events came late nothing is concluded until a day later."""
 
 
 class ScoringOperator:
@@ -217,7 +216,7 @@ class ScoringOperator:
         for group, late in late_groups.items():
             known = self.registry.get(group)
             known.late_at = view.bucket
-            if late >= BEHIND_SHARE * sent.get(group, 0):
+            if late >= STATE.lateness.share * sent.get(group, 0):
                 known.behind_at = view.bucket
             self._dirty.add(group)
 
@@ -277,7 +276,7 @@ class ScoringOperator:
         return ReleaseWatch(release, self.settings, self.registry.theta, self.registry.members)
 
     def _behind(self, bucket: int, view: View) -> set[Group]:
-        since = bucket - self.settings.buckets(BEHIND_MS)
+        since = bucket - self.settings.buckets(STATE.lateness.pause_ms)
         return {group for group in view.counted if self.registry.behind_since(group, since)}
 
     def _end_watches(self, bucket: int) -> Work[list[Output]]:
