@@ -150,26 +150,24 @@ class ReleaseWatch:
 
     def snapshot(self) -> dict[str, Any]:
         """State without the groups, JSON-able."""
-        population = self.population.snapshot()
         return {
             "release": dataclasses.astuple(self.release),
-            "clocks": population["clocks"],
-            "beginners": population["beginners"],
+            "population": self.population.snapshot(),
             "surge": self.surge.snapshot(),
             "history": self.history.snapshot(),
-            "steady": population["steady"],
-            "splits": [self.watched.splits.tally, self.shape.snapshot()],
+            "splits": self.watched.splits.tally,
+            "shape": self.shape.snapshot(),
             "e_bh": None if self.naming.e_bh_threshold == math.inf else self.naming.e_bh_threshold,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue exactly where `snapshot` was taken (groups: `restore_group`)."""
-        self.population.restore(state)
+        self.population.restore(state["population"])
         self.surge = Corroboration.restored(state["surge"])
         self.history = PopulationHistory.restored(state["history"])
         self.naming.e_bh_threshold = math.inf if state["e_bh"] is None else state["e_bh"]
-        self.watched.splits.tally, shape = state["splits"]
-        self.shape = MoveShape.restored(shape)
+        self.watched.splits.tally = state["splits"]
+        self.shape = MoveShape.restored(state["shape"])
 
     def snapshot_group(self, group: Group) -> list[Any]:
         """State of one group, JSON-able."""

@@ -1,14 +1,13 @@
 """The settings that decide results.
 
-Everything that changes what is found stands here, and nothing else does, so that a
-state can carry a fingerprint of them and a worker can refuse a state made under others.
+A deployment may choose these. The numbers that it may not choose are in `pivotwatch_models.method`. Stored
+states and alert ids carry fingerprints of both (`pivotwatch_models.fingerprint`).
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
+import math
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -69,6 +68,11 @@ class Settings:
         """Number of buckets in 24 hours."""
         return DAY_MS / self.bucket_ms
 
+    @property
+    def score_threshold(self) -> float:
+        """Score ln R that an e-detector without a head start reaches by chance once per alert budget."""
+        return math.log(self.buckets_per_day / self.alert_budget)
+
     def decay(self, per_hour: float) -> float:
         """The decay constant of one bucket, from the constant of one hour."""
         return float(per_hour ** (self.bucket_ms / HOUR_MS))
@@ -76,8 +80,3 @@ class Settings:
     def buckets(self, duration_ms: int) -> int:
         """How many buckets cover a duration (at least one)."""
         return max(1, -(-duration_ms // self.bucket_ms))
-
-    def fingerprint(self) -> str:
-        """Sixteen hex digits that change whenever a setting that decides results changes."""
-        text = json.dumps(dataclasses.asdict(self), sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]

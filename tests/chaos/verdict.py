@@ -165,7 +165,7 @@ def _stored(pipeline: Pipeline, role: str, partition: int, new: Callable[[], Any
         stored.pop(line.key, None)
         if line.value is not None:
             stored[line.key] = line.value
-    identity = Identity(role, pipeline.partitions, pipeline.config.settings.fingerprint())
+    identity = Identity(role, pipeline.partitions, pipeline.config.state_fingerprints[0])
     snapshot = latest(stored, identity)
     assert snapshot is not None, f"{role} {partition} has no state"
     step = new()

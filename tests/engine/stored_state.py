@@ -19,6 +19,7 @@ from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot
 from pivotwatch.simulation import generate
+from pivotwatch_models.fingerprint import earlier_state_fingerprints, state_fingerprint
 from pivotwatch_models.settings import Settings
 from tests.engine.test_checkpoint import Log
 
@@ -42,7 +43,7 @@ def steps() -> dict[str, Any]:
 
 def identity(role: str) -> Identity:
     """What the stored state was made with."""
-    return Identity(role, 1, Settings().fingerprint())
+    return Identity(role, 1, state_fingerprint(Settings()), earlier_state_fingerprints(Settings()))
 
 
 def store(role: str, step: Any) -> Stored:

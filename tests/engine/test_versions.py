@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -10,14 +11,17 @@ import pytest
 
 from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.operator import NAMES, CountingOperator
+from pivotwatch.detection.scoring import migrations
 from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine import checkpoint_format
-from pivotwatch.engine.checkpoint_format import Manifest, StateRefused, latest
+from pivotwatch.engine.checkpoint_format import Identity, Manifest, StateRefused, latest
+from pivotwatch_models.fingerprint import earlier_state_fingerprints, state_fingerprint
+from pivotwatch_models.incidents.incident import Incident
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.engine import stored_state
 from tests.engine.stored_state import OFFSET, identity
 
-VERSIONS = ((1, 2), (2, 3), (2, 4))
+VERSIONS = ((1, 2), (2, 3), (2, 4), (3, 5))
 """Of the state of accounts and of networks, that is read from version 2 on."""
 
 
@@ -82,7 +86,7 @@ def with_escapes(state: bytes) -> bytes:
     return len(header).to_bytes(4, "little") + header + state[end:]
 
 
-@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("version", [2, 3, 4])
 def test_of_a_migrated_state_everything_is_written_anew(version: int) -> None:
     """Else shards of the older form would stay behind a marker of the newer version."""
     old = loaded("networks", version)
@@ -130,3 +134,57 @@ def test_an_older_marker_is_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
         Manifest.decode(older)
     monkeypatch.setitem(checkpoint_format.MIGRATIONS, 0, lambda old: {**old, "fence": fence})
     assert Manifest.decode(older) == Manifest.decode(raw)
+
+
+# Fingerprints
+
+
+def made_with(role: str, version: int) -> str:
+    """The fingerprint in a stored marker."""
+    markers = [
+        Manifest.decode(raw) for key, raw in stored_state.read(role, version).items() if b"/marker" in key
+    ]
+    return markers[0].identity.settings
+
+
+def under(role: str, settings: Settings) -> Identity:
+    return Identity(role, 1, state_fingerprint(settings), earlier_state_fingerprints(settings))
+
+
+@pytest.mark.parametrize(("role", "version"), [("accounts", 1), ("accounts", 2), ("networks", 4)])
+def test_a_state_from_before_the_constants_were_part_of_the_fingerprint_is_continued(
+    role: str, version: int
+) -> None:
+    stored = stored_state.read(role, version)
+    assert (
+        made_with(role, version) == earlier_state_fingerprints(Settings())[0] != state_fingerprint(Settings())
+    )
+    assert latest(stored, under(role, Settings()))
+    for other in (Settings(theta=2.0), Settings(min_members=5)):  # it knew one fingerprint of all settings
+        with pytest.raises(StateRefused, match="go back to the settings of before"):
+            latest(stored, under(role, other))
+
+
+@pytest.mark.parametrize("role", ["accounts", "networks"])
+def test_settings_that_only_decide_alerts_may_change_under_a_state(role: str) -> None:
+    stored = stored_state.read(role, new(role).version)
+    assert made_with(role, new(role).version) == state_fingerprint(Settings())
+    assert latest(stored, under(role, Settings(min_members=5, min_events=3, alert_budget=1e-3)))
+    for other in (Settings(theta=2.0), Settings(watch_ms=HOUR_MS), Settings(aliases=())):
+        with pytest.raises(StateRefused, match="go back to the settings of before"):
+            latest(stored, under(role, other))
+
+
+def test_incidents_of_before_keep_their_ids() -> None:
+    """Up to version 4 an id had no fingerprint; an incident that goes on must not begin another one."""
+    fields = Incident("m-2", 7, False, ("network", "AS1"), onset=3, opened=5, decided_by="0f").snapshot()
+    del fields["decided_by"]
+    fields["told_log_r"], fields["told_members"] = (
+        fields.pop("reported_score"),
+        fields.pop("reported_members"),
+    )
+    watch: dict[str, Any] = {"clocks": [], "beginners": [], "steady": None, "splits": [[], []]}
+    state = migrations.global_state({"watches": [[watch, [fields]]]}, version=4)
+    incident = Incident.restored(state["watches"][0][1][0])
+    text = "\x1f".join((incident.model, *incident.entity, str(incident.released_at)))
+    assert incident.alert_id == hashlib.sha256(text.encode()).hexdigest()[:16]

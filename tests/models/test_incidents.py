@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivotwatch_models.base.counts import Traffic
+from pivotwatch_models.fingerprint import decision_fingerprint
 from pivotwatch_models.groups.naming import name_jointly
 from pivotwatch_models.incidents.evidence import Evidence
 from pivotwatch_models.incidents.incident import Finding, Incident, largest_share
@@ -64,10 +65,10 @@ def test_the_onset_is_the_first_bucket_after_w_was_zero():
     assert len(world.incident().members) == 20
 
 
-def test_the_id_is_made_of_model_group_and_release():
+def test_the_id_is_made_of_model_group_release_and_what_decides():
     world = warm()
     world.burst()
-    text = "\x1f".join((MODEL, *NET_A, str(100 * HOUR_MS)))
+    text = "\x1f".join((MODEL, *NET_A, str(100 * HOUR_MS), decision_fingerprint(world.settings)))
     assert world.incident().alert_id == hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -90,22 +91,22 @@ def test_no_news_no_alert():
 def test_more_evidence_is_news():
     world = warm()
     world.burst()
-    before = world.incident().told_log_r
+    before = world.incident().reported_score
     assert world.burst(accounts=range(20, 28)) == [("evidence-grew", NET_A, "updated", 2)]
-    assert world.incident().told_log_r >= before + 2.3
+    assert world.incident().reported_score >= before + 2.3
 
 
 def test_evidence_that_grows_by_less_than_2_3_is_no_news():
     world = warm()
     world.burst()
-    world.incident().told_log_r += 1e9
+    world.incident().reported_score += 1e9
     assert world.burst(accounts=range(20, 28)) == []
 
 
 def test_twice_the_members_are_news():
     world = warm()
     world.burst()
-    world.incident().told_log_r += 1e9
+    world.incident().reported_score += 1e9
     assert world.burst(accounts=range(20, 39)) == []
     assert world.burst(accounts=range(39, 40)) == [("members-doubled", NET_A, "updated", 2)]
 
@@ -114,7 +115,7 @@ def test_a_rise_in_severity_is_news_and_severity_never_falls():
     world = warm(size=20)
     world.burst(accounts=range(15), young=True)
     assert world.incident().severity == "medium"  # fewer than 20 members
-    world.incident().told_log_r = 1e9
+    world.incident().reported_score = 1e9
     assert world.burst(accounts=range(15, 24), young=True) == [("severity-rose", NET_A, "updated", 2)]
     assert world.incident().severity == "high"
     world.calm(60)
@@ -151,7 +152,7 @@ def test_an_event_keeps_it_open_for_another_day():
     world = warm(size=500)  # W falls at once
     world.burst(accounts=range(60))
     opened = world.bucket - 1
-    world.incident().told_log_r = 1e9
+    world.incident().reported_score = 1e9
     world.calm(20)
     assert world.burst(accounts=range(60, 61)) == []
     assert resolved(world) >= opened + 21 + 24

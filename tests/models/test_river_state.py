@@ -7,11 +7,11 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from river import drift, stats
+from river import drift
 
 from pivotwatch_models.groups.adwin import Corroboration, residual
 from pivotwatch_models.groups.learnt_theta import LearntTheta
-from pivotwatch_models.groups.registry import RATE_FADING, GroupRecord, GroupRegistry
+from pivotwatch_models.groups.registry import GroupRecord, GroupRegistry
 
 levels = st.lists(st.tuples(st.integers(1, 60), st.floats(-3, 30, width=32), st.integers(0, 9)), max_size=6)
 
@@ -80,21 +80,6 @@ def test_the_residual_is_standardised():
 
 
 # Registry
-
-
-@settings(max_examples=60)
-@given(st.lists(st.integers(0, 10**6), max_size=30), st.integers(0, 30))
-def test_the_rate_is_rivers_and_continues_exactly(requests, cut):
-    straight, river = GroupRecord(), stats.EWMean(RATE_FADING)
-    for x in requests[:cut]:
-        straight.rate.update(x)
-        river.update(x)
-    restored = GroupRecord.restored(json.loads(json.dumps(straight.snapshot())))
-    for x in requests[cut:]:
-        for each in (straight.rate, restored.rate, river):
-            each.update(x)
-    assert straight.rate.get() == restored.rate.get() == river.get()
-    assert straight.snapshot() == restored.snapshot()
 
 
 def test_a_record_keeps_members_theta_and_lateness():

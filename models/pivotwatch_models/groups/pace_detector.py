@@ -49,6 +49,7 @@ from river import base
 from pivotwatch_models.accounts.share_models import EVENT_TYPES
 from pivotwatch_models.base.log_sums import log_mean_exp, log_one_plus
 from pivotwatch_models.method import STATE
+from pivotwatch_models.settings import Settings
 
 _MULTIPLES = tuple((mu, math.log(mu)) for mu in STATE.pace.multiples)
 _ONSET_MULTIPLE, _LN_ONSET_MULTIPLE = STATE.pace.onset_multiple, math.log(STATE.pace.onset_multiple)
@@ -101,7 +102,11 @@ class GroupEDetector(base.DriftDetector):
     """
 
     def __init__(
-        self, threshold: float = math.log(24 / 1e-5), theta: float = 3.0, head: float = 0.0, parts: int = 2
+        self,
+        threshold: float = Settings().score_threshold,
+        theta: float = Settings().theta,
+        head: float = 0.0,
+        parts: int = len(EVENT_TYPES),
     ) -> None:
         super().__init__()
         self.threshold = threshold

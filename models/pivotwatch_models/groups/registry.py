@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from river import stats
-
 from pivotwatch_models.base.counts import Group
 from pivotwatch_models.groups.hour_of_day import HourOfDay
 from pivotwatch_models.groups.learnt_theta import LearntTheta
-
-RATE_FADING = 0.1
 
 
 class GroupRecord:
@@ -20,8 +16,6 @@ class GroupRecord:
     ----------
     members
         Accounts seen in it within 90 days.
-    rate
-        `river.stats.EWMean` of its requests per active bucket.
     theta
         Its learnt θ₀.
     late_at
@@ -32,11 +26,10 @@ class GroupRecord:
         Its requests by hour of day.
     """
 
-    __slots__ = ("behind_at", "hours", "late_at", "members", "rate", "theta")
+    __slots__ = ("behind_at", "hours", "late_at", "members", "theta")
 
     def __init__(self) -> None:
         self.members = 0
-        self.rate = stats.EWMean(RATE_FADING)
         self.theta = LearntTheta()
         self.late_at = self.behind_at = -1
         self.hours = HourOfDay()
@@ -44,17 +37,14 @@ class GroupRecord:
     def snapshot(self) -> list[Any]:
         """State, JSON-able."""
         theta = [self.theta.seen, self.theta.expected, self.theta.watches]
-        return [self.members, self.rate.get(), theta, self.late_at, self.behind_at, self.hours.snapshot()]
+        return [self.members, theta, self.late_at, self.behind_at, self.hours.snapshot()]
 
     @classmethod
     def restored(cls, state: list[Any]) -> GroupRecord:
         """A record that continues exactly where `snapshot` was taken."""
         record = cls()
-        record.members, rate, theta, record.late_at, record.behind_at, hours = state
+        record.members, theta, record.late_at, record.behind_at, hours = state
         record.hours = HourOfDay.restored(hours)
-        if rate:
-            # The first value is the mean itself, so one update puts the mean back exactly.
-            record.rate.update(rate)
         record.theta = LearntTheta(*theta)
         return record
 

@@ -46,6 +46,7 @@ from river import base
 
 from pivotwatch_models.base.log_sums import log_mean_exp, log_one_plus
 from pivotwatch_models.method import STATE
+from pivotwatch_models.settings import Settings
 
 _SPLIT = STATE.split
 WINDOWS = _SPLIT.windows
@@ -101,7 +102,7 @@ class SplitEDetector(base.DriftDetector):
     6 20.3 True
     """
 
-    def __init__(self, threshold: float = math.log(24 / 1e-5)) -> None:
+    def __init__(self, threshold: float = Settings().score_threshold) -> None:
         super().__init__()
         self.threshold = threshold
         self._reset()

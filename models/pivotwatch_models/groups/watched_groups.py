@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from pivotwatch_models.accounts.share_models import EVENT_TYPES
 from pivotwatch_models.base.arrays import Ints, Mask
 from pivotwatch_models.base.counts import NO_TRAFFIC, Block, Group, Mover, Traffic
 from pivotwatch_models.groups.adwin import Corroboration, residual
@@ -23,11 +24,12 @@ from pivotwatch_models.population.cohorts import ALWAYS_THERE, COHORTS
 from pivotwatch_models.population.group_heterogeneity import GroupHeterogeneity, measure
 from pivotwatch_models.settings import Settings
 
-PARTS = 4
+PARTS = 2 * len(EVENT_TYPES)
 """Counts of a detector: first uses and switches of all accounts of the group, and of those always active."""
 
 Events = tuple[int, float, int, float]
 """First uses seen and expected, switches seen and expected."""
+NO_EVENTS: Events = (0, 0.0, 0, 0.0)
 
 
 class WatchedGroups:
@@ -103,7 +105,7 @@ class WatchedGroups:
         ).reshape(-1, 2)
 
     def update(
-        self, bucket: int, group: Group, events: Events, always_active: Sequence[float] = (0, 0.0) * 2
+        self, bucket: int, group: Group, events: Events, always_active: Events = NO_EVENTS
     ) -> GroupState:
         """Take one bucket of a group with accounts at risk.
 

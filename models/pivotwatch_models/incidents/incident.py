@@ -48,6 +48,9 @@ class Incident:
         All merged groups, the entity first.
     onset, opened
         Buckets: where the move began, and which bucket raised it.
+    decided_by
+        Fingerprint of the settings and constants under which it was opened; fixed. Empty: an earlier program
+        opened it.
     members
         Account to (first bucket it moved in, young).
     evidence, traffic, before
@@ -61,7 +64,7 @@ class Incident:
         Events of the watch per group, first uses and switches, that are none of the incident's.
     shape, pattern
         Splits and sizes of the members, and what the move looks like.
-    told_log_r, told_members
+    reported_score, reported_members
         What the last alert said, so that the next is sent when there is news.
     """
 
@@ -71,6 +74,7 @@ class Incident:
     entity: Group
     onset: int
     opened: int
+    decided_by: str = ""
     groups: list[Group] = dataclasses.field(default_factory=list)
     members: dict[str, tuple[int, bool]] = dataclasses.field(default_factory=dict)
     evidence: dict[Group, Evidence] = dataclasses.field(default_factory=dict)
@@ -89,21 +93,23 @@ class Incident:
     data_lag: bool = False
     suspect_network: bool = False
     last_news: int = 0
-    told_log_r: float = float("-inf")
-    told_members: int = 0
+    reported_score: float = float("-inf")
+    reported_members: int = 0
     shape: MoveShape = dataclasses.field(default_factory=MoveShape)
     pattern: Pattern = dataclasses.field(default_factory=Pattern)
 
     @property
     def alert_id(self) -> str:
-        """Sixteen hex digits of the sha256 of model, kind, id and release.
+        """Sixteen hex digits of the sha256 of model, kind, id, release and the fingerprint of what decides.
 
         Examples
         --------
-        >>> Incident("m-2", 0, False, ("network", "AS1"), onset=3, opened=5).alert_id
-        '6ae3fd54ebacc8dc'
+        >>> Incident("m-2", 0, False, ("network", "AS1"), onset=3, opened=5, decided_by="0f").alert_id
+        '557bb05c00eab25d'
         """
-        text = "\x1f".join((self.model, *self.entity, str(self.released_at)))
+        # Before the fingerprint was part of it, an id had no last part.
+        decided_by = (self.decided_by,) if self.decided_by else ()
+        text = "\x1f".join((self.model, *self.entity, str(self.released_at), *decided_by))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
@@ -157,7 +163,7 @@ class Incident:
         fields["base"] = [[group, list(sums)] for group, sums in self.base.items()]
         fields["findings"] = [dataclasses.astuple(finding) for finding in self.findings.values()]
         fields["shape"], fields["pattern"] = self.shape.snapshot(), dataclasses.astuple(self.pattern)
-        fields["told_log_r"] = None if self.told_log_r == float("-inf") else self.told_log_r
+        fields["reported_score"] = None if self.reported_score == float("-inf") else self.reported_score
         return fields
 
     @classmethod
@@ -169,7 +175,9 @@ class Incident:
         fields["members"] = {a: (bucket, young) for a, (bucket, young) in fields["members"].items()}
         fields["shape"], fields["pattern"] = MoveShape.restored(fields["shape"]), Pattern(*fields["pattern"])
         fields["merged_into"] = tuple(fields["merged_into"]) if fields["merged_into"] else None
-        fields["told_log_r"] = float("-inf") if fields["told_log_r"] is None else fields["told_log_r"]
+        fields["reported_score"] = (
+            float("-inf") if fields["reported_score"] is None else fields["reported_score"]
+        )
         fields["evidence"] = {
             tuple(group): Evidence(log_r, theta, tuple(first), tuple(switch), *rest)
             for group, (log_r, theta, first, switch, *rest) in fields["evidence"]

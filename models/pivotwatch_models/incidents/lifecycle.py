@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from pivotwatch_models.base.counts import NO_TRAFFIC, Block, Group, ModelCounts
+from pivotwatch_models.fingerprint import decision_fingerprint
 from pivotwatch_models.incidents.alerted_events import alerted_events, end_excursions
 from pivotwatch_models.incidents.evidence import Evidence, newest, older_base_of
 from pivotwatch_models.incidents.incident import ACCOUNT, Finding, Incident
@@ -73,6 +74,7 @@ class Incidents:
         self.watch = watch
         self.settings = settings
         self.by_entity: dict[Group, Incident] = {}
+        self.fingerprint = decision_fingerprint(settings)
         self.quiet = settings.buckets(_NEWS.quiet_ms)
 
     def step(
@@ -189,7 +191,7 @@ class Incidents:
         if any(i.verdict in SUPPRESSING and group in i.groups for i in self.by_entity.values()):
             return
         known = self.by_entity.get(group)
-        self.by_entity[group] = open_for_group(self.watch, bucket, group, known)
+        self.by_entity[group] = open_for_group(self.watch, bucket, group, known, self.fingerprint)
         news[group] = "reopened" if known else "opened"
 
     def _take_finding(self, bucket: int, finding: Finding, news: dict[Group, Reason]) -> None:
@@ -205,7 +207,9 @@ class Incidents:
         known = self.by_entity.get(entity)
         if known is not None and (known.is_open or known.verdict in SUPPRESSING):
             return
-        self.by_entity[entity] = open_for_account(self.watch.release, bucket, finding, known)
+        self.by_entity[entity] = open_for_account(
+            self.watch.release, bucket, finding, known, self.fingerprint
+        )
         news[entity] = "reopened" if known else "opened"
 
     def _update(self, incident: Incident, news: dict[Group, Reason]) -> None:
@@ -218,10 +222,13 @@ class Incidents:
                 base = incident.base[group]
                 incident.evidence[group] = newest(self.watch, group, before, base, incident.onset)
         severity = grade(incident)
-        if incident.leading.log_r >= incident.told_log_r + _NEWS.score_growth and not incident.lone_account:
+        if (
+            incident.leading.log_r >= incident.reported_score + _NEWS.score_growth
+            and not incident.lone_account
+        ):
             news.setdefault(incident.entity, "evidence-grew")
-        many = _NEWS.member_growth * max(1, incident.told_members)
-        if len(incident.members) >= many and incident.told_members:
+        many = _NEWS.member_growth * max(1, incident.reported_members)
+        if len(incident.members) >= many and incident.reported_members:
             news.setdefault(incident.entity, "members-doubled")
         if severity != incident.severity:
             incident.severity = severity
@@ -245,7 +252,7 @@ class Incidents:
         for entity, reason in sorted(news.items()):
             incident = self.by_entity[entity]
             incident.revision += 1
-            incident.told_log_r, incident.told_members = incident.leading.log_r, len(incident.members)
+            incident.reported_score, incident.reported_members = incident.leading.log_r, len(incident.members)
             if incident.is_open and incident.revision > 1:
                 incident.state = "updated"
             transitions.append(Transition(incident, reason))

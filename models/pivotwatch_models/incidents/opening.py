@@ -9,10 +9,18 @@ from pivotwatch_models.release_calendar import Release
 from pivotwatch_models.release_watch import ReleaseWatch
 
 
-def open_for_group(watch: ReleaseWatch, bucket: int, group: Group, known: Incident | None) -> Incident:
-    """Open an incident for a named group, or open ``known``, its earlier incident, again."""
+def open_for_group(
+    watch: ReleaseWatch, bucket: int, group: Group, known: Incident | None, fingerprint: str
+) -> Incident:
+    """Open an incident for a named group, or open ``known``, its earlier incident, again.
+
+    Parameters
+    ----------
+    fingerprint
+        Of what decides; part of the id of a new incident.
+    """
     state = watch.groups[group]
-    incident = known or _new(watch.release, group, state.began, bucket)
+    incident = known or _new(watch.release, group, state.began, bucket, fingerprint)
     _open(incident, bucket, again=known is not None)
     incident.merged_into = None
     if group not in incident.groups:
@@ -35,10 +43,12 @@ def open_for_group(watch: ReleaseWatch, bucket: int, group: Group, known: Incide
     return incident
 
 
-def open_for_account(release: Release, bucket: int, finding: Finding, known: Incident | None) -> Incident:
+def open_for_account(
+    release: Release, bucket: int, finding: Finding, known: Incident | None, fingerprint: str
+) -> Incident:
     """Open an incident for an account finding, or open ``known``, the account's earlier incident, again."""
     entity = (ACCOUNT, finding.account)
-    incident = known or _new(release, entity, finding.since, bucket)
+    incident = known or _new(release, entity, finding.since, bucket, fingerprint)
     _open(incident, bucket, again=known is not None)
     if not incident.groups:
         incident.groups.append(entity)
@@ -49,8 +59,10 @@ def open_for_account(release: Release, bucket: int, finding: Finding, known: Inc
     return incident
 
 
-def _new(release: Release, entity: Group, onset: int, bucket: int) -> Incident:
-    return Incident(release.model, release.released_at, release.inferred, entity, onset, bucket)
+def _new(release: Release, entity: Group, onset: int, bucket: int, fingerprint: str) -> Incident:
+    return Incident(
+        release.model, release.released_at, release.inferred, entity, onset, bucket, decided_by=fingerprint
+    )
 
 
 def _open(incident: Incident, bucket: int, *, again: bool) -> None:

@@ -147,14 +147,14 @@ class PopulationExpectations:
     def snapshot(self) -> dict[str, Any]:
         """State, JSON-able."""
         return {
-            "clocks": [hazard.snapshot() for hazard in self.hazards],
-            "beginners": [[clock.risk, clock.events] for clock in self.newcomers],
-            "steady": self.always_active.slow,
+            "hazards": [hazard.snapshot() for hazard in self.hazards],
+            "newcomers": [[clock.risk, clock.events] for clock in self.newcomers],
+            "always_active": self.always_active.slow,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue exactly where `snapshot` was taken."""
-        for hazard, values in zip(self.hazards, state["clocks"], strict=True):
+        for hazard, values in zip(self.hazards, state["hazards"], strict=True):
             hazard.restore(values)
-        self.newcomers = tuple(NewcomerHazard(*row) for row in state["beginners"])
-        self.always_active.slow = tuple(state["steady"]) if state["steady"] else None
+        self.newcomers = tuple(NewcomerHazard(*row) for row in state["newcomers"])
+        self.always_active.slow = tuple(state["always_active"]) if state["always_active"] else None

@@ -32,6 +32,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Setting
 from pivotwatch.base.durations import Duration, PositiveDuration, millis, parse_duration
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.problems import ENV_PREFIX, describe, read_toml
+from pivotwatch_models.fingerprint import earlier_state_fingerprints, state_fingerprint
 from pivotwatch_models.settings import Settings
 
 # What the code calls the topics; TopicNames says what they are called in Kafka.
@@ -189,6 +190,11 @@ class Config(BaseSettings):
             theta=self.theta,
             aliases=self.aliases,
         )
+
+    @property
+    def state_fingerprints(self) -> tuple[str, ...]:
+        """The fingerprint of stored state, then those of earlier programs whose state is continued."""
+        return state_fingerprint(self.settings), *earlier_state_fingerprints(self.settings)
 
     @property
     def bootstrap(self) -> list[str]:

@@ -27,9 +27,10 @@ __all__ = [
     "latest",
 ]
 
-STATE_VERSION = 2
-MIGRATIONS: dict[int, Migration] = {1: lambda head: head}
-"""From a version of the marker's head to what makes the next one of it. Version 1 knew no shard `META`."""
+STATE_VERSION = 3
+MIGRATIONS: dict[int, Migration] = {1: dict, 2: dict}
+"""From a version of the marker's head to what makes the next one of it. Version 1 knew no shard `META`; up to
+version 2 ``settings`` was a fingerprint of the settings alone (`Identity.earlier`)."""
 UNDECIDED = -1
 FINAL = 2**62
 """The decision that the input has ended; above every bucket."""
@@ -80,12 +81,15 @@ class Identity:
     partitions
         Number of partitions of the input.
     settings
-        Fingerprint of the settings that decide results.
+        Fingerprint of what the state depends on.
+    earlier
+        Fingerprints that earlier programs gave to the same; a state with one of them is continued.
     """
 
     step: str
     partitions: int
     settings: str
+    earlier: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -142,7 +146,9 @@ class Manifest:
         snapshot = self.snapshot
         head = {
             "version": STATE_VERSION,
-            **dataclasses.asdict(self.identity),
+            "step": self.identity.step,
+            "partitions": self.identity.partitions,
+            "settings": self.identity.settings,
             "epoch": list(self.epoch),
             "offset": snapshot.offset,
             "decision": snapshot.decision,
@@ -264,7 +270,7 @@ def _check(found: Identity, wanted: Identity) -> None:
             f"the state was made with {found.partitions} partitions of the input, now there are "
             f"{wanted.partitions}: keys live in other partitions now; {AGAIN}"
         )
-    if found != wanted:
+    if found.step != wanted.step or found.settings not in (wanted.settings, *wanted.earlier):
         raise StateRefused(
             f"the state was made by {found.step} under settings {found.settings}, now it is "
             f"{wanted.step} under {wanted.settings}: go back to the settings of before, or {AGAIN}"

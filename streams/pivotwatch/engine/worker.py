@@ -99,7 +99,8 @@ class Shell(Frame, Generic[L]):
     @property
     def identity(self) -> Identity:
         """What a state of this worker is made with."""
-        return Identity(self.role, self.partitions, self.config.settings.fingerprint())
+        fingerprint, *earlier = self.config.state_fingerprints
+        return Identity(self.role, self.partitions, fingerprint, tuple(earlier))
 
     @abstractmethod
     def new(self, partition: int, **parts: Any) -> L:

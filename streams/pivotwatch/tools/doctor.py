@@ -24,6 +24,7 @@ from pivotwatch.engine.kafka.topics import check, specs
 from pivotwatch.ingest import checks as traffic
 from pivotwatch.ingest.settings import read_settings
 from pivotwatch.tools.sample_checks import Sample, SampleRecord, judge_calendar, judge_events, judge_lag
+from pivotwatch_models.fingerprint import decision_fingerprint
 
 SAMPLE = 200
 OLDEST_BROKER = (2, 4)
@@ -57,7 +58,7 @@ def _configuration(config: Config) -> Iterator[Check]:
     yield Check(
         "configuration",
         "ok",
-        f"can be read; its results have the fingerprint {config.settings.fingerprint()}",
+        f"can be read; its results have the fingerprint {decision_fingerprint(config.settings)}",
     )
     for name, meant in unknown_in_environment(set(keys()) | NOT_KEYS):
         step = f"did you mean PIVOTWATCH_{meant.upper()}?" if meant else "take it away"

@@ -8,6 +8,7 @@ from pivotwatch.contracts.alerts import Evidence
 from pivotwatch.contracts.events import format_time
 from pivotwatch_models.incidents.incident import Incident
 from pivotwatch_models.incidents.pattern import Pattern
+from pivotwatch_models.method import DECISION
 from pivotwatch_models.population.always_active import KIND as POPULATION
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 
@@ -261,7 +262,7 @@ def _width(settings: Settings) -> str:
 
 
 def _window(settings: Settings) -> str:
-    return _span(max(3 * HOUR_MS, settings.bucket_ms))
+    return _span(max(DECISION.figures.synchrony_ms, settings.bucket_ms))
 
 
 def _span(milliseconds: int) -> str:

@@ -34,7 +34,7 @@ from pivotwatch_models.base.columns import pack, unpack
 from pivotwatch_models.method import DECISION, STATE
 from pivotwatch_models.settings import Settings
 
-STATE_VERSION = 2
+STATE_VERSION = 3
 MAX_SEGMENTS = 64
 NAMES = 1 << 20
 """Number of the shard that holds the names of models, far above those of accounts and of segments."""
@@ -349,4 +349,4 @@ def _names_apart(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, "dropped": state.get("dropped", 0), "forgotten": 0, "names": names}
 
 
-MIGRATIONS: dict[int, Migration] = {1: _names_apart}
+MIGRATIONS: dict[int, Migration] = {1: _names_apart, 2: dict}

@@ -1,4 +1,4 @@
-"""State of the networks step as versions 2 and 3 wrote it, brought into the form of today."""
+"""Brings the state of the scoring step that versions 2 to 4 wrote into today's form."""
 
 from __future__ import annotations
 
@@ -10,33 +10,67 @@ from pivotwatch_models.method import STATE
 def global_state(state: dict[str, Any], version: int) -> dict[str, Any]:
     """What is not of a group.
 
-    In version 2 an incident did not know which events of the watch are none of its own.
+    In version 2 an incident did not know which events of the watch are none of its own. Up to version 4 the
+    fields had other names, and an incident's id did not contain what decided it: it keeps that id.
     """
-    if version < 3:
-        for _, incidents in state["watches"]:
+    for watch, incidents in state["watches"]:
+        if version < 3:
             for incident in incidents:
                 incident["base"] = []
+        if version < 5:
+            _rename_watch(watch)
+            for incident in incidents:
+                _rename_incident(incident)
     return state
+
+
+def _rename_watch(watch: dict[str, Any]) -> None:
+    watch["population"] = {
+        "hazards": watch.pop("clocks"),
+        "newcomers": watch.pop("beginners"),
+        "always_active": watch.pop("steady"),
+    }
+    watch["splits"], watch["shape"] = watch["splits"]
+
+
+def _rename_incident(incident: dict[str, Any]) -> None:
+    incident["reported_score"] = incident.pop("told_log_r")
+    incident["reported_members"] = incident.pop("told_members")
+    incident["decided_by"] = ""
+
+
+def group_record(record: list[Any], version: int) -> list[Any]:
+    """A group beyond a single release: up to version 4 with a request rate that nobody read.
+
+    Examples
+    --------
+    >>> group_record([7, 12.5, [0, 0.0, 0], -1, -1, "hours"], version=4)
+    [7, [0, 0.0, 0], -1, -1, 'hours']
+    """
+    if version < 5:
+        members, _, *rest = record
+        return [members, *rest]
+    return record
 
 
 def group_state(state: list[Any], version: int) -> list[Any]:
     """A group during a watch.
 
     In version 2 first uses were not counted apart. Up to version 3 the events of all accounts were summed
-    since the onset, but not those of the accounts that are always there.
+    since the onset, but not those of the accounts that are always active.
 
     Examples
     --------
     >>> detector = [[0.0] * 20, [4.5, 0.0], [6, 0], [0.5, 0.0], [3, 0], 2.0]
-    >>> old = [[detector, "second"], "onset", "moves", "traffic", [3, 7, 2.5, 9], "begun"]
+    >>> old = [[detector, "adwin"], "onset", "moves", "traffic", [3, 7, 2.5, 9], "newcomers"]
     >>> (detector, _), *_, totals, _ = group_state(old, version=2)
     >>> detector[2:4], totals
     ([[6, 0, 0, 0], [0.5, 0.0, 0.0, 0.0]], [3, 7, 2.5, 9, 0, 0.0])
     """
-    (detector, *others), onset, moves, traffic, totals, begun = state
+    (detector, *others), onset, moves, traffic, totals, newcomers = state
     if version < 3:
         totals = [*totals, 0, 0.0]
     log_r, cusum, seen, expected, since, theta = detector
     missing = len(log_r) // len(STATE.pace.multiples) - len(seen)
     detector = [log_r, cusum, [*seen, *[0] * missing], [*expected, *[0.0] * missing], since, theta]
-    return [[detector, *others], onset, moves, traffic, totals, begun]
+    return [[detector, *others], onset, moves, traffic, totals, newcomers]

@@ -40,8 +40,8 @@ from pivotwatch_models.release_calendar import Release, ReleaseCalendar
 from pivotwatch_models.release_watch import ReleaseWatch
 from pivotwatch_models.settings import Settings
 
-STATE_VERSION = 4
-MIGRATIONS: dict[int, Migration] = {2: dict, 3: dict}
+STATE_VERSION = 5
+MIGRATIONS: dict[int, Migration] = {2: dict, 3: dict, 4: dict}
 """What is in the marker stayed as it was; the shards are migrated by
 `pivotwatch.detection.scoring.migrations`."""
 SHARDS = 64
@@ -223,7 +223,6 @@ class ScoringOperator:
     def _note_requests(self, view: View, group: Group, requests: int) -> bool:
         """Take the requests of a group; is it watched?"""
         known = self.registry.get(group)
-        known.rate.update(requests)
         known.hours.add(view.bucket * view.width, view.width, requests)
         return known.members >= self.settings.min_members or any(
             group in watch.groups for watch in self.watches.values()
@@ -400,6 +399,8 @@ class ScoringOperator:
     ) -> None:
         is_old = version < STATE_VERSION
         for kind, name, record, watched in rows:
+            if is_old:
+                record = migrations.group_record(record, version)
             self.registry.groups[kind, name] = GroupRecord.restored(record)
             for model, released_at, state in watched:
                 # A clean shard may still hold groups of a watch that has ended since.
