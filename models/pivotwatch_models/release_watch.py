@@ -21,7 +21,7 @@ from pivotwatch_models.groups.naming import Naming, naming_threshold
 from pivotwatch_models.groups.timeline import LEAD, Row
 from pivotwatch_models.groups.watched_groups import WatchedGroups
 from pivotwatch_models.method import STATE
-from pivotwatch_models.population.always_active import GROUPS as ALWAYS_ACTIVE_GROUPS
+from pivotwatch_models.population.always_active import ALWAYS_ACTIVE_GROUPS
 from pivotwatch_models.population.expectations import PopulationExpectations, TypeExpectation
 from pivotwatch_models.population.history import BucketTotals, PopulationHistory
 from pivotwatch_models.release_calendar import Release
@@ -124,7 +124,7 @@ class ReleaseWatch:
                 yield
             if at_risk[i] and self.watched.is_watched(group) and group not in behind:
                 state = self.watched.update(bucket, group, events[i], always[i])
-                state.begun = [n + more for n, more in zip(state.begun, newcomers[i], strict=True)]
+                state.newcomers = [n + more for n, more in zip(state.newcomers, newcomers[i], strict=True)]
             self.watched.add_traffic(bucket, group, counts.traffic[i], events[i])
         yield
         for group, (accounts, seen, expected) in zip(ALWAYS_ACTIVE_GROUPS, always_active, strict=True):
@@ -138,14 +138,14 @@ class ReleaseWatch:
             self.shape.add(block)
         self.watched.note_blocks(bucket, counts.blocks)
         yield
-        moved, risk = int(counts.events[FIRST_USE].sum()), int(counts.risk[FIRST_USE].sum())
+        moved, risk = int(counts.events[FIRST_USE].sum()), int(counts.at_risk[FIRST_USE].sum())
         self.history.append(BucketTotals(bucket, counts.total, moved, risk))
 
     def rows(self, group: Group, since: int) -> list[tuple[Row, Traffic]]:
         """The timeline of a group from up to 48 buckets before ``since``, with everyone's traffic."""
         if (state := self.groups.get(group)) is None:
             return []
-        rows = [row for row in state.series.rows() if row.end > since - LEAD]
+        rows = [row for row in state.timeline.rows() if row.end > since - LEAD]
         return [(row, self.history.between(row.start, row.end)) for row in rows]
 
     def snapshot(self) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from pivotwatch_models.population.always_active import GROUPS, KIND, AlwaysActiveHazard
-from pivotwatch_models.population.cohorts import COHORTS, EXPOSURES, STEADY
+from pivotwatch_models.population.always_active import ALWAYS_ACTIVE_GROUPS, POPULATION, AlwaysActiveHazard
+from pivotwatch_models.population.cohorts import ALWAYS_ACTIVE, COHORTS, EXPOSURES
 from pivotwatch_models.population.group_heterogeneity import GroupHeterogeneity
 from tests.models.world import World
 
@@ -72,8 +72,8 @@ def test_where_nearly_everybody_is_always_there_nothing_is_concluded():
 def test_one_band_of_a_campaign_is_not_the_measure_of_another():
     alone = middle(AlwaysActiveHazard(), 50, table(x4=2_000, x6=1_000), table(x4=80, x6=6))
     risk, events = table(x4=2_000, x6=1_000), table(x4=80, x6=6)
-    risk.reshape(3, 2, EXPOSURES)[2, 0, STEADY] = 3_000
-    events.reshape(3, 2, EXPOSURES)[2, 0, STEADY] = 120
+    risk.reshape(3, 2, EXPOSURES)[2, 0, ALWAYS_ACTIVE] = 3_000
+    events.reshape(3, 2, EXPOSURES)[2, 0, ALWAYS_ACTIVE] = 120
     assert middle(AlwaysActiveHazard(), 50, risk, events) == alone
 
 
@@ -88,14 +88,14 @@ class Crowd(World):
     def counts(self, moves=(), requests=10, blocks=()):
         counts = super().counts(moves, requests, blocks)
         for kind in range(2):
-            for values in (counts.risk[kind], counts.events[kind]):
+            for values in (counts.at_risk[kind], counts.events[kind]):
                 column = values.reshape(len(values), 3, 2, EXPOSURES)
-                column[:, 1, 0, AWAY_6] = column[:, 0, 0, STEADY]
-                column[:, 0, 0, STEADY] = 0
+                column[:, 1, 0, AWAY_6] = column[:, 0, 0, ALWAYS_ACTIVE]
+                column[:, 0, 0, ALWAYS_ACTIVE] = 0
             others = slice(0, 20)
-            risk, events = counts.risk[kind][others], counts.events[kind][others]
-            risk.reshape(20, 3, 2, EXPOSURES)[:, 1, 0, STEADY] += 10
-            events.reshape(20, 3, 2, EXPOSURES)[:, 1, 0, STEADY] += self.keyless
+            risk, events = counts.at_risk[kind][others], counts.events[kind][others]
+            risk.reshape(20, 3, 2, EXPOSURES)[:, 1, 0, ALWAYS_ACTIVE] += 10
+            events.reshape(20, 3, 2, EXPOSURES)[:, 1, 0, ALWAYS_ACTIVE] += self.keyless
         return counts
 
 
@@ -108,10 +108,10 @@ def test_a_campaign_without_a_key_is_told_as_the_populations():
     for _ in range(5):
         world.step()
     opened = [entity for reason, entity, *_ in world.told if reason == "opened"]
-    assert opened[0] == GROUPS[1]
+    assert opened[0] == ALWAYS_ACTIVE_GROUPS[1]
     # From then on steady accounts are held against the others, so that its networks stand out too.
     assert set(opened[1:]) <= {("network", name) for name in world.others}
-    incident = world.incidents.by_entity[GROUPS[1]]
+    incident = world.incidents.by_entity[ALWAYS_ACTIVE_GROUPS[1]]
     assert (incident.severity, incident.members) == ("medium", {})
     assert incident.leading.hazard_ratio > 10
     assert incident.leading.theta == world.settings.theta
@@ -129,10 +129,10 @@ def test_a_restart_in_between_leaves_no_trace():
         for _ in range(4):
             world.step()
     assert straight.told == restarted.told
-    for group in GROUPS:
+    for group in ALWAYS_ACTIVE_GROUPS:
         if group in straight.watch.groups:
             assert straight.watch.snapshot_group(group) == restarted.watch.snapshot_group(group)
-    assert math.isfinite(straight.watch.groups[KIND, GROUPS[1][1]].log_r)
+    assert math.isfinite(straight.watch.groups[POPULATION, ALWAYS_ACTIVE_GROUPS[1][1]].log_r)
 
 
 class Masked(Crowd):
@@ -148,10 +148,10 @@ class Masked(Crowd):
         for kind in range(2):
             for name in self.masks:
                 i = list(self.sets).index(name)
-                risk = counts.risk[kind][i].reshape(3, 2, EXPOSURES)
+                risk = counts.at_risk[kind][i].reshape(3, 2, EXPOSURES)
                 events = counts.events[kind][i].reshape(3, 2, EXPOSURES)
                 risk[:], events[:] = 0, 0
-                risk[1, 0, STEADY], events[1, 0, STEADY] = 100, self.moving
+                risk[1, 0, ALWAYS_ACTIVE], events[1, 0, ALWAYS_ACTIVE] = 100, self.moving
         return counts
 
 
@@ -164,14 +164,16 @@ def test_networks_of_a_campaign_that_is_most_of_all_traffic_are_named():
     for _ in range(12):
         world.step()
     opened = [entity for reason, entity, *_ in world.told if reason == "opened"]
-    assert GROUPS[1] in opened
+    assert ALWAYS_ACTIVE_GROUPS[1] in opened
     assert {("network", name) for name in world.masks} <= set(opened)
     assert not {("network", name) for name in world.others} & set(opened)
 
 
 def test_groups_that_only_stand_out_stay_in_the_comparison(monkeypatch):
     """Many small groups of a campaign may all stand out, and none be named."""
-    monkeypatch.setattr(GroupHeterogeneity, "apart", lambda _self, kind, _seen, _expected: kind == "network")
+    monkeypatch.setattr(
+        GroupHeterogeneity, "is_outlier", lambda _self, kind, _seen, _expected: kind == "network"
+    )
     monkeypatch.setattr(GroupHeterogeneity, "surprise", lambda *_: 0.0)
     world = Crowd()
     world.keyless = 0
@@ -179,7 +181,7 @@ def test_groups_that_only_stand_out_stay_in_the_comparison(monkeypatch):
     world.keyless = 1
     for _ in range(5):
         world.step()
-    assert [entity for reason, entity, *_ in world.told if reason == "opened"] == [GROUPS[1]]
+    assert [entity for reason, entity, *_ in world.told if reason == "opened"] == [ALWAYS_ACTIVE_GROUPS[1]]
 
 
 def test_a_quiet_hour_of_few_others_is_not_taken_for_their_pace():

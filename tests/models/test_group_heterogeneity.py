@@ -54,7 +54,7 @@ def test_when_half_of_the_population_is_fast_it_is_no_exception():
     spread = measure(groups, set())
     assert spread.typical == 1.0
     assert spread.theta("network", most=3.0) == 3.0
-    assert not any(spread.apart("network", *sums) for sums in groups.values() if sums[0] < 100)
+    assert not any(spread.is_outlier("network", *sums) for sums in groups.values() if sums[0] < 100)
 
 
 def test_it_stays_within_its_bounds():
@@ -77,15 +77,15 @@ def test_a_large_campaign_masks_nobody():
     campaign = {("network", f"c{i}"): (8, 2.5) for i in range(60)}
     spread = measure(honest | campaign, set())
     assert spread.typical < 0.5
-    assert all(spread.apart("network", *sums) for sums in campaign.values())
-    assert sum(spread.apart("network", *sums) for sums in honest.values()) < 0.08 * len(honest)
+    assert all(spread.is_outlier("network", *sums) for sums in campaign.values())
+    assert sum(spread.is_outlier("network", *sums) for sums in honest.values()) < 0.08 * len(honest)
 
 
 def test_other_kinds_than_networks_are_apart_later():
     spread = GroupHeterogeneity()
-    assert spread.apart("network", 9, 3.0)
-    assert not spread.apart("signup", 9, 3.0)
-    assert spread.apart("signup", 14, 3.0)
+    assert spread.is_outlier("network", 9, 3.0)
+    assert not spread.is_outlier("signup", 9, 3.0)
+    assert spread.is_outlier("signup", 14, 3.0)
 
 
 @settings(max_examples=50)

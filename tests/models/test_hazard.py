@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pivotwatch_models.population.cohorts import COHORTS, EXPOSURES, STEADY, cohort, exposure, volume_band
+from pivotwatch_models.population.cohorts import (
+    ALWAYS_ACTIVE,
+    COHORTS,
+    EXPOSURES,
+    cohort,
+    exposure,
+    volume_band,
+)
 from pivotwatch_models.population.hazard import PopulationHazard
 
 DECAY = 0.995
@@ -113,12 +120,18 @@ def test_what_is_flagged_is_in_nobodys_expectation():
 def test_cohorts_that_stand_out_are_in_nobodys_hazard():
     """Their expectation is a part of the pace of the others; what was learnt of them is forgotten."""
     clock = PopulationHazard(DECAY)
-    steady, away = STEADY, STEADY + 1
+    steady, away = ALWAYS_ACTIVE, ALWAYS_ACTIVE + 1
     risk, events = row(**{f"c{steady}": 900, f"c{away}": 100}), row(**{f"c{steady}": 90, f"c{away}": 2})
     muted = np.arange(COHORTS) == steady
     group = row(**{f"c{steady}": 90})
     result = clock.update(
-        risk, events, group[None], (risk - group)[None], np.array([2]), muted=muted, chance=0.25
+        risk,
+        events,
+        group[None],
+        (risk - group)[None],
+        np.array([2]),
+        flagged_cohorts=muted,
+        relative_chance=0.25,
     )
     assert result.hazard == pytest.approx(0.02)
     assert result.expected == pytest.approx([90 * 0.02 * 0.25])
@@ -131,13 +144,15 @@ def test_cohorts_that_stand_out_are_in_nobodys_hazard():
 def test_where_nobody_else_is_at_risk_those_that_stand_out_are_expected_at_the_usual_pace():
     """Nobody to hold them against: that is no reason to expect that none of them moves."""
     clock = PopulationHazard(DECAY)
-    steady, away = STEADY, STEADY + 1
+    steady, away = ALWAYS_ACTIVE, ALWAYS_ACTIVE + 1
     muted = np.arange(COHORTS) == steady
     for risk in (row(**{f"c{steady}": 900, f"c{away}": 100}), row(**{f"c{steady}": 900})):
         events = (risk * 0.02).astype(np.int64)
         group = row(**{f"c{steady}": 90})
         seen = int(events[~muted].sum())
-        result = clock.update(risk, events, group[None], (risk - group)[None], np.array([seen]), muted=muted)
+        result = clock.update(
+            risk, events, group[None], (risk - group)[None], np.array([seen]), flagged_cohorts=muted
+        )
     assert result.expected == pytest.approx([90 * 0.02])
 
 

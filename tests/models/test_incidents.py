@@ -179,7 +179,7 @@ def test_crossing_again_opens_the_same_incident_with_the_next_revision():
 
 def sums_are_of_its_members(world):
     """Each mover of these tests has both events in one bucket."""
-    lead, rows = world.incident().leading, world.watch.groups[NET_A].series.rows()
+    lead, rows = world.incident().leading, world.watch.groups[NET_A].timeline.rows()
     assert lead.first_uses[0] == lead.switches[0] == len(world.incident().members)
     assert 0 < lead.first_uses[1] == pytest.approx(lead.switches[1])
     return lead, [row for row in rows if row.start >= world.incident().onset]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pivotwatch_models.population.cohorts import NEW_COHORTS, STEADY
+from pivotwatch_models.population.cohorts import ALWAYS_ACTIVE, NEWCOMER_COHORTS
 from pivotwatch_models.population.newcomers import NewcomerHazard
 from tests.models.world import A, World
 
@@ -41,9 +41,9 @@ class Crowd(World):
 
     def counts(self, moves=(), requests=10, blocks=()):
         counts = super().counts(moves, requests, blocks)
-        new = int(np.flatnonzero(NEW_COHORTS)[0])
+        new = int(np.flatnonzero(NEWCOMER_COHORTS)[0])
         for kind in range(2):
-            risk, events = counts.risk[kind], counts.events[kind]
+            risk, events = counts.at_risk[kind], counts.events[kind]
             risk[:20, new] = self.of_others
             events[:20, new] = round(self.share * self.of_others)
             risk[20, new] = events[20, new] = self.newcomers
@@ -69,6 +69,6 @@ def test_newcomers_leave_the_hazard_of_the_others_alone():
         world.burst(accounts=range(4))
     of = [world.watch.groups[A].detector.expected for world in (quiet, crowded)]
     assert of[0] == pytest.approx(of[1], rel=1e-3)
-    assert quiet.watch.population.hazards[0].pace[STEADY] == pytest.approx(
-        crowded.watch.population.hazards[0].pace[STEADY], rel=1e-3
+    assert quiet.watch.population.hazards[0].pace[ALWAYS_ACTIVE] == pytest.approx(
+        crowded.watch.population.hazards[0].pace[ALWAYS_ACTIVE], rel=1e-3
     )

@@ -148,7 +148,7 @@ def run_with_estimates(rng, factor, buckets=30):
 
     for b in range(buckets):
         blocks = draw(20, share, rest) + draw(rng.poisson(1), min(1.0, factor * share), own_blocks)
-        population.take(b, blocks, {A: own}, set())
+        population.update(b, blocks, {A: own}, set())
     return own.detector.log_r
 
 

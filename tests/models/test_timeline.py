@@ -1,4 +1,4 @@
-"""The series of a group: what it keeps, how much, and that a restart leaves no trace."""
+"""The timeline of a group: what it keeps, how much, and that a restart leaves no trace."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivotwatch_models.base.poisson import band, quantile
-from pivotwatch_models.groups.timeline import Row, Series
+from pivotwatch_models.groups.timeline import Row, Timeline
 from pivotwatch_models.method import STATE
 from tests.models.world import A, World
 
@@ -21,11 +21,11 @@ def row(bucket, seen=1):
     return Row(bucket, bucket + 1, 10, 2, seen, 0.25)
 
 
-def filled(buckets, moving_from, series=None):
-    series = series or Series()
+def filled(buckets, moving_from, timeline=None):
+    timeline = timeline or Timeline()
     for bucket in buckets:
-        series.add(row(bucket), moving=bucket >= moving_from)
-    return series
+        timeline.add(row(bucket), moving=bucket >= moving_from)
+    return timeline
 
 
 def test_in_quiet_the_last_48_buckets_are_kept_in_steps_of_eight():
@@ -51,13 +51,13 @@ def test_a_long_excursion_is_coarsened_and_loses_nothing(length):
 
 
 def test_when_the_excursion_is_over_it_shrinks_unless_an_incident_holds_it():
-    series = filled(range(50), moving_from=0)
-    series.held = True
-    series.add(row(50), moving=False)
-    assert len(series.rows()) == 51
-    series.held = False
-    series.add(row(51), moving=False)
-    assert len(series.rows()) <= LEAD // 8 + 2
+    timeline = filled(range(50), moving_from=0)
+    timeline.incident_open = True
+    timeline.add(row(50), moving=False)
+    assert len(timeline.rows()) == 51
+    timeline.incident_open = False
+    timeline.add(row(51), moving=False)
+    assert len(timeline.rows()) <= LEAD // 8 + 2
 
 
 steps = st.lists(st.tuples(st.integers(1, 40), st.booleans(), st.booleans()), max_size=150)
@@ -65,19 +65,19 @@ steps = st.lists(st.tuples(st.integers(1, 40), st.booleans(), st.booleans()), ma
 
 @given(steps, st.integers(0, 150))
 def test_restored_it_goes_on_as_before(steps, cut):
-    series, bucket = Series(), 0
-    other = Series()
+    timeline, bucket = Timeline(), 0
+    other = Timeline()
     for i, (gap, moving, held) in enumerate(steps):
         bucket += gap
         if i == cut:
-            other = Series.restored(series.snapshot())
-        for s in (series, other) if i >= cut else (series,):
-            s.held = held
+            other = Timeline.restored(timeline.snapshot())
+        for s in (timeline, other) if i >= cut else (timeline,):
+            s.incident_open = held
             s.add(row(bucket), moving=moving)
-        assert len(series.rows()) <= MOST
-        assert all(a.end <= b.start for a, b in itertools.pairwise(series.rows()))
+        assert len(timeline.rows()) <= MOST
+        assert all(a.end <= b.start for a, b in itertools.pairwise(timeline.rows()))
     if cut < len(steps):
-        assert other.snapshot() == series.snapshot()
+        assert other.snapshot() == timeline.snapshot()
 
 
 def test_a_watch_shows_the_group_beside_everyone():
@@ -90,9 +90,9 @@ def test_a_watch_shows_the_group_beside_everyone():
     assert rows[-1][0].start == onset == world.bucket - 1
     assert rows[-1][1].requests == 20_000
     assert rows[0][0].start < onset
-    before = world.watch.groups[A].series.snapshot()
+    before = world.watch.groups[A].timeline.snapshot()
     world.restart()
-    assert world.watch.groups[A].series.snapshot() == before
+    assert world.watch.groups[A].timeline.snapshot() == before
     assert world.watch.rows(("network", "unknown"), 0) == []
 
 
@@ -100,11 +100,11 @@ def test_the_series_is_held_until_the_incident_is_resolved():
     world = World()
     world.calm(5)
     world.burst()
-    assert world.watch.groups[A].series.held
+    assert world.watch.groups[A].timeline.incident_open
     world.calm(200)
     assert world.incident().state == "resolved"
-    assert not world.watch.groups[A].series.held
-    assert len(world.watch.groups[A].series.rows()) <= LEAD // 8 + 2
+    assert not world.watch.groups[A].timeline.incident_open
+    assert len(world.watch.groups[A].timeline.rows()) <= LEAD // 8 + 2
 
 
 @given(st.floats(0, 2000), st.floats(1, 6))

@@ -7,7 +7,7 @@ import numpy as np
 from pivotwatch_models.base.counts import ModelCounts, Mover, Traffic
 from pivotwatch_models.groups.naming import name_jointly
 from pivotwatch_models.incidents.lifecycle import Incidents, Surroundings
-from pivotwatch_models.population.cohorts import COHORTS, STEADY
+from pivotwatch_models.population.cohorts import ALWAYS_ACTIVE, COHORTS
 from pivotwatch_models.release_calendar import Release
 from pivotwatch_models.release_watch import ReleaseWatch
 from pivotwatch_models.settings import HOUR_MS, Settings
@@ -53,14 +53,14 @@ class World:
         events = [np.zeros((len(names), COHORTS), dtype=np.int64) for _ in range(2)]
         for i, name in enumerate(names):
             for kind in range(2):
-                risk[kind][i, STEADY] = self.size[name]
+                risk[kind][i, ALWAYS_ACTIVE] = self.size[name]
                 if name in self.others:
-                    events[kind][i, STEADY] = (i - self.bucket) % (OTHERS // 2) == 0
+                    events[kind][i, ALWAYS_ACTIVE] = (i - self.bucket) % (OTHERS // 2) == 0
         movers, to_model = [], dict.fromkeys(groups, 0)
         for name, account, young in moves:
             i = names.index(name)
             for kind in range(2):
-                events[kind][i, STEADY] += 1
+                events[kind][i, ALWAYS_ACTIVE] += 1
             movers.append(Mover(account, self.sets[name], (True, True), young))
             for g in self.sets[name]:
                 to_model[g] += requests

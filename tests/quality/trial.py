@@ -18,7 +18,7 @@ import orjson
 from pivotwatch.detection.replay import replay
 from pivotwatch.simulation import Simulation, generate
 from pivotwatch.simulation.traffic import Traffic
-from pivotwatch_models.population.always_active import KIND as POPULATION
+from pivotwatch_models.population.always_active import POPULATION
 from pivotwatch_models.settings import Settings
 
 HOUR = 3_600_000

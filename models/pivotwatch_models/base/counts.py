@@ -106,7 +106,7 @@ class ModelCounts:
         The groups active in the bucket, sorted.
     pair_set, pair_group
         Which set holds which group, one pair an entry: indices into the rows below and into ``groups``.
-    risk, events
+    at_risk, events
         Per type of event, (sets, cohorts): accounts at risk and events per cohort. Integers.
     movers
         The accounts with an event, sorted.
@@ -121,7 +121,7 @@ class ModelCounts:
     groups: list[Group]
     pair_set: Ints
     pair_group: Ints
-    risk: tuple[Ints, Ints]
+    at_risk: tuple[Ints, Ints]
     events: tuple[Ints, Ints]
     movers: list[Mover]
     traffic: list[Traffic]
@@ -131,7 +131,7 @@ class ModelCounts:
     def sets_touching(self, groups: Container[Group]) -> Mask:
         """Which sets contain one of the groups, (sets,)."""
         wanted = np.array([group in groups for group in self.groups], dtype=bool)
-        sets = np.zeros(len(self.risk[0]), dtype=bool)
+        sets = np.zeros(len(self.at_risk[0]), dtype=bool)
         sets[self.pair_set[wanted[self.pair_group]]] = True
         return sets
 

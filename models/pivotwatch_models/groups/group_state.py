@@ -11,7 +11,7 @@ from pivotwatch_models.base.log_sums import log_add
 from pivotwatch_models.groups.adwin import Corroboration
 from pivotwatch_models.groups.pace_detector import GroupEDetector
 from pivotwatch_models.groups.split_reference import GroupSplit
-from pivotwatch_models.groups.timeline import Series
+from pivotwatch_models.groups.timeline import Timeline
 from pivotwatch_models.method import DECISION
 
 Sums = tuple[int, float, int, float]
@@ -34,24 +34,24 @@ class GroupState:
         Traffic of the present excursion, and before it during this watch.
     since
         The bucket in which the traffic of the excursion begins: that in which the first W left 0.
-    seen, expected, firsts
+    seen, expected, first_uses
         Events of both types over the whole watch, for θ₀; and of them the first uses, seen and expected.
     last_risk
         The last bucket with an account at risk.
-    apart
+    is_outlier
         Does it stand out among the groups (`pivotwatch_models.population.group_heterogeneity`)? Found anew
         before every bucket.
-    series
+    timeline
         What a person needs to see of it over time.
     split
         What part of their traffic its accounts send.
-    begun
+    newcomers
         Per type of event, its accounts never seen before, and how many had it at once
         (`pivotwatch_models.population.newcomers`).
     """
 
     detector: GroupEDetector
-    second: Corroboration
+    adwin: Corroboration
     onset: list[int]
     moves: list[tuple[int, str, bool]] = dataclasses.field(default_factory=list)
     excursion: Traffic = NO_TRAFFIC
@@ -60,11 +60,11 @@ class GroupState:
     seen: int = 0
     expected: float = 0.0
     last_risk: int = -1
-    series: Series = dataclasses.field(default_factory=Series)
+    timeline: Timeline = dataclasses.field(default_factory=Timeline)
     split: GroupSplit = dataclasses.field(default_factory=GroupSplit)
-    apart: bool = False
-    begun: list[int] = dataclasses.field(default_factory=lambda: [0, 0, 0, 0])
-    firsts: list[float] = dataclasses.field(default_factory=lambda: [0, 0.0])
+    is_outlier: bool = False
+    newcomers: list[int] = dataclasses.field(default_factory=lambda: [0, 0, 0, 0])
+    first_uses: list[float] = dataclasses.field(default_factory=lambda: [0, 0.0])
 
     @property
     def log_r(self) -> float:
@@ -89,12 +89,12 @@ class GroupState:
         is for campaigns that are a good part of the population: while they are in its hazard, no group of
         them is much over it (masking).
         """
-        return self.detector.flagged or self.apart
+        return self.detector.flagged or self.is_outlier
 
     @property
     def began(self) -> int:
         """Onset of the excursion, by the type of event with the larger W; of the split's when W is 0."""
-        if self.detector.quiet and (alike := self.split.alike()):
+        if self.detector.quiet and (alike := self.split.evidence_blocks()):
             return alike[0][0]
         return self.onset[self.detector.leading]
 
@@ -104,36 +104,36 @@ class GroupState:
         for bucket, account, young in self.moves:
             if bucket >= self.began:
                 members.setdefault(account, (bucket, young))
-        for bucket, block in self.split.alike():
+        for bucket, block in self.split.evidence_blocks():
             members.setdefault(block.account, (bucket, False))
         return members
 
-    def counted(self) -> Sums:
+    def excursion_events(self) -> Sums:
         """Events seen and expected since the onset: first use, then switch."""
         d = self.detector
         return d.seen[0], d.expected[0], d.seen[1], d.expected[1]
 
-    def totals(self) -> Sums:
+    def watch_events(self) -> Sums:
         """The same over the whole watch."""
-        first_seen, first_expected = int(self.firsts[0]), self.firsts[1]
+        first_seen, first_expected = int(self.first_uses[0]), self.first_uses[1]
         return first_seen, first_expected, self.seen - first_seen, self.expected - first_expected
 
     def snapshot(self) -> list[Any]:
         """State, JSON-able."""
         traffic = [self.excursion.row(), self.before.row()]
-        totals = [self.since, self.seen, self.expected, self.last_risk, *self.firsts]
-        models = [m.snapshot() for m in (self.detector, self.second, self.series, self.split)]
-        return [models, self.onset, self.moves, traffic, totals, self.begun]
+        totals = [self.since, self.seen, self.expected, self.last_risk, *self.first_uses]
+        models = [m.snapshot() for m in (self.detector, self.adwin, self.timeline, self.split)]
+        return [models, self.onset, self.moves, traffic, totals, self.newcomers]
 
     @classmethod
     def restored(cls, threshold: float, state: list[Any]) -> Self:
         """A group that continues exactly where `snapshot` was taken."""
-        (detector, second, series, split), onset, moves, traffic, totals, begun = state
-        since, seen, expected, last_risk, *firsts = totals
+        (detector, adwin, timeline, split), onset, moves, traffic, totals, newcomers = state
+        since, seen, expected, last_risk, *first_uses = totals
         excursion, before = (Traffic(*row) for row in traffic)
         return cls(
             GroupEDetector.restored(threshold, detector),
-            Corroboration.restored(second),
+            Corroboration.restored(adwin),
             list(onset),
             [(b, account, young) for b, account, young in moves],
             excursion,
@@ -142,8 +142,8 @@ class GroupState:
             seen,
             expected,
             last_risk,
-            Series.restored(series),
+            Timeline.restored(timeline),
             GroupSplit.restored(split),
-            begun=list(begun),
-            firsts=firsts,
+            newcomers=list(newcomers),
+            first_uses=first_uses,
         )

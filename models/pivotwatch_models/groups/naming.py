@@ -23,7 +23,7 @@ from pivotwatch_models.groups.e_bh import e_bh, smallest_nameable
 from pivotwatch_models.groups.group_state import GroupState
 from pivotwatch_models.groups.watched_groups import WatchedGroups
 from pivotwatch_models.method import DECISION
-from pivotwatch_models.population.always_active import KIND as POPULATION
+from pivotwatch_models.population.always_active import POPULATION
 from pivotwatch_models.settings import Settings
 
 _NAMING = DECISION.naming

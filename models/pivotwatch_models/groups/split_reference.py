@@ -37,20 +37,20 @@ class GroupSplit:
         self.counted: Tally = [0] * (1 + len(WINDOWS))
         self.recent: list[tuple[int, Block]] = []
 
-    def calm(self) -> None:
+    def forget_if_quiet(self) -> None:
         """The pace is calm: forget the blocks unless the split is not."""
         if self.recent and self.detector.log_r <= 0:
             self.recent = []
 
-    def rearm(self) -> None:
+    def restart(self) -> None:
         """Start the evidence anew."""
         self.detector, self.recent = SplitEDetector(), []
 
-    def alike(self) -> list[tuple[int, Block]]:
+    def evidence_blocks(self) -> list[tuple[int, Block]]:
         """The blocks that are evidence: none before the detector flags, then those in its window."""
-        return [row for row in self.recent if self.holds(row[1])] if self.detector.flagged else []
+        return [row for row in self.recent if self.is_evidence(row[1])] if self.detector.flagged else []
 
-    def holds(self, block: Block) -> bool:
+    def is_evidence(self, block: Block) -> bool:
         """Is a block evidence in the leading window?"""
         low, high = self.detector.window
         return block.steady and low <= block.split < high
@@ -81,7 +81,7 @@ class SplitReference:
     >>> population = SplitReference()
     >>> own, group = GroupSplit(), ("network", "A")
     >>> block = Block("a", (group,), second=True, steady=True, split=5, sizes=(-1, -1))
-    >>> population.take(7, [block], {group: own}, flagged=set())
+    >>> population.update(7, [block], {group: own}, flagged=set())
     [('network', 'A')]
     >>> population.tally[0], own.counted[0], own.recent[0][0]
     (1, 1, 7)
@@ -90,7 +90,7 @@ class SplitReference:
     def __init__(self) -> None:
         self.tally: Tally = [0] * (1 + len(WINDOWS))
 
-    def take(
+    def update(
         self, bucket: int, blocks: Sequence[Block], groups: Mapping[Group, GroupSplit], flagged: set[Group]
     ) -> list[Group]:
         """Take the blocks of one bucket; returns the groups that were judged by them."""

@@ -32,33 +32,33 @@ class Row:
     expected: float
 
 
-class Series:
+class Timeline:
     """The rows of one group.
 
     Attributes
     ----------
-    held
+    incident_open
         Keep every bucket though the excursion is over: an incident is open.
 
     Examples
     --------
-    >>> series = Series()
+    >>> timeline = Timeline()
     >>> for bucket in range(98, 120):
-    ...     series.add(Row(bucket, bucket + 1, 10, 0, 0, 0.1), moving=bucket >= 117)
-    >>> [(row.start, row.end) for row in series.rows()]
+    ...     timeline.add(Row(bucket, bucket + 1, 10, 0, 0, 0.1), moving=bucket >= 117)
+    >>> [(row.start, row.end) for row in timeline.rows()]
     [(98, 104), (104, 112), (112, 117), (117, 118), (118, 119), (119, 120)]
     """
 
-    __slots__ = ("_numbers", "_step", "held")
+    __slots__ = ("_numbers", "_step", "incident_open")
 
     def __init__(self) -> None:
         self._numbers = array("d")
         self._step = 0  # of the excursion's rows; 0 while it is quiet
-        self.held = False
+        self.incident_open = False
 
     def add(self, row: Row, *, moving: bool) -> None:
         """Take one bucket; ``moving`` while the excursion goes on."""
-        if moving or self.held:
+        if moving or self.incident_open:
             self._append(row, self._step)
             self._step = self._step or 1
             while len(self._numbers) > _TIMELINE.most * WIDTH:
@@ -100,12 +100,12 @@ class Series:
 
     def snapshot(self) -> list[Any]:
         """State, JSON-able."""
-        return [self.held, self._step, self._numbers.tolist()]
+        return [self.incident_open, self._step, self._numbers.tolist()]
 
     @classmethod
     def restored(cls, state: list[Any]) -> Self:
-        """A series that continues exactly where `snapshot` was taken."""
-        series = cls()
-        series.held, series._step, numbers = state
-        series._numbers = array("d", numbers)
-        return series
+        """A timeline that continues exactly where `snapshot` was taken."""
+        timeline = cls()
+        timeline.incident_open, timeline._step, numbers = state
+        timeline._numbers = array("d", numbers)
+        return timeline

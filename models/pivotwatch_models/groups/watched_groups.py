@@ -18,9 +18,8 @@ from pivotwatch_models.groups.group_state import GroupState
 from pivotwatch_models.groups.pace_detector import GroupEDetector
 from pivotwatch_models.groups.split_reference import SplitReference
 from pivotwatch_models.groups.timeline import Row
-from pivotwatch_models.population.always_active import GROUPS as ALWAYS_ACTIVE_GROUPS
-from pivotwatch_models.population.always_active import KIND as POPULATION
-from pivotwatch_models.population.cohorts import ALWAYS_THERE, COHORTS
+from pivotwatch_models.population.always_active import ALWAYS_ACTIVE_GROUPS, POPULATION
+from pivotwatch_models.population.cohorts import ALWAYS_ACTIVE_COHORTS, COHORTS
 from pivotwatch_models.population.group_heterogeneity import GroupHeterogeneity, measure
 from pivotwatch_models.settings import Settings
 
@@ -80,7 +79,7 @@ class WatchedGroups:
         sums = {g: (state.seen, state.expected) for g, state in self.states.items() if g[0] != POPULATION}
         self.heterogeneity = measure(sums, {g for g, state in self.states.items() if state.detector.flagged})
         for (kind, _), state in self.states.items():
-            state.apart = self.heterogeneity.apart(kind, state.seen, state.expected)
+            state.is_outlier = self.heterogeneity.is_outlier(kind, state.seen, state.expected)
 
     def flagged(self) -> set[Group]:
         """The groups that are kept out of the population's hazard."""
@@ -88,10 +87,10 @@ class WatchedGroups:
 
     def flagged_cohorts(self) -> Mask:
         """Cohorts of always-active accounts that are flagged as a whole, (cohorts,)."""
-        muted = np.zeros((len(ALWAYS_ACTIVE_GROUPS), COHORTS // len(ALWAYS_ACTIVE_GROUPS)), dtype=bool)
+        flagged = np.zeros((len(ALWAYS_ACTIVE_GROUPS), COHORTS // len(ALWAYS_ACTIVE_GROUPS)), dtype=bool)
         for band, group in enumerate(ALWAYS_ACTIVE_GROUPS):
-            muted[band] = (state := self.states.get(group)) is not None and state.detector.flagged
-        out: Mask = muted.ravel() & ALWAYS_THERE
+            flagged[band] = (state := self.states.get(group)) is not None and state.detector.flagged
+        out: Mask = flagged.ravel() & ALWAYS_ACTIVE_COHORTS
         return out
 
     def is_watched(self, group: Group) -> bool:
@@ -101,7 +100,7 @@ class WatchedGroups:
     def newcomers(self, kind: int, groups: Sequence[Group]) -> Ints:
         """Newcomers of groups so far and how many of them had the event, (groups, 2)."""
         return np.array(
-            [s.begun[2 * kind : 2 * kind + 2] if (s := self.states.get(g)) else (0, 0) for g in groups]
+            [s.newcomers[2 * kind : 2 * kind + 2] if (s := self.states.get(g)) else (0, 0) for g in groups]
         ).reshape(-1, 2)
 
     def update(
@@ -122,17 +121,17 @@ class WatchedGroups:
             state = self.states[group] = GroupState(detector, Corroboration(), [bucket, bucket])
         if state.detector.quiet:
             state.before, state.excursion, state.moves = state.before + state.excursion, NO_TRAFFIC, []
-            state.split.calm()
+            state.split.forget_if_quiet()
         state.detector.theta = self._theta(group)
         state.detector.update((*events, *always_active))
         for kind, updates in enumerate(state.detector.since):
             if updates == 1:
                 state.onset[kind] = bucket
         leading = state.detector.leading
-        state.second.update(bucket, residual(events[2 * leading], events[2 * leading + 1]))
+        state.adwin.update(bucket, residual(events[2 * leading], events[2 * leading + 1]))
         state.seen += events[0] + events[2]
         state.expected += events[1] + events[3]
-        state.firsts = [state.firsts[0] + events[0], state.firsts[1] + events[1]]
+        state.first_uses = [state.first_uses[0] + events[0], state.first_uses[1] + events[1]]
         state.last_risk = bucket
         return state
 
@@ -151,7 +150,7 @@ class WatchedGroups:
             state.excursion = state.excursion + traffic
             seen, expected = events[0] + events[2], events[1] + events[3]
             row = Row(bucket, bucket + 1, traffic.requests, traffic.chosen, seen, expected)
-            state.series.add(row, moving=not state.detector.quiet)
+            state.timeline.add(row, moving=not state.detector.quiet)
 
     def note_movers(self, bucket: int, movers: Sequence[Mover]) -> None:
         """Remember which accounts had their event in the bucket."""
@@ -164,12 +163,12 @@ class WatchedGroups:
         """Compare the accounts that ended a block with everyone's splits."""
         own = {g: state.split for block in blocks for g in block.groups if (state := self.states.get(g))}
         flagged = {g for g, split in own.items() if split.detector.flagged or self.states[g].flagged}
-        for group in self.splits.take(bucket, blocks, own, flagged):
+        for group in self.splits.update(bucket, blocks, own, flagged):
             self.states[group].last_risk = bucket
 
-    def rearm(self, group: Group) -> None:
+    def restart(self, group: Group) -> None:
         """Start the evidence of a group anew; called when its incident is resolved."""
         state = self.states[group]
         state.detector = GroupEDetector(self.threshold, state.detector.theta, parts=PARTS)
-        state.moves, state.excursion, state.series.held = [], NO_TRAFFIC, False
-        state.split.rearm()
+        state.moves, state.excursion, state.timeline.incident_open = [], NO_TRAFFIC, False
+        state.split.restart()

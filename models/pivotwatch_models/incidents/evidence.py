@@ -73,7 +73,7 @@ def newest(watch: ReleaseWatch, group: Group, before: Evidence, base: Sums, onse
         Bucket in which the incident began.
     """
     state = watch.groups[group]
-    sums = minus(state.totals(), base)
+    sums = minus(state.watch_events(), base)
     score = max(state.log_r, before.log_r)
     _, by_e_bh = watch.naming.crossed(group)
     return Evidence(
@@ -81,7 +81,7 @@ def newest(watch: ReleaseWatch, group: Group, before: Evidence, base: Sums, onse
         state.detector.theta,
         (sums[0], max(0.0, sums[1])),
         (sums[2], max(0.0, sums[3])),
-        before.adwin or state.second.rose_since(onset),
+        before.adwin or state.adwin.rose_since(onset),
         before.e_bh or (by_e_bh and score < watch.threshold),
         _highest(before.log_pace, state.detector.log_r),
         _highest(before.log_split, state.split.detector.log_r),
@@ -93,13 +93,13 @@ def base_of(state: GroupState, before: Evidence) -> Sums:
 
     Events between a resolution and a new opening are left out, as their accounts are.
     """
-    return minus(minus(state.totals(), state.counted()), before.sums)
+    return minus(minus(state.watch_events(), state.excursion_events()), before.sums)
 
 
 def older_base_of(state: GroupState, before: Evidence) -> Sums:
     """The same for an incident that an older program opened, which stored no base."""
-    known = max(before.sums, state.counted(), key=lambda sums: sums[1] + sums[3])
-    return minus(state.totals(), known)
+    known = max(before.sums, state.excursion_events(), key=lambda sums: sums[1] + sums[3])
+    return minus(state.watch_events(), known)
 
 
 def minus(a: Sums, b: Sums) -> Sums:

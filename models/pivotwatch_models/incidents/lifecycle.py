@@ -182,7 +182,7 @@ class Incidents:
     def _is_alike(self, group: Group, block: Block) -> bool:
         """Whether a block is evidence that the group's accounts split their traffic alike."""
         state = self.watch.groups.get(group)
-        return state is not None and state.split.detector.flagged and state.split.holds(block)
+        return state is not None and state.split.detector.flagged and state.split.is_evidence(block)
 
     def _open_group(self, bucket: int, group: Group, news: dict[Group, Reason]) -> None:
         """Open an incident for a named group, unless one has the group or a person suppressed one."""
@@ -244,7 +244,7 @@ class Incidents:
         news[incident.entity] = "quiet"
         for group in incident.groups:
             if group in self.watch.groups:
-                self.watch.watched.rearm(group)
+                self.watch.watched.restart(group)
 
     def _transitions(self, news: dict[Group, Reason]) -> list[Transition]:
         """Number the revisions and remember what is reported, so that the next alert needs new news."""

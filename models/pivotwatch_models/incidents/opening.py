@@ -33,8 +33,8 @@ def open_for_group(
     incident.traffic[group] = incident.traffic.get(group, NO_TRAFFIC) + state.excursion
     incident.since.setdefault(group, state.since)
     incident.before[group] = state.before
-    state.series.held = True
-    first_seen, first_expected, switches_seen, switches_expected = state.counted()
+    state.timeline.incident_open = True
+    first_seen, first_expected, switches_seen, switches_expected = state.excursion_events()
     incident.started[group] = (
         state.seen - first_seen - switches_seen,
         state.expected - first_expected - switches_expected,

@@ -25,7 +25,7 @@ standard deviations, the expectation is at least that of equal chances.
 held against. So while the steady accounts of a band stand out (their CUSUM copy is over its line) they are
 kept out of the population's hazard, as a flagged group is, and what to expect of a steady account is what an
 average one of the others lets expect, times :math:`\sum R_l / \sum_l R_l\,a_l`
-(`AlwaysActiveHazard.chance`; 1 while
+(`AlwaysActiveHazard.relative_chance`; 1 while
 the chance is the same for every activity).
 
 There are no members of such a band to name: the bucket's record does not say who of the movers was steady.
@@ -44,16 +44,16 @@ import numpy as np
 from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.counts import Group
 from pivotwatch_models.method import STATE
-from pivotwatch_models.population.cohorts import BAND_NAMES, EXPOSURES, STEADY
+from pivotwatch_models.population.cohorts import ALWAYS_ACTIVE, BAND_NAMES, EXPOSURES
 
-KIND = "population"
+POPULATION = "population"
 NEW = 0
 _ALWAYS = STATE.always_active
-_AWAY = np.array([*[0.0] * STEADY, *_ALWAYS.away])
+_AWAY = np.array([*[0.0] * ALWAYS_ACTIVE, *_ALWAYS.away])
 """Buckets since the last activity, by exposure; of the first activity since the release, its age."""
-_PAUSING = ~np.isin(np.arange(EXPOSURES), (NEW, STEADY))
+_PAUSING = ~np.isin(np.arange(EXPOSURES), (NEW, ALWAYS_ACTIVE))
 
-GROUPS: list[Group] = [(KIND, f"always active, {name}") for name in BAND_NAMES]
+ALWAYS_ACTIVE_GROUPS: list[Group] = [(POPULATION, f"always active, {name}") for name in BAND_NAMES]
 
 
 class AlwaysActiveHazard:
@@ -61,7 +61,7 @@ class AlwaysActiveHazard:
 
     Attributes
     ----------
-    chance
+    relative_chance
         By the bucket last taken: the chance that an activity of a steady account is the first use, as a part
         of that of the average other account.
 
@@ -79,8 +79,8 @@ class AlwaysActiveHazard:
     """
 
     def __init__(self) -> None:
-        self.slow: tuple[float, float] | None = None
-        self.chance = 1.0
+        self.slow_means: tuple[float, float] | None = None
+        self.relative_chance = 1.0
 
     def update(self, age: int, risk: Ints, events: Ints) -> list[tuple[int, int, float]]:
         """Take one bucket: steady accounts at risk (0: not to be judged), events seen and expected, per band.
@@ -94,24 +94,24 @@ class AlwaysActiveHazard:
         """
         at_risk, first = (table.reshape(-1, 2, EXPOSURES).sum(axis=1) for table in (risk, events))
         away = np.minimum(_AWAY, max(1, age))
-        away[1:STEADY] = max(1, age)
+        away[1:ALWAYS_ACTIVE] = max(1, age)
         accounts, moved = int(at_risk[:, _PAUSING].sum()), int(first[:, _PAUSING].sum())
         time = float((at_risk[:, _PAUSING] @ away[_PAUSING]).sum())
         rate = self._rate(accounts, moved, time)
-        judged = [n if time >= _ALWAYS.least_time * n else 0 for n in at_risk[:, STEADY].tolist()]
+        judged = [n if time >= _ALWAYS.least_time * n else 0 for n in at_risk[:, ALWAYS_ACTIVE].tolist()]
         return [
             (n, own, rate * n if n else float(own))
-            for n, own in zip(judged, first[:, STEADY].tolist(), strict=True)
+            for n, own in zip(judged, first[:, ALWAYS_ACTIVE].tolist(), strict=True)
         ]
 
     def _rate(self, accounts: int, moved: int, time: float) -> float:
         """First uses to expect of a steady account, by the others: at risk, first uses, time."""
         now = moved / max(1, accounts), moved / max(1.0, time)
-        per_activity, per_time = self.slow or now
+        per_activity, per_time = self.slow_means or now
         most = _ALWAYS.surge_ratio * per_activity * accounts
         surge = moved > most + _ALWAYS.surge_deviations * math.sqrt(most)
         slow, prior = _ALWAYS.slow, _ALWAYS.prior
-        self.slow = slow * per_activity + (1 - slow) * now[0], slow * per_time + (1 - slow) * now[1]
-        self.chance = 1.0 if surge or not accounts else accounts / time
+        self.slow_means = slow * per_activity + (1 - slow) * now[0], slow * per_time + (1 - slow) * now[1]
+        self.relative_chance = 1.0 if surge or not accounts else accounts / time
         rate = (moved + prior) / (time + prior / per_time) if per_time > 0 else now[1]
         return max(rate, now[0]) if surge else rate

@@ -18,15 +18,15 @@ _COARSE = np.array(STATE.cohorts.coarse_bands)
 _FIRST = np.array(STATE.cohorts.first_activity_edges)
 _GAPS = np.array(STATE.cohorts.gap_edges)
 BANDS = len(_COARSE)
-STEADY = 2 + len(_FIRST)
+ALWAYS_ACTIVE = 2 + len(_FIRST)
 """Exposure of those that were active in the bucket before."""
-EXPOSURES = STEADY + len(_GAPS) + 1
+EXPOSURES = ALWAYS_ACTIVE + len(_GAPS) + 1
 COHORTS = len(set(STATE.cohorts.coarse_bands)) * 2 * EXPOSURES
-NEW_COHORTS = np.arange(COHORTS) % EXPOSURES == 0
+NEWCOMER_COHORTS = np.arange(COHORTS) % EXPOSURES == 0
 """Accounts never seen before."""
-ALWAYS_THERE = np.arange(COHORTS) % EXPOSURES == STEADY
+ALWAYS_ACTIVE_COHORTS = np.arange(COHORTS) % EXPOSURES == ALWAYS_ACTIVE
 """Accounts that are always there."""
-STEADY_COHORTS = ALWAYS_THERE & (np.arange(COHORTS) // EXPOSURES % 2 == 0)
+SETTLED_COHORTS = ALWAYS_ACTIVE_COHORTS & (np.arange(COHORTS) // EXPOSURES % 2 == 0)
 """The same but for young ones: newcomers stay for hours after their first request."""
 BAND_NAMES = ("1 request", "2 to 4 requests", "5 or more requests")
 
@@ -60,7 +60,7 @@ def exposure(previous: Ints, bucket: int, released: int) -> Ints:
     >>> exposure(np.array([-1, 90, 119, 117, 100]), bucket=120, released=100).tolist()
     [0, 2, 4, 5, 7]
     """
-    later = STEADY + np.searchsorted(_GAPS, bucket - previous, side="left")
+    later = ALWAYS_ACTIVE + np.searchsorted(_GAPS, bucket - previous, side="left")
     first = 1 + int(np.searchsorted(_FIRST, bucket - released, side="right"))
     return np.where(previous < 0, 0, np.where(previous >= released, later, first))
 

@@ -22,7 +22,7 @@ from pivotwatch_models.base.arrays import Floats, Ints, Mask
 from pivotwatch_models.base.counts import ModelCounts
 from pivotwatch_models.method import DECISION, STATE
 from pivotwatch_models.population.always_active import AlwaysActiveHazard
-from pivotwatch_models.population.cohorts import NEW_COHORTS, STEADY_COHORTS
+from pivotwatch_models.population.cohorts import NEWCOMER_COHORTS, SETTLED_COHORTS
 from pivotwatch_models.population.hazard import PopulationHazard
 from pivotwatch_models.population.newcomers import NewcomerHazard
 from pivotwatch_models.settings import Settings
@@ -89,11 +89,11 @@ class PopulationExpectations:
             only stand out stay in: a campaign in many small groups stands out in each and may be named in
             none.
         """
-        at_risk, events = (table[FIRST_USE][~named].sum(axis=0) for table in (counts.risk, counts.events))
+        at_risk, events = (table[FIRST_USE][~named].sum(axis=0) for table in (counts.at_risk, counts.events))
         return self.always_active.update(age, at_risk, events)
 
     def expect(
-        self, kind: int, counts: ModelCounts, flagged: Mask, muted: Mask, own_newcomers: Ints
+        self, kind: int, counts: ModelCounts, flagged: Mask, flagged_cohorts: Mask, own_newcomers: Ints
     ) -> TypeExpectation:
         """Take one type of event of one bucket.
 
@@ -103,32 +103,32 @@ class PopulationExpectations:
             Index into `EVENT_TYPES`.
         flagged
             Sets that touch a flagged group, (sets,). They are kept out of the hazard.
-        muted
+        flagged_cohorts
             Cohorts that are flagged as a whole, (cohorts,).
         own_newcomers
             Newcomers of each group before this bucket, and their events, (groups, 2).
         """
-        at_risk, events = counts.risk[kind] * ~NEW_COHORTS, counts.events[kind] * ~NEW_COHORTS
+        at_risk, events = counts.at_risk[kind] * ~NEWCOMER_COHORTS, counts.events[kind] * ~NEWCOMER_COHORTS
         group_risk, group_events = counts.by_group(at_risk), counts.by_group(events)
         total_risk, total_events = at_risk[~flagged].sum(axis=0), events[~flagged].sum(axis=0)
         outside_risk = total_risk - counts.by_group(at_risk, ~flagged)
-        outside_events = (total_events - counts.by_group(events, ~flagged))[:, ~muted].sum(axis=1)
+        outside_events = (total_events - counts.by_group(events, ~flagged))[:, ~flagged_cohorts].sum(axis=1)
         result = self.hazards[kind].update(
             total_risk,
             total_events,
             group_risk,
             outside_risk,
             outside_events,
-            muted=muted,
-            chance=self.always_active.chance,
+            flagged_cohorts=flagged_cohorts,
+            relative_chance=self.always_active.relative_chance,
         )
         newcomers, newcomer_events, newcomers_expected = self._expect_newcomers(kind, counts, own_newcomers)
         return TypeExpectation(
             hazard=result.hazard,
             seen=group_events.sum(axis=1) + newcomer_events,
             expected=result.expected + newcomers_expected,
-            always_seen=group_events[:, STEADY_COHORTS].sum(axis=1),
-            always_expected=result.steady,
+            always_seen=group_events[:, SETTLED_COHORTS].sum(axis=1),
+            always_expected=result.always_active,
             newcomers=newcomers,
             newcomer_events=newcomer_events,
             at_risk=group_risk.sum(axis=1) + newcomers,
@@ -137,7 +137,8 @@ class PopulationExpectations:
     def _expect_newcomers(self, kind: int, counts: ModelCounts, own: Ints) -> tuple[Ints, Ints, Floats]:
         """Per group: accounts never seen before, their events, and the events expected of them."""
         at_risk, events = (
-            table[kind][:, NEW_COHORTS].sum(axis=1, keepdims=True) for table in (counts.risk, counts.events)
+            table[kind][:, NEWCOMER_COHORTS].sum(axis=1, keepdims=True)
+            for table in (counts.at_risk, counts.events)
         )
         group_risk, group_events = (counts.by_group(values)[:, 0] for values in (at_risk, events))
         expected = self.newcomers[kind].expected(group_risk, own[:, 0], own[:, 1])
@@ -149,7 +150,7 @@ class PopulationExpectations:
         return {
             "hazards": [hazard.snapshot() for hazard in self.hazards],
             "newcomers": [[clock.risk, clock.events] for clock in self.newcomers],
-            "always_active": self.always_active.slow,
+            "always_active": self.always_active.slow_means,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -157,4 +158,4 @@ class PopulationExpectations:
         for hazard, values in zip(self.hazards, state["hazards"], strict=True):
             hazard.restore(values)
         self.newcomers = tuple(NewcomerHazard(*row) for row in state["newcomers"])
-        self.always_active.slow = tuple(state["always_active"]) if state["always_active"] else None
+        self.always_active.slow_means = tuple(state["always_active"]) if state["always_active"] else None

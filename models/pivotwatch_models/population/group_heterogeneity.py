@@ -79,7 +79,7 @@ class GroupHeterogeneity:
     >>> spread = measure(groups | {("network", "campaign"): (80, 20.0)}, set())
     >>> spread.typical, spread.theta("network", most=3.0)
     (1.0, 1.5)
-    >>> spread.apart("network", 80, 20.0), spread.apart("network", 25, 20.0)
+    >>> spread.is_outlier("network", 80, 20.0), spread.is_outlier("network", 25, 20.0)
     (True, False)
     """
 
@@ -110,7 +110,7 @@ class GroupHeterogeneity:
         own = (shape + seen) * math.log((shape + seen) / (shape + expected))
         return seen * math.log(seen / max(expected, _SPREAD.least_expected)) - own
 
-    def apart(self, kind: str, seen: int, expected: float) -> bool:
+    def is_outlier(self, kind: str, seen: int, expected: float) -> bool:
         """Is a group with these sums kept out of the population's hazard?"""
         usual = self.typical * expected
         excess = (seen - usual) / math.sqrt(usual + _CONTINUITY)

@@ -30,7 +30,7 @@ import numpy as np
 
 from pivotwatch_models.base.arrays import Floats, Ints, Mask
 from pivotwatch_models.method import STATE
-from pivotwatch_models.population.cohorts import ALWAYS_THERE, COHORTS, STEADY_COHORTS
+from pivotwatch_models.population.cohorts import ALWAYS_ACTIVE_COHORTS, COHORTS, SETTLED_COHORTS
 
 NOBODY = np.zeros(COHORTS, dtype=bool)
 _HAZARD = STATE.hazard
@@ -42,7 +42,7 @@ class Expectation:
 
     hazard: float
     expected: Floats
-    steady: Floats
+    always_active: Floats
 
 
 class PopulationHazard:
@@ -87,8 +87,8 @@ class PopulationHazard:
         outside_risk: Ints,
         outside_events: Ints,
         *,
-        muted: Mask = NOBODY,
-        chance: float = 1.0,
+        flagged_cohorts: Mask = NOBODY,
+        relative_chance: float = 1.0,
     ) -> Expectation:
         """Take one bucket; integers in, so the order of accounts and partitions leaves no trace.
 
@@ -100,15 +100,19 @@ class PopulationHazard:
             Accounts at risk per group and cohort, (groups, cohorts).
         outside_risk, outside_events
             Per group, over the sets that touch neither it nor a flagged group: (groups, cohorts), (groups,).
-        muted, chance
+        flagged_cohorts, relative_chance
             Cohorts that stand out as a whole, (cohorts,): they are in nobody's hazard, and expected to have
             that part of the mean pace of those who are not always there, if anybody else is at risk.
         """
-        risk, events, outside_risk = risk * ~muted, events * ~muted, outside_risk * ~muted
+        risk, events, outside_risk = (
+            risk * ~flagged_cohorts,
+            events * ~flagged_cohorts,
+            outside_risk * ~flagged_cohorts,
+        )
         pace = self.pace
-        others = risk * ~ALWAYS_THERE
-        if muted.any() and others.any():
-            pace[muted] = chance * _weigh(others[None], pace)[0] / others.sum()
+        others = risk * ~ALWAYS_ACTIVE_COHORTS
+        if flagged_cohorts.any() and others.any():
+            pace[flagged_cohorts] = relative_chance * _weigh(others[None], pace)[0] / others.sum()
         total, pseudo_risk, slow = int(events.sum()), _HAZARD.pseudo_risk, _HAZARD.slow
         weight = _weigh(risk[None], pace)[0]
         if self.slow_hazard is None:
@@ -120,13 +124,15 @@ class PopulationHazard:
             _weigh(outside_risk, pace) + pseudo_risk
         )
         expected = _weigh(group_risk, pace) * without
-        steady = _weigh(group_risk * STEADY_COHORTS, pace) * without
+        always_active = _weigh(group_risk * SETTLED_COHORTS, pace) * without
         self.slow_hazard = slow * self.slow_hazard + (1 - slow) * hazard
         self.events = self.decay * self.events + events
         self.expected = self.decay * self.expected + risk * pace * hazard
-        self.events[muted] = self.expected[muted] = 0.0  # what was learnt of them was not ordinary
+        self.events[flagged_cohorts] = self.expected[flagged_cohorts] = (
+            0.0  # what was learnt of them was not ordinary
+        )
         self.seen += total
-        return Expectation(hazard, expected, steady)
+        return Expectation(hazard, expected, always_active)
 
     def snapshot(self) -> list[object]:
         """Compact state, JSON-able."""

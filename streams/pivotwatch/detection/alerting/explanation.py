@@ -9,7 +9,7 @@ from pivotwatch.contracts.events import format_time
 from pivotwatch_models.incidents.incident import Incident
 from pivotwatch_models.incidents.pattern import Pattern
 from pivotwatch_models.method import DECISION
-from pivotwatch_models.population.always_active import KIND as POPULATION
+from pivotwatch_models.population.always_active import POPULATION
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 
 WHY = {

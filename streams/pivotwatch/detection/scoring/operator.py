@@ -34,8 +34,7 @@ from pivotwatch_models.groups.registry import GroupRecord, GroupRegistry
 from pivotwatch_models.incidents.lifecycle import Incidents, Surroundings
 from pivotwatch_models.incidents.transition import Transition
 from pivotwatch_models.method import STATE
-from pivotwatch_models.population.always_active import GROUPS as STEADY
-from pivotwatch_models.population.always_active import KIND as POPULATION
+from pivotwatch_models.population.always_active import ALWAYS_ACTIVE_GROUPS, POPULATION
 from pivotwatch_models.release_calendar import Release, ReleaseCalendar
 from pivotwatch_models.release_watch import ReleaseWatch
 from pivotwatch_models.settings import Settings
@@ -244,9 +243,9 @@ class ScoringOperator:
                 yield
                 yield from self.watches[release].scoring(bucket, scored, self._behind(bucket, view))
                 yield
-                for group in STEADY:  # so that their state is saved
+                for group in ALWAYS_ACTIVE_GROUPS:  # so that their state is saved
                     self.registry.get(group)
-                self._dirty |= set(STEADY)
+                self._dirty |= set(ALWAYS_ACTIVE_GROUPS)
         if not view.empty:
             name_jointly([self.watches[release].naming for release in counts], bucket)
         return counts
