@@ -1,34 +1,35 @@
-r"""A campaign that no group holds together: do accounts that are always there move faster than time explains?
+r"""Finds a campaign that no group holds together: accounts that are always active and move faster than
+others.
 
-Accounts spread over everybody's networks, with nothing in common but when they move, are a small part of
-every group. But extraction runs round the clock, and the accounts that are active bucket after bucket
-are few. What an honest account decides, it decides in its own time, whether it sends a request then or
-not, and it shows at its next activity. So the chance that an activity is the first use grows with the
-time since the activity before. The accounts that were active in the bucket before too are held against
-those that were not:
+Accounts of such a campaign are spread over everybody's networks and have nothing in common but when they
+move, so they are a small part of every group. But extraction runs around the clock, and few honest accounts
+are active bucket after bucket.
+
+What an honest account decides, it decides in its own time, whether it sends a request then or not. The
+decision shows at its next activity. So the chance that an activity is the first use grows with the time since
+the activity before. Accounts that were active in the bucket before too are compared with accounts that were
+not:
 
 .. math:: E = A \cdot \frac{\sum F_l + 3}{\sum_l R_l\,a_l + 3 / \bar h},
 
-with :math:`A` steady accounts of one band of volume, :math:`R_l` others at risk of exposure :math:`l`
-(`pivotwatch_models.population.cohorts`), :math:`F_l` their first uses, :math:`a_l` the buckets since they
-were last active (since
-the release at most), and :math:`\bar h` a slow mean of :math:`\sum F_l / \sum_l R_l\,a_l`. The rest is the
-group e-detector with the configured θ₀. Accounts of named groups are left out, and those never seen before.
-Where the others have less than a fifth of the time of the steady ones there is nobody to hold them against,
-and nothing is concluded.
+with :math:`A` always-active accounts of one band of volume, :math:`R_l` other accounts at risk with exposure
+:math:`l` (`pivotwatch_models.population.cohorts`), :math:`F_l` their first uses, :math:`a_l` the buckets
+since they were last active (at most since the release), and :math:`\bar h` a slow mean of
+:math:`\sum F_l / \sum_l R_l\,a_l`. Each band is then a group with its own e-detector, under the configured
+limit θ₀. Accounts of named groups and newcomers are left out. Nothing is concluded when the others have less
+than a fifth of the time of the always-active accounts.
 
-When something moves everybody at once (an outage with fallback) the chance is the same for every activity. So
-while the first uses of the others per account at risk are over twice their slow mean, by more than two
-standard deviations, the expectation is at least that of equal chances.
+When something moves everybody at once (an outage with fallback), every activity has the same chance. So the
+expectation is at least that of equal chances while the others' first uses per account at risk exceed twice
+their slow mean by more than two standard deviations.
 
-**Masking.** A campaign may be most of all that is always there; then it is the pace that its own networks are
-held against. So while the steady accounts of a band stand out (their CUSUM copy is over its line) they are
-kept out of the population's hazard, as a flagged group is, and what to expect of a steady account is what an
-average one of the others lets expect, times :math:`\sum R_l / \sum_l R_l\,a_l`
-(`AlwaysActiveHazard.relative_chance`; 1 while
-the chance is the same for every activity).
+**Masking.** A campaign may be most of all accounts that are always active. Its pace is then the pace that its
+own networks are compared with. So while a band is flagged (its W is over its limit), its accounts are kept
+out of the population's hazard. They are expected to move like an average other account, times
+:math:`\sum R_l / \sum_l R_l\,a_l` (`AlwaysActiveHazard.relative_chance`; 1 while every activity has the same
+chance).
 
-There are no members of such a band to name: the bucket's record does not say who of the movers was steady.
+A band names no members: the record of a bucket does not say which accounts with an event were always active.
 
 References
 ----------
@@ -50,25 +51,28 @@ POPULATION = "population"
 NEW = 0
 _ALWAYS = STATE.always_active
 _AWAY = np.array([*[0.0] * ALWAYS_ACTIVE, *_ALWAYS.away])
-"""Buckets since the last activity, by exposure; of the first activity since the release, its age."""
+"""Buckets since the last activity, by level of exposure; levels below 4 are filled in per bucket."""
 _PAUSING = ~np.isin(np.arange(EXPOSURES), (NEW, ALWAYS_ACTIVE))
 
 ALWAYS_ACTIVE_GROUPS: list[Group] = [(POPULATION, f"always active, {name}") for name in BAND_NAMES]
 
 
 class AlwaysActiveHazard:
-    """What to expect of accounts that are always there.
+    """Expected first uses of accounts that are always active, for one release.
 
     Attributes
     ----------
+    slow_means
+        Slow means of the others' first uses per account at risk and per bucket of their time; None before the
+        first bucket.
     relative_chance
-        By the bucket last taken: the chance that an activity of a steady account is the first use, as a part
-        of that of the average other account.
+        Chance that an activity of an always-active account is its first use, over that of an average other
+        account, in the bucket taken last.
 
     Examples
     --------
-    A hundred accounts are active every hour, a thousand others had been away for about six hours. Ten of
-    each moved:
+    100 accounts are active every hour, 1,000 others had been away for about six hours. Ten of each used the
+    model for the first time. The others made 10 decisions in 6,000 hours, so 100 hours let one expect 0.167:
 
     >>> clock = AlwaysActiveHazard()
     >>> risk, events = np.zeros((2, 3, 2, EXPOSURES), dtype=int)
@@ -83,14 +87,14 @@ class AlwaysActiveHazard:
         self.relative_chance = 1.0
 
     def update(self, age: int, risk: Ints, events: Ints) -> list[tuple[int, int, float]]:
-        """Take one bucket: steady accounts at risk (0: not to be judged), events seen and expected, per band.
+        """Take one bucket; returns accounts at risk (0: not judged), first uses seen and expected per band.
 
         Parameters
         ----------
         age
             Buckets since the release.
         risk, events
-            Accounts at risk and first uses per cohort, without named groups, (cohorts,).
+            Accounts at risk and first uses without those of named groups, (cohorts,).
         """
         at_risk, first = (table.reshape(-1, 2, EXPOSURES).sum(axis=1) for table in (risk, events))
         away = np.minimum(_AWAY, max(1, age))
@@ -105,7 +109,7 @@ class AlwaysActiveHazard:
         ]
 
     def _rate(self, accounts: int, moved: int, time: float) -> float:
-        """First uses to expect of a steady account, by the others: at risk, first uses, time."""
+        """Expected first uses of one always-active account, from the others: at risk, first uses, time."""
         now = moved / max(1, accounts), moved / max(1.0, time)
         per_activity, per_time = self.slow_means or now
         most = _ALWAYS.surge_ratio * per_activity * accounts

@@ -1,9 +1,9 @@
 """Cohorts: accounts that may be expected to move at a like pace.
 
-A cohort is a band of volume, whether the account is young, and its exposure: since when could it have
-moved? What an account has decided shows at its next activity, so one that was away for half a day is
-likelier to have moved than one that is there every hour; and real adopters move mostly at their first
-activity after a release, accounts that were never seen before most of all.
+A cohort is a band of volume, an age (young or not) and a level of exposure: since when the account could have
+moved. What an account has decided shows at its next activity. So an account that was away for half a day is
+likelier to have moved than one that is active every hour. Real adopters move mostly at their first activity
+after a release, and accounts that were never seen before most of all.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ _FIRST = np.array(STATE.cohorts.first_activity_edges)
 _GAPS = np.array(STATE.cohorts.gap_edges)
 BANDS = len(_COARSE)
 ALWAYS_ACTIVE = 2 + len(_FIRST)
-"""Exposure of those that were active in the bucket before."""
+"""Level of exposure of accounts that were active in the bucket before too."""
 EXPOSURES = ALWAYS_ACTIVE + len(_GAPS) + 1
 COHORTS = len(set(STATE.cohorts.coarse_bands)) * 2 * EXPOSURES
 NEWCOMER_COHORTS = np.arange(COHORTS) % EXPOSURES == 0
-"""Accounts never seen before."""
+"""Which cohorts hold accounts that were never seen before."""
 ALWAYS_ACTIVE_COHORTS = np.arange(COHORTS) % EXPOSURES == ALWAYS_ACTIVE
-"""Accounts that are always there."""
+"""Which cohorts hold accounts that were active in the bucket before too."""
 SETTLED_COHORTS = ALWAYS_ACTIVE_COHORTS & (np.arange(COHORTS) // EXPOSURES % 2 == 0)
-"""The same but for young ones: newcomers stay for hours after their first request."""
+"""The same without young accounts: newcomers stay active for hours after their first request."""
 BAND_NAMES = ("1 request", "2 to 4 requests", "5 or more requests")
 
 
@@ -43,17 +43,22 @@ def volume_band(n: Ints) -> Ints:
 
 
 def exposure(previous: Ints, bucket: int, released: int) -> Ints:
-    """Level of exposure, 0 … 8.
+    """Level of exposure of each account, 0 … 8.
 
-    0: never seen before. 1, 2, 3: first activity since the release, within 12 buckets of it, within 48 or
-    later. 4 … 8: the last activity was one, up to three, up to eight, up to 24 or more buckets ago.
+    ======= =====================================================================================
+    level   account
+    ======= =====================================================================================
+    0       never seen before
+    1, 2, 3 first activity since the release: within 12 buckets of it, within 48, later
+    4 … 8   active since the release, the last time 1, up to 3, up to 8, up to 24, more buckets ago
+    ======= =====================================================================================
 
     Parameters
     ----------
     previous
-        Previous active bucket of each account; -1: none.
+        Last active bucket of each account before this one; -1: none.
     bucket, released
-        This bucket, and the first that lies wholly behind the release.
+        Index of this bucket, and of the first that lies wholly after the release.
 
     Examples
     --------
@@ -66,7 +71,16 @@ def exposure(previous: Ints, bucket: int, released: int) -> Ints:
 
 
 def cohort(band: Ints, young: Ints, exposed: Ints) -> Ints:
-    """Numbers of cohorts, 0 … 53.
+    """Number of the cohort of each account, 0 … 53.
+
+    Parameters
+    ----------
+    band
+        Band of volume, 0 … 6 (`volume_band`).
+    young
+        1 for a young account, else 0.
+    exposed
+        Level of exposure (`exposure`).
 
     Examples
     --------

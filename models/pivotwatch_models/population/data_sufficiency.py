@@ -1,8 +1,9 @@
-"""Are there enough moves in a bucket to learn the population's pace from?
+"""Whether a bucket holds enough first uses to learn the population's pace from.
 
-A group is held against everyone else *in the same bucket*. With less than one move of everyone in a
-bucket there is no everyone else: the expectation is then mostly memory, and a common jump cannot be told from
-a group's. The remedy is a wider bucket. Who sends a few requests a week needs a day.
+A group is compared with everyone else *in the same bucket*. With less than one first use of everyone in a
+bucket there is nobody to compare with: the expectation is then mostly memory, and a jump of everyone cannot
+be told from a jump of one group. The remedy is a wider bucket. A population that sends a few requests a week
+needs buckets of a day.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ _SUFFICIENCY = DECISION.sufficiency
 
 
 def advised_width(moves: int, buckets: int, width_ms: int) -> int | None:
-    """The width of bucket to take when the data are too thin for this one; None when they are not.
+    """Width of bucket to use instead, in milliseconds, when the data are too sparse for this one; else None.
 
     Parameters
     ----------
     moves
         First uses of a model since its watch began.
     buckets
-        How many buckets that was; before the twelfth nothing is said.
+        Number of buckets since then. Before the twelfth the answer is None.
     width_ms
-        Their width in milliseconds.
+        Their width, in milliseconds.
 
     Examples
     --------

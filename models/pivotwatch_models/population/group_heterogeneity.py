@@ -1,43 +1,42 @@
-r"""How far apart the paces of ordinary groups lie, measured on the release itself.
+r"""How far the paces of ordinary groups differ, measured on the release itself.
 
-Networks differ: some of developers, some of people who change slowly. How far their ratios
-:math:`r_g = S_g / E_g` of events seen to expected spread says what is ordinary, and that is learnt from
-all groups of the watch so far, in three steps, each from what was known before the bucket:
+Networks differ: some are of developers, some of people who change slowly. The spread of their ratios
+:math:`r_g = S_g / E_g` of observed to expected events says what is normal. It is learnt from all groups of
+the watch so far, in three steps, each from what was known before the bucket:
 
-* the **typical ratio** :math:`m`: the median of :math:`(S_g + 1)/(E_g + 1)`, weighted by :math:`E_g`, at
-  most 1. A campaign that is a good part of all that move raises everyone's expectation; it does not move
-  the median. (When the groups far over it hold more than a third of the expectation they are no exception:
-  then :math:`m = 1`.)
-* who is **apart**: :math:`S_g \ge 2 m E_g` and :math:`(S_g - m E_g)/\sqrt{m E_g + 0.5} \ge 2` for a network,
-  4 for other kinds. These are kept out of the population's hazard (masking). Sign-up batches and payment
-  instruments are strata of age and company: leaving them out as soon would leave nobody to learn the pace
-  of new accounts from.
-* the **spread** :math:`\sigma` of the others beyond chance, by moments, with its standard error,
+* The **typical ratio** :math:`m` is the median of :math:`(S_g + 1)/(E_g + 1)`, weighted by :math:`E_g`, at
+  most 1. A campaign that is a good part of all events raises everyone's expectation, but not the median.
+  (Groups far over it that hold more than a third of the expected events are no exception: then
+  :math:`m = 1`.)
+* A group is an **outlier** when :math:`S_g \ge 2 m E_g` and :math:`(S_g - m E_g)/\sqrt{m E_g + 0.5}` is at
+  least 2 for a network, 4 for other kinds. Outliers are kept out of the population's hazard, so that they
+  cannot mask themselves. Sign-up batches and payment instruments are strata of age and company: leaving them
+  out as soon would leave nobody to learn the pace of new accounts from.
+* The **spread** :math:`\sigma` of the others beyond chance, by moments, with its standard error,
 
   .. math:: \sigma^2 = \frac{\sum_g \bigl[(S_g - E_g)^2 - E_g\bigr]}{\sum_g E_g^2}, \qquad
       \epsilon = \frac{\sqrt{\sum_g (2 E_g^2 + E_g)}}{\sum_g E_g^2},
 
-  of all groups and of each kind apart; of :math:`[\sigma^2 - 5\epsilon, \sigma^2 + \epsilon]` what is nearest
-  to the usual :math:`0.5^2`. :math:`\theta_0 = e^{1.4\,\sigma}`, the larger of both, between 1.5 and the
-  configured one: 92 of 100 ordinary groups are slower. It starts at 2 and falls with what is learnt; it rises
-  when the data leave no doubt.
+  is measured for all groups and for each kind. The value in
+  :math:`[\sigma^2 - 5\epsilon, \sigma^2 + \epsilon]` nearest to the usual :math:`0.5^2` counts. The normal
+  limit is :math:`\theta_0 = e^{1.4\,\sigma}`, the larger of both, between 1.5 and the configured limit: 92 of
+  100 ordinary groups are slower. It starts at 2, falls with what is learnt, and rises when the data leave no
+  doubt.
 
-So eight of a hundred ordinary groups of a large population are faster than :math:`\theta_0`, and would be
-found sooner or later. Hence `surprise`: how improbable are the events since the onset when the group has a
-pace of its own, for good? With a gamma variable of mean one and variance :math:`\sigma^2 = 1/a` for the pace,
-Chernoff's bound for the negative binomial distribution is
+So 8 of 100 ordinary groups of a large population are faster than :math:`\theta_0`, and would be found sooner
+or later. Hence the *surprise*: how improbable are the events since the onset when the group has a pace of its
+own for good? With a gamma variable of mean one and variance :math:`\sigma^2 = 1/a` for the pace, Chernoff's
+bound for the negative binomial distribution is
 
 .. math:: P(S' \ge S) \le e^{-I}, \qquad I = S \ln\frac{S}{E} - (a + S) \ln\frac{a + S}{a + E}.
 
-:math:`\sigma` is the usual one at least: the fastest of a thousand groups are further off than the spread of
-the others tells. No group is named on its pace before :math:`G e^{-I}`, the number of ordinary groups among
-the :math:`G` watched that would be so fast, is under a half, and :math:`e^{-I}` under one in a hundred, for
-all of its accounts or for those that are always there.
+:math:`\sigma` is at least the usual one here: the fastest of a thousand groups are further off than the
+spread of the others predicts. `pivotwatch_models.groups.naming` uses :math:`I`.
 
 References
 ----------
-N. E. Breslow, Extra-Poisson variation in log-linear models, JRSS C 33 (1984), for the moments. Masking:
-P. J. Rousseeuw, A. M. Leroy, Robust regression and outlier detection (1987).
+Moments: N. E. Breslow, Extra-Poisson variation in log-linear models, JRSS C 33 (1984). Masking: P. J.
+Rousseeuw, A. M. Leroy, Robust regression and outlier detection (1987).
 """
 
 from __future__ import annotations
@@ -60,20 +59,20 @@ _MOST_LOG_THETA = 50.0
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class GroupHeterogeneity:
-    """What is ordinary among the groups of one watch.
+    """What is normal among the groups of one watch.
 
     Attributes
     ----------
     typical
-        m, the typical ratio of events seen to expected, at most 1.
+        m: typical ratio of observed to expected events, at most 1.
     overall
-        θ₀ by the spread of all groups.
+        θ₀ from the spread of all groups, before any bound.
     by_kind
-        The same of one kind of group.
+        θ₀ from the spread of one kind of group.
 
     Examples
     --------
-    Forty networks that move as expected, give or take chance, and one that does not:
+    40 networks move as expected, within chance, and one moves four times as fast:
 
     >>> groups = {("network", f"AS{i}"): (19 + i % 3, 20.0) for i in range(40)}
     >>> spread = measure(groups | {("network", "campaign"): (80, 20.0)}, set())
@@ -88,16 +87,26 @@ class GroupHeterogeneity:
     by_kind: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def theta(self, kind: str, most: float) -> float:
-        """θ₀ of a kind of group, at most the configured one."""
+        """Normal limit θ₀ of a kind of group, between 1.5 and ``most``."""
         spread = max(self.overall, self.by_kind.get(kind, 0.0))
         return min(most, max(_SPREAD.least_theta, spread))
 
     def surprise(self, kind: str, seen: int, expected: float, most: float) -> float:
-        """I: nats by which so many events are improbable for a group with a pace of its own.
+        """I: nats by which so many events are improbable for an ordinary group with a pace of its own.
+
+        Parameters
+        ----------
+        kind
+            Kind of group.
+        seen, expected
+            Events since the onset.
+        most
+            The configured limit of θ₀.
 
         Examples
         --------
-        Twice as many as expected tell little when they are many, ten times as many tell much:
+        Twice as many events as expected are little evidence even when they are many. Ten times as many are
+        strong evidence:
 
         >>> round(GroupHeterogeneity().surprise("network", 80, 40.0, most=3.0), 1)
         1.2
@@ -111,7 +120,7 @@ class GroupHeterogeneity:
         return seen * math.log(seen / max(expected, _SPREAD.least_expected)) - own
 
     def is_outlier(self, kind: str, seen: int, expected: float) -> bool:
-        """Is a group with these sums kept out of the population's hazard?"""
+        """Whether a group with these sums over the watch is kept out of the population's hazard."""
         usual = self.typical * expected
         excess = (seen - usual) / math.sqrt(usual + _CONTINUITY)
         of_network, of_other = _SPREAD.outlier_excess_network, _SPREAD.outlier_excess_other
@@ -120,16 +129,16 @@ class GroupHeterogeneity:
 
 
 def measure(sums: Mapping[Group, tuple[int, float]], flagged: set[Group]) -> GroupHeterogeneity:
-    """The spread of groups by their events seen and expected so far.
+    """Measure how far groups differ, from their events so far.
 
     Parameters
     ----------
     sums
-        Per group, events seen and expected.
+        Observed and expected events of each group.
     flagged
-        Groups that stand out by their detector: they tell nothing about ordinary ones.
+        Groups that their detector flags. They say nothing about ordinary groups.
     """
-    # In an order that follows from the numbers alone: sums of floats must not depend on the past.
+    # The order follows from the numbers alone: sums of floats must not depend on the past.
     rows = sorted((s, e, g[0], g in flagged) for g, (s, e) in sums.items() if e >= _SPREAD.least_expected)
     if not rows:
         return GroupHeterogeneity()
@@ -138,12 +147,12 @@ def measure(sums: Mapping[Group, tuple[int, float]], flagged: set[Group]) -> Gro
     typical = min(1.0, _weighted_median((seen + 1) / (expected + 1), expected))
     too_fast = _too_fast(seen, typical * expected)
     if expected[too_fast].sum() > _SPREAD.most_exceptions * expected.sum():
-        # So many are no exception: ordinary groups differ as much.
+        # So many groups are no exception: ordinary groups differ that much.
         typical, too_fast = 1.0, np.zeros(len(rows), dtype=bool)
     ordinary = ~too_fast & ~np.array([f for _, _, _, f in rows])
     if not ordinary.any():
         return GroupHeterogeneity(typical)
-    # Those that are left, held against their own mean.
+    # The groups that are left are compared with their own mean.
     level = seen[ordinary].sum() / expected[ordinary].sum()
     kinds = {str(k): ordinary & (kind == k) for k in np.unique(kind)}
     return GroupHeterogeneity(

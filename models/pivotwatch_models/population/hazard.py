@@ -1,12 +1,12 @@
-r"""The population clock: the hazard at which everyone else moves, in the same bucket.
+r"""The population's hazard: the chance per bucket that an account at risk has its event.
 
-At a launch everybody moves, in waves that no model of the past predicts: a default alias takes
-everyone within the hour. So the expectation for a group is taken from the rest of the population
-*in the same bucket*. For one release and one type of event, per bucket:
+At a launch everybody moves, in waves that no model of the past predicts: a default alias moves everyone
+within the hour. So the expectation for a group comes from the rest of the population *in the same bucket*.
+For one release and one type of event, per bucket:
 
-* cohort :math:`c` has a relative pace :math:`m_c = (2 + \tilde F_c) / (2 + \tilde X_c)`, its decayed
-  events over its decayed expectation (from before the bucket);
-* :math:`\tilde R_g = \sum_c m_c R_{gc}` is the risk set of group :math:`g`, weighted by pace;
+* cohort :math:`c` has a relative pace :math:`m_c = (2 + \tilde F_c) / (2 + \tilde X_c)`: its events over its
+  expected events, both decayed and from before the bucket;
+* :math:`\tilde R_g = \sum_c m_c R_{gc}` counts the accounts of group :math:`g` at risk, weighted by pace;
 * the hazard without the group is
 
   .. math:: h_{-g} = \frac{\sum F + 20\,\bar h}{\sum \tilde R + 20}
@@ -14,12 +14,12 @@ everyone within the hour. So the expectation for a group is taken from the rest 
   over all sets of groups that touch neither :math:`g` nor a flagged group, with
   :math:`\bar h \leftarrow 0.8\,\bar h + 0.2\,h` a slow mean from before the bucket.
 
-The group then has :math:`S = F_g` events where :math:`E = \tilde R_g\,h_{-g}` were expected.
+The group then has :math:`S = F_g` observed events where :math:`E = \tilde R_g\,h_{-g}` are expected.
 
 References
 ----------
-The counting-process view (events over risk sets, stratified) is that of D. R. Cox (1972), Regression
-models and life-tables, JRSS B 34; leaving the group out keeps it from explaining itself.
+Events over accounts at risk, stratified: D. R. Cox, Regression models and life-tables, JRSS B 34 (1972).
+Leaving the group out keeps it from explaining itself.
 """
 
 from __future__ import annotations
@@ -38,7 +38,17 @@ _HAZARD = STATE.hazard
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Expectation:
-    """What one bucket says: the hazard of the unflagged, and the events expected per group."""
+    """Result of one bucket.
+
+    Attributes
+    ----------
+    hazard
+        h over the sets without a flagged group.
+    expected
+        E of each group, (groups,).
+    always_active
+        The part of E that comes from settled accounts that are always active, (groups,).
+    """
 
     hazard: float
     expected: Floats
@@ -51,12 +61,21 @@ class PopulationHazard:
     Parameters
     ----------
     decay
-        Decay of the cohort sums per bucket (``Settings.decay``).
+        Factor by which the sums of the cohorts decay per bucket (`Settings.decay`).
+
+    Attributes
+    ----------
+    events, expected
+        Decayed events and expected events per cohort, (cohorts,).
+    slow_hazard
+        Slow mean of the hazard; None before the first bucket.
+    seen
+        Events so far, outside flagged groups.
 
     Examples
     --------
-    A thousand accounts of one cohort, ten of which move; a group of a hundred of them where one
-    moved is expected to have moved at the pace of the other nine hundred:
+    10 of 1,000 accounts of one cohort have the event. A group holds 100 of them. The other 900 accounts had 9
+    events, so one event of the group is expected:
 
     >>> clock = PopulationHazard(decay=0.995)
     >>> risk, events = np.zeros(COHORTS, dtype=int), np.zeros(COHORTS, dtype=int)
@@ -76,7 +95,7 @@ class PopulationHazard:
 
     @property
     def pace(self) -> Floats:
-        """m_c of every cohort."""
+        """Relative pace m_c of every cohort, (cohorts,)."""
         return (_HAZARD.prior + self.events) / (_HAZARD.prior + self.expected)
 
     def update(
@@ -90,19 +109,20 @@ class PopulationHazard:
         flagged_cohorts: Mask = NOBODY,
         relative_chance: float = 1.0,
     ) -> Expectation:
-        """Take one bucket; integers in, so the order of accounts and partitions leaves no trace.
+        """Take one bucket. All counts are integers, so their sums do not depend on any order.
 
         Parameters
         ----------
         risk, events
-            Accounts at risk and events per cohort over the sets without a flagged group, (cohorts,).
+            Accounts at risk and events over the sets without a flagged group, (cohorts,).
         group_risk
-            Accounts at risk per group and cohort, (groups, cohorts).
+            Accounts at risk of each group, (groups, cohorts).
         outside_risk, outside_events
             Per group, over the sets that touch neither it nor a flagged group: (groups, cohorts), (groups,).
         flagged_cohorts, relative_chance
-            Cohorts that stand out as a whole, (cohorts,): they are in nobody's hazard, and expected to have
-            that part of the mean pace of those who are not always there, if anybody else is at risk.
+            Cohorts that are flagged as a whole, (cohorts,), and their assumed pace as a multiple of the mean
+            pace of the accounts that pause, if any of those is at risk. Flagged cohorts are in nobody's
+            hazard.
         """
         risk, events, outside_risk = (
             risk * ~flagged_cohorts,
@@ -129,7 +149,7 @@ class PopulationHazard:
         self.events = self.decay * self.events + events
         self.expected = self.decay * self.expected + risk * pace * hazard
         self.events[flagged_cohorts] = self.expected[flagged_cohorts] = (
-            0.0  # what was learnt of them was not ordinary
+            0.0  # What was learnt from them was not normal.
         )
         self.seen += total
         return Expectation(hazard, expected, always_active)
@@ -145,7 +165,7 @@ class PopulationHazard:
 
 
 def _weigh(risk: Ints, pace: Floats) -> Floats:
-    """Σ_c m_c R_c per row, always added in the order of c (a matrix product may not be)."""
+    """Σ_c m_c R_c per row, added in the order of c: a matrix product may add in another order."""
     total = np.zeros(len(risk))
     for c in range(COHORTS):
         total += pace[c] * risk[:, c]

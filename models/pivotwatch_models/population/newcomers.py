@@ -1,15 +1,18 @@
-r"""Accounts never seen before: how many of them begin with the model?
+r"""How many accounts that were never seen before begin with the model at once.
 
-They have no traffic that could shift, and a release draws them: of those that sign up for a new model most
-begin with it at once, however slowly everyone else moves. So they are held against each other, not against
-the hazard of the bucket. Of one release and type of event, with :math:`R` accounts never seen before and
-:math:`F` events of theirs in all buckets so far, of which :math:`R_g, F_g` in group :math:`g`, that group's
-:math:`r` in this bucket let one expect
+Such accounts have no traffic that could shift, and a release attracts them: most of those that sign up for a
+new model begin with it at once, however slowly everyone else moves. So newcomers are compared with newcomers,
+not with the hazard of the bucket.
+
+For one release and one type of event, let :math:`R` be the newcomers of all buckets so far and :math:`F`
+those of them that had the event at once; :math:`R_g, F_g` are the part of group :math:`g`. If :math:`r`
+newcomers of the group are active in this bucket, the expected number of events is
 
 .. math:: E = r\,\frac{2 + F - F_g}{2 + R - R_g}.
 
-Flagged groups teach too: a batch of sign-ups is all of its hour's newcomers, so without them nobody would be
-left to learn from. Before anything is known all are expected to begin with it, and nothing is concluded.
+Flagged groups stay in the sums: a batch of sign-ups is all of its hour's newcomers, so without flagged groups
+nobody would be left to learn from. Before anything is known :math:`E = r`: every newcomer is expected to
+begin with the model, and nothing is concluded.
 """
 
 from __future__ import annotations
@@ -21,16 +24,17 @@ _PRIOR = STATE.newcomers.prior
 
 
 class NewcomerHazard:
-    """How many of those never seen before have the event at once.
+    """Chance that a newcomer has the event in its first bucket, for one type of event.
 
     Attributes
     ----------
     risk, events
-        R and F of everyone.
+        R and F: newcomers of everyone so far, and those of them that had the event at once.
 
     Examples
     --------
-    Of a hundred newcomers sixty begin with the model; so do nine of ten of a group, which had ten before:
+    60 of 100 newcomers began with the model, 9 of them among 10 newcomers of one group. Ten more newcomers of
+    that group are expected to have 10 · (2 + 60 − 9) / (2 + 100 − 10) events:
 
     >>> import numpy as np
     >>> clock = NewcomerHazard()
@@ -44,19 +48,19 @@ class NewcomerHazard:
         self.risk, self.events = risk, events
 
     def expected(self, risk: Ints, own_risk: Ints, own_events: Ints) -> Floats:
-        """Events to expect of each group, from what the others did before this bucket.
+        """Expected events of each group, from what newcomers of others did before this bucket, (groups,).
 
         Parameters
         ----------
         risk
-            Of each group, accounts never seen before, (groups,).
+            Newcomers of each group in this bucket, (groups,).
         own_risk, own_events
-            What of R and F is the group's.
+            R_g and F_g: the group's part of the sums, (groups,).
         """
         share: Floats = (_PRIOR + self.events - own_events) / (_PRIOR + self.risk - own_risk)
         return risk * share
 
     def update(self, risk: int, events: int) -> None:
-        """Take everyone in one bucket."""
+        """Add one bucket: newcomers of everyone, and those of them that had the event."""
         self.risk += risk
         self.events += events
