@@ -1,9 +1,11 @@
-r"""What one candidate model means to every account of a partition.
+r"""Models of single accounts for one candidate model: first use, switch, and the finding of an account alone.
 
-Online models per account and candidate, fed once per closed bucket in which the
-account was active (:math:`n > 0` requests, :math:`k` of them to the candidate by choice):
+The models are fed once per closed bucket, with the accounts that were active in it: :math:`n > 0` requests,
+:math:`k` of them to the candidate by the account's own choice.
 
-**Tempered CUSUM** of the account's share of the candidate, for shares
+**First use.** The first :math:`k > 0`.
+
+**Switch.** A tempered CUSUM of the account's share of the candidate tests the shares
 :math:`s \in \{0.3, 0.6, 0.9\}` against an idle share :math:`q_0 = 0.08`,
 
 .. math::
@@ -12,25 +14,25 @@ account was active (:math:`n > 0` requests, :math:`k` of them to the candidate b
         + (n-k) \ln \tfrac{1-s}{1-q_0}\bigr]\Bigr),
     \qquad f = \frac{1}{1 + (n-1)\rho},\; \rho = 0.15.
 
-The factor :math:`f` tempers the likelihood: requests of one account within one bucket are not
-independent (:math:`\rho` is their correlation). The account *switches* when
-:math:`\max_s W_s \ge \ln 50`. Its *first use* is its first :math:`k > 0`. Both happen at most once.
+The factor :math:`f` tempers the likelihood, as requests of one account within one bucket are not independent
+(:math:`\rho` is their correlation). The account switches when :math:`\max_s W_s \ge \ln 50`. First use and
+switch happen at most once per account and candidate.
 
-**Page-Hinkley** on :math:`x = k/n - (\sum k - k)/(\sum n - n)`, the account's share less the share
-of everyone else in its partition, zeros included. The recursion is that of
-`river.drift.PageHinkley` (``mode="up"``), carried out on whole columns; the tests hold it equal to
-river's detector to the last bit, update by update.
+**Account finding.** Page-Hinkley on :math:`x = k/n - (\sum k - k)/(\sum n - n)`: the account's share less the
+share of everyone else in its partition, buckets with :math:`k = 0` included. The recursion is that of
+`river.drift.PageHinkley` with ``mode="up"``, on whole columns. Tests hold it equal to river's detector to the
+last bit, update by update.
 
-What part of its traffic it sends from then on is measured in two blocks
-(`pivotwatch_models.groups.split_detector`).
+The split of the account's traffic from then on is measured in two blocks
+(`pivotwatch_models.accounts.split_blocks`).
 
-The models say that an account moved. Whether that is remarkable depends on how everyone else
-moved, which is the business of the population clock and the group e-detector.
+These models say that an account moved. Whether that is remarkable depends on how everyone else moved: see
+`pivotwatch_models.population.hazard` and `pivotwatch_models.groups.pace_detector`.
 
 References
 ----------
-E. S. Page (1954), Continuous inspection schemes, Biometrika 41. G. Lorden (1971), Procedures for
-reacting to a change in distribution.
+E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). G. Lorden, Procedures for reacting to a
+change in distribution, Annals of Mathematical Statistics 42 (1971).
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ USED, SWITCHED, DRIFTED = 1, 2, 4
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PageHinkley:
-    """Parameters of the account finding, as of `river.drift.PageHinkley`."""
+    """Parameters of the account finding, with the names of `river.drift.PageHinkley`."""
 
     threshold: float
     min_instances: int = _PAGE_HINKLEY.min_instances
@@ -68,11 +70,10 @@ class PageHinkley:
 
     @classmethod
     def calibrated(cls, bucket_ms: int) -> Self:
-        """Parameters for a width of bucket.
+        """Parameters for a width of bucket, in milliseconds.
 
-        An honest account that moves for good adds the same per day whatever the width, so the threshold
-        falls as the width grows. Over a week after a simulated release the greatest statistic of an honest
-        account was 42 with buckets of 1 h, 9.3 with 6 h and 2.2 with 24 h.
+        The statistic of an honest account that moves for good grows by the same per day whatever the width,
+        so the threshold falls as the width grows.
 
         Examples
         --------
@@ -85,10 +86,18 @@ class PageHinkley:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Changes:
-    """What one bucket changed, aligned with the rows it was given.
+    """What one bucket changed; every mask has one entry per row that was given.
 
-    ``at_risk`` and ``events`` hold one mask per event type; ``drift`` marks account findings;
-    ``blocks`` are those of `pivotwatch_models.groups.split_detector` that ended.
+    Attributes
+    ----------
+    at_risk
+        For each type of event, which accounts had not had it before.
+    events
+        For each type of event, which accounts had it now.
+    drift
+        Which accounts have a finding.
+    blocks
+        Blocks that ended.
     """
 
     at_risk: tuple[Mask, Mask]
@@ -98,7 +107,7 @@ class Changes:
 
 
 class AccountModels:
-    """The models of every account for one candidate model.
+    """The models of every account of a partition for one candidate model.
 
     Parameters
     ----------
@@ -107,7 +116,7 @@ class AccountModels:
 
     Examples
     --------
-    An account that makes three requests a bucket goes from none to all of them:
+    An account makes three requests per bucket. From bucket 12 on all go to the candidate:
 
     >>> models = AccountModels(PageHinkley(threshold=2.0))
     >>> row = np.array([0])
@@ -149,10 +158,10 @@ class AccountModels:
         rows
             The accounts active in it, each once.
         n, k
-            Requests of each, and those to the candidate by choice (0 ≤ k ≤ n, n ≥ 1).
+            Requests of each, and those to the candidate by choice (0 ≤ k ≤ n, n ≥ 1), (accounts,).
         others
-            Requests of the whole partition in the bucket and those to the candidate by choice;
-            the account's own are taken off here.
+            Requests of the whole partition in the bucket, and those to the candidate by choice. The account's
+            own are subtracted here.
         """
         self.columns.reserve(int(rows.max()) + 1 if len(rows) else 0)
         flags = self.columns["flags"][rows]
@@ -178,9 +187,9 @@ class AccountModels:
         return over
 
     def _page_hinkley(self, bucket: int, rows: Ints, x: Floats, flags: NDArray[np.uint8]) -> Mask:
-        """River's update in river's order of operations, so that the floats are the same."""
+        """Update as river does, in the same order of operations, so that the floats are the same."""
         columns, p = self.columns, self.page_hinkley
-        fresh = (flags & DRIFTED) != 0  # river starts anew at the update after a drift
+        fresh = (flags & DRIFTED) != 0  # river starts anew at the update after a drift.
         n = np.where(fresh, 0, columns["n"][rows]) + 1
         mean = np.where(fresh, 0.0, columns["mean"][rows])
         mean = mean + (1.0 / n) * (x - mean)
@@ -196,20 +205,20 @@ class AccountModels:
         return (n >= p.min_instances) & (total - least > p.threshold)
 
     def moving_since(self, rows: Ints) -> Ints:
-        """The bucket after the last minimum of the Page-Hinkley sum: where the move began."""
+        """The bucket in which each move began: the one after the last minimum of the Page-Hinkley sum."""
         return self.columns["since"][rows].astype(np.int64)
 
     def usual_residual(self, rows: Ints) -> Floats:
-        """Mean of x so far: how far the account usually is from everyone else."""
+        """Mean of x so far: by how much the account's share usually exceeds everyone else's."""
         return self.columns["mean"][rows].astype(np.float64)
 
     def forget(self, rows: Ints) -> None:
-        """Make rows as new, for other accounts to take."""
+        """Set rows back to new, for other accounts to use."""
         self.columns.reserve(int(rows.max()) + 1 if len(rows) else 0)
         self.columns.clear(rows)
 
     def snapshot(self, rows: Ints) -> bytes:
-        """State of the given rows."""
+        """State of the given rows, as bytes."""
         self.columns.reserve(int(rows.max()) + 1 if len(rows) else 0)
         return self.columns.snapshot(rows)
 
@@ -219,7 +228,7 @@ class AccountModels:
 
 
 def share_residual(n: Ints, k: Ints, total_n: int, total_k: int) -> Floats:
-    """The account's share less that of everyone else: k/n − (Σk − k)/(Σn − n).
+    """Share of each account less the share of everyone else, k/n − (Σk − k)/(Σn − n), (accounts,).
 
     Examples
     --------

@@ -1,6 +1,9 @@
 """Blocks of requests in which the split of an account's traffic is measured.
 
-See `pivotwatch_models.groups.split_detector` for what a split is and what it is evidence of.
+From the bucket after its first use, an account's requests are counted in two blocks, of at least 8 and then
+at least 24 requests. The bucket that fills a block ends it. The *split* of a block is the decile of k / n:
+requests to the model by choice, over all requests. `pivotwatch_models.groups.split_detector` says what it is
+evidence of.
 """
 
 from __future__ import annotations
@@ -16,11 +19,11 @@ from pivotwatch_models.method import STATE
 DECILES = 10
 _BLOCKS = STATE.split_blocks
 _UNUSED, _FIRST, _SECOND, _JUDGED = 0, 1, 2, 255
-"""Stages of an account; in its second block: 2 + the decile of the first."""
+"""Stages of an account. In its second block the stage is 2 + the decile of the first block."""
 
 
 def decile(n: Ints, k: Ints) -> Ints:
-    """The tenth that k/n lies in, 0 … 9.
+    """Decile of k / n, 0 … 9.
 
     Examples
     --------
@@ -32,18 +35,18 @@ def decile(n: Ints, k: Ints) -> Ints:
 
 
 class Blocks(NamedTuple):
-    """Blocks of accounts that a bucket ended, one entry an account.
+    """Blocks that a bucket ended, one entry per account.
 
     Attributes
     ----------
     place
-        Which of the rows that were given.
+        Index into the rows that `end_blocks` was given.
     second
-        The second block, with which the account is judged; else the first.
+        Whether it is the second block, with which the account is judged.
     steady
-        Do both blocks agree? False for a first block.
+        Whether the splits of both blocks differ by at most four deciles; False for a first block.
     split
-        Decile of the block's split.
+        Decile of the block's split, 0 … 9.
     """
 
     place: Ints
@@ -53,24 +56,26 @@ class Blocks(NamedTuple):
 
 
 def split_fields() -> dict[str, tuple[str, float]]:
-    """Columns of an account: 3 bytes."""
+    """Columns that the blocks of an account need: 3 bytes."""
     return {"stage": ("u1", _UNUSED), "block_n": ("u1", 0), "block_k": ("u1", 0)}
 
 
 def end_blocks(columns: Columns, rows: Ints, n: Ints, k: Ints, used: Mask) -> Blocks:
-    """Add a bucket to the blocks of the accounts; returns those that it ended.
+    """Add a bucket to the blocks of the accounts; returns the blocks that it ended.
 
     Parameters
     ----------
     columns
-        Holds the `split_fields`.
+        Has the `split_fields`; changed in place.
     rows, n, k
-        Active accounts, their requests, and those to the model by choice.
+        Active accounts, their requests, and those to the model by choice, (accounts,).
     used
-        Those that had used the model before this bucket.
+        Which of them had used the model before this bucket, (accounts,).
 
     Examples
     --------
+    An account sends half of its requests to the model, in three buckets:
+
     >>> columns, row, one = Columns(split_fields()), np.array([0]), np.array([True])
     >>> columns.reserve(1)
     >>> for n, k in [(5, 2), (5, 3), (40, 20)]:

@@ -1,8 +1,7 @@
 """Columns that grow: one numpy array per field, one row per account.
 
-A million accounts as a million Python objects cost a kilobyte each and a bucket close
-touches every one of them in Python. As columns they cost their width, and the close is a
-handful of array operations.
+A million accounts as a million Python objects take a kilobyte each, and closing a bucket would touch each of
+them in Python. As columns they take their width, and closing a bucket is a handful of array operations.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class Columns:
         return self._arrays[name]
 
     def reserve(self, rows: int) -> None:
-        """Make room for ``rows`` rows, growing by an eighth at a time to keep waste small."""
+        """Make room for ``rows`` rows. Capacity grows by an eighth at a time, which wastes little."""
         if rows <= self.capacity:
             return
         capacity = max(rows, 256, self.capacity + self.capacity // 8)
@@ -59,16 +58,16 @@ class Columns:
         self.capacity = capacity
 
     def clear(self, rows: Ints) -> None:
-        """Make rows as new."""
+        """Set rows back to the values of rows that were never written."""
         for name, (_, fill) in self.fields.items():
             self._arrays[name][rows] = fill
 
     def snapshot(self, rows: Ints, **instead: NDArray[Any]) -> bytes:
-        """The given rows, in the given order, as bytes; for columns in ``instead``, those values."""
+        """The given rows, in the given order, as bytes. Columns in ``instead`` get those values."""
         return pack({name: instead.get(name, array[rows]) for name, array in self._arrays.items()})
 
     def restore(self, rows: Ints, state: bytes) -> None:
-        """Write what `snapshot` returned into the given rows (same number, same order)."""
+        """Write what `snapshot` returned into the given rows: as many, in the same order."""
         if len(rows):
             self.reserve(int(rows.max()) + 1)
         for name, values in unpack(state)[0].items():
@@ -76,7 +75,7 @@ class Columns:
 
 
 def pack(arrays: Mapping[str, NDArray[Any]], **fields: Any) -> bytes:
-    """Arrays and JSON-able fields as one string of bytes: a JSON header, then the raw arrays.
+    """Pack arrays and JSON-able fields into bytes: a JSON header, then the raw arrays.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What one closed bucket says about everyone: the completed counts, merged over all partitions."""
+"""The completed counts of one closed bucket, merged over all partitions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ Group = tuple[str, str]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mover:
-    """An account that had an event in the bucket."""
+    """An account that had a first use or a switch in the bucket.
+
+    Attributes
+    ----------
+    account, groups
+        The account, and the groups that it was active in.
+    events
+        Whether it had its first use, and whether it switched.
+    young
+        Whether it is a young account.
+    """
 
     account: str
     groups: tuple[Group, ...]
@@ -26,12 +36,16 @@ class Mover:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Block:
-    """An account that ended a block of `pivotwatch_models.groups.split_detector` in the bucket.
+    """An account whose block of requests ended in the bucket (`pivotwatch_models.accounts.split_blocks`).
 
     Attributes
     ----------
-    second, steady, split
-        See `split.Blocks`.
+    second
+        Whether it is the account's second block, with which it is judged.
+    steady
+        Whether both blocks agree; False for a first block.
+    split
+        Decile of the block's split, 0 … 9.
     sizes
         16 ln of the mean input and output tokens of its requests to the model in the bucket; -1: not known.
     """
@@ -46,14 +60,14 @@ class Block:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Traffic:
-    """Requests of a group (or of all) in a bucket, and those to one model: exact sums.
+    """Requests of a group (or of everyone) in a bucket, and those to one model: exact sums.
 
     Attributes
     ----------
     requests, tokens_in, tokens_out, with_tools
         All requests, their input and output tokens, and how many of them used tools.
     chosen, to_model
-        Requests to the model: by active choice, and all.
+        Requests to the model by the account's own choice, and all requests to the model.
     model_in, model_out, model_tools
         Tokens of the requests to the model, and how many of them used tools.
 
@@ -75,7 +89,7 @@ class Traffic:
     model_tools: int = 0
 
     def row(self) -> tuple[int, ...]:
-        """The numbers, in the order of the fields."""
+        """The numbers in the order of the fields."""
         return _numbers(self)
 
     def __add__(self, other: Traffic) -> Traffic:
@@ -86,7 +100,7 @@ class Traffic:
 
     @property
     def share(self) -> float | None:
-        """Share of the model by choice; None without requests."""
+        """Share of requests that chose the model; None without requests."""
         return self.chosen / self.requests if self.requests else None
 
 
@@ -105,17 +119,18 @@ class ModelCounts:
     groups
         The groups active in the bucket, sorted.
     pair_set, pair_group
-        Which set holds which group, one pair an entry: indices into the rows below and into ``groups``.
+        Which set contains which group, one entry per pair: indices into the rows of ``at_risk`` and into
+        ``groups``.
     at_risk, events
-        Per type of event, (sets, cohorts): accounts at risk and events per cohort. Integers.
+        For each type of event, accounts at risk and events, (sets, cohorts). Integers.
     movers
-        The accounts with an event, sorted.
+        Accounts with an event, sorted.
     traffic
-        Per group, aligned with ``groups``.
+        Traffic of each group, in the order of ``groups``.
     total
         Traffic of everyone.
     blocks
-        The accounts that ended a block, sorted.
+        Accounts that ended a block, sorted.
     """
 
     groups: list[Group]

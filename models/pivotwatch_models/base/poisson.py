@@ -1,4 +1,4 @@
-"""Quantiles of the Poisson distribution: between which numbers do ordinary counts lie?"""
+"""Quantiles of the Poisson distribution: the range in which normal counts lie."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ _FIGURES = DECISION.figures
 
 
 def band(expected: float, theta: float) -> tuple[int, int]:
-    """Where 95 of 100 counts lie of a group whose pace is between the population's and ``theta`` times it.
+    """Range that holds 95 of 100 counts of a group between the population's pace and ``theta`` times it.
+
+    Parameters
+    ----------
+    expected
+        Expected events at the population's pace.
+    theta
+        Normal limit of the speed ratio.
 
     Examples
     --------
@@ -24,7 +31,7 @@ def band(expected: float, theta: float) -> tuple[int, int]:
 
 
 def quantile(p: float, mean: float) -> int:
-    """The least count that is not exceeded with probability ``p``.
+    """The least count that a Poisson variable does not exceed with probability ``p``.
 
     Examples
     --------
