@@ -26,7 +26,7 @@ from pivotwatch_models.groups.pace_detector import GroupEDetector
 from pivotwatch_models.groups.split_detector import (
     WINDOWS,
     SplitEDetector,
-    ordinary,
+    normal_limits,
 )
 from pivotwatch_models.groups.split_reference import GroupSplit, SplitReference
 from pivotwatch_models.incidents.pattern import Pattern, pattern
@@ -128,8 +128,8 @@ def test_there_is_no_bet_where_nothing_is_extraordinary(p):
 
 
 def test_too_few_judged_accounts_say_nothing():
-    assert ordinary(29, [0] * len(WINDOWS)) == [1.0] * len(WINDOWS)
-    assert max(ordinary(30, [0] * len(WINDOWS))) < 1.0
+    assert normal_limits(29, [0] * len(WINDOWS)) == [1.0] * len(WINDOWS)
+    assert max(normal_limits(30, [0] * len(WINDOWS))) < 1.0
 
 
 def run_with_estimates(rng, factor, buckets=30):

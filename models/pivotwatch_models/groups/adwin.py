@@ -1,12 +1,12 @@
-"""A second opinion on a group: river's ADWIN on the standardised residual.
+"""A second opinion on a group or a release: river's ADWIN.
 
-The e-detector looks for a hazard ratio; ADWIN looks for any change of level of
-u = (S − E)/√(E + 0.5). It never raises an alert by itself. That it saw an upward change since the
-onset counts towards the severity.
+The e-detector looks for a speed ratio over the normal limit. ADWIN looks for any change of level, of a
+group's standardised residual u = (S − E)/√(E + 0.5) or of the population's hazard. It never raises an alert
+by itself: a rise since the onset counts towards the severity.
 
 References
 ----------
-A. Bifet, R. Gavaldà, Learning from time-changing data with adaptive windowing (2007).
+A. Bifet, R. Gavaldà, Learning from time-changing data with adaptive windowing, SDM (2007).
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ _ADWIN, _CONTINUITY = STATE.adwin, STATE.residual.continuity
 
 
 class Corroboration:
-    """ADWIN (`river.drift.ADWIN`) on one series, and when it last saw a rise.
+    """ADWIN (`river.drift.ADWIN`) on one series, and the last bucket in which it saw a rise.
 
-    It serves a group (on its standardised residual) and a release (on the population's hazard: the surge
-    of a launch).
+    A group has one for its standardised residual, a release one for the population's hazard.
+
+    Attributes
+    ----------
+    last_rise
+        The last bucket in which it saw a rise; None before the first.
 
     Examples
     --------
-    >>> second = Corroboration()
+    >>> adwin = Corroboration()
     >>> for bucket in range(60):
-    ...     second.update(bucket, residual(seen=0 if bucket < 48 else 9, expected=0.2))
-    >>> second.rose_since(48), second.rose_since(60)
+    ...     adwin.update(bucket, residual(seen=0 if bucket < 48 else 9, expected=0.2))
+    >>> adwin.rose_since(48), adwin.rose_since(60)
     (True, False)
     """
 
@@ -49,11 +53,11 @@ class Corroboration:
             self.last_rise = bucket
 
     def rose_since(self, onset: int) -> bool:
-        """Has an upward change been seen in the bucket ``onset`` or later?"""
+        """Whether it saw a rise in the bucket ``onset`` or later."""
         return self.last_rise is not None and self.last_rise >= onset
 
     def snapshot(self) -> list[object]:
-        """Compact state, JSON-able. The window is river's own and bound to its version."""
+        """State, JSON-able. The window has river's own form, which is bound to river's version."""
         window = base64.b85encode(self._adwin._helper.__getstate__()).decode()
         return [window, self._adwin.drift_detected, self.last_rise]
 
@@ -67,18 +71,18 @@ class Corroboration:
             When river cannot read the window.
         """
         window, detected, last_rise = state
-        second = cls()
+        adwin = cls()
         try:
-            second._adwin._helper.__setstate__(base64.b85decode(str(window)))
+            adwin._adwin._helper.__setstate__(base64.b85decode(str(window)))
         except BaseException as error:
             if type(error).__name__ == "PanicException":  # river's Rust part: not an Exception
                 raise ValueError("the state of ADWIN is damaged: river cannot read its window") from error
             raise
-        second._adwin._drift_detected = bool(detected)
-        second.last_rise = last_rise  # type: ignore[assignment]  # JSON
-        return second
+        adwin._adwin._drift_detected = bool(detected)
+        adwin.last_rise = last_rise  # type: ignore[assignment]  # JSON
+        return adwin
 
 
 def residual(seen: float, expected: float) -> float:
-    """U = (S − E)/√(E + 0.5)."""
+    """Standardised residual, (S − E)/√(E + 0.5)."""
     return (seen - expected) / math.sqrt(expected + _CONTINUITY)

@@ -1,14 +1,14 @@
-r"""e-BH: which of many groups may be named at once, with few false ones among them.
+r"""e-BH: which of many groups may be reported at once, with few false ones among them.
 
-With :math:`G` e-values the e-BH procedure names the :math:`r` largest for the largest :math:`r` with
-:math:`e_{(r)} \ge G / (\alpha r)`. The false discovery rate is at most :math:`\alpha` under any
-dependence between the groups. Here :math:`e = R / H`: as :math:`E[R_t] \le t`, the Shiryaev-Roberts sum
-over the buckets :math:`H` of a horizon is an e-value.
+Given :math:`G` e-values, e-BH reports the :math:`r` largest, for the largest :math:`r` with
+:math:`e_{(r)} \ge G / (\alpha r)`. The false discovery rate is at most :math:`\alpha` under any dependence
+between the groups. :math:`R / (R_0 + H)` is an e-value for a horizon of :math:`H` buckets, as a score from a
+head start :math:`R_0` satisfies :math:`E[R_t] \le R_0 + t`; see `pivotwatch_models.groups.naming`.
 
 References
 ----------
-R. Wang, A. Ramdas, False discovery rate control with e-values, JRSS B 84 (2022). S. Dandapanthula,
-A. Ramdas, Multiple testing in multi-stream sequential change detection, arXiv 2501.04130.
+R. Wang, A. Ramdas, False discovery rate control with e-values, JRSS B 84 (2022). S. Dandapanthula, A. Ramdas,
+Multiple testing in multi-stream sequential change detection, arXiv 2501.04130.
 """
 
 from __future__ import annotations
@@ -22,14 +22,16 @@ _NAMING = DECISION.naming
 
 
 def e_bh(log_e: Sequence[float], hypotheses: int, alpha: float = _NAMING.e_bh_alpha) -> float:
-    """Ln e of the smallest e-value that is named; inf when none is.
+    """Logarithm of the smallest e-value that is reported; inf when none is.
 
     Parameters
     ----------
     log_e
-        ln of the e-values; those too small to matter may be left out.
+        Logarithms of the e-values. Those below `smallest_nameable` may be left out.
     hypotheses
         G, the number of all e-values.
+    alpha
+        False discovery rate.
 
     Examples
     --------
@@ -48,5 +50,5 @@ def e_bh(log_e: Sequence[float], hypotheses: int, alpha: float = _NAMING.e_bh_al
 
 
 def smallest_nameable(alpha: float = _NAMING.e_bh_alpha) -> float:
-    """Ln of the least e-value that e-BH can ever name (all G named): no smaller one need be shown to it."""
+    """Logarithm of the least e-value that e-BH can report: 1/α, when all G are reported."""
     return -math.log(alpha)

@@ -1,4 +1,4 @@
-"""What one group does during the watch of one release."""
+"""What one group did during the watch of one release, and its evidence."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pivotwatch_models.groups.timeline import Timeline
 from pivotwatch_models.method import DECISION
 
 Sums = tuple[int, float, int, float]
-"""Events seen and expected: first uses, then switches."""
+"""First uses observed and expected, switches observed and expected."""
 
 _LN_PACE_WEIGHT, _LN_SPLIT_WEIGHT = math.log(DECISION.weights.pace), math.log(DECISION.weights.split)
 
@@ -27,26 +27,29 @@ class GroupState:
     Attributes
     ----------
     onset
-        Per type of event, the bucket in which the present excursion of W began.
+        For each type of event, the bucket in which the present excursion of W began. An excursion lasts from
+        the bucket in which W leaves 0 until it is 0 again.
+    adwin
+        ADWIN on the group's standardised residual.
     moves
-        (bucket, account, young) of the present excursion: kept only while W is above 0.
+        (bucket, account, young) of every event of the present excursion; kept only while W is above 0.
     excursion, before
-        Traffic of the present excursion, and before it during this watch.
+        Traffic of the present excursion, and traffic of the watch before it.
     since
-        The bucket in which the traffic of the excursion begins: that in which the first W left 0.
+        The bucket in which the traffic of the excursion begins: the one in which the first W left 0.
     seen, expected, first_uses
-        Events of both types over the whole watch, for θ₀; and of them the first uses, seen and expected.
+        Events of both types over the whole watch, and the first uses among them, observed and expected.
     last_risk
         The last bucket with an account at risk.
     is_outlier
-        Does it stand out among the groups (`pivotwatch_models.population.group_heterogeneity`)? Found anew
-        before every bucket.
+        Whether its sums stand out among all groups (`pivotwatch_models.population.group_heterogeneity`);
+        computed anew before every bucket.
     timeline
-        What a person needs to see of it over time.
+        Its requests and events over time, for a person to look at.
     split
-        What part of their traffic its accounts send.
+        What part of their traffic its accounts send to the model.
     newcomers
-        Per type of event, its accounts never seen before, and how many had it at once
+        For each type of event, its newcomers so far and how many of them had the event at once
         (`pivotwatch_models.population.newcomers`).
     """
 
@@ -68,9 +71,9 @@ class GroupState:
 
     @property
     def log_r(self) -> float:
-        r"""Ln of the evidence of both kinds, :math:`0.8\,R_{pace} + 0.2\,R_{split}`.
+        r"""Score: ln of the weighted mean of both e-detectors, :math:`0.8\,R_{pace} + 0.2\,R_{split}`.
 
-        Under its own null, whatever the other does, each satisfies :math:`E[R_t] \le t`, but for a head start
+        Under its own null, whatever the other does, each satisfies :math:`E[R_t] \le t`, after a head start
         :math:`R_0` of the pace. So under "no faster than θ₀ and no more alike than θ_s" the weighted mean
         satisfies :math:`E[R_t] \le 0.8 R_0 + t`: the expectation is linear.
         """
@@ -78,28 +81,28 @@ class GroupState:
 
     @property
     def log_split(self) -> float:
-        """Ln of what the split has in the evidence."""
+        """Logarithm of the split's part of the score."""
         return self.split.detector.log_r + _LN_SPLIT_WEIGHT
 
     @property
     def flagged(self) -> bool:
-        """Is the group kept out of the population's hazard?
+        """Whether the group is kept out of the population's hazard.
 
-        Because its CUSUM copy says so, or because it stands out among all groups over the watch. The second
-        is for campaigns that are a good part of the population: while they are in its hazard, no group of
-        them is much over it (masking).
+        It is when its W is over its limit, or when it is an outlier over the whole watch. The second is for
+        campaigns that are a good part of the population: while they are in its hazard, none of their groups
+        is much over it (masking).
         """
         return self.detector.flagged or self.is_outlier
 
     @property
     def began(self) -> int:
-        """Onset of the excursion, by the type of event with the larger W; of the split's when W is 0."""
+        """Onset: of the type of event with the larger W, or of the split's evidence when W is 0."""
         if self.detector.quiet and (alike := self.split.evidence_blocks()):
             return alike[0][0]
         return self.onset[self.detector.leading]
 
     def members(self) -> dict[str, tuple[int, bool]]:
-        """Accounts with an event since the onset, or whose split is evidence: when, and whether young."""
+        """Accounts with an event since the onset or a split that is evidence: (bucket, young) of each."""
         members: dict[str, tuple[int, bool]] = {}
         for bucket, account, young in self.moves:
             if bucket >= self.began:
@@ -109,7 +112,7 @@ class GroupState:
         return members
 
     def excursion_events(self) -> Sums:
-        """Events seen and expected since the onset: first use, then switch."""
+        """Events since the onset: first uses observed and expected, switches observed and expected."""
         d = self.detector
         return d.seen[0], d.expected[0], d.seen[1], d.expected[1]
 

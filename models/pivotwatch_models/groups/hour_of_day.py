@@ -1,4 +1,4 @@
-"""Requests of a group by hour of day."""
+"""Requests of a group by hour of day, to see whether it rests at night."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ _MOST_HALVINGS = 60
 
 
 class HourOfDay:
-    """Requests of a group by hour of day (UTC), halved every fortnight; wider buckets tell nothing.
+    """Requests of a group by hour of day (UTC), halved once a fortnight.
+
+    Buckets wider than an hour are ignored.
 
     Examples
     --------
+    An office sends 100 requests an hour from 8 to 18, and one an hour at night:
+
     >>> clock = HourOfDay()
     >>> for hour in range(48):
     ...     clock.add(hour * HOUR_MS, HOUR_MS, 100 if 8 <= hour % 24 < 18 else 1)
@@ -33,7 +37,7 @@ class HourOfDay:
         self._era = self._first = self._last = 0
 
     def add(self, start: int, width: int, requests: int) -> None:
-        """Take a bucket that starts at ``start``; milliseconds."""
+        """Add a bucket that starts at ``start`` (epoch milliseconds) and is ``width`` milliseconds wide."""
         if width > HOUR_MS or not requests:
             return
         hour = start // HOUR_MS
@@ -47,7 +51,7 @@ class HourOfDay:
         self._last = hour
 
     def quiet_share(self) -> float | None:
-        """Share of the requests in the quietest eight hours on end; None before two days and 200 requests."""
+        """Share of requests in the quietest eight hours in a row; None before two days and 200 requests."""
         total = sum(self._requests)
         if total < _METHOD.least_requests or self._last - self._first < _METHOD.least_hours:
             return None
@@ -60,7 +64,7 @@ class HourOfDay:
 
     @classmethod
     def restored(cls, state: list[Any]) -> Self:
-        """A clock that continues exactly where `snapshot` was taken."""
+        """Counts that continue exactly where `snapshot` was taken."""
         clock = cls()
         clock._era, clock._first, clock._last, requests = state
         clock._requests = array("q", requests)

@@ -1,16 +1,17 @@
-r"""θ₀ of a group: the hazard ratio that its past says is ordinary for it.
+r"""Normal limit θ₀ of a group, learnt from its earlier watches.
 
-Some networks always move first (developers), some always last. Once a group has lived through a
-watch its own ratio is known:
+Some networks always move first (developers), some always last. Once a group has lived through a watch, its
+own ratio of observed to expected events is known:
 
 .. math::
 
     \theta_{0,g} = \frac{\nu + S'}{\nu + E'} + 1.645\,\frac{\sqrt{\nu + S'}}{\nu + E'},
     \qquad \nu = 2,
 
-clipped to [1.5, 6]: an upper 95 % bound of a Poisson ratio. :math:`S', E'` are the events seen and
-expected over closed watches, both types together, halved at the close of each watch. Excursions that
-were alerted and not judged benign are left out, so that a campaign does not teach its own pace.
+clipped to [1.5, 6]: an upper 95 % bound of a Poisson ratio. :math:`S', E'` are the observed and expected
+events of closed watches, both types together, halved at the close of each watch. Events of incidents that
+nobody judged benign are left out (`pivotwatch_models.incidents.alerted_events`), so that a campaign does not
+teach its own pace.
 """
 
 from __future__ import annotations
@@ -25,10 +26,19 @@ _THETA = STATE.taught_theta
 
 @dataclasses.dataclass(slots=True)
 class LearntTheta:
-    """Events seen and expected over the closed watches of one group.
+    """Observed and expected events over the closed watches of one group.
+
+    Attributes
+    ----------
+    seen, expected
+        S′ and E′.
+    watches
+        Number of closed watches.
 
     Examples
     --------
+    A group that moved exactly as expected gets the lowest limit, one without events a wide one:
+
     >>> theta = LearntTheta()
     >>> theta.value(default=3.0)
     3.0
@@ -46,13 +56,13 @@ class LearntTheta:
     watches: int = 0
 
     def close_watch(self, seen: float, expected: float) -> None:
-        """Add the sums of a watch that ended, then halve."""
+        """Add the sums of a watch that ended, then halve the totals."""
         self.seen = _THETA.kept * (self.seen + seen)
         self.expected = _THETA.kept * (self.expected + expected)
         self.watches += 1
 
     def value(self, default: float) -> float:
-        """θ₀: ``default`` until a watch has been lived through."""
+        """θ₀ of the group; ``default`` before the first watch has closed."""
         if self.watches == 0:
             return default
         events, exposure = _THETA.prior + self.seen, _THETA.prior + self.expected

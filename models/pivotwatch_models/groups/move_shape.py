@@ -1,4 +1,4 @@
-"""The shape of a move: sums over the splits and sizes of the accounts that use a model."""
+"""What moves look like: how accounts split their traffic, and how large their requests are."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SIZE_STEPS = STATE.split_blocks.size_steps
 
 @dataclasses.dataclass(slots=True)
 class MoveShape:
-    """Splits and sizes of the blocks of accounts that use a model: sums of integers.
+    """Sums over the blocks of accounts that use a model; all are integers.
 
     Attributes
     ----------
     splits
-        Blocks by the decile of their split, an account's first and second alike.
+        Number of blocks by decile of their split, first and second blocks alike.
     sizes
-        Per field (input, output): count, sum and sum of squares of 16 ln of the tokens per request.
+        For input and output tokens: count, sum and sum of squares of 16 ln(tokens per request).
 
     Examples
     --------
@@ -39,7 +39,7 @@ class MoveShape:
     sizes: list[list[int]] = dataclasses.field(default_factory=lambda: [[0, 0, 0], [0, 0, 0]])
 
     def add(self, block: Block) -> None:
-        """Take a block."""
+        """Add a block."""
         self.splits[block.split] += 1
         for sums, size in zip(self.sizes, block.sizes, strict=True):
             if size >= 0:
@@ -48,7 +48,7 @@ class MoveShape:
                 sums[2] += size * size
 
     def fold(self, other: MoveShape) -> None:
-        """Add another."""
+        """Add the sums of another."""
         self.splits = [a + b for a, b in zip(self.splits, other.splits, strict=True)]
         self.sizes = [
             [a + b for a, b in zip(own, more, strict=True)]
@@ -62,16 +62,16 @@ class MoveShape:
 
     @property
     def part(self) -> float:
-        """Share of them with a part of the traffic."""
+        """Share of blocks with a part of the traffic: a split in deciles 2 to 7."""
         return sum(self.splits[_PART_FROM:_PART_BEFORE]) / max(1, self.judged)
 
     @property
     def whole(self) -> float:
-        """Share of them with nearly all."""
+        """Share of blocks with nearly all of the traffic: a split in deciles 8 and 9."""
         return sum(self.splits[_PART_BEFORE:]) / max(1, self.judged)
 
     def spread(self, field: int) -> float | None:
-        """Standard deviation of ln(tokens per request); None for fewer than eight values."""
+        """Standard deviation of ln(tokens per request), field 0 (input) or 1 (output); None below 8 values."""
         count, total, squares = self.sizes[field]
         if count < _PATTERN.least_blocks:
             return None

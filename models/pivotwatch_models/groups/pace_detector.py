@@ -1,41 +1,42 @@
 r"""The group e-detector: does this group move faster than θ₀ times everyone else?
 
-Per bucket a group had :math:`S` events where the population clock expected :math:`E`. The null hypothesis:
-in each bucket the group's hazard is at most :math:`\theta_0` times that of the others, times a chance
-factor of mean one that is a gamma variable of shape :math:`\kappa = 10`, or varies less. (An office comes in
-on Monday, all at once; of simulated honest groups :math:`1/\kappa` is measured at up to 0.25.) Then :math:`S`
-is no more dispersed than a negative binomial variable with mean :math:`\theta_0 E`, and for every
+In each bucket a group had :math:`S` observed events where the population lets one expect :math:`E`. The null
+hypothesis: in each bucket the group's hazard is at most :math:`\theta_0` times that of the others, times a
+chance factor of mean one that is a gamma variable of shape :math:`\kappa = 10`, or varies less. (An office
+comes in on Monday, all at once. Among simulated honest groups :math:`1/\kappa` was up to 0.25.) Then
+:math:`S` is no more dispersed than a negative binomial variable with mean :math:`\theta_0 E`, and for every
 :math:`\mu > 1` the likelihood ratio
 
 .. math:: L_\mu = \mu^S \left(\frac{\kappa + \theta_0 E}{\kappa + \mu\,\theta_0 E}\right)^{\kappa + S}
 
-has mean at most one: as a function of :math:`S` it is a power with a base over one, increasing and convex.
-Where little is expected it is the ratio of Poisson variables,
-:math:`\exp(S \ln\mu - (\mu-1)\,\theta_0 E)`; where much is, one bucket says no more than
-:math:`\kappa (r - 1 - \ln r)` nats, :math:`r = S / \theta_0 E`, however large the group. For
-every :math:`\mu` the Shiryaev-Roberts sum
+has mean at most one: as a function of :math:`S` it is a power with a base over one, so it is increasing and
+convex. Where little is expected it is the ratio of Poisson variables,
+:math:`\exp(S \ln\mu - (\mu-1)\,\theta_0 E)`. Where much is expected, one bucket adds at most
+:math:`\kappa (r - 1 - \ln r)` nats, :math:`r = S / \theta_0 E`, however large the group. For every
+:math:`\mu` the Shiryaev-Roberts sum
 
 .. math:: R_\mu \leftarrow (1 + R_\mu)\, L_\mu
 
 from a head start :math:`R_0` satisfies :math:`E[R_t] \le R_0 + t`. The detector is the mean of the
-:math:`R_\mu` over :math:`\mu \in \{2, 4, 8, 16, 32\}` and over the parts that are counted: both types of
-event of all its accounts, and again of those no longer young that were active in the bucket before too.
-A campaign that hides among honest accounts never pauses; they do. A mean keeps the bound.
-By Markov's inequality the probability of a false alert by bucket :math:`t` is at most :math:`(R_0 + t)/A` at
-threshold :math:`A`, whenever one looks (anytime-valid), *given* the hazard: that the hazard is an estimate
-is an error that has to be measured. Campaigns move when a model is released: a head start of a week's
-buckets spends half of the first week's budget on a move that begins with the watch.
+:math:`R_\mu` over :math:`\mu \in \{2, 4, 8, 16, 32\}` and over its parts: both types of event of all accounts
+of the group, and again of its settled accounts that are always active. A campaign that hides among honest
+accounts never pauses; they do. A mean keeps the bound.
 
-Beside it a CUSUM copy :math:`W \leftarrow \max(0, W + \ln L_4)` dates the onset and keeps
-flagged groups out of the population's hazard.
+By Markov's inequality the probability of a false alert by bucket :math:`t` is at most :math:`(R_0 + t)/A` at
+threshold :math:`A`, whenever one looks (anytime-valid), *given* the hazard. That the hazard is an estimate is
+an error that has to be measured. Campaigns move when a model is released: a head start of a week's buckets
+spends half of the first week's alert budget on a move that begins with the watch.
+
+Beside it a CUSUM copy :math:`W \leftarrow \max(0, W + \ln L_4)` dates the onset, and flags the group: while W
+is over its limit, the group is kept out of the population's hazard.
 
 References
 ----------
-J. Shin, A. Ramdas, A. Rinaldo, E-detectors: a nonparametric framework for sequential change
-detection (2023). M. Pollak, Optimal detection of a change in distribution (1985). G. V.
-Moustakides, A. S. Polunchenko, A. G. Tartakovsky, A numerical approach to performance analysis of quickest
-change-point detection procedures (2011), for the head start. J. F. Lawless, Negative binomial and mixed
-Poisson regression, Canadian Journal of Statistics 15 (1987).
+J. Shin, A. Ramdas, A. Rinaldo, E-detectors: a nonparametric framework for sequential change detection (2023).
+M. Pollak, Optimal detection of a change in distribution (1985). Head start: G. V. Moustakides, A. S.
+Polunchenko, A. G. Tartakovsky, A numerical approach to performance analysis of quickest change-point
+detection procedures (2011). J. F. Lawless, Negative binomial and mixed Poisson regression, Canadian Journal
+of Statistics 15 (1987).
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ _FLAGGED_ABOVE = STATE.pace.flagged_above
 _SHAPE = STATE.pace.dispersion_shape
 
 Counts = Sequence[float]
-"""Events seen and expected of each part: first use, switch, and the same of steady accounts."""
+"""Observed and expected events of each part: first uses, switches, and the same of always-active accounts."""
 
 
 class GroupEDetector(base.DriftDetector):
@@ -66,28 +67,28 @@ class GroupEDetector(base.DriftDetector):
     Parameters
     ----------
     threshold
-        ln R at which a drift is detected: ln(buckets per day / alert budget).
+        Score ln R at which a drift is detected.
     theta
-        θ₀, the hazard ratio that still counts as ordinary. It may be set anew before each update.
+        θ₀, the normal limit of the speed ratio. It may be set anew before each update.
     head
-        R₀, the head start.
+        R₀, the head start, in buckets.
     parts
-        How many pairs of events seen and expected an update has; onset and flag follow the first two.
+        Number of pairs of observed and expected events in an update. W follows the first two.
 
     Attributes
     ----------
     log_r
-        ln R after the last update; ln R₀ before the first.
+        Score ln R after the last update; ln R₀ before the first.
     cusum
-        W per type of event.
+        W of each type of event.
     seen, expected
-        Sums of S and E per part since the W of its type was last 0.
+        Sums of S and E of each part since the W of its type was last 0.
     since
-        Number of updates since W was last 0, per type.
+        For each type of event, number of updates since W was last 0.
 
     Examples
     --------
-    Fifteen of a group's accounts move within three buckets, where one was expected:
+    In each bucket 0.1 first uses are expected of a group. 15 of its accounts move within three buckets:
 
     >>> detector = GroupEDetector(threshold=14.7)
     >>> for seen in [0, 0, 1, 4, 6, 5]:
@@ -125,7 +126,7 @@ class GroupEDetector(base.DriftDetector):
         self.since = [0, 0]
 
     def update(self, x: Counts) -> None:  # type: ignore[override]  # river's detectors of one number take a float
-        """Take one bucket: (first uses seen, expected, switches seen, expected)."""
+        """Take one bucket: observed and expected events of each part, as in `Counts`."""
         for part in range(self.parts):
             self._update_r(part, x[2 * part], self.theta * x[2 * part + 1])
         for kind in range(len(EVENT_TYPES)):
@@ -154,26 +155,26 @@ class GroupEDetector(base.DriftDetector):
             self.expected[part] += x[2 * part + 1]
 
     def parts_of(self, kind: int) -> range:
-        """Parts of a type of event: all accounts, and those always there."""
+        """Indices of the parts of a type of event: all accounts, and always-active accounts."""
         return range(kind, self.parts, len(EVENT_TYPES))
 
     @property
     def leading(self) -> int:
-        """The type of event with the larger W (a tie: switch)."""
+        """The type of event with the larger W; a tie goes to the switch."""
         return 0 if self.cusum[0] > self.cusum[1] else 1
 
     @property
     def flagged(self) -> bool:
-        """Is the group kept out of the population's hazard?"""
+        """Whether W is over its limit, so that the group is kept out of the population's hazard."""
         return max(self.cusum) > _FLAGGED_ABOVE
 
     @property
     def quiet(self) -> bool:
-        """Is W of both types at 0?"""
+        """Whether W is 0 for both types of event."""
         return self.cusum[0] == 0.0 and self.cusum[1] == 0.0
 
     def snapshot(self) -> list[object]:
-        """Compact state, JSON-able (-inf as None)."""
+        """State, JSON-able (-inf as None)."""
         log_r = [None if r == -math.inf else r for r in self._log_r]
         sums = [list(values) for values in (self.cusum, self.seen, self.expected, self.since)]
         return [log_r, *sums, self.theta]
@@ -192,6 +193,6 @@ class GroupEDetector(base.DriftDetector):
 
 
 def log_factor(seen: float, expected: float, mu: float, ln_mu: float) -> float:
-    """Ln of the likelihood ratio of one bucket, of μ times ``expected`` against ``expected``."""
+    """Logarithm of L_μ of one bucket, with ``expected`` = θ₀E."""
     gained = math.log((_SHAPE + expected) / (_SHAPE + mu * expected))
     return seen * ln_mu + (_SHAPE + seen) * gained

@@ -1,4 +1,4 @@
-"""What is known of every group beyond a single release: its size, its pace, when its data were late."""
+"""What is known of every group beyond a single release: size, taught limit, lateness, hours of day."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class GroupRecord:
     members
         Accounts seen in it within 90 days.
     theta
-        Its learnt θ₀.
+        Its limit θ₀, as far as earlier watches taught one.
     late_at
-        The last bucket in which events of it came late.
+        The last bucket in which events of the group came late; -1 for none.
     behind_at
-        The last bucket in which a good part of them did.
+        The last bucket in which at least a tenth of its events came late; -1 for none.
     hours
         Its requests by hour of day.
     """
@@ -50,7 +50,7 @@ class GroupRecord:
 
 
 class GroupRegistry:
-    """All groups.
+    """The records of all groups.
 
     Examples
     --------
@@ -76,15 +76,15 @@ class GroupRegistry:
         return record
 
     def join(self, group: Group, accounts: int) -> None:
-        """Accounts were seen in a group for the first time in 90 days."""
+        """Add accounts that were seen in a group for the first time in 90 days."""
         self.get(group).members += accounts
 
     def leave(self, group: Group, accounts: int) -> None:
-        """Accounts were last seen in a group over 90 days ago."""
+        """Subtract accounts that were last seen in a group over 90 days ago."""
         self.get(group).members -= accounts
 
     def forget(self, group: Group) -> None:
-        """Drop the record of a group that nobody was seen in for 90 days, unless it has taught a θ₀."""
+        """Drop the record of a group in which nobody was seen for 90 days, unless watches taught it a θ₀."""
         record = self.groups.get(group)
         if record and record.members <= 0 and not record.theta.watches:
             del self.groups[group]
@@ -95,21 +95,21 @@ class GroupRegistry:
         return record.members if record else 0
 
     def theta(self, group: Group) -> float | None:
-        """θ₀ that a group's past watches taught; None before the first."""
+        """Limit θ₀ that a group's earlier watches taught; None before the first closed watch."""
         record = self.groups.get(group)
         return record.theta.value(0.0) if record and record.theta.watches else None
 
     def quiet_share(self, group: Group) -> float | None:
-        """Share of a group's requests in the quietest eight hours of its day, if known."""
+        """Share of a group's requests in the quietest eight hours of its day; None when it is not known."""
         record = self.groups.get(group)
         return record.hours.quiet_share() if record else None
 
     def behind_since(self, group: Group, bucket: int) -> bool:
-        """Did a good part of a group's data come late in a bucket or after?"""
+        """Whether at least a tenth of a group's events came late in a bucket or after it."""
         record = self.groups.get(group)
         return record is not None and record.behind_at >= bucket
 
     def late_since(self, group: Group, bucket: int) -> bool:
-        """Did data of the group come late in a bucket or after?"""
+        """Whether any event of a group came late in a bucket or after it."""
         record = self.groups.get(group)
         return record is not None and record.late_at >= bucket

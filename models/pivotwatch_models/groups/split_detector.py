@@ -1,34 +1,34 @@
-r"""The split of an account's traffic once it has used a new model, and its sameness in a group.
+r"""The split e-detector: do the accounts of a group send the same part of their traffic to a new model?
 
-Real adopters go over with nearly all of their traffic, or use the new model hardly at all. Extraction sends a
-steady part of *every* account's traffic. That shows however slowly the group moves and however
-fast the population does, so it is evidence where the pace says nothing.
+Real adopters send nearly all of their traffic to a new model, or hardly any. Extraction sends a steady part
+of *every* account's traffic. That shows however slowly the group moves and however fast the population does,
+so it is evidence where the pace is none.
 
-**Account.** From the bucket after its first use on, an account's requests are counted in two blocks, of at
-least 8 and then at least 24 requests; a block ends with the bucket that fills it. Its *split* is the decile
-of :math:`k/n`: requests to the model by choice over all. It is *steady* when the two differ by no more than
-four deciles. Each account is judged once.
+**Account.** Its traffic after the first use is measured in two blocks
+(`pivotwatch_models.accounts.split_blocks`). The account is *steady* when the splits of both differ by at most
+four deciles. Each account is judged once, at the end of its second block.
 
 **Group.** For each window :math:`w` of four neighbouring deciles that leaves out the two ends, let
-:math:`X = 1` when a judged account is steady and its second split lies in :math:`w`. Null: given the past,
-:math:`P(X = 1) \le p_w`, with
+:math:`X = 1` when a judged account is steady and its second split lies in :math:`w`. The null hypothesis:
+given the past, :math:`P(X = 1) \le p_w`, with
 
 .. math:: p_w = \theta_s \,\bigl(\hat p + 1.645 \sqrt{\hat p (1 - \hat p) / (N + 4)}\bigr),
           \qquad \hat p = \frac{c_w + 2}{N + 4},
 
-over the :math:`N` accounts that were judged so far, without those of the group and of groups that stand out
-themselves; :math:`\theta_s = 2`: members of a group may prefer a split twice as often as everyone and still
-count as ordinary. Per account the factor
+from the :math:`N` accounts judged so far, of which :math:`c_w` lie in the window, without those of the group
+and of flagged groups. :math:`\theta_s = 2`: members of a group may prefer a split twice as often as everyone
+and still be normal. Per account the factor
 
 .. math:: L_w = \Bigl(\frac{q}{p_w}\Bigr)^{X} \Bigl(\frac{1-q}{1-p_w}\Bigr)^{1-X}, \qquad q = 0.85 > p_w
 
-has mean at most one, as it is linear in :math:`P(X=1)`, increasing, and one at :math:`p_w`. So the
+has mean at most one: it is linear in :math:`P(X=1)`, increasing, and one at :math:`p_w`. So the
 Shiryaev-Roberts sum :math:`R_w \leftarrow (1 + R_w) \prod L_w` over the buckets in which members were judged
-satisfies :math:`E[R_t] \le t`; the detector is the mean over :math:`w`, which keeps the bound. There is no
+satisfies :math:`E[R_t] \le t`. The detector is the mean over :math:`w`, which keeps the bound. There is no
 bet (:math:`L = 1`) while :math:`N < 30` or where :math:`p_w \ge q`: in a population that itself splits its
 traffic the detector is silent, by design.
 
-A company that moves nearly all of its traffic lies in the left-out ends, and can only lower :math:`R`.
+A company that moves nearly all of its traffic lies in the ends that are left out, and can only lower
+:math:`R`.
 
 References
 ----------
@@ -50,18 +50,25 @@ from pivotwatch_models.settings import Settings
 
 _SPLIT = STATE.split
 WINDOWS = _SPLIT.windows
-"""Deciles from, to before."""
+"""Windows of deciles, [from, to)."""
 _ALTERNATIVE = _SPLIT.alternative
 
 
-def ordinary(judged: int, inside: Sequence[int]) -> list[float]:
-    """The most that is ordinary per window: p_w of ``inside`` of ``judged`` accounts; 1 for too few.
+def normal_limits(judged: int, inside: Sequence[int]) -> list[float]:
+    """Normal limits p_w of all windows; 1 while too few accounts are judged.
+
+    Parameters
+    ----------
+    judged
+        N, accounts judged so far.
+    inside
+        c_w of each window: steady accounts of them whose split lies in it.
 
     Examples
     --------
-    >>> [round(p, 2) for p in ordinary(1000, [20, 100])]
+    >>> [round(p, 2) for p in normal_limits(1000, [20, 100])]
     [0.06, 0.23]
-    >>> ordinary(10, [0])
+    >>> normal_limits(10, [0])
     [1.0]
     """
     if judged < _SPLIT.least_judged:
@@ -75,24 +82,25 @@ def ordinary(judged: int, inside: Sequence[int]) -> list[float]:
 
 
 class SplitEDetector(base.DriftDetector):
-    """E-detector of the sameness of the split in one group, in river's detector interface.
+    """E-detector of accounts of one group that split their traffic alike, in river's detector interface.
 
     Parameters
     ----------
     threshold
-        ln R at which a drift is detected.
+        Score ln R at which a drift is detected.
 
     Attributes
     ----------
     log_r
-        ln R after the last update; -inf before the first.
+        Score ln R after the last update; -inf before the first.
 
     Examples
     --------
-    Of everyone, one in ten splits its traffic; of this group, six judged accounts a bucket, nearly all:
+    One in ten of everyone splits its traffic. Six accounts of a group are judged per bucket, and nearly all
+    do:
 
     >>> detector = SplitEDetector(threshold=14.7)
-    >>> limits = ordinary(1000, [100] * len(WINDOWS))
+    >>> limits = normal_limits(1000, [100] * len(WINDOWS))
     >>> for seen in [0, 5, 6, 6]:
     ...     detector.update((6, [seen] * len(WINDOWS), limits))
     ...     print(seen, round(detector.log_r, 1), detector.drift_detected)
@@ -113,7 +121,7 @@ class SplitEDetector(base.DriftDetector):
         self.log_r = -math.inf
 
     def update(self, x: tuple[int, Sequence[int], Sequence[float]]) -> None:  # type: ignore[override]  # river takes a float
-        """Take one bucket: accounts judged, those steady inside each window, and p_w of each (`ordinary`)."""
+        """Take one bucket: accounts judged, steady ones inside each window, and `normal_limits`."""
         judged, inside, limits = x
         for w, (seen, p) in enumerate(zip(inside, limits, strict=True)):
             bet = 0.0
@@ -126,16 +134,16 @@ class SplitEDetector(base.DriftDetector):
 
     @property
     def flagged(self) -> bool:
-        """Are the group's accounts kept out of what is ordinary?"""
+        """Whether the group's accounts are kept out of the normal limits."""
         return self.log_r > _SPLIT.flagged_above
 
     @property
     def window(self) -> tuple[int, int]:
-        """The window with the most evidence."""
+        """The window with the most evidence, [from, to)."""
         return WINDOWS[max(range(len(WINDOWS)), key=self._log_r.__getitem__)]
 
     def snapshot(self) -> list[float | None]:
-        """Compact state, JSON-able (-inf as None)."""
+        """State, JSON-able (-inf as None)."""
         return [None if r == -math.inf else r for r in self._log_r]
 
     @classmethod

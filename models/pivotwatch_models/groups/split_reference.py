@@ -1,7 +1,7 @@
-"""The splits of everyone during one watch, and what of them is a group's.
+"""The splits of everyone during one watch, as the reference for the split of a group.
 
-What is ordinary for a group is taken from the accounts that were judged so far, without its own and
-without those of groups that stood out when their accounts were judged.
+What is normal for a group comes from the accounts that were judged so far, without its own and without those
+of groups that were flagged when their accounts were judged.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from pivotwatch_models.base.counts import Block, Group
-from pivotwatch_models.groups.split_detector import WINDOWS, SplitEDetector, ordinary
+from pivotwatch_models.groups.split_detector import WINDOWS, SplitEDetector, normal_limits
 
 Tally = list[int]
-"""Accounts judged, then those steady inside each window."""
+"""Accounts judged, then the steady ones inside each window."""
 
 
 class GroupSplit:
@@ -25,9 +25,9 @@ class GroupSplit:
     detector
         Its e-detector.
     counted
-        What of the population's tally is the group's.
+        The group's part of the population's tally.
     recent
-        (bucket, block) of the present excursion, of the pace or of the split.
+        (bucket, block) of every block of the present excursion, of the pace or of the split.
     """
 
     __slots__ = ("counted", "detector", "recent")
@@ -38,7 +38,7 @@ class GroupSplit:
         self.recent: list[tuple[int, Block]] = []
 
     def forget_if_quiet(self) -> None:
-        """The pace is calm: forget the blocks unless the split is not."""
+        """Forget the blocks, unless the split has evidence. Called while W of the pace is 0."""
         if self.recent and self.detector.log_r <= 0:
             self.recent = []
 
@@ -47,11 +47,11 @@ class GroupSplit:
         self.detector, self.recent = SplitEDetector(), []
 
     def evidence_blocks(self) -> list[tuple[int, Block]]:
-        """The blocks that are evidence: none before the detector flags, then those in its window."""
+        """Blocks that are evidence: those in the leading window once the detector is flagged, none before."""
         return [row for row in self.recent if self.is_evidence(row[1])] if self.detector.flagged else []
 
     def is_evidence(self, block: Block) -> bool:
-        """Is a block evidence in the leading window?"""
+        """Whether a block is steady and its split lies in the leading window."""
         low, high = self.detector.window
         return block.steady and low <= block.split < high
 
@@ -74,7 +74,12 @@ class GroupSplit:
 
 
 class SplitReference:
-    """The splits of everyone who was judged, but for groups that stood out.
+    """The splits of all judged accounts except those of flagged groups.
+
+    Attributes
+    ----------
+    tally
+        Accounts judged, then the steady ones inside each window.
 
     Examples
     --------
@@ -93,7 +98,7 @@ class SplitReference:
     def update(
         self, bucket: int, blocks: Sequence[Block], groups: Mapping[Group, GroupSplit], flagged: set[Group]
     ) -> list[Group]:
-        """Take the blocks of one bucket; returns the groups that were judged by them."""
+        """Take the blocks of one bucket; returns the groups with a judged account."""
         own: dict[Group, Tally] = {}
         for block in blocks:
             mine = [g for g in block.groups if g in groups]
@@ -110,12 +115,12 @@ class SplitReference:
                 own[group] = _sum(own[group], row) if group in own else row
         for group, (judged, *inside) in own.items():
             others, *others_inside = map(operator.sub, self.tally, groups[group].counted)
-            groups[group].detector.update((judged, inside, ordinary(others, others_inside)))
+            groups[group].detector.update((judged, inside, normal_limits(others, others_inside)))
         return list(own)
 
 
 def tally(block: Block) -> Tally:
-    """One judged account, and whether it is steady inside each window."""
+    """The tally of one judged account."""
     return [1, *(int(block.steady and low <= block.split < high) for low, high in WINDOWS)]
 
 

@@ -1,10 +1,11 @@
-"""What a person needs to see of a group: its requests and moves over time, in bounded space.
+"""Requests and events of a group over time, for a person to look at, in bounded space.
 
-While nothing happens the last 48 buckets are kept, in steps of eight. From the onset of an excursion on
-every bucket is kept, and when there are too many, neighbours are joined, ever two, on a grid of powers of
-two that starts at bucket 0: what is kept follows from the buckets alone, not from when it was saved.
+While nothing happens, the last 48 buckets are kept, in steps of eight. From the onset of an excursion on,
+every bucket is kept. When there are too many rows, neighbours are joined, two at a time, on a grid of powers
+of two that starts at bucket 0. So what is kept follows from the buckets alone, not from when the state was
+saved.
 
-At most 96 rows of six numbers: 0.4 KB of a quiet group, 4.6 KB in a long excursion.
+A group has at most 96 rows of six numbers: 0.4 KB while it is quiet, 4.6 KB in a long excursion.
 """
 
 from __future__ import annotations
@@ -22,7 +23,15 @@ WIDTH = 6
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """Buckets ``start`` to before ``end``: requests, those by choice to the model, events and expectation."""
+    """The buckets [start, end) of one group.
+
+    Attributes
+    ----------
+    requests, chosen
+        Requests, and those that chose the model.
+    seen, expected
+        Observed and expected events, both types together.
+    """
 
     start: int
     end: int
@@ -38,10 +47,12 @@ class Timeline:
     Attributes
     ----------
     incident_open
-        Keep every bucket though the excursion is over: an incident is open.
+        Whether an incident is open, so that every bucket is kept though the excursion is over.
 
     Examples
     --------
+    An excursion begins in bucket 117. Earlier buckets are kept in steps of eight:
+
     >>> timeline = Timeline()
     >>> for bucket in range(98, 120):
     ...     timeline.add(Row(bucket, bucket + 1, 10, 0, 0, 0.1), moving=bucket >= 117)
@@ -53,11 +64,11 @@ class Timeline:
 
     def __init__(self) -> None:
         self._numbers = array("d")
-        self._step = 0  # of the excursion's rows; 0 while it is quiet
+        self._step = 0  # Buckets per row of the excursion; 0 while the group is quiet.
         self.incident_open = False
 
     def add(self, row: Row, *, moving: bool) -> None:
-        """Take one bucket; ``moving`` while the excursion goes on."""
+        """Add one bucket; ``moving`` says whether the excursion goes on."""
         if moving or self.incident_open:
             self._append(row, self._step)
             self._step = self._step or 1
@@ -73,7 +84,7 @@ class Timeline:
             del self._numbers[:WIDTH]
 
     def rows(self) -> list[Row]:
-        """What is kept, in the order of time."""
+        """The rows in the order of time."""
         n = self._numbers
         return [
             Row(int(n[i]), int(n[i + 1]), int(n[i + 2]), int(n[i + 3]), int(n[i + 4]), n[i + 5])
@@ -87,7 +98,7 @@ class Timeline:
             self._append(row, step)
 
     def _append(self, row: Row, step: int) -> None:
-        """Join the row to the last one if both start in the same cell of the grid, else put it behind."""
+        """Join the row to the last one when both start in the same cell of the grid, else append it."""
         n = self._numbers
         if step and n and int(n[-WIDTH]) // step == row.start // step:
             n[1 - WIDTH] = row.end
