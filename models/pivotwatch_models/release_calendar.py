@@ -1,11 +1,11 @@
 """Which models count as released, and since when.
 
-The calendar wins. Without an entry a release is inferred: once the stream is 72 hours old, a model
-first seen after that with at least 20 accounts over at least 5 networks within 24 hours of its first
-sight. A model that was seen before and returns is not new, unless nothing was seen of it for 90 days.
+The calendar wins. A release without an entry is inferred: once the stream is 72 hours old, a model first seen
+after that which at least 20 accounts over at least 5 networks use within 24 hours of its first sight. A model
+that was seen before and returns is not new, unless nothing was seen of it for 90 days.
 
 Whoever may send requests may make up names, so what is kept of them is bounded: a name is forgotten 90 days
-after it was seen last, and beyond `MAX_SIGHTINGS` names those that the fewest accounts took up.
+after it was seen last. Beyond `MAX_SIGHTINGS` names, those that the fewest accounts used are forgotten.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ _KEEP_MS = STATE.membership.keep_ms
 
 @dataclasses.dataclass(frozen=True, slots=True, order=True)
 class Release:
-    """A model and the moment of its release, in epoch milliseconds; ordered by model, then by moment."""
+    """A model and the moment of its release; ordered by model, then by moment.
+
+    Attributes
+    ----------
+    released_at
+        Epoch milliseconds.
+    inferred
+        Whether the calendar has no entry and the release follows from the stream.
+    """
 
     model: str
     released_at: int
@@ -37,7 +45,7 @@ class _Sighting:
     last_seen: int
     accounts: int = 0
     networks: set[str] = dataclasses.field(default_factory=set)
-    """At most as many as an inference needs; none once they do not matter any more."""
+    """At most as many as an inference needs; empty once the window has passed."""
 
 
 class ReleaseCalendar:
@@ -46,9 +54,9 @@ class ReleaseCalendar:
     Attributes
     ----------
     stream_start
-        Where the stream begins, once that is known.
+        Epoch milliseconds at which the stream begins; None before the first event.
     forgotten
-        Names forgotten because there were too many.
+        Number of names forgotten because there were too many.
 
     Examples
     --------
@@ -73,29 +81,29 @@ class ReleaseCalendar:
         self.forgotten = 0
 
     def begin(self, start: int) -> None:
-        """Note where the stream begins; only the first call counts."""
+        """Note where the stream begins. Only the first call counts."""
         if self.stream_start is None:
             self.stream_start = start
 
     def enter(self, model: str, released_at: int | None) -> None:
-        """Enter, move or (None) strike out a calendar entry."""
+        """Enter a calendar entry, move it, or delete it (None)."""
         if released_at is None:
             self._entries.pop(model, None)
         else:
             self._entries[model] = released_at
 
     def sight(self, model: str, first_seen: int, seen: int) -> None:
-        """Note the earliest sight of a model, and that something was seen of it now."""
+        """Note when a model was first seen, and that it was seen at ``seen``; epoch milliseconds."""
         sighting = self._sightings.setdefault(model, _Sighting(first_seen, seen))
         sighting.first_seen = min(sighting.first_seen, first_seen)
         sighting.last_seen = max(sighting.last_seen, seen)
 
     def sighted(self, model: str) -> bool:
-        """Was the model seen, and not forgotten since?"""
+        """Whether the model was seen, and not forgotten since."""
         return model in self._sightings
 
     def counts_first_uses(self, model: str, bucket_start: int) -> bool:
-        """Does it still matter who uses the model for the first time in a bucket?"""
+        """Whether first uses in a bucket still count towards an inferred release."""
         if model in self._inferred or self.stream_start is None:
             return False
         return bucket_start < self._sightings[model].first_seen + _INFERENCE.window_ms
@@ -106,7 +114,7 @@ class ReleaseCalendar:
             return
         sighting = self._sightings[model]
         sighting.accounts += accounts
-        if (room := _INFERENCE.min_networks - len(sighting.networks)) > 0:  # more of them decide nothing
+        if (room := _INFERENCE.min_networks - len(sighting.networks)) > 0:  # More networks decide nothing.
             sighting.networks.update(sorted(networks - sighting.networks)[:room])
         is_new = sighting.first_seen >= self.stream_start + _INFERENCE.learning_ms
         enough = sighting.accounts >= _INFERENCE.min_accounts
@@ -115,9 +123,9 @@ class ReleaseCalendar:
             sighting.networks = set()
 
     def forget(self, start: int, watch_ms: int) -> None:
-        """Forget what does not matter any more at the bucket that begins at ``start``.
+        """Forget names that no longer matter in the bucket that begins at ``start``.
 
-        What is watched, or will be, is kept.
+        Names whose release is watched, or will be, are kept.
         """
         releases = {**self._inferred, **self._entries}
         kept = {model for model, at in releases.items() if start < at + watch_ms}
@@ -139,7 +147,7 @@ class ReleaseCalendar:
         self._inferred.pop(model, None)
 
     def get(self, model: str) -> Release | None:
-        """The release of a model, if it has one."""
+        """The release of a model; None when it has none."""
         if model in self._entries:
             return Release(model, self._entries[model])
         if model in self._inferred:
@@ -147,13 +155,13 @@ class ReleaseCalendar:
         return None
 
     def watched(self, start: int, end: int, watch_ms: int) -> list[Release]:
-        """Releases whose watch overlaps the bucket [start, end), by name."""
+        """Releases whose watch overlaps the bucket [start, end), by model."""
         names = sorted({*self._entries, *self._inferred})
         releases = [release for name in names if (release := self.get(name))]
         return [r for r in releases if r.released_at < end and start < r.released_at + watch_ms]
 
     def snapshot(self) -> dict[str, object]:
-        """Compact state, JSON-able."""
+        """State, JSON-able."""
         return {
             "start": self.stream_start,
             "entries": dict(sorted(self._entries.items())),

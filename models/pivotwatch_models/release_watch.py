@@ -1,7 +1,7 @@
 """The watch of one release: the population's hazard, the detectors of the groups, and which are named.
 
-A watch takes one completed bucket at a time. It says which groups are named; what becomes of a named group
-is decided by the incidents (`pivotwatch_models.incidents.lifecycle`).
+A watch takes one completed bucket at a time and says which groups are named. What becomes of a named group is
+decided by the incidents (`pivotwatch_models.incidents.lifecycle`).
 """
 
 from __future__ import annotations

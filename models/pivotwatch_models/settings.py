@@ -15,7 +15,7 @@ DAY_MS = 24 * HOUR_MS
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Settings:
-    """Parameters of the method; times in milliseconds.
+    """Settings of the method that a deployment may choose; times in milliseconds.
 
     Attributes
     ----------
@@ -24,17 +24,24 @@ class Settings:
     watch_ms
         How long a release is watched.
     min_events
-        Requests of an account before it can be a finding of its own.
+        Requests that an account must have sent before a finding about it is reported.
     min_members
-        Accounts seen in a group within 90 days before it can be alerted.
+        Accounts that a group must have had within 90 days before it is watched and reported.
     allowed_lateness_ms
         How far the watermark stays behind the highest event time.
     alert_budget
-        Expected statistical false alerts per group and day.
+        Expected false alerts by chance per group and day.
     theta
-        Hazard ratio that still counts as ordinary, before a group has taught its own.
+        Upper limit of the normal speed ratio. The limit in use is learned per release and starts at 2. A
+        group that has lived through a watch has a limit of its own, up to 6.
     aliases
-        Patterns (``fnmatch``) of ``requested_model`` values that are no choice of the account.
+        Patterns (``fnmatch``) of ``requested_model`` values that the provider resolves. A change of what they
+        resolve to does not count as a switch.
+
+    Raises
+    ------
+    ValueError
+        When a value lies outside its range.
 
     Examples
     --------
@@ -74,9 +81,9 @@ class Settings:
         return math.log(self.buckets_per_day / self.alert_budget)
 
     def decay(self, per_hour: float) -> float:
-        """The decay constant of one bucket, from the constant of one hour."""
+        """Decay factor of one bucket, from the factor of one hour."""
         return float(per_hour ** (self.bucket_ms / HOUR_MS))
 
     def buckets(self, duration_ms: int) -> int:
-        """How many buckets cover a duration (at least one)."""
+        """Number of buckets that cover a duration, at least 1."""
         return max(1, -(-duration_ms // self.bucket_ms))

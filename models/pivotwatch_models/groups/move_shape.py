@@ -71,7 +71,7 @@ class MoveShape:
         return sum(self.splits[_PART_BEFORE:]) / max(1, self.judged)
 
     def spread(self, field: int) -> float | None:
-        """Standard deviation of ln(tokens per request), field 0 (input) or 1 (output); None below 8 values."""
+        """Standard deviation of ln(tokens per request), field 0 (input) or 1 (output); None below 8."""
         count, total, squares = self.sizes[field]
         if count < _PATTERN.least_blocks:
             return None

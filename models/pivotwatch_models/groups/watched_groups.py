@@ -1,7 +1,7 @@
 """The groups of one watch: what each did so far, and the evidence of its detectors.
 
 A group is watched from the first bucket in which it has an account at risk and at least ``min_members``
-accounts. Its state then stays until the watch ends.
+members. Its state then stays until the watch ends.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PARTS = 2 * len(EVENT_TYPES)
 """Counts of a detector: first uses and switches of all accounts of the group, and of those always active."""
 
 Events = tuple[int, float, int, float]
-"""First uses seen and expected, switches seen and expected."""
+"""First uses observed and expected, switches observed and expected."""
 NO_EVENTS: Events = (0, 0.0, 0, 0.0)
 
 
@@ -39,22 +39,22 @@ class WatchedGroups:
     settings
         Parameters of the method.
     threshold
-        Score (ln R) at which a group crosses.
+        Score ln R at which a group crosses.
     head_start
-        R₀ of a group's detector, in buckets.
+        R₀ of a group's pace detector, in buckets.
     learnt_theta
-        Normal limit θ₀ that earlier watches taught about a group; None where there were none.
+        Normal limit θ₀ that earlier watches taught a group; None when there were none.
     members
-        Accounts of a group.
+        Number of members of a group.
 
     Attributes
     ----------
     states
         The watched groups.
     heterogeneity
-        How far the paces of ordinary groups differ, as measured before the present bucket.
+        How far the paces of ordinary groups differ, measured before the present bucket.
     splits
-        What is ordinary for the split of an account's traffic.
+        What is normal for the split of an account's traffic.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class WatchedGroups:
         return group in self.states or self.members(group) >= self.settings.min_members
 
     def newcomers(self, kind: int, groups: Sequence[Group]) -> Ints:
-        """Newcomers of groups so far and how many of them had the event, (groups, 2)."""
+        """Newcomers of each group so far, and how many of them had the event, (groups, 2)."""
         return np.array(
             [s.newcomers[2 * kind : 2 * kind + 2] if (s := self.states.get(g)) else (0, 0) for g in groups]
         ).reshape(-1, 2)
@@ -113,7 +113,7 @@ class WatchedGroups:
         events
             Events of all of its accounts.
         always_active
-            The same of the accounts that are always active.
+            Events of its settled accounts that are always active.
         """
         state = self.states.get(group)
         if state is None:
@@ -143,7 +143,7 @@ class WatchedGroups:
         return most if group[0] == POPULATION else self.heterogeneity.theta(group[0], most)
 
     def add_traffic(self, bucket: int, group: Group, traffic: Traffic, events: Events) -> None:
-        """Take the requests of a group in a bucket, if the group is watched."""
+        """Add the requests of a group in a bucket, if the group is watched."""
         if (state := self.states.get(group)) is not None:
             if state.excursion == NO_TRAFFIC:
                 state.since = bucket
@@ -153,14 +153,14 @@ class WatchedGroups:
             state.timeline.add(row, moving=not state.detector.quiet)
 
     def note_movers(self, bucket: int, movers: Sequence[Mover]) -> None:
-        """Remember which accounts had their event in the bucket."""
+        """Remember which accounts had an event in the bucket."""
         for mover in movers:
             for group in mover.groups:
                 if (state := self.states.get(group)) is not None:
                     state.moves.append((bucket, mover.account, mover.young))
 
     def note_blocks(self, bucket: int, blocks: Sequence[Block]) -> None:
-        """Compare the accounts that ended a block with everyone's splits."""
+        """Add the blocks that ended in the bucket to the splits of their groups and of everyone."""
         own = {g: state.split for block in blocks for g in block.groups if (state := self.states.get(g))}
         flagged = {g for g, split in own.items() if split.detector.flagged or self.states[g].flagged}
         for group in self.splits.update(bucket, blocks, own, flagged):

@@ -1,7 +1,7 @@
-"""One incident: what is known of it, how grave it is, and its figures.
+"""One incident: what is known of it, and its figures.
 
-An incident is about one release and one group (or a lone account); others are merged into it. What
-happens to it over time is decided in `pivotwatch_models.incidents.lifecycle`.
+An incident is about one release and one group (or one account alone). Other incidents may be merged into it.
+What happens to it over time is decided in `pivotwatch_models.incidents.lifecycle`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,19 @@ ACCOUNT = "account"
 
 @dataclasses.dataclass(slots=True)
 class Finding:
-    """An account that moved by itself: river's Page-Hinkley on its share against everyone else's."""
+    """An account that moved, found by Page-Hinkley on its share less everyone else's.
+
+    Attributes
+    ----------
+    account, groups
+        The account, and the groups that it was active in.
+    since
+        Bucket in which the move began.
+    requests, chosen
+        Its requests in the bucket of the finding, and those that chose the model.
+    residual, usual_residual
+        Its share of the model less everyone else's: in this bucket, and on average before.
+    """
 
     account: str
     groups: tuple[Group, ...]
@@ -43,29 +55,39 @@ class Incident:
     model, released_at, inferred
         The release.
     entity
-        The group (or account) it was opened for; fixed, and with it the id.
+        The group or account that it was opened for; fixed, and with it the id.
     groups
         All merged groups, the entity first.
     onset, opened
-        Buckets: where the move began, and which bucket raised it.
+        Bucket in which the move began, and bucket that opened the incident.
     decided_by
-        Fingerprint of the settings and constants under which it was opened; fixed. Empty: an earlier program
-        opened it.
+        Fingerprint of the settings and constants under which it was opened; fixed. Empty when an earlier
+        program opened it.
     members
-        Account to (first bucket it moved in, young).
-    evidence, traffic, before
-        Figures per group, traffic of its excursion and before that during the watch.
+        Accounts that moved: (bucket of the first event, whether young) of each.
+    evidence
+        Figures of each group.
+    traffic, before
+        Traffic of each group in its excursions, and before them during the watch.
     since
-        Per group, the bucket in which that traffic begins.
-    started, alerted
-        Events seen and expected per group: of the watch before the present excursion, and in the
-        excursions that are over. They do not teach θ₀.
+        For each group, the bucket in which that traffic begins.
+    started
+        Events (observed, expected) of each group in the watch before its present excursion.
+    alerted
+        Events of each group in its excursions that are over. Neither they nor those of the present excursion
+        teach θ₀ (`pivotwatch_models.incidents.alerted_events`).
     base
-        Events of the watch per group, first uses and switches, that are none of the incident's.
+        Events of the watch per group, first uses and switches, that are not the incident's.
+    data_lag
+        Whether data of one of the groups came late since the onset.
+    suspect_network
+        Whether one of the groups is a network that rents out machines or addresses.
+    last_news
+        Last bucket with an event of one of the groups.
     shape, pattern
         Splits and sizes of the members, and what the move looks like.
     reported_score, reported_members
-        What the last alert said, so that the next is sent when there is news.
+        Score and number of members in the last alert; the next alert is sent when they have grown.
     """
 
     model: str
@@ -107,29 +129,29 @@ class Incident:
         >>> Incident("m-2", 0, False, ("network", "AS1"), onset=3, opened=5, decided_by="0f").alert_id
         '557bb05c00eab25d'
         """
-        # Before the fingerprint was part of it, an id had no last part.
+        # Ids of earlier programs had no fingerprint.
         decided_by = (self.decided_by,) if self.decided_by else ()
         text = "\x1f".join((self.model, *self.entity, str(self.released_at), *decided_by))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def is_open(self) -> bool:
-        """Is it still going on?"""
+        """Whether it goes on."""
         return self.state in ("open", "updated")
 
     @property
     def lone_account(self) -> bool:
-        """Is it about one account only?"""
+        """Whether it is about one account alone."""
         return self.entity[0] == ACCOUNT
 
     @property
     def leading(self) -> Evidence:
-        """Evidence of the group with the most of it."""
+        """Evidence of the group with the highest score."""
         return max(self.evidence.values(), key=lambda e: e.log_r, default=Evidence())
 
     @property
     def exchanges(self) -> int:
-        """Requests to the model since the onset: groups of one kind add up, kinds see the same requests."""
+        """Requests to the model since the onset: groups of one kind add up, kinds count the same requests."""
         kinds: dict[str, int] = {}
         for (kind, _), traffic in self.traffic.items():
             kinds[kind] = kinds.get(kind, 0) + traffic.to_model
@@ -146,7 +168,7 @@ class Incident:
         return {kind for kind, _ in self.groups}
 
     def synchrony(self, bucket_ms: int) -> float:
-        """Largest share of the members that moved within three hours (at least one bucket)."""
+        """Largest share of the members that moved within three hours, or one bucket if that is wider."""
         moves: dict[int, int] = {}
         for bucket, _ in self.members.values():
             moves[bucket] = moves.get(bucket, 0) + 1
@@ -195,15 +217,19 @@ class Incident:
 
 
 def largest_share(moves: list[tuple[int, int]], bucket_ms: int) -> float:
-    """Largest share of the moves that fall within three hours (at least one bucket).
+    """Largest share of the moves that fall within three hours, or one bucket if that is wider.
 
     Parameters
     ----------
     moves
-        (bucket, number of accounts that moved), by bucket.
+        (bucket, number of accounts that moved), in the order of buckets.
+    bucket_ms
+        Width of a bucket.
 
     Examples
     --------
+    8 of 10 accounts moved in buckets 1 and 2:
+
     >>> from pivotwatch_models.settings import HOUR_MS
     >>> largest_share([(1, 5), (2, 3), (9, 2)], HOUR_MS)
     0.8

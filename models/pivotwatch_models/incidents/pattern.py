@@ -1,20 +1,21 @@
-"""The shape of a move: what tells a company's roll-out from extraction. For the severity alone.
+"""What a move looks like: signs of a company roll-out, and of extraction. They only affect the severity.
 
-None of these signs is evidence that a group moved; each is often honest. Together they say what a move
-that was found looks like:
+No sign is evidence that a group moved, and each is often honest. Together they describe a move that was
+found:
 
-======== ================================================ ========================================
-sign     roll-out                                         extraction
-======== ================================================ ========================================
-split    nearly all traffic: 3 of 4 blocks over 80 %      a part of it: 3 of 5 blocks between 20 and
-                                                          80 %, and 1.5 times as often as others
-sizes    as varied as those of others (ratio over 0.7)    alike (ratio of the spreads below 0.4)
-hours    8 quiet hours have at most 12 % of the requests  at least 25 % (a third is round the clock)
-======== ================================================ ========================================
+======== =================================================== =================================================
+sign     roll-out                                            extraction
+======== =================================================== =================================================
+split    nearly all traffic: 3 of 4 blocks over 80 %         part of it: 3 of 5 blocks between 20 and 80 %,
+and
+                                                             1.5 times as often as everyone
+sizes    as varied as everyone's (ratio at least 0.7)        alike (ratio at most 0.4)
+hours    at most 12 % of requests in the 8 quietest hours    at least 25 % (a third is around the clock)
+======== =================================================== =================================================
 
-The spread of the sizes is the standard deviation of ln(tokens per request) over members, against that over
-everyone who used the model, the mean over input and output; a field without spread in the population tells
-nothing.
+The spread of sizes is the standard deviation of ln(tokens per request). The ratio is the spread over members
+divided by the spread over everyone who used the model, averaged over input and output tokens. A field without
+spread in the population is left out.
 """
 
 from __future__ import annotations
@@ -32,16 +33,18 @@ _PATTERN = DECISION.pattern
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pattern:
-    """What a move looks like; None where the data do not tell.
+    """The measured signs of a move; None where there are too few data.
 
     Attributes
     ----------
     judged
-        Blocks of the members.
-    part, whole, others_part
-        Shares of the blocks (of everyone's) with a part, or nearly all, of the traffic.
+        Number of the members' blocks.
+    part, whole
+        Share of the members' blocks with a part of the traffic, and with nearly all.
+    others_part
+        Share of everyone's blocks with a part of the traffic.
     size_ratio
-        Spread of the members' sizes over that of everyone's.
+        Spread of the members' sizes over the spread of everyone's.
     quiet_share
         Share of the group's requests in the eight quietest hours of its day.
     """
@@ -55,7 +58,7 @@ class Pattern:
 
     @property
     def split(self) -> Sign | None:
-        """What the splits say."""
+        """What the splits point to; None for neither."""
         if self.part is None or self.whole is None or self.others_part is None:
             return None
         if self.whole >= _PATTERN.whole_share:
@@ -65,21 +68,21 @@ class Pattern:
 
     @property
     def sizes(self) -> Sign | None:
-        """What the sizes say."""
+        """What the sizes point to; None for neither."""
         if self.size_ratio is None or _PATTERN.alike < self.size_ratio < _PATTERN.varied:
             return None
         return "roll-out" if self.size_ratio >= _PATTERN.varied else "extraction"
 
     @property
     def hours(self) -> Sign | None:
-        """What the hours say."""
+        """What the hours point to; None for neither."""
         if self.quiet_share is None or _PATTERN.office_share < self.quiet_share < _PATTERN.clock_share:
             return None
         return "roll-out" if self.quiet_share <= _PATTERN.office_share else "extraction"
 
     @property
     def name(self) -> Sign | None:
-        """Two signs of one kind, the split among them for a roll-out, and none of the other kind.
+        """The pattern: two signs of one kind and none of the other; a roll-out needs the split among them.
 
         Examples
         --------
@@ -95,12 +98,20 @@ class Pattern:
 
     @property
     def contradictory(self) -> bool:
-        """Are there signs of both kinds?"""
+        """Whether there are signs of both kinds."""
         return {"roll-out", "extraction"} <= {self.split, self.sizes, self.hours}
 
 
 def pattern(own: MoveShape, everyone: MoveShape, quiet_share: float | None) -> Pattern:
-    """What a move looks like, against everyone who uses the model."""
+    """Compare the members of a group with everyone who uses the model.
+
+    Parameters
+    ----------
+    own, everyone
+        Splits and sizes of the members, and of everyone.
+    quiet_share
+        Share of the group's requests in the eight quietest hours of its day; None when it is not known.
+    """
     ratios = [
         mine / others
         for field in range(2)

@@ -1,12 +1,12 @@
-r"""Events expected of every group in one bucket, from what the rest of the population does.
+"""Events expected of every group in one bucket, from what the rest of the population does.
 
-Three comparisons share the accounts of a bucket between them:
+The accounts of a bucket are compared in three ways:
 
-* accounts that were active before: the hazard of everyone else in the same bucket
+* accounts that were active before, with everyone else in the same bucket
   (`pivotwatch_models.population.hazard`);
-* accounts that were never seen before: what such accounts of other groups have done so far
+* accounts that were never seen before, with such accounts of other groups so far
   (`pivotwatch_models.population.newcomers`);
-* accounts that are active in every bucket, over all groups: accounts that pause
+* accounts that are always active, over all groups, with accounts that pause
   (`pivotwatch_models.population.always_active`).
 
 The first two add up to the expectation of a group. The third makes one further group per band of volume.
