@@ -1,4 +1,4 @@
-"""Accounts that are always there, held against all others by the time they had to decide."""
+"""Accounts that are always active, compared with all others by the time they had to decide."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_nobody_at_risk_nobody_expected():
 
 
 class Crowd(World):
-    """A world whose rest has been away for six hours, beside steady accounts in everybody's networks."""
+    """A world whose rest has been away for six hours, with always-active accounts in every network."""
 
     def counts(self, moves=(), requests=10, blocks=()):
         counts = super().counts(moves, requests, blocks)
@@ -99,17 +99,17 @@ class Crowd(World):
         return counts
 
 
-def test_a_campaign_without_a_key_is_told_as_the_populations():
+def test_a_campaign_without_a_key_is_reported_as_the_populations():
     world = Crowd()
     world.keyless = 0
     world.calm(10)
-    assert world.told == []
-    world.keyless = 1  # in each of twenty networks one of ten steady accounts, hour after hour
+    assert world.reported == []
+    world.keyless = 1  # in each of twenty networks one of ten always-active accounts, hour after hour
     for _ in range(5):
         world.step()
-    opened = [entity for reason, entity, *_ in world.told if reason == "opened"]
+    opened = [entity for reason, entity, *_ in world.reported if reason == "opened"]
     assert opened[0] == ALWAYS_ACTIVE_GROUPS[1]
-    # From then on steady accounts are held against the others, so that its networks stand out too.
+    # From then on always-active accounts are compared with the others, so that its networks stand out too.
     assert set(opened[1:]) <= {("network", name) for name in world.others}
     incident = world.incidents.by_entity[ALWAYS_ACTIVE_GROUPS[1]]
     assert (incident.severity, incident.members) == ("medium", {})
@@ -128,7 +128,7 @@ def test_a_restart_in_between_leaves_no_trace():
     for world in (straight, restarted):
         for _ in range(4):
             world.step()
-    assert straight.told == restarted.told
+    assert straight.reported == restarted.reported
     for group in ALWAYS_ACTIVE_GROUPS:
         if group in straight.watch.groups:
             assert straight.watch.snapshot_group(group) == restarted.watch.snapshot_group(group)
@@ -136,7 +136,7 @@ def test_a_restart_in_between_leaves_no_trace():
 
 
 class Masked(Crowd):
-    """Nine of ten that are always there belong to a campaign over all of `masks`."""
+    """Nine of ten that are always active belong to a campaign over all of `masks`."""
 
     def __init__(self, masks=30):
         self.masks = [f"mask-{i:02}" for i in range(masks)]
@@ -159,11 +159,11 @@ def test_networks_of_a_campaign_that_is_most_of_all_traffic_are_named():
     """Each moves no faster than all the others do, as nearly all the others are the campaign's too."""
     world = Masked()
     world.calm(10)
-    assert world.told == []
+    assert world.reported == []
     world.moving = 4
     for _ in range(12):
         world.step()
-    opened = [entity for reason, entity, *_ in world.told if reason == "opened"]
+    opened = [entity for reason, entity, *_ in world.reported if reason == "opened"]
     assert ALWAYS_ACTIVE_GROUPS[1] in opened
     assert {("network", name) for name in world.masks} <= set(opened)
     assert not {("network", name) for name in world.others} & set(opened)
@@ -181,7 +181,9 @@ def test_groups_that_only_stand_out_stay_in_the_comparison(monkeypatch):
     world.keyless = 1
     for _ in range(5):
         world.step()
-    assert [entity for reason, entity, *_ in world.told if reason == "opened"] == [ALWAYS_ACTIVE_GROUPS[1]]
+    assert [entity for reason, entity, *_ in world.reported if reason == "opened"] == [
+        ALWAYS_ACTIVE_GROUPS[1]
+    ]
 
 
 def test_a_quiet_hour_of_few_others_is_not_taken_for_their_pace():

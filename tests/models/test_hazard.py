@@ -120,38 +120,38 @@ def test_what_is_flagged_is_in_nobodys_expectation():
 def test_cohorts_that_stand_out_are_in_nobodys_hazard():
     """Their expectation is a part of the pace of the others; what was learnt of them is forgotten."""
     clock = PopulationHazard(DECAY)
-    steady, away = ALWAYS_ACTIVE, ALWAYS_ACTIVE + 1
-    risk, events = row(**{f"c{steady}": 900, f"c{away}": 100}), row(**{f"c{steady}": 90, f"c{away}": 2})
-    muted = np.arange(COHORTS) == steady
-    group = row(**{f"c{steady}": 90})
+    always, away = ALWAYS_ACTIVE, ALWAYS_ACTIVE + 1
+    risk, events = row(**{f"c{always}": 900, f"c{away}": 100}), row(**{f"c{always}": 90, f"c{away}": 2})
+    flagged = np.arange(COHORTS) == always
+    group = row(**{f"c{always}": 90})
     result = clock.update(
         risk,
         events,
         group[None],
         (risk - group)[None],
         np.array([2]),
-        flagged_cohorts=muted,
+        flagged_cohorts=flagged,
         relative_chance=0.25,
     )
     assert result.hazard == pytest.approx(0.02)
     assert result.expected == pytest.approx([90 * 0.02 * 0.25])
     assert clock.seen == 2
-    assert clock.pace[steady] == 1.0
-    give(clock, [(row(**{f"c{steady}": 100}), row(**{f"c{steady}": 2}))])
-    assert clock.pace[steady] == pytest.approx((2 + 2) / (2 + 100 * clock.slow_hazard), rel=0.2)
+    assert clock.pace[always] == 1.0
+    give(clock, [(row(**{f"c{always}": 100}), row(**{f"c{always}": 2}))])
+    assert clock.pace[always] == pytest.approx((2 + 2) / (2 + 100 * clock.slow_hazard), rel=0.2)
 
 
 def test_where_nobody_else_is_at_risk_those_that_stand_out_are_expected_at_the_usual_pace():
     """Nobody to hold them against: that is no reason to expect that none of them moves."""
     clock = PopulationHazard(DECAY)
-    steady, away = ALWAYS_ACTIVE, ALWAYS_ACTIVE + 1
-    muted = np.arange(COHORTS) == steady
-    for risk in (row(**{f"c{steady}": 900, f"c{away}": 100}), row(**{f"c{steady}": 900})):
+    always, away = ALWAYS_ACTIVE, ALWAYS_ACTIVE + 1
+    flagged = np.arange(COHORTS) == always
+    for risk in (row(**{f"c{always}": 900, f"c{away}": 100}), row(**{f"c{always}": 900})):
         events = (risk * 0.02).astype(np.int64)
-        group = row(**{f"c{steady}": 90})
-        seen = int(events[~muted].sum())
+        group = row(**{f"c{always}": 90})
+        seen = int(events[~flagged].sum())
         result = clock.update(
-            risk, events, group[None], (risk - group)[None], np.array([seen]), flagged_cohorts=muted
+            risk, events, group[None], (risk - group)[None], np.array([seen]), flagged_cohorts=flagged
         )
     assert result.expected == pytest.approx([90 * 0.02])
 

@@ -1,4 +1,4 @@
-"""The life of an incident, and what is told of it."""
+"""The life of an incident, and what is reported of it."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def account(name, since=100, groups=(NET_A,)):
     return Finding(name, groups, since, requests=20, chosen=18, residual=0.9, usual_residual=-0.1)
 
 
-def of(told, entity):
-    return [(reason, state, revision) for reason, e, state, revision in told if e == entity]
+def of(reported, entity):
+    return [(reason, state, revision) for reason, e, state, revision in reported if e == entity]
 
 
 # Opened
@@ -128,9 +128,9 @@ def test_a_rise_in_severity_is_news_and_severity_never_falls():
 def resolved(world, entity=NET_A):
     """Calm until the incident is resolved; the bucket in which it was."""
     for _ in range(LONG):
-        told = world.step()
-        if of(told, entity):
-            assert of(told, entity)[0][:2] == ("quiet", "resolved")
+        reported = world.step()
+        if of(reported, entity):
+            assert of(reported, entity)[0][:2] == ("quiet", "resolved")
             return world.bucket - 1
     raise AssertionError("never resolved")
 
@@ -274,20 +274,20 @@ def test_groups_merge_when_their_onsets_are_at_most_six_hours_apart(apart, merge
     world = warm(TWO, size=30)
     world.burst("a", range(20))
     world.calm(apart - 1)
-    told = world.burst("ab", range(20))
+    reported = world.burst("ab", range(20))
     onset = world.bucket - 1 - world.incident(NET_A).onset
     assert onset == apart
-    assert bool(of(told, NET_B)) != merged
+    assert bool(of(reported, NET_B)) != merged
     assert (NET_B in world.incident(NET_A).groups) == merged
 
 
-def test_an_incident_that_was_told_and_is_merged_says_where_it_went():
+def test_an_incident_that_was_reported_and_is_merged_says_where_it_went():
     world = warm(TWO, size=60)
     world.step([("a", f"a-{i}") for i in range(36)] + [("b", f"b-{i}") for i in range(36)])
     assert {NET_A, NET_B} == set(world.incidents.by_entity)
-    told = world.step([("ab", f"s-{i}") for i in range(21)])
-    assert of(told, NET_B) == [("merged", "resolved", 2)]
-    assert of(told, NET_A) == [("merged", "updated", 2)]
+    reported = world.step([("ab", f"s-{i}") for i in range(21)])
+    assert of(reported, NET_B) == [("merged", "resolved", 2)]
+    assert of(reported, NET_A) == [("merged", "updated", 2)]
     assert world.incident(NET_B).merged_into == NET_A
     assert set(world.incident(NET_A).members) >= set(world.incident(NET_B).members)
 
@@ -332,9 +332,9 @@ def test_an_account_finding_belongs_to_the_incident_of_its_group():
 def test_a_lone_account_is_taken_in_by_the_group_that_crosses_later():
     world = warm()
     world.step([("a", "a-3")], findings=[account("a-3")])
-    told = world.burst()
-    assert of(told, ("account", "a-3")) == [("merged", "resolved", 2)]
-    assert of(told, NET_A) == [("opened", "open", 1)]
+    reported = world.burst()
+    assert of(reported, ("account", "a-3")) == [("merged", "resolved", 2)]
+    assert of(reported, NET_A) == [("opened", "open", 1)]
     assert set(world.incident().findings) == {"a-3"}
     assert world.incident(("account", "a-3")).merged_into == NET_A
 
@@ -364,7 +364,7 @@ def test_what_was_merged_into_a_suppressed_incident_does_not_come_back_under_ano
     assert world.calm(3) == []
 
 
-def test_confirmed_is_told_and_goes_on():
+def test_confirmed_is_reported_and_goes_on():
     world = warm()
     world.burst()
     assert decide(world, NET_A, "confirmed") == [("confirmed", NET_A, "updated", 2)]
@@ -428,7 +428,7 @@ def test_an_excursion_that_was_merged_is_left_out_once():
 # Data lag
 
 
-def test_late_data_of_any_of_its_groups_is_told():
+def test_late_data_of_any_of_its_groups_is_reported():
     world = warm({"ab": (NET_A, PAY)})
     world.late.add(PAY)
     world.burst("ab")
@@ -449,9 +449,9 @@ def little_moves():
 
 def test_many_groups_that_move_a_little_are_named_together():
     world, moves = little_moves()
-    told = world.step(moves)
+    reported = world.step(moves)
     assert max(s.detector.log_r for s in world.watch.groups.values()) < world.watch.threshold
-    assert [reason for reason, *_ in told] == ["opened"] * 6
+    assert [reason for reason, *_ in reported] == ["opened"] * 6
     assert all(i.leading.e_bh for i in world.incidents.open())
 
 
@@ -595,8 +595,8 @@ def test_when_everybody_moves_at_once_no_group_stands_out():
     """An alias that moves a third of everyone within the hour."""
     sets = {f"n{i}": (("network", f"n{i}"),) for i in range(10)}
     world = warm(sets, size=60, rest=1200)
-    told = world.step([(name, f"{name}-{i}") for name in world.sets for i in range(20)])
-    assert told == []
+    reported = world.step([(name, f"{name}-{i}") for name in world.sets for i in range(20)])
+    assert reported == []
     assert max(s.detector.log_r for s in world.watch.groups.values()) < 1
 
 
@@ -647,7 +647,7 @@ def test_restarts_leave_no_trace(moves, restarts):
     sets = {"a": (NET_A,), "b": (NET_B,), "ab": (NET_A, NET_B), "pay": (NET_C, PAY)}
     straight = play(World(sets), moves, set())
     restarted = play(World(sets), moves, restarts)
-    assert straight.told == restarted.told
+    assert straight.reported == restarted.reported
     one, two = (orjson.dumps(w.incidents.snapshot()) for w in (straight, restarted))
     assert one == two
     assert straight.watch.snapshot() == restarted.watch.snapshot()

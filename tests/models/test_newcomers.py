@@ -1,4 +1,4 @@
-"""Accounts never seen before are held against each other."""
+"""Accounts never seen before are compared with each other."""
 
 from __future__ import annotations
 
@@ -50,15 +50,15 @@ class Crowd(World):
         return counts
 
 
-@pytest.mark.parametrize(("share", "told"), [(0.6, 0), (0.05, 1)])
-def test_a_class_of_newcomers_is_remarkable_only_where_others_begin_otherwise(share, told):
+@pytest.mark.parametrize(("share", "reported"), [(0.6, 0), (0.05, 1)])
+def test_a_class_of_newcomers_is_remarkable_only_where_others_begin_otherwise(share, reported):
     world = Crowd()
     world.of_others, world.share = 20, share
     world.calm(10)
     world.newcomers = 25
     for _ in range(3):
         world.step()
-    assert sum(entity == A for reason, entity, *_ in world.told if reason == "opened") == told
+    assert sum(entity == A for reason, entity, *_ in world.reported if reason == "opened") == reported
 
 
 def test_newcomers_leave_the_hazard_of_the_others_alone():

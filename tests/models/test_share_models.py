@@ -157,10 +157,10 @@ def scalar_reading(history):
 def test_events_are_those_of_a_scalar_reading_of_the_method(history):
     models = AccountModels(QUICK)
     for step, expected in zip(history, scalar_reading(history), strict=True):
-        told = feed(models, step)
+        reported = feed(models, step)
         for account, (*flags, top) in expected.items():
             if abs(top - math.log(50)) > 1e-4:  # columns of W are 32 bits wide
-                assert told[account][:4] == tuple(flags)
+                assert reported[account][:4] == tuple(flags)
 
 
 @settings(max_examples=40)
@@ -169,9 +169,9 @@ def test_first_use_and_switch_happen_at_most_once_and_end_the_risk(history):
     models = AccountModels(QUICK)
     had = {FIRST_USE: set(), SWITCH: set()}
     for step in history:
-        for account, told in feed(models, step).items():
+        for account, reported in feed(models, step).items():
             for kind in (FIRST_USE, SWITCH):
-                at_risk, event = told[kind], told[2 + kind]
+                at_risk, event = reported[kind], reported[2 + kind]
                 assert at_risk == (account not in had[kind])
                 assert not event or at_risk
                 had[kind] |= {account} if event else set()
@@ -247,10 +247,10 @@ def test_restored_rows_continue_exactly_wherever_they_are_put(history, cut, orde
     moved.restore(np.array([places[int(a)] for a in kept], dtype=np.int64), state)
     for bucket, active, n, k, others in history[cut:]:
         own = [(a, x, y) for a, x, y in zip(active, n, k, strict=True) if a in places]
-        told = feed(straight, (bucket, active, n, k, others))
+        reported = feed(straight, (bucket, active, n, k, others))
         if own:
             again = feed(moved, (bucket, *map(list, zip(*own, strict=True)), others), places)
-            assert again == {a: told[a] for a, _, _ in own}
+            assert again == {a: reported[a] for a, _, _ in own}
     rows = np.array([places[int(a)] for a in kept], dtype=np.int64)
     assert moved.snapshot(rows) == straight.snapshot(kept)
 

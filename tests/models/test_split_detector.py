@@ -47,10 +47,10 @@ A = ("network", "A")
 
 def by_hand(buckets):
     """(second, steady, split) as each block ends, by plain arithmetic; None while none does."""
-    told, first, n, k = [], None, 0, 0
+    reported, first, n, k = [], None, 0, 0
     judged = False
     for requests, chosen in buckets:
-        told.append(None)
+        reported.append(None)
         if judged:
             continue
         n, k = n + requests, k + chosen
@@ -58,11 +58,11 @@ def by_hand(buckets):
             continue
         split = min(9, int(10 * k / n + 1e-9))
         if first is None:
-            told[-1], first = (False, False, split), split
+            reported[-1], first = (False, False, split), split
         else:
-            told[-1], judged = (True, abs(first - split) <= STATE.split_blocks.steady_within, split), True
+            reported[-1], judged = (True, abs(first - split) <= STATE.split_blocks.steady_within, split), True
         n = k = 0
-    return told
+    return reported
 
 
 requests = st.integers(1, 300).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n)))
@@ -72,12 +72,12 @@ requests = st.integers(1, 300).flatmap(lambda n: st.tuples(st.just(n), st.intege
 def test_blocks_are_those_counted_by_hand(buckets):
     columns, row = Columns(split_fields()), np.array([0])
     columns.reserve(1)
-    told = []
+    reported = []
     for n, k in buckets:
         ended = end_blocks(columns, row, np.array([n]), np.array([k]), np.array([True]))
         rows = list(zip(ended.second.tolist(), ended.steady.tolist(), ended.split.tolist(), strict=True))
-        told.append(rows[0] if rows else None)
-    assert told == by_hand(buckets)
+        reported.append(rows[0] if rows else None)
+    assert reported == by_hand(buckets)
 
 
 def test_requests_before_the_first_use_are_in_no_block():
@@ -215,8 +215,8 @@ def ordinary_world():
 
 def test_a_group_that_does_not_hurry_is_found_by_its_split_alone():
     world = ordinary_world()
-    told = [world.step(blocks=[block(f"x-{b}-{i}") for i in range(6)]) for b in range(4)]
-    reasons = [(reason, entity) for step in told for reason, entity, *_ in step]
+    reported = [world.step(blocks=[block(f"x-{b}-{i}") for i in range(6)]) for b in range(4)]
+    reasons = [(reason, entity) for step in reported for reason, entity, *_ in step]
     assert reasons[0] == ("opened", A)
     incident = world.incident(A)
     assert incident.leading.log_split > 14.7 > (incident.leading.log_pace or 0)
@@ -237,8 +237,8 @@ def test_its_incident_is_resolved_after_a_quiet_day_and_needs_new_accounts_to_op
 
 def test_a_network_where_everybody_goes_over_with_all_its_traffic_stays_silent():
     world = ordinary_world()
-    told = [world.step(blocks=[block(f"x-{b}-{i}", split=9) for i in range(20)]) for b in range(5)]
-    assert not any(told)
+    reported = [world.step(blocks=[block(f"x-{b}-{i}", split=9) for i in range(20)]) for b in range(5)]
+    assert not any(reported)
 
 
 def test_a_population_that_splits_its_traffic_makes_the_detector_silent():
@@ -266,7 +266,7 @@ def test_the_watch_continues_exactly_after_a_restart():
                 world.restart()
             rows = [block(f"x-{b}-{i}", second=s) for i in range(3) for s in (False, True)]
             world.step(blocks=rows)
-        return world.told, world.watch.snapshot(), world.incident(A).snapshot()
+        return world.reported, world.watch.snapshot(), world.incident(A).snapshot()
 
     assert json.dumps(run(restart=True)) == json.dumps(run(restart=False))
 

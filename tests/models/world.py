@@ -41,7 +41,7 @@ class World:
         self.members = {}
         self.verdicts = {}
         self.late = set()
-        self.told = []
+        self.reported = []
 
     def counts(self, moves=(), requests=10, blocks=()):
         """Everybody active; ``moves`` are (set, account, young)."""
@@ -80,7 +80,7 @@ class World:
         )
 
     def step(self, moves=(), findings=(), requests=10, empty=False, blocks=()):
-        """One bucket; returns (reason, entity, state, revision) of what was told."""
+        """One bucket; returns (reason, entity, state, revision) of what was reported."""
         counts = None
         if not empty:
             counts = self.counts([m if len(m) == 3 else (*m, False) for m in moves], requests, blocks)
@@ -91,18 +91,18 @@ class World:
             self.verdicts.get,
             lambda g, since: g in self.late,
         )
-        told = self.incidents.step(self.bucket, counts, findings, around)
+        reported = self.incidents.step(self.bucket, counts, findings, around)
         self.bucket += 1
-        return self.note(told)
+        return self.note(reported)
 
-    def note(self, told):
-        now = [(t.reason, t.incident.entity, t.incident.state, t.incident.revision) for t in told]
-        self.told += now
+    def note(self, reported):
+        now = [(t.reason, t.incident.entity, t.incident.state, t.incident.revision) for t in reported]
+        self.reported += now
         return now
 
     def calm(self, buckets):
         """Buckets in which nobody but the rest moves."""
-        return [told for _ in range(buckets) for told in self.step()]
+        return [reported for _ in range(buckets) for reported in self.step()]
 
     def burst(self, name="a", accounts=range(20), young=False, **kwargs):
         """Accounts of a set move in one bucket."""
