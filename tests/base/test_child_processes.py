@@ -40,7 +40,7 @@ def test_the_first_that_dies_ends_the_others_and_gives_the_status(capsys: pytest
         processes.start("b", ends(7))
         assert supervise(processes, ["a", "b"], until_end=False) == 7
     assert gone(running)
-    assert "worker b ended with status 7; stopping the others" in capsys.readouterr().err
+    assert "worker b exited with status 7; stopping the others" in capsys.readouterr().err
 
 
 def test_an_end_without_a_reason_is_a_failure() -> None:

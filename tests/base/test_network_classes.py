@@ -42,7 +42,7 @@ def test_the_narrowest_range_says_it(network: str, expected: str | None) -> None
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("AS64500", "list: line 1: expected a network and one of access"),
+        ("AS64500", "list: line 1: expected a network and one of the classes access"),
         ("AS64500 evil", "expected a network and one of"),
         ("203.0.113.7/24 proxy", "203.0.113.7/24 has host bits set"),
         ("somewhere proxy", "does not appear to be"),

@@ -66,7 +66,7 @@ def test_a_target_out_of_reach(config: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        ("pager", "delivery target pager: the variable PAGER_KEY holds no secret"),
+        ("pager", "delivery target pager: environment variable PAGER_KEY must hold a secret"),
         ("slak", "no delivery target is called slak: there are file, nowhere, pager"),
     ],
 )

@@ -112,7 +112,10 @@ def test_delivery_is_looked_at(
     found = by_name(load(**base, delivery={"targets": targets}))["delivery"]
     assert [(check.status, check.message) for check in found] == [
         ("ok", "pager (pagerduty) is complete"),
-        ("fail", "delivery target chat: the variable NO_SECRET holds no secret of at least 16 characters"),
+        (
+            "fail",
+            "delivery target chat: environment variable NO_SECRET must hold a secret of at least 16 characters",
+        ),
         ("ok", "siem (ocsf) is complete"),
         ("warn", "alerts will have no links to the page and the runbook"),
         ("fail", "siem writes to the topic not-there, which is not there"),
@@ -164,7 +167,7 @@ def test_traffic_of_others_is_looked_at(
     ("table", "told"),
     [
         ({"topics": [{"name": "log", "source": "kongg"}]}, "no source kongg; did you mean kong?"),
-        ({"http": {"port": 1, "token_env": "NOT_SET"}}, "the variable NOT_SET holds no secret"),
+        ({"http": {"port": 1, "token_env": "NOT_SET"}}, "environment variable NOT_SET must hold a secret"),
         ({"asn_database": "/nowhere/asn.mmdb"}, "No such file"),
         ({"trusted_hops": 1}, "neither topics nor http"),
         ({"sorce": 1}, "no such key"),

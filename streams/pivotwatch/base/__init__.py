@@ -1,1 +1,1 @@
-"""What every room may use: errors, durations, child processes, SVG."""
+"""Building blocks that every room may use: errors, durations, secrets, child processes, SVG charts."""

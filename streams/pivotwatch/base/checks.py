@@ -1,4 +1,4 @@
-"""One answer of a check of the set-up, and the worst of several."""
+"""Results of the checks that `pivotwatch doctor` runs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ Status = Literal["ok", "warn", "fail"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Check:
-    """One answer of the doctor."""
+    """The result of one check.
+
+    Attributes
+    ----------
+    name
+        What was checked, such as ``broker``.
+    message
+        What the check found.
+    next_step
+        What a person can do about it; empty when nothing is to be done.
+    """
 
     name: str
     status: Status
@@ -20,7 +30,7 @@ class Check:
 
 
 def worst(checks: Sequence[Check]) -> Status:
-    """The gravest status.
+    """Return the worst status of some checks, ``ok`` when there are none.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Worker processes under one roof: started together, ended together.
+"""Child processes that one command starts together and stops together.
 
-A worker that dies ends the others, because half a pipeline is no pipeline: the requests
-would be counted and nobody would score them.
+When one worker dies, the command stops the others: without the networks role, for example, requests
+would be counted but never scored.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 
-# A worker needs time for a last checkpoint.
+# A worker writes a last checkpoint before it exits.
 GRACE_SECONDS = 20.0
-SIGNALLED = 128
+SIGNAL_STATUS_BASE = 128
 
 
 class Stopped(BaseException):
-    """We were told to end (SIGTERM)."""
+    """The process received SIGTERM."""
 
 
 class Processes:
-    """Child processes, each with a name; leaving the ``with`` block ends them all.
+    """Named child processes; leaving the ``with`` block stops all of them.
 
     Parameters
     ----------
     logs
-        Folder for one log file a process; without it they share our output.
+        Folder that gets one log file per process. Without it the processes write to the standard error
+        and output of this process.
 
     Examples
     --------
@@ -57,8 +58,8 @@ class Processes:
         self.stop()
 
     def start(self, name: str, command: Sequence[str], env: Mapping[str, str] | None = None) -> None:
-        """Start one process."""
-        # A group of its own: Ctrl-C at the terminal reaches us alone, and we end them in order.
+        """Start a process."""
+        # The process gets its own process group: Ctrl-C reaches only this process, which stops the others.
         with self._log(name) as log:
             process = subprocess.Popen(
                 command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0
@@ -67,7 +68,7 @@ class Processes:
         threading.Thread(target=self._report_end, args=(name, process), daemon=True).start()
 
     def next_end(self, timeout: float | None = None) -> tuple[str, int] | None:
-        """Wait for a process to end: its name and exit status, or None after ``timeout`` seconds."""
+        """Wait until a process ends and return its name and exit status; None after ``timeout`` seconds."""
         try:
             name, status = self._ends.get(timeout=timeout) if timeout != 0 else self._ends.get_nowait()
         except queue.Empty:
@@ -76,7 +77,7 @@ class Processes:
         return name, status
 
     def stop(self) -> None:
-        """Ask all to end, wait, and kill what does not."""
+        """Send SIGTERM to all processes, wait `GRACE_SECONDS`, and kill those that still run."""
         deadline = time.monotonic() + GRACE_SECONDS
         for process in self._running.values():
             process.terminate()
@@ -85,22 +86,22 @@ class Processes:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(max(0.0, deadline - time.monotonic()))
         finally:
-            # Also when a second Ctrl-C ends the waiting: nothing of ours stays behind.
+            # A second Ctrl-C ends the wait, and still no process stays behind.
             for process in self._running.values():
                 process.kill()
                 process.wait()
             self._running.clear()
 
     def last_lines(self, name: str, count: int = 12) -> list[str]:
-        """The end of a process's log."""
+        """The last lines of the log of a process."""
         if self.logs is None:
             return []
         return (self.logs / f"{name}.log").read_text(errors="replace").splitlines()[-count:]
 
     def _report_end(self, name: str, process: subprocess.Popen[bytes]) -> None:
         status = process.wait()
-        # A process that a signal ended has a negative status here; shells say 128 + signal.
-        self._ends.put((name, status if status >= 0 else SIGNALLED - status))
+        # Python reports a process that a signal killed as -signal; shells report 128 + signal.
+        self._ends.put((name, status if status >= 0 else SIGNAL_STATUS_BASE - status))
 
     @contextlib.contextmanager
     def _log(self, name: str) -> Iterator[int | None]:
@@ -112,22 +113,24 @@ class Processes:
 
 
 def worker_command(role: str, *flags: str) -> list[str]:
-    """The command that runs one role; the configuration goes through the environment."""
+    """The command line of a worker of one role. The environment passes the configuration."""
     return [sys.executable, "-m", "pivotwatch", "worker", "--role", role, *flags]
 
 
 def supervise(processes: Processes, names: Sequence[str], *, until_end: bool) -> int:
-    """Wait until all have ended well, or one has not; the exit status says which.
+    """Wait until every process ended with status 0 (with ``until_end``), or until the first one fails.
 
-    Without ``until_end`` a worker has no reason to end at all, so any end is the end of all.
+    Without ``until_end`` a worker never ends by itself, so any end counts as a failure.
+
+    Returns 0, or the exit status of the process that failed.
     """
     for _ in names:
         end = processes.next_end()
-        assert end is not None, "without a time-out there is always an end"
+        assert end is not None, "next_end without a time-out always returns an end"
         name, status = end
         if status != 0 or not until_end:
             print(
-                f"pivotwatch: worker {name} ended with status {status}; stopping the others", file=sys.stderr
+                f"pivotwatch: worker {name} exited with status {status}; stopping the others", file=sys.stderr
             )
             return status or 1
     return 0
@@ -135,7 +138,7 @@ def supervise(processes: Processes, names: Sequence[str], *, until_end: bool) ->
 
 @contextlib.contextmanager
 def sigterm_raises() -> Iterator[None]:
-    """Within the block SIGTERM raises `Stopped`, so that every ``with`` is left in order."""
+    """Make SIGTERM raise `Stopped` within the block, so that every ``with`` block cleans up."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
         raise Stopped

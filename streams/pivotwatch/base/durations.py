@@ -1,4 +1,4 @@
-"""Durations as people write them: ``90s``, ``5m``, ``1h``, ``14d``, ``1w``."""
+"""Durations in the form that people write: ``90s``, ``5m``, ``1h``, ``14d``, ``1w``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _TEXT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(ms|[smhdw]?)\s*", re.ASCII)
 
 
 def parse_duration(value: object) -> timedelta:
-    """Read a duration; a number without a unit is in seconds.
+    """Parse a duration. A number without a unit means seconds.
 
     Examples
     --------
@@ -34,11 +34,11 @@ def parse_duration(value: object) -> timedelta:
     try:
         return timedelta(seconds=float(number) * UNITS[unit or "s"])
     except OverflowError:
-        raise ValueError(f"expected {EXPECTED}; this one is too long") from None
+        raise ValueError(f"expected {EXPECTED}; this duration is too long") from None
 
 
 def format_duration(value: timedelta) -> str:
-    """Write a duration in the longest unit that divides it.
+    """Format a duration in the longest unit that divides it.
 
     Examples
     --------
@@ -54,7 +54,7 @@ def format_duration(value: timedelta) -> str:
 
 
 def millis(value: timedelta) -> int:
-    """Whole milliseconds of a duration.
+    """A duration in whole milliseconds.
 
     Examples
     --------
@@ -74,6 +74,6 @@ def _at_least(least: timedelta) -> Any:
     return BeforeValidator(check)
 
 
-_WRITTEN = PlainSerializer(format_duration, return_type=str)
-Duration = Annotated[timedelta, _at_least(timedelta(0)), _WRITTEN]
-PositiveDuration = Annotated[timedelta, _at_least(timedelta(milliseconds=1)), _WRITTEN]
+_AS_TEXT = PlainSerializer(format_duration, return_type=str)
+Duration = Annotated[timedelta, _at_least(timedelta(0)), _AS_TEXT]
+PositiveDuration = Annotated[timedelta, _at_least(timedelta(milliseconds=1)), _AS_TEXT]

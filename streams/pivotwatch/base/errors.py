@@ -1,15 +1,15 @@
-"""Faults that a person outside the program can mend: shown as a message, never as a traceback."""
+"""Errors that a person can correct. The command line shows their message, never a traceback."""
 
 from __future__ import annotations
 
 
 class Fault(Exception):
-    """A message that says what is wrong and what to do about it.
+    """An error that a person can correct: its message says what is wrong and what to do.
 
     Attributes
     ----------
     exit_status
-        What the command line exits with.
+        Exit status of the command line.
 
     Examples
     --------
@@ -21,12 +21,12 @@ class Fault(Exception):
 
 
 class WrongUse(Fault):
-    """Wrong use of a command, a wrong configuration, input of the wrong form."""
+    """A command is used wrongly, the configuration is wrong, or input has the wrong form."""
 
     exit_status = 2
 
 
 class OutOfReach(Fault):
-    """Something that the program needs and does not hold is missing: a broker, a topic, a file."""
+    """A dependency is unavailable: a broker, a topic or a file."""
 
     exit_status = 3

@@ -1,7 +1,7 @@
-"""Classes of networks, from a list of one's own: who rents out machines or addresses.
+"""Classes of networks from the user's own list, which says who rents out machines or addresses.
 
-A line names a network as events name it (``AS64500``, ``203.0.113.0/24``) or a range that holds it
-(``203.0.112.0/22``), and its class; ``#`` begins a comment::
+Each line holds a network and its class. The network is written as events write it (``AS64500``,
+``203.0.113.0/24``) or as a range that contains it (``203.0.112.0/22``). ``#`` begins a comment::
 
     AS64500           hosting
     203.0.112.0/22    proxy
@@ -17,21 +17,21 @@ from pathlib import Path
 from pivotwatch.base.errors import OutOfReach, WrongUse
 
 NetworkClass = Callable[[str], str | None]
-"""Given a network: its class, or None when that is not known."""
+"""A function from a network to its class, or to None when the class is unknown."""
 CLASSES = ("access", "business", "hosting", "proxy")
 SUSPECT = frozenset({"hosting", "proxy"})
-"""Classes that second an alert: people at home or at work do not send from there."""
+"""Classes that corroborate an alert: people at home or at work do not send from such networks."""
 
 _AS = re.compile(r"(?i:AS)?(\d{1,10})")
 Range = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class NetworkClasses:
-    """Looks up the class of a network.
+    """The classes of networks, by network.
 
     Examples
     --------
-    >>> classes = NetworkClasses(["AS64500 hosting", "203.0.112.0/22 proxy  # a seller of addresses"])
+    >>> classes = NetworkClasses(["AS64500 hosting", "203.0.112.0/22 proxy  # rents out addresses"])
     >>> classes.of("AS64500"), classes.of("203.0.113.0/24"), classes.of("AS64501")
     ('hosting', 'proxy', None)
     """
@@ -49,7 +49,7 @@ class NetworkClasses:
 
     def _add(self, words: list[str]) -> str:
         if len(words) != 2 or words[1].lower() not in CLASSES:
-            return f"expected a network and one of {', '.join(CLASSES)}"
+            return f"expected a network and one of the classes {', '.join(CLASSES)}"
         name, kind = words[0], words[1].lower()
         system = _AS.fullmatch(name)
         if system:
@@ -64,7 +64,7 @@ class NetworkClasses:
         return ""
 
     def of(self, name: str) -> str | None:
-        """The class of a network; of several ranges that hold it the narrowest says it."""
+        """The class of a network. When several ranges contain it, the narrowest range decides."""
         if name in self._systems:
             return self._systems[name]
         try:
@@ -82,14 +82,14 @@ class NetworkClasses:
 
     @classmethod
     def load(cls, path: Path) -> NetworkClasses:
-        """Read a list.
+        """Read a list from a file.
 
         Raises
         ------
         OutOfReach
-            When it cannot be read.
+            When the file cannot be read.
         WrongUse
-            With the line that is wrong.
+            When a line is wrong; the message names the line.
         """
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -101,5 +101,5 @@ class NetworkClasses:
 
 
 def class_of(path: Path | None) -> NetworkClass:
-    """The look-up of a list; without one no class is known."""
+    """The look-up function of a list. Without a list every class is unknown."""
     return NetworkClasses.load(path).of if path else lambda _: None

@@ -1,4 +1,4 @@
-"""Secrets come from the environment or from files, never from the configuration itself."""
+"""Secrets from the environment or from files; the configuration never holds a secret itself."""
 
 from __future__ import annotations
 
@@ -11,16 +11,23 @@ SHORTEST_SECRET = 16
 
 
 def read_secret(what: str, variable: str | None, file: Path | None) -> bytes:
-    """A secret from the environment or a file.
+    """Read a secret from an environment variable or a file.
+
+    Parameters
+    ----------
+    what
+        What the secret is for; begins every error message.
+    variable, file
+        Where the secret is; exactly one of the two.
 
     Raises
     ------
     WrongUse
-        When it is not there or too short; never with the secret in it.
+        When the secret is missing or too short. The message never contains the secret.
     """
     if variable is not None:
         found = os.environ.get(variable, "").strip().encode()
-        where = f"the variable {variable}"
+        where = f"environment variable {variable}"
     else:
         assert file is not None
         where = str(file)
@@ -29,5 +36,5 @@ def read_secret(what: str, variable: str | None, file: Path | None) -> bytes:
         except OSError as error:
             raise WrongUse(f"{what}: {where}: {error.strerror}") from None
     if len(found) < SHORTEST_SECRET:
-        raise WrongUse(f"{what}: {where} holds no secret of at least {SHORTEST_SECRET} characters")
+        raise WrongUse(f"{what}: {where} must hold a secret of at least {SHORTEST_SECRET} characters")
     return found

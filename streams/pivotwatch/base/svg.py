@@ -1,7 +1,7 @@
-"""Charts as SVG, drawn on the server: no script, colours from the page's style sheet, ready for paper.
+"""Charts as SVG that the server draws: they need no script and can be printed.
 
-Every text goes through the element tree, so names from outside cannot become markup. The page brings
-the classes' colours (`streams/pivotwatch/reporting/charts.css`); each chart has a title and a description.
+Every text goes through the element tree, so foreign names cannot become markup. The style sheet of the
+page (`streams/pivotwatch/reporting/charts.css`) sets the colours. Each chart has a title and a description.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TypeAlias
 from xml.etree.ElementTree import Element, SubElement, tostring
 
 Points: TypeAlias = Sequence[tuple[float, float | None]]
-"""(epoch milliseconds, value); None is a gap."""
+"""Pairs of epoch milliseconds and a value; the value None is a gap."""
 
 WIDTH, LEFT, RIGHT, FOOT = 760, 52, 14, 26
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -26,18 +26,18 @@ MOST_TICKS = 9
 
 
 class Chart:
-    """A drawing over one axis of time, of one or several panels.
+    """A drawing with one time axis and one or several panels.
 
     Parameters
     ----------
     name
-        Unique on the page: ids of the title and the description begin with it.
+        Name that is unique on the page; the ids of the title and the description begin with it.
     title, description
-        What a screen reader tells.
+        Texts for screen readers.
     span
-        First and last moment, in epoch milliseconds.
+        First and last time, in epoch milliseconds.
     height, width
-        In the units of the drawing.
+        Size in SVG user units.
 
     Examples
     --------
@@ -68,21 +68,21 @@ class Chart:
         SubElement(self.root, "desc", id=ids[1]).text = description
 
     def x(self, moment: float) -> float:
-        """Where a moment lies, kept within the drawing."""
+        """The x coordinate of a time, clipped to the drawing."""
         share = (moment - self.start) / (self.end - self.start)
         return LEFT + (self.width - LEFT - RIGHT) * min(1.0, max(0.0, share))
 
     def panel(self, y: int, height: int, *, top: float, label: str, percent: bool = True) -> Panel:
-        """A part with an axis of values from 0 to ``top``."""
+        """Add a panel with a value axis from 0 to ``top``."""
         return Panel(self, y, height, top=top, label=label, percent=percent)
 
     def shade(self, since: float, until: float, y: float, height: float) -> None:
-        """The time of the alert."""
+        """Shade a time range, such as that of an alert."""
         left = self.x(since)
         self.rect(left, y, max(2.0, self.x(until) - left), height, "alerted")
 
     def mark(self, moment: float, y: float, height: float, label: str = "") -> None:
-        """A vertical line, as at the release."""
+        """Draw a vertical line, such as that of a release."""
         if not self.start <= moment <= self.end:
             return
         x = self.x(moment)
@@ -93,7 +93,7 @@ class Chart:
         self.text(x - 4 if late else x + 4, y + 10, label, "note", anchor="end" if late else "start")
 
     def time_axis(self) -> None:
-        """Ticks and dates at the foot, in UTC."""
+        """Draw ticks and dates (UTC) at the bottom."""
         y = self.height - FOOT
         for moment, label in ticks(self.start, self.end, most=max(3, MOST_TICKS * self.width // WIDTH)):
             x = self.x(moment)
@@ -102,35 +102,35 @@ class Chart:
             self.text(x, y + 17, label, "tick", anchor=anchor)
 
     def stroke(self, a: tuple[float, float], b: tuple[float, float], css: str) -> None:
-        """A straight line."""
+        """Draw a straight line."""
         ends = {"x1": a[0], "y1": a[1], "x2": b[0], "y2": b[1]}
         SubElement(self.root, "line", {k: f"{v:.1f}" for k, v in ends.items()} | {"class": css})
 
     def rect(self, x: float, y: float, width: float, height: float, css: str, *, tip: str = "") -> None:
-        """A rectangle; ``tip`` is shown to who points at it."""
+        """Draw a rectangle with the tooltip ``tip``."""
         sides = {"x": x, "y": y, "width": width, "height": height}
         element = SubElement(self.root, "rect", {k: f"{v:.1f}" for k, v in sides.items()} | {"class": css})
         if tip:
             SubElement(element, "title").text = tip
 
     def text(self, x: float, y: float, content: str, css: str, *, anchor: str = "start") -> None:
-        """A text; what XML has no room for is left out."""
+        """Draw a text. `svg` removes characters that XML does not allow."""
         attributes = {"x": f"{x:.1f}", "y": f"{y:.1f}", "class": css, "text-anchor": anchor}
         SubElement(self.root, "text", attributes).text = content
 
     def shape(self, points: Iterable[tuple[float, float]], css: str, *, closed: bool = False) -> None:
-        """A line through points of the drawing, or the area that they enclose."""
+        """Draw a line through points of the drawing, or the area that they enclose."""
         listed = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         SubElement(self.root, "polygon" if closed else "polyline", {"points": listed, "class": css})
 
     def svg(self) -> str:
-        """The drawing."""
+        """The drawing as SVG text."""
         text = tostring(self.root, encoding="unicode")
         return "".join(c for c in text if c >= " " or c in "\t\n")
 
 
 class Panel:
-    """An axis of values within a chart."""
+    """A part of a chart with its own value axis."""
 
     def __init__(self, chart: Chart, y: int, height: int, *, top: float, label: str, percent: bool) -> None:
         self.chart, self.y0, self.height, self.top = chart, y, height, top
@@ -142,11 +142,11 @@ class Panel:
         chart.text(LEFT, y - 5, label, "label")
 
     def y(self, value: float) -> float:
-        """Where a value lies, kept within the panel."""
+        """The y coordinate of a value, clipped to the panel."""
         return self.y0 + self.height * (1 - min(1.0, max(0.0, value / self.top)))
 
     def line(self, points: Points, css: str) -> None:
-        """A line, broken where there is no value."""
+        """Draw a line with gaps where there is no value."""
         for run in runs(points):
             if len(run) == 1:
                 x, y = self.chart.x(run[0][0]), self.y(run[0][1])
@@ -155,13 +155,13 @@ class Panel:
                 self.chart.shape(((self.chart.x(t), self.y(v)) for t, v in run), css)
 
     def area(self, points: Points, css: str) -> None:
-        """The area under a line."""
+        """Draw the area under a line."""
         for run in runs(points):
             ends = [(run[-1][0], 0.0), (run[0][0], 0.0)]
             self.chart.shape(((self.chart.x(t), self.y(v)) for t, v in [*run, *ends]), css, closed=True)
 
     def band(self, steps: Sequence[tuple[float, float, float, float]], css: str) -> None:
-        """The area between two step lines: (since, until, low, high)."""
+        """Draw the area between two step lines; each step is (since, until, low, high)."""
         upper = [(t, high) for since, until, _, high in steps for t in (since, until)]
         lower = [(t, low) for since, until, low, _ in steps for t in (since, until)]
         edge = ((self.chart.x(t), self.y(v)) for t, v in upper + lower[::-1])
@@ -169,7 +169,7 @@ class Panel:
 
 
 def runs(points: Points) -> list[list[tuple[float, float]]]:
-    """The parts of a line without gaps.
+    """Split a line at its gaps.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def runs(points: Points) -> list[list[tuple[float, float]]]:
 
 
 def nice_top(value: float, *, least: float) -> float:
-    """A round number at or above a value.
+    """The smallest round number that is not below a value.
 
     Examples
     --------
@@ -200,7 +200,7 @@ def nice_top(value: float, *, least: float) -> float:
 
 
 def ticks(start: float, end: float, most: int = MOST_TICKS) -> list[tuple[float, str]]:
-    """Round moments (UTC) and what to write at them.
+    """Round times (UTC) and their labels.
 
     Examples
     --------
