@@ -89,17 +89,17 @@ def test_every_mistake_is_one_line_that_says_where_what_and_what_instead(
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ({"watch": "30m"}, "watch: expected at least as long as bucket"),
+        ({"watch": "30m"}, "watch: expected a duration that is not shorter than bucket"),
         ({"min_insync_replicas": 2}, "min_insync_replicas: expected at most replication_factor"),
         (
             {"security_protocol": "SASL_SSL"},
-            "sasl_mechanism: expected one, because security_protocol is SASL",
+            "sasl_mechanism: expected a mechanism, because security_protocol is SASL",
         ),
         (
             {"sasl_mechanism": "PLAIN"},
-            "security_protocol: expected SASL_SSL, because sasl_mechanism is given",
+            "security_protocol: expected SASL_SSL, because sasl_mechanism is set",
         ),
-        ({"topics": {"alerts": "buckets"}}, "topics: expected a different name for each"),
+        ({"topics": {"alerts": "buckets"}}, "topics: expected a different name for each topic"),
     ],
 )
 def test_keys_must_fit_together(flags: dict[str, object], expected: str) -> None:

@@ -114,7 +114,10 @@ def test_delivery_is_looked_at(
         ("ok", "pager (pagerduty) is complete"),
         (
             "fail",
-            "delivery target chat: environment variable NO_SECRET must hold a secret of at least 16 characters",
+            (
+                "delivery target chat: environment variable NO_SECRET "
+                "must hold a secret of at least 16 characters"
+            ),
         ),
         ("ok", "siem (ocsf) is complete"),
         ("warn", "alerts will have no links to the page and the runbook"),

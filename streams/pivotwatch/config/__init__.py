@@ -1,1 +1,1 @@
-"""Settings of the deployment."""
+"""The configuration of a deployment."""

@@ -1,10 +1,10 @@
-"""The configuration: one TOML file, every key also from the environment, flags win.
+"""The configuration: a TOML file, environment variables and command-line flags. Flags win.
 
-``min_members`` in the file is ``PIVOTWATCH_MIN_MEMBERS`` in the environment and
-``--set min_members=8`` on the command line; a key of a table is joined with two underscores
-(``PIVOTWATCH_TOPICS__REQUESTS``). Secrets belong into the environment or into files that a
-``…_file`` key names. `load` turns every mistake into one line that names the key, where the
-value came from, what was given and what is expected.
+The key ``min_members`` of the file is ``PIVOTWATCH_MIN_MEMBERS`` in the environment and
+``--set min_members=8`` on the command line. Two underscores join a table and its key
+(``PIVOTWATCH_TOPICS__REQUESTS``). Secrets belong in the environment or in files that a ``…_file``
+key names. `load` reports every mistake as one line: where the value came from, the key, the value
+and what is expected.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,11 +30,12 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Setting
 
 from pivotwatch.base.durations import Duration, PositiveDuration, millis, parse_duration
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.config.problems import ENV_PREFIX, describe, read_toml
+from pivotwatch.config.problems import ENV_PREFIX, describe
+from pivotwatch.config.toml_files import merge_tables, read_toml
 from pivotwatch_models.fingerprint import earlier_state_fingerprints, state_fingerprint
 from pivotwatch_models.settings import Settings
 
-# What the code calls the topics; TopicNames says what they are called in Kafka.
+# The names of the topics in the code; TopicNames holds their names in Kafka.
 Logical = Literal["requests", "dlq", "buckets", "status", "alerts", "deliveries_dlq", "releases", "decisions"]
 Role = Literal["accounts", "networks", "ingest", "delivery", "web"]
 Count = Annotated[int, Field(ge=1)]
@@ -43,7 +43,7 @@ Port = Annotated[int, Field(ge=0, le=65535)]
 
 
 def _matching(pattern: str, expected: str) -> AfterValidator:
-    """A text of a form that is easier said than read from its pattern."""
+    """A validator for text that matches a pattern; ``expected`` describes the pattern to people."""
 
     def check(value: str) -> str:
         if not re.fullmatch(pattern, value, re.ASCII):
@@ -53,7 +53,7 @@ def _matching(pattern: str, expected: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-# Kafka ends a name at 249 characters; the prefix and "-changelog" need room as well.
+# Kafka allows 249 characters, which must also hold the prefix and "-changelog".
 TopicName = Annotated[
     str, _matching(r"[\w.-]{1,120}", "1 to 120 letters, digits, dots, dashes or underscores")
 ]
@@ -64,12 +64,12 @@ Brokers = Annotated[
 
 
 def _words(value: object) -> object:
-    """A list may be written ``a,b`` in the environment."""
+    """Split the text ``a,b``: environment variables write a list that way."""
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
 class TopicNames(BaseModel):
-    """Names of the topics, before the prefix."""
+    """Names of the topics in Kafka, without the prefix."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -84,11 +84,11 @@ class TopicNames(BaseModel):
 
 
 class Retention(BaseModel):
-    """How long Kafka keeps what the topics hold; 0 is for ever."""
+    """How long Kafka keeps the records of each topic; 0 means for ever."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # Longer than a watch: from its requests a state can be built anew.
+    # Longer than a watch, so that the state can be rebuilt from the requests.
     requests: Duration = parse_duration("21d")
     dlq: Duration = parse_duration("30d")
     buckets: Duration = parse_duration("30d")
@@ -97,7 +97,7 @@ class Retention(BaseModel):
 
 
 class Config(BaseSettings):
-    """Everything that can be set.
+    """All configuration keys.
 
     Examples
     --------
@@ -110,7 +110,7 @@ class Config(BaseSettings):
         env_prefix=ENV_PREFIX, env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
     )
 
-    # What decides results; see pivotwatch_models.settings.
+    # Keys that decide results; see pivotwatch_models.settings.
     bucket: PositiveDuration = parse_duration("1h")
     watch: PositiveDuration = parse_duration("14d")
     min_events: Count = 8
@@ -120,14 +120,14 @@ class Config(BaseSettings):
     theta: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
     aliases: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ("*-latest",)
 
-    # How the work is cut and when it is written. Costly checkpoints are further apart
+    # How work is split and when state is written. Checkpoints that take long are written less often
     # (`pivotwatch.engine.checkpoint`).
     partitions: Count = 1
     idle_after: PositiveDuration = parse_duration("60s")
     checkpoint_interval: PositiveDuration = parse_duration("10s")
     checkpoint_events: Count = 1_000_000
     shards: Annotated[int, Field(ge=1, le=4096)] = 64
-    # For how long the group waits for a silent worker; when a worker that gets nowhere calls itself stalled.
+    # How long Kafka waits for a silent worker; how long a worker may make no progress before it is stalled.
     session_timeout: PositiveDuration = parse_duration("45s")
     stalled_after: PositiveDuration = parse_duration("90s")
 
@@ -149,15 +149,15 @@ class Config(BaseSettings):
     replication_factor: Count = 1
     min_insync_replicas: Count = 1
 
-    # The page, metrics and health. Port 0 is a free one; web_ports gives roles ports of their own.
+    # The page, metrics and health. Port 0 means any free port; web_ports sets the port of single roles.
     web_host: str = "127.0.0.1"
     web_port: Port | None = None
     web_ports: dict[Role, Port] = {}
 
-    # A list of networks and their classes (hosting, proxy, …): shown beside an alert.
+    # A file that lists networks and their classes (hosting, proxy, …); alerts show the class.
     network_classes: Path | None = None
 
-    # Tables that the role of the same name reads and checks.
+    # Tables that the roles of the same names read and check.
     delivery: dict[str, Any] = {}
     ingest: dict[str, Any] = {}
     web: dict[str, Any] = {}
@@ -165,21 +165,21 @@ class Config(BaseSettings):
     @model_validator(mode="after")
     def _fits_together(self) -> Config:
         if self.watch < self.bucket:
-            raise ValueError("watch: expected at least as long as bucket")
+            raise ValueError("watch: expected a duration that is not shorter than bucket")
         if len(set(self.topics.model_dump().values())) < len(TopicNames.model_fields):
-            raise ValueError("topics: expected a different name for each")
+            raise ValueError("topics: expected a different name for each topic")
         if self.min_insync_replicas > self.replication_factor:
             raise ValueError("min_insync_replicas: expected at most replication_factor")
         if self.security_protocol.startswith("SASL") and self.sasl_mechanism is None:
-            raise ValueError("sasl_mechanism: expected one, because security_protocol is SASL")
-        # Libraries take a user name without TLS as leave to send the password in the clear.
+            raise ValueError("sasl_mechanism: expected a mechanism, because security_protocol is SASL")
+        # The client libraries would send the password in plain text.
         if self.sasl_mechanism and not self.security_protocol.startswith("SASL"):
-            raise ValueError("security_protocol: expected SASL_SSL, because sasl_mechanism is given")
+            raise ValueError("security_protocol: expected SASL_SSL, because sasl_mechanism is set")
         return self
 
     @cached_property
     def settings(self) -> Settings:
-        """The part that decides results."""
+        """The keys that decide results, in the form that the models take."""
         return Settings(
             bucket_ms=millis(self.bucket),
             watch_ms=millis(self.watch),
@@ -193,30 +193,31 @@ class Config(BaseSettings):
 
     @property
     def state_fingerprints(self) -> tuple[str, ...]:
-        """The fingerprint of stored state, then those of earlier programs whose state is continued."""
+        """The fingerprint of the stored state, then those of earlier programs whose state can be continued."""
         return state_fingerprint(self.settings), *earlier_state_fingerprints(self.settings)
 
     @property
     def bootstrap(self) -> list[str]:
-        """The brokers as a list."""
+        """The addresses of the brokers."""
         return [broker.strip() for broker in self.brokers.split(",")]
 
     def topic(self, logical: Logical) -> str:
-        """The full name of a topic."""
+        """The full name of a topic, with its prefix."""
         name: str = getattr(self.topics, logical)
         return self.topic_prefix + name
 
     def app_id(self, role: str) -> str:
-        """The Faust app id of a role: also its consumer group and the start of its changelogs."""
+        """The Faust app id of a role. It names the consumer group and begins the names of the changelogs."""
         return f"{self.app_prefix}-{role}"
 
-    def for_role(self, role: Role, place: int = 0) -> Config:
-        """The configuration of one role, with a port of its own.
+    def for_role(self, role: Role, index: int = 0) -> Config:
+        """The configuration of one role, with its own port.
 
         Parameters
         ----------
-        place
-            Among the roles of one command: ``web_port`` is the first one's, the next takes the next.
+        index
+            Position of the role among the roles of one command. The first role gets ``web_port``, the
+            next one ``web_port + 1`` and so on.
 
         Examples
         --------
@@ -224,24 +225,24 @@ class Config(BaseSettings):
         >>> [config.for_role(role, i).web_port for i, role in enumerate(("accounts", "networks", "web"))]
         [9464, 9465, 8700]
         """
-        port = self.web_ports.get(role, self.web_port and self.web_port + place)
+        port = self.web_ports.get(role, self.web_port and self.web_port + index)
         return self.model_copy(update={"web_port": port})
 
     def environment(self) -> dict[str, str]:
-        """Our own environment with this configuration in it, and no other: for a child process."""
-        written = {
+        """The environment for a child process: that of this process, with only this configuration in it."""
+        variables = {
             name: value for name, value in os.environ.items() if not name.upper().startswith(ENV_PREFIX)
         }
         for key, value in self.model_dump(mode="json").items():
             if value is not None:
                 text = ",".join(value) if isinstance(value, list) else value
-                written[ENV_PREFIX + key.upper()] = text if isinstance(text, str) else json.dumps(text)
+                variables[ENV_PREFIX + key.upper()] = text if isinstance(text, str) else json.dumps(text)
         if self.sasl_password is not None:
-            written[ENV_PREFIX + "SASL_PASSWORD"] = self.sasl_password.get_secret_value()
-        return written
+            variables[ENV_PREFIX + "SASL_PASSWORD"] = self.sasl_password.get_secret_value()
+        return variables
 
     def password(self) -> str | None:
-        """The SASL password, from the environment or from the file that holds it."""
+        """The SASL password from the environment or from ``sasl_password_file``, None without either."""
         if self.sasl_password_file is not None:
             try:
                 return self.sasl_password_file.read_text().strip()
@@ -251,18 +252,18 @@ class Config(BaseSettings):
 
 
 def keys() -> dict[str, tuple[str, ...]]:
-    """Every key, with the keys of its table (none for a plain key)."""
+    """Every key of the configuration, with the keys of its table (empty for a plain key)."""
     tables: dict[str, type[BaseModel]] = {"topics": TopicNames, "retention": Retention}
     return {key: tuple(tables[key].model_fields) if key in tables else () for key in Config.model_fields}
 
 
 def load(path: Path | None = None, **flags: Any) -> Config:
-    """Read the configuration; a flag that is None was not given.
+    """Read the configuration. A flag that is None is ignored.
 
     Raises
     ------
     WrongUse
-        With one line per mistake.
+        When the configuration is wrong; the message has one line per mistake.
     OutOfReach
         When the file cannot be read.
     """
@@ -270,18 +271,9 @@ def load(path: Path | None = None, **flags: Any) -> Config:
     content = read_toml(path) if path else {}
     try:
         environment = EnvSettingsSource(Config)()
-        return Config(**_overlaid(_overlaid(content, environment), given))
+        return Config(**merge_tables(merge_tables(content, environment), given))
     except ValidationError as error:
         lines = describe(error, keys(), given, path)
     except SettingsError as error:
         lines = [f"{error}: expected a JSON object"]
     raise WrongUse("\n".join(lines))
-
-
-def _overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """``above`` over ``below``, table by table."""
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _overlaid(merged[key], value) if both else value
-    return merged

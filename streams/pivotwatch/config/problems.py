@@ -1,25 +1,20 @@
-"""Mistakes in a configuration, told so that they can be mended.
+"""Messages about mistakes in the configuration.
 
-Each is one line: where the value came from, the key, what was given, what is expected.
+Each mistake is one line: where the value came from, the key, the value and what is expected.
 """
 
 from __future__ import annotations
 
 import difflib
 import os
-import tomllib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pivotwatch.base.errors import OutOfReach, WrongUse
-
 ENV_PREFIX = "PIVOTWATCH_"
-
-Form = TypeVar("Form", bound=BaseModel)
 
 _EXPECTED = {
     "int_parsing": "a whole number",
@@ -41,18 +36,8 @@ _EXPECTED = {
 }
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """Parse the configuration file."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise OutOfReach(f"{path}: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WrongUse(f"{path}: not a TOML file: {error}") from None
-
-
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that was probably meant.
+    """The known name that is most like ``name``, or None when none is similar.
 
     Examples
     --------
@@ -64,8 +49,19 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def with_suggestion(message: str, name: str | None) -> str:
+    """A message that ends with "did you mean NAME?", if there is a name to suggest.
+
+    Examples
+    --------
+    >>> with_suggestion("no source kongg", "kong"), with_suggestion("no source x", None)
+    ('no source kongg; did you mean kong?', 'no source x')
+    """
+    return message + (f"; did you mean {name}?" if name else "")
+
+
 def unknown_in_environment(known: Iterable[str]) -> list[tuple[str, str | None]]:
-    """Variables with our prefix that no key reads, each with the key that was probably meant."""
+    """Environment variables with the prefix of pivotwatch that no key reads, and the most similar key."""
     keys = set(known)
     names = (name for name in sorted(os.environ) if name.upper().startswith(ENV_PREFIX))
     bare = ((name, name[len(ENV_PREFIX) :].lower()) for name in names)
@@ -75,16 +71,16 @@ def unknown_in_environment(known: Iterable[str]) -> list[tuple[str, str | None]]
 def describe(
     error: ValidationError, known: Mapping[str, Iterable[str]], flags: Mapping[str, Any], path: Path | None
 ) -> list[str]:
-    """One line per mistake.
+    """Describe every mistake that pydantic found, one line each.
 
     Parameters
     ----------
     error
-        What pydantic found.
+        The error of pydantic.
     known
         Every key, with the keys of its table (empty for a plain key).
     flags
-        What the command line gave.
+        The keys that the command line set.
     path
         The configuration file.
     """
@@ -96,58 +92,14 @@ def _line(
 ) -> str:
     location = [str(part) for part in detail["loc"]]
     if not location:
-        # A rule between keys names its key itself.
+        # The message of a rule between several keys begins with the key.
         return detail["msg"].removeprefix("Value error, ")
-    # Only keys of tables and places in lists follow the key; pydantic's own labels say nothing.
     key = ".".join(location)
     where = _source(location, flags, path)
     if detail["type"] == "extra_forbidden":
-        meant = nearest(location[-1], known[location[0]] if len(location) > 1 else known)
-        return f"{where}: {key}: no such key" + (f"; did you mean {meant}?" if meant else "")
-    return f"{where}: {key} = {_shown(location, detail)}: expected {_expected(detail)}"
-
-
-def read_table(
-    name: str, form: type[Form], table: Mapping[str, Any], keys: Iterable[str], kinds: Collection[str] = ()
-) -> Form:
-    """Read a table that a role checks by itself.
-
-    Parameters
-    ----------
-    name, form, table
-        What the file calls it, what it must be, and what stands there.
-    keys
-        Every key in it and in the tables within.
-    kinds
-        Of a list of tables of several kinds: what ``kind`` may be.
-
-    Raises
-    ------
-    WrongUse
-        With one line per mistake, never with a value: somebody may have written a secret there.
-    """
-    try:
-        return form(**table)
-    except ValidationError as error:
-        details = error.errors(include_url=False, include_input=False)
-    raise WrongUse("\n".join(f"[{name}] {_in_table(detail, keys, kinds)}" for detail in details))
-
-
-def _in_table(detail: ErrorDetails, keys: Iterable[str], kinds: Collection[str]) -> str:
-    # Pydantic puts the kind of a table into the place of a mistake; people do not write it there.
-    way = [str(part) for at, part in enumerate(detail["loc"]) if not (at == 2 and part in kinds)]
-    key = ".".join(way)
-    if detail["type"] == "missing":
-        return f"{key}: required, but missing"
-    if detail["type"] == "union_tag_not_found":
-        return f"{key}.kind: required, but missing: one of {', '.join(kinds)}"
-    if detail["type"] == "union_tag_invalid":
-        return f"{key}.kind: expected one of {', '.join(kinds)}"
-    if detail["type"] == "extra_forbidden":
-        meant = nearest(way[-1], keys)
-        return f"{key}: no such key" + (f"; did you mean {meant}?" if meant else "")
-    text = detail["msg"].removeprefix("Value error, ")
-    return f"{key}: {text}" if key else text
+        similar = nearest(location[-1], known[location[0]] if len(location) > 1 else known)
+        return with_suggestion(f"{where}: {key}: no such key", similar)
+    return f"{where}: {key} = {_value(location, detail)}: expected {_expected(detail)}"
 
 
 def _source(location: list[str], flags: Mapping[str, Any], path: Path | None) -> str:
@@ -161,8 +113,8 @@ def _source(location: list[str], flags: Mapping[str, Any], path: Path | None) ->
     return str(path) if path else "configuration"
 
 
-def _shown(location: list[str], detail: ErrorDetails) -> str:
-    """The value as given; never a secret."""
+def _value(location: list[str], detail: ErrorDetails) -> str:
+    """The value as it was given; a password is hidden."""
     if "password" in location[-1]:
         return "(hidden)"
     text = repr(detail["input"])

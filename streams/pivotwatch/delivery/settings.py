@@ -9,13 +9,12 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from pivotwatch.base.durations import Duration, PositiveDuration, parse_duration
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.base.secrets import read_secret
 from pivotwatch.config.config import TopicName
-from pivotwatch.config.problems import ENV_PREFIX, read_table
+from pivotwatch.config.tables import SecretTable, Table, read_table
 from pivotwatch.formats import pagerduty
 from pivotwatch_models.incidents.terms import Severity
 
@@ -33,23 +32,12 @@ def _is_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _is_variable(value: str) -> str:
-    if value.upper().startswith(ENV_PREFIX):
-        raise ValueError(f"expected a name without {ENV_PREFIX}: those are keys of the configuration")
-    return value
-
-
 Updates = Literal["all", "major", "severity", "none"]
 Name = Annotated[str, AfterValidator(_is_name)]
 Url = Annotated[str, AfterValidator(_is_url)]
-Variable = Annotated[str, AfterValidator(_is_variable)]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class TargetSettings(_Table):
+class TargetSettings(Table):
     """What every target has.
 
     Attributes
@@ -82,21 +70,12 @@ class HttpTarget(TargetSettings):
     timeout: PositiveDuration = parse_duration("10s")
 
 
-class SecretTarget(HttpTarget):
+class SecretTarget(HttpTarget, SecretTable):
     """A target with a secret."""
 
-    secret_env: Variable | None = None
-    secret_file: Path | None = None
-
-    @model_validator(mode="after")
-    def _has_one_place(self) -> SecretTarget:
-        if (self.secret_env is None) == (self.secret_file is None):
-            raise ValueError("expected one of secret_env (the name of a variable) and secret_file")
-        return self
-
     def secret(self) -> str:
-        """The secret: a routing key, a signing secret, or an address that must not be known."""
-        return read_secret(f"delivery target {self.name}", self.secret_env, self.secret_file).decode()
+        """The secret: a routing key, a signing secret or a secret address."""
+        return self.read_secret(f"delivery target {self.name}").decode()
 
 
 class AlertmanagerSettings(HttpTarget):
@@ -169,7 +148,7 @@ AnyTarget = (
 KINDS = ("alertmanager", "webhook", "pagerduty", "slack", "apprise", "cloudevents", "ocsf", "stdout")
 
 
-class DeliverySettings(_Table):
+class DeliverySettings(Table):
     """Everything about delivery.
 
     Attributes

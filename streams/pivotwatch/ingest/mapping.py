@@ -28,7 +28,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.config.problems import nearest, read_toml
+from pivotwatch.config.problems import nearest
+from pivotwatch.config.toml_files import merge_tables, read_toml
 from pivotwatch.ingest.values import Convert, Private, count, one_of, open_text, text, time_in
 
 FieldName = Literal[
@@ -260,12 +261,4 @@ def _content(name: str, own: Mapping[str, Path], seen: tuple[str, ...]) -> tuple
     if base is None:
         return where, content
     _, below = _content(str(base), own, (*seen, name if use_own else f"shipped {name}"))
-    return where, _overlaid(below, content)
-
-
-def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = _overlaid(merged[key], value) if both else value
-    return merged
+    return where, merge_tables(below, content)

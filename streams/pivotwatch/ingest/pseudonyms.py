@@ -10,13 +10,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.base.secrets import read_secret
+from pivotwatch.config.tables import SecretTable
 from pivotwatch.contracts.events import BadEvent, parse_time
 
 DIGITS = 32
@@ -24,20 +23,14 @@ DIGITS = 32
 MAX_KNOWN = 200_000
 
 
-class KeySource(BaseModel):
-    """Where a key comes from: the environment or a file, never the configuration itself."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class KeySource(SecretTable):
+    """One entry of ``ingest.pseudonyms.keys``: the id of a key, where its secret is and when it starts."""
 
     id: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,16}$")]
-    secret_env: str | None = None
-    secret_file: Path | None = None
     since: str | int | None = None
 
     @model_validator(mode="after")
-    def _one_place(self) -> KeySource:
-        if (self.secret_env is None) == (self.secret_file is None):
-            raise ValueError("expected one of secret_env (the name of a variable) and secret_file")
+    def _since_is_a_time(self) -> KeySource:
         if self.since is not None:
             try:
                 parse_time(self.since, "since")
@@ -46,8 +39,8 @@ class KeySource(BaseModel):
         return self
 
     def secret(self) -> bytes:
-        """The secret."""
-        return read_secret(f"pseudonym key {self.id}", self.secret_env, self.secret_file)
+        """The secret of the key."""
+        return self.read_secret(f"pseudonym key {self.id}")
 
 
 class Key(NamedTuple):

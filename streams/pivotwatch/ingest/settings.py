@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from pivotwatch.base.durations import PositiveDuration, parse_duration
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.secrets import read_secret
 from pivotwatch.config.config import Config, Logical, Port, TopicName
-from pivotwatch.config.problems import read_table
+from pivotwatch.config.tables import Table, read_table
 from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.mapping import SourceMapping, load_file
 from pivotwatch.ingest.network_lookup import NetworkLookup
@@ -21,18 +21,14 @@ HashedField = Annotated[str, Field(pattern=r"^(account|id|network|links(\..+)?)$
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class SourceTopic(_Table):
+class SourceTopic(Table):
     """A topic of others, and what writes it."""
 
     name: TopicName
     source: str
 
 
-class PseudonymSettings(_Table):
+class PseudonymSettings(Table):
     """Which fields become pseudonyms, under which keys."""
 
     fields: list[HashedField] = ["account"]
@@ -45,7 +41,7 @@ class PseudonymSettings(_Table):
         return self
 
 
-class HttpSettings(_Table):
+class HttpSettings(Table):
     """The HTTP server; without it there is none.
 
     Attributes
@@ -90,7 +86,7 @@ class HttpSettings(_Table):
         return read_secret("ingest.http hmac", self.hmac_env, self.hmac_file)
 
 
-class IngestSettings(_Table):
+class IngestSettings(Table):
     """Everything about traffic of others.
 
     Examples

@@ -6,37 +6,27 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic.networks import IPvAnyNetwork
 
 from pivotwatch.base.durations import PositiveDuration, parse_duration
 from pivotwatch.base.secrets import read_secret
-from pivotwatch.config.problems import ENV_PREFIX, read_table
+from pivotwatch.config.tables import Table, Variable, read_table
 
 Role = Literal["viewer", "operator"]
 DEFAULT_PORT = 8700
-
-
-def _is_variable(value: str) -> str:
-    if value.upper().startswith(ENV_PREFIX):
-        raise ValueError(f"expected a name without {ENV_PREFIX}: those are keys of the configuration")
-    return value
 
 
 PersonName = Annotated[str, Field(pattern=r"^[\w.@+-]{1,80}$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,80}$")]
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Person(_Table):
+class Person(Table):
     """Somebody, or a program, with a token: written into the login form, or sent as a bearer token."""
 
     name: PersonName
     role: Role = "viewer"
-    token_env: Annotated[str, AfterValidator(_is_variable)] | None = None
+    token_env: Variable | None = None
     token_file: Path | None = None
 
     @model_validator(mode="after")
@@ -58,7 +48,7 @@ def _is_part(networks: list[IPvAnyNetwork]) -> list[IPvAnyNetwork]:
     return networks
 
 
-class Proxy(_Table):
+class Proxy(Table):
     """A proxy that has authenticated whoever it lets through, and tells the name in a header.
 
     Attributes
@@ -78,7 +68,7 @@ class Proxy(_Table):
     operator_groups: list[str] = []
 
 
-class WebSettings(_Table):
+class WebSettings(Table):
     """Everything about the page.
 
     Attributes
@@ -113,7 +103,7 @@ class WebSettings(_Table):
     open_as: Role = "viewer"
     session: PositiveDuration = parse_duration("12h")
     secure_cookie: bool | None = None
-    form_key_env: Annotated[str, AfterValidator(_is_variable)] | None = None
+    form_key_env: Variable | None = None
     form_key_file: Path | None = None
     tls_certfile: Path | None = None
     tls_keyfile: Path | None = None
