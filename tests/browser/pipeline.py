@@ -17,7 +17,7 @@ from kafka.consumer.fetcher import ConsumerRecord
 from pivotwatch.base.child_processes import Processes, worker_command
 from pivotwatch.config.config import Config, Logical, Role, load
 from pivotwatch.contracts.events import parse_time
-from pivotwatch.demo import ROLES, private
+from pivotwatch.demo import ROLES, isolated
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka.topics import create, specs
 from pivotwatch.simulation import generate
@@ -130,7 +130,7 @@ def pipeline(
 ) -> Iterator[Pipeline]:
     """Topics, and workers that are ended afterwards."""
     changes = {"web_ports": {"web": free_port()}, "web": {"people": PEOPLE}} | settings
-    config = private(load(brokers=broker)).model_copy(
+    config = isolated(load(brokers=broker)).model_copy(
         update={"topic_prefix": prefix, "app_prefix": prefix + "pw"} | changes
     )
     with sync_client.admin(config) as client:

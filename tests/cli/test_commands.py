@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import orjson
 import pytest
 from click.testing import CliRunner, Result
@@ -42,7 +43,50 @@ def test_help_names_every_command_and_imports_none() -> None:
 def test_the_list_says_what_the_command_says_of_itself(name: str) -> None:
     command = main.get_command(None, name)  # type: ignore[arg-type]
     assert command is not None
-    assert command.get_short_help_str(200) == COMMANDS[name][2]
+    assert command.get_short_help_str(200) == COMMANDS[name]
+
+
+def every_command() -> Iterator[tuple[str, ...]]:
+    """The names of every command and subcommand, with those of the groups before them."""
+    for name in COMMANDS:
+        yield (name,)
+        command = main.get_command(None, name)  # type: ignore[arg-type]
+        if isinstance(command, click.Group):
+            yield from ((name, inner) for inner in command.commands)
+
+
+@pytest.mark.parametrize("names", list(every_command()), ids=" ".join)
+def test_help_has_an_example_and_no_line_is_cut_off(names: tuple[str, ...]) -> None:
+    text = run(*names, "--help").output
+    example = text.partition("Example:\n")[2].splitlines()[0].strip()
+    assert example.startswith("pivotwatch " + " ".join(names))
+    assert len(example) <= 100
+    commands = text.partition("\nCommands:\n")[2]
+    assert "..." not in commands
+
+
+@pytest.mark.parametrize("names", list(every_command()), ids=" ".join)
+def test_every_option_has_a_help_text(names: tuple[str, ...]) -> None:
+    command: Any = main
+    for name in names:
+        command = command.get_command(None, name)
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    assert [option.name for option in options if not option.help] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["replai"], "No such command 'replai'; did you mean replay?"),
+        (["topics", "creat"], "No such command 'creat'; did you mean create?"),
+        (["worker", "--rol", "web"], "Did you mean --role?"),
+        (["simulate", "alias-upgrad", "--out", "-"], "no scenario alias-upgrad; did you mean alias-upgrade?"),
+    ],
+)
+def test_mistyped_names_get_a_suggestion(arguments: list[str], message: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
 
 
 def test_version() -> None:
@@ -87,7 +131,7 @@ def test_compare(tmp_path: Path) -> None:
     a = write(tmp_path / "a", one, two, one)
     b = write(tmp_path / "b", two, one)
     same = run("alerts", "compare", a, b)
-    assert (same.exit_code, same.stdout, same.stderr) == (0, "", "the same: 2 alerts\n")
+    assert (same.exit_code, same.stdout, same.stderr) == (0, "", "the files hold the same alerts: 2\n")
     assert run("alerts", "compare", a, b, "--in-order").exit_code == 1
 
     different = run("alerts", "compare", a, write(tmp_path / "c", other))
@@ -102,7 +146,7 @@ def test_compare(tmp_path: Path) -> None:
 
     broken = run("alerts", "compare", a, write(tmp_path / "d", two, other))
     assert broken.exit_code == 1
-    assert "alert 0123456789abcdef.2 comes again with other content" in broken.stderr
+    assert "alert 0123456789abcdef.2 is repeated with other content" in broken.stderr
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ secret_env = "PAGER_KEY"
 def test_a_test_alert_is_marked_and_resolved(config: Path, tmp_path: Path) -> None:
     result = invoke("deliver", "test", "file", "--config", str(config))
     assert result.exit_code == 0
-    assert result.stdout == "open: taken: written\nresolved: taken: written\n"
+    assert result.stdout == "open: accepted: written\nresolved: accepted: written\n"
     alerts = [parse_alert(line) for line in (tmp_path / "alerts.jsonl").read_bytes().splitlines()]
     assert [alert.data.state for alert in alerts] == ["open", "resolved"]
     assert all(alert.data.test is True for alert in alerts)
@@ -59,7 +59,7 @@ def test_a_target_out_of_reach(config: Path) -> None:
     result = invoke("deliver", "test", "nowhere", "--json", "--config", str(config))
     assert result.exit_code == 1
     assert orjson.loads(result.stdout) == [
-        {"state": "open", "taken": False, "text": "ClientConnectorError"},
+        {"state": "open", "accepted": False, "text": "ClientConnectorError"},
     ]
 
 
@@ -67,7 +67,7 @@ def test_a_target_out_of_reach(config: Path) -> None:
     ("target", "message"),
     [
         ("pager", "delivery target pager: environment variable PAGER_KEY must hold a secret"),
-        ("slak", "no delivery target is called slak: there are file, nowhere, pager"),
+        ("slak", "no delivery target is called slak: expected one of file, nowhere, pager"),
     ],
 )
 def test_what_is_missing_is_named(config: Path, target: str, message: str) -> None:
@@ -88,7 +88,7 @@ def test_what_is_missing_is_named(config: Path, target: str, message: str) -> No
         ),
         ({"name": "x", "kind": "slack", "secret_env": "PIVOTWATCH_X"}, "a name without PIVOTWATCH_"),
         ({"name": "x", "kind": "ocsf"}, "expected one of topic and file"),
-        ({"name": "X", "kind": "stdout"}, "small letters"),
+        ({"name": "X", "kind": "stdout"}, "lower-case letters"),
         ({"name": "x", "kind": "stdout", "min_severity": "s3cret"}, "targets.0.min_severity"),
     ],
 )

@@ -34,7 +34,7 @@ def test_the_source_is_guessed_and_nothing_private_is_shown(source: str, tmp_pat
     path.write_bytes(orjson.dumps(SAMPLES[source][0]))
     told = run("mapping", "check", path, "--samples", 9)
     assert told.exit_code == 0, told.output
-    assert f"taken for {source}" in told.output
+    assert f"the source that fits best is {source}" in told.output
     assert "dropped" in told.stdout
     assert not any(secret in told.output for secret in SECRETS)
 
@@ -62,7 +62,7 @@ def test_a_log_that_nothing_reads(tmp_path: Path) -> None:
     path.write_text('{"a":1}')
     told = run("mapping", "check", path)
     assert told.exit_code == 2
-    assert "no source reads it" in told.output
+    assert "no source fits" in told.output
     assert run("mapping", "check", tmp_path / "none").exit_code == 3
     assert "no source kongg; did you mean kong?" in run("mapping", "check", path, "--source", "kongg").output
 
@@ -124,7 +124,7 @@ def test_parquet_without_pyarrow_says_what_to_install(
     path.write_bytes(b"PAR1")
     told = run("replay", path, "--source", "kong")
     assert told.exit_code == 2
-    assert "install pivotwatch[parquet]" in told.output
+    assert "pip install 'pivotwatch[parquet]'" in told.output
 
 
 def test_parquet_with_pyarrow(tmp_path: Path) -> None:

@@ -37,4 +37,4 @@ def test_sigterm_before_it_has_begun_ends_it_with_a_message() -> None:
     process.terminate()
     _, told = process.communicate(timeout=30)
     assert process.returncode == 0, told
-    assert "stopped before it had begun" in told
+    assert "stopped before it started" in told

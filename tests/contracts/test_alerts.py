@@ -146,7 +146,7 @@ def test_repeats_are_dropped_and_must_be_equal() -> None:
     assert list(distinct([first, second, first])) == ["0123456789abcdef.1", "0123456789abcdef.2"]
     with pytest.raises(DifferentRepeat, match=r"data\.members_total: 412, then 413"):
         distinct([first, alert_bytes(revision=1, members_total=413)])
-    with pytest.raises(DifferentRepeat, match="layout of the JSON: one way, then another"):
+    with pytest.raises(DifferentRepeat, match="layout of the JSON: one form, then another form"):
         distinct([first, orjson.dumps(orjson.loads(first), option=orjson.OPT_SORT_KEYS)])
     with pytest.raises(WrongUse, match="stream, line 2: not an alert"):
         distinct([first, b"[]"])

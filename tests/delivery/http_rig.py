@@ -1,4 +1,4 @@
-"""A desk with real couriers, for tests against real receivers."""
+"""A dispatcher with real senders, for tests against real receivers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from pivotwatch.delivery.dispatcher import Dispatcher, Origin
 from pivotwatch.delivery.notification_log import NotificationLog
-from pivotwatch.delivery.target_sender import target_senders
+from pivotwatch.delivery.target_sender import make_target_senders
 from tests.delivery.receiver import Receiver
 from tests.delivery.rig import QUICK, Log, wait_for, yes
 
@@ -15,7 +15,7 @@ ROUTING_KEY = "routing-key-of-the-tests"
 
 
 class Config:
-    """What couriers read of a configuration."""
+    """The keys of a configuration that senders read of a configuration."""
 
     def __init__(self, *targets: dict[str, Any]) -> None:
         self.delivery = {
@@ -34,19 +34,26 @@ def deliver(records: list[bytes], *targets: dict[str, Any]) -> tuple[Dispatcher,
     async def work() -> tuple[Dispatcher, list[Any]]:
         dead: list[Any] = []
 
-        async def bury(letter: Any) -> None:
+        async def send_dead_letter(letter: Any) -> None:
             dead.append(letter)
 
-        made = target_senders(Config(*targets), None)  # type: ignore[arg-type]
+        made = make_target_senders(Config(*targets), None)  # type: ignore[arg-type]
         failures: list[BaseException] = []
-        desk = Dispatcher(made, NotificationLog(Log(), {}), 0, bury=bury, fail=failures.append, is_ours=yes)
+        dispatcher = Dispatcher(
+            made,
+            NotificationLog(Log(), {}),
+            0,
+            send_dead_letter=send_dead_letter,
+            fail=failures.append,
+            owns_partition=yes,
+        )
         for offset, record in enumerate(records):
-            desk.take(Origin("alerts", 0, offset), record)
-        await wait_for(lambda: failures or desk.progress.done == len(records))
-        desk.end()
+            dispatcher.dispatch(Origin("alerts", 0, offset), record)
+        await wait_for(lambda: failures or dispatcher.offsets.committable == len(records))
+        dispatcher.stop()
         for target_sender in made:
             await target_sender.notifier.close()
         assert failures == []
-        return desk, dead
+        return dispatcher, dead
 
     return asyncio.run(work())

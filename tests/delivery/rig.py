@@ -1,4 +1,4 @@
-"""A desk without Kafka: a log in memory, endpoints of the test, dead letters in a list."""
+"""A dispatcher without Kafka: a log in memory, endpoints of the test, dead letters in a list."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pivotwatch.contracts.dead_letters import about_of
 from pivotwatch.contracts.records import Output
 from pivotwatch.delivery.dispatcher import Dispatcher, Origin
 from pivotwatch.delivery.notification_log import NotificationLog
-from pivotwatch.delivery.notifiers import Delivery, Notifier
+from pivotwatch.delivery.notifier import Delivery, Notifier
 from pivotwatch.delivery.settings import read_settings
 from pivotwatch.delivery.target_sender import TargetSender
 
@@ -45,14 +45,14 @@ class Recorder(Notifier):
     """
 
     def __init__(
-        self, *faults: Exception | None, by_severity: bool = False, resend: float | None = None
+        self, *faults: Exception | None, by_severity: bool = False, resend_interval: float | None = None
     ) -> None:
         self.faults = list(faults)
         self.by_severity = by_severity  # type: ignore[misc]
-        self.resend = resend
+        self.resend_interval = resend_interval
         self.tried: list[str] = []
         self.got: list[tuple[str, str]] = []
-        self.reminded: list[list[str]] = []
+        self.resent: list[list[str]] = []
         self.held = asyncio.Event()
         self.held.set()
 
@@ -65,12 +65,12 @@ class Recorder(Notifier):
         self.got.append((delivery.alert.id, delivery.decision.reason))
         return "taken"
 
-    async def remind(self, alerts: Iterable[Alert]) -> None:
-        self.reminded.append([alert.id for alert in alerts])
+    async def resend(self, alerts: Iterable[Alert]) -> None:
+        self.resent.append([alert.id for alert in alerts])
 
 
 class Rig:
-    """A desk with its surroundings; ``restart`` is what a new process would do."""
+    """A dispatcher with its surroundings; ``restart`` is what a new process would do."""
 
     def __init__(self, **endpoints: Recorder) -> None:
         self.endpoints = endpoints
@@ -91,30 +91,30 @@ class Rig:
         }
         targets = read_settings(table).targets
         self.target_senders = [TargetSender(target, self.endpoints[target.name]) for target in targets]
-        self.desk = Dispatcher(
+        self.dispatcher = Dispatcher(
             self.target_senders,
             NotificationLog(self.log, self.log.stored),
             0,
-            bury=self._bury,
+            send_dead_letter=self._send_dead_letter,
             fail=self.failures.append,
-            is_ours=self.is_ours,
+            owns_partition=self.is_ours,
         )
 
     def take(self, *raws: bytes | None) -> None:
         """Read records."""
         for raw in raws:
-            self.desk.take(Origin("alerts", 0, self.offset), raw)
+            self.dispatcher.dispatch(Origin("alerts", 0, self.offset), raw)
             self.offset += 1
 
     async def finished(self) -> None:
         """Wait until everything is done."""
-        await wait_for(lambda: self.desk.progress.done == self.offset)
+        await wait_for(lambda: self.dispatcher.offsets.committable == self.offset)
         assert self.failures == []
 
     async def is_ours(self) -> bool:
         return self.ours
 
-    async def _bury(self, letter: Output) -> None:
+    async def _send_dead_letter(self, letter: Output) -> None:
         self.dead.append(letter)
 
 

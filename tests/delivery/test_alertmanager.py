@@ -17,7 +17,7 @@ import pytest
 
 from pivotwatch.delivery.dispatcher import Dispatcher, Origin
 from pivotwatch.delivery.notification_log import NotificationLog
-from pivotwatch.delivery.target_sender import target_senders
+from pivotwatch.delivery.target_sender import make_target_senders
 from tests.delivery.receiver import Receiver
 from tests.delivery.rig import QUICK, Log, yes
 from tests.formats.examples import raw
@@ -93,34 +93,34 @@ class Config:
 
 
 class Scene:
-    """A desk before a running Alertmanager, and what that says of itself."""
+    """A dispatcher before a running Alertmanager, and what that says of itself."""
 
     def __init__(self, manager: Alertmanager, log: Log, session: aiohttp.ClientSession) -> None:
         self.manager, self.session = manager, session
         self.dead: list[Any] = []
         self.failures: list[BaseException] = []
-        self.target_senders = target_senders(Config(manager.url), None)  # type: ignore[arg-type]
-        self.desk = Dispatcher(
+        self.target_senders = make_target_senders(Config(manager.url), None)  # type: ignore[arg-type]
+        self.dispatcher = Dispatcher(
             self.target_senders,
             NotificationLog(log, log.stored),
             0,
-            bury=self._bury,
+            send_dead_letter=self._send_dead_letter,
             fail=self.failures.append,
-            is_ours=yes,
+            owns_partition=yes,
         )
         self.offset = 0
 
     async def take(self, *records: bytes) -> None:
         """Deliver to the end."""
         for record in records:
-            self.desk.take(Origin("alerts", 0, self.offset), record)
+            self.dispatcher.dispatch(Origin("alerts", 0, self.offset), record)
             self.offset += 1
-        await until(lambda: self.desk.progress.done == self.offset)
+        await until(lambda: self.dispatcher.offsets.committable == self.offset)
         assert (self.failures, self.dead) == ([], [])
 
     async def end(self) -> None:
         """As when the worker ends."""
-        self.desk.end()
+        self.dispatcher.stop()
         for target_sender in self.target_senders:
             await target_sender.notifier.close()
 
@@ -141,7 +141,7 @@ class Scene:
 
         await until(same)
 
-    async def _bury(self, letter: Any) -> None:
+    async def _send_dead_letter(self, letter: Any) -> None:
         self.dead.append(letter)
 
 

@@ -24,7 +24,7 @@ AHEAD = 5
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(agents, "MOST_AHEAD", AHEAD)
+    monkeypatch.setattr(agents, "MAX_AHEAD", AHEAD)
     monkeypatch.setattr(agents, "TICK_SECONDS", 0.001)
 
 
@@ -59,10 +59,17 @@ def shell_of(**endpoints: Recorder) -> DeliveryShell:
     )
     live = made.live[0] = DeliveryPartition(0, NotificationLog(Log(), {}))
 
-    async def bury(letter: Any) -> None:
+    async def send_dead_letter(letter: Any) -> None:
         raise AssertionError("nothing becomes a dead letter here")
 
-    live.desk = Dispatcher(target_senders, live.notifications, 0, bury=bury, fail=made.fail, is_ours=yes)
+    live.dispatcher = Dispatcher(
+        target_senders,
+        live.notifications,
+        0,
+        send_dead_letter=send_dead_letter,
+        fail=made.fail,
+        owns_partition=yes,
+    )
     return made
 
 

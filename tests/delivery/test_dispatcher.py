@@ -1,4 +1,4 @@
-"""The desk: order, independence of targets, retries, dead letters, the delivery log."""
+"""The dispatcher: order, independence of targets, retries, dead letters, the notification log."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from pivotwatch.contracts.alerts import Alert
 from pivotwatch.contracts.dead_letters import about_of
-from pivotwatch.delivery import dispatcher as desks
+from pivotwatch.delivery import dispatcher as dispatchers
 from pivotwatch.delivery import target_sender as target_senders
-from pivotwatch.delivery.errors import Gone, Refused, TryLater
+from pivotwatch.delivery.errors import Rejected, RetryLater, TargetGone
 from tests.delivery.rig import Log, Recorder, Rig, reasons, wait_for
 from tests.formats.examples import raw
 
@@ -37,7 +37,7 @@ def test_a_whole_life_in_order_with_its_reasons() -> None:
         rig.start()
         rig.take(*life(A, *LIFE))
         await rig.finished()
-        why = ["opened", "news", "news", "resolved"]
+        why = ["opened", "update", "update", "resolved"]
         assert rig.endpoints["one"].got == [(f"{A}.{n}", reason) for n, reason in enumerate(why, start=1)]
 
     run(test())
@@ -50,7 +50,7 @@ def test_a_target_that_hangs_holds_up_no_other() -> None:
         rig.start()
         rig.take(*life(A, *LIFE), *life(B, *LIFE))
         await wait_for(lambda: len(rig.endpoints["well"].got) == 8)
-        assert rig.desk.progress.done == 0
+        assert rig.dispatcher.offsets.committable == 0
         rig.endpoints["stuck"].held.set()
         await rig.finished()
         assert len(rig.endpoints["stuck"].got) == 8
@@ -62,11 +62,11 @@ def test_an_incident_that_is_not_taken_holds_up_no_other_incident() -> None:
     class Picky(Recorder):
         async def send(self, delivery: Any) -> str:
             if delivery.alert.data.alert_id == A and self.faults:
-                raise TryLater("not this one")
+                raise RetryLater("not this one")
             return await super().send(delivery)
 
     async def test() -> None:
-        picky = Picky(TryLater("always"))
+        picky = Picky(RetryLater("always"))
         rig = Rig(picky=picky)
         rig.start()
         rig.take(*life(A, *LIFE), *life(B, *LIFE))
@@ -84,7 +84,7 @@ def test_an_incident_that_is_not_taken_holds_up_no_other_incident() -> None:
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 4))
 def test_any_failures_within_the_budget_lose_and_double_nothing(faults: list[bool], incidents: int) -> None:
     async def test() -> None:
-        rig = Rig(one=Recorder(*[TryLater("down") if fault else None for fault in faults]))
+        rig = Rig(one=Recorder(*[RetryLater("down") if fault else None for fault in faults]))
         rig.start()
         ids = [f"{number:016x}" for number in range(incidents)]
         rig.take(
@@ -104,7 +104,7 @@ def test_after_the_budget_a_dead_letter_and_the_incident_goes_on() -> None:
     async def test() -> None:
         rig = Rig(one=Recorder())
         rig.settings["one"] = {"retry_budget": "20ms"}
-        rig.endpoints["one"].faults = [TryLater("status 500")] * 1000
+        rig.endpoints["one"].faults = [RetryLater("status 500")] * 1000
         rig.start()
         rig.take(*life(A, "open"))
         await rig.finished()
@@ -123,7 +123,7 @@ def test_after_the_budget_a_dead_letter_and_the_incident_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"), [(Refused("status 400"), "refused"), (Gone("status 410"), "gone")]
+    ("fault", "reason"), [(Rejected("status 400"), "refused"), (TargetGone("status 410"), "gone")]
 )
 def test_what_is_refused_is_not_tried_again(fault: Exception, reason: str) -> None:
     async def test() -> None:
@@ -172,8 +172,8 @@ def test_the_filter_and_an_incident_that_falls_below_it() -> None:
         )
         await rig.finished()
         assert [one for one, _ in rig.endpoints["pager"].got] == [f"{A}.{n}" for n in (1, 2, 3)]
-        assert rig.target_senders[0].counts == {"delivered": 3, "filtered": 1, "never-told": 1}
-        assert rig.target_senders[1].counts == {"delivered": 3, "filtered": 1, "never-told": 1}
+        assert rig.target_senders[0].counts == {"delivered": 3, "filtered": 1, "never-notified": 1}
+        assert rig.target_senders[1].counts == {"delivered": 3, "filtered": 1, "never-notified": 1}
 
     run(test())
 
@@ -208,26 +208,26 @@ def test_what_is_no_alert_is_buried_once_and_a_tombstone_is_nothing() -> None:
 
 def test_open_incidents_are_told_again_also_after_a_restart_and_never_after_their_end() -> None:
     async def test() -> None:
-        manager = Recorder(by_severity=True, resend=0.01)
+        manager = Recorder(by_severity=True, resend_interval=0.01)
         rig = Rig(manager=manager)
         rig.start()
         rig.take(*life(A, "open"), *life(B, "open", "resolved"))
         await rig.finished()
-        await wait_for(lambda: [f"{A}.1"] in manager.reminded)
-        rig.desk.end()
-        manager.reminded.clear()
+        await wait_for(lambda: [f"{A}.1"] in manager.resent)
+        rig.dispatcher.stop()
+        manager.resent.clear()
         rig.start()
-        await wait_for(lambda: manager.reminded == [[f"{A}.1"]] * len(manager.reminded) and manager.reminded)
+        await wait_for(lambda: manager.resent == [[f"{A}.1"]] * len(manager.resent) and manager.resent)
         rig.take(raw("updated", alert_id=A, revision=2, severity="low"))
         await rig.finished()
         assert manager.got[-1] == (f"{A}.2", "severity-changed")
-        rig.desk.end()
+        rig.dispatcher.stop()
 
     run(test())
 
 
 def test_too_many_that_wait_become_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "MOST_WAITING", 2)
+    monkeypatch.setattr(dispatchers, "MAX_WAITING", 2)
 
     async def test() -> None:
         rig = Rig(one=Recorder())
@@ -242,8 +242,8 @@ def test_too_many_that_wait_become_dead_letters(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_what_is_too_much_goes_also_while_nothing_else_moves(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desks, "MOST_WAITING", 4)
-    monkeypatch.setattr(target_senders, "IN_HAND", 2)
+    monkeypatch.setattr(dispatchers, "MAX_WAITING", 4)
+    monkeypatch.setattr(target_senders, "MAX_ACTIVE", 2)
 
     async def test() -> None:
         rig = Rig(one=Recorder())
@@ -262,19 +262,19 @@ def test_what_is_too_much_goes_also_while_nothing_else_moves(monkeypatch: pytest
 
 def test_who_lost_the_partition_says_and_writes_nothing_more() -> None:
     async def test() -> None:
-        rig = Rig(one=Recorder(resend=0.001))
+        rig = Rig(one=Recorder(resend_interval=0.001))
         rig.start()
         rig.take(*life(A, "open"))
         await rig.finished()
         rig.ours, kept = False, dict(rig.log.stored)
-        told = len(rig.endpoints["one"].reminded)
+        told = len(rig.endpoints["one"].resent)
         rig.take(*life(A, "open", "resolved")[1:], *life(B, "open"))
         await asyncio.sleep(0.02)
         assert rig.endpoints["one"].got == [(f"{A}.1", "opened")]
-        assert len(rig.endpoints["one"].reminded) <= told + 1
+        assert len(rig.endpoints["one"].resent) <= told + 1
         assert rig.log.stored == kept
         assert rig.target_senders[0].waiting == 2
-        rig.desk.end()
+        rig.dispatcher.stop()
         assert rig.target_senders[0].waiting == 0
 
     run(test())
@@ -287,7 +287,7 @@ def test_old_incidents_leave_the_log() -> None:
         rig.take(*life(A, "open", "resolved"), *life(B, "open"))
         await rig.finished()
         assert len(rig.log.stored) == 2
-        await rig.desk.notifications.forget_before(2**53)
+        await rig.dispatcher.notifications.delete_before(2**53)
         assert [orjson.loads(value)["open"] for value in rig.log.stored.values()] == [True]
 
     run(test())
@@ -319,7 +319,7 @@ def test_a_log_that_cannot_be_written_ends_the_worker_with_nothing_done() -> Non
         rig.start()
         rig.take(*life(A, "open"))
         await wait_for(lambda: rig.failures)
-        assert rig.desk.progress.done == 0
+        assert rig.dispatcher.offsets.committable == 0
 
     run(test())
 
@@ -328,21 +328,21 @@ class Manager(Recorder):
     """Fails to be told again as asked."""
 
     def __init__(self) -> None:
-        super().__init__(by_severity=True, resend=0.002)
-        self.remind_faults: list[Exception] = []
+        super().__init__(by_severity=True, resend_interval=0.002)
+        self.resend_faults: list[Exception] = []
 
-    async def remind(self, alerts: Iterable[Alert]) -> None:
-        if self.remind_faults:
-            raise self.remind_faults.pop(0)
-        await super().remind(alerts)
+    async def resend(self, alerts: Iterable[Alert]) -> None:
+        if self.resend_faults:
+            raise self.resend_faults.pop(0)
+        await super().resend(alerts)
 
 
 @pytest.mark.parametrize(
     "faults",
-    [[TryLater("connection refused")] * 7, [Refused("status 400")], [ZeroDivisionError()]],
+    [[RetryLater("connection refused")] * 7, [Rejected("status 400")], [ZeroDivisionError()]],
     ids=["down", "refused", "broken"],
 )
-def test_what_is_open_is_told_again_after_reminders_failed_with_no_other_alert(
+def test_what_is_open_is_sent_again_after_resends_failed_with_no_other_alert(
     faults: list[Exception],
 ) -> None:
     async def test() -> None:
@@ -350,12 +350,12 @@ def test_what_is_open_is_told_again_after_reminders_failed_with_no_other_alert(
         rig.start()
         rig.take(*life(A, "open"))
         await rig.finished()
-        manager.remind_faults = list(faults)
-        await wait_for(lambda: not manager.remind_faults)
-        manager.reminded.clear()
-        await wait_for(lambda: [f"{A}.1"] in manager.reminded)
+        manager.resend_faults = list(faults)
+        await wait_for(lambda: not manager.resend_faults)
+        manager.resent.clear()
+        await wait_for(lambda: [f"{A}.1"] in manager.resent)
         assert rig.failures == []
-        rig.desk.end()
+        rig.dispatcher.stop()
 
     run(test())
 
@@ -366,13 +366,13 @@ def test_a_target_that_is_gone_at_a_reminder_is_left_alone_and_stops_no_other() 
         rig.start()
         rig.take(*life(A, "open"))
         await rig.finished()
-        manager.remind_faults = [Gone("status 410")]
+        manager.resend_faults = [TargetGone("status 410")]
         await wait_for(lambda: rig.target_senders[0].state == "disabled")
         rig.take(raw("resolved", alert_id=A, revision=2))
         await rig.finished()
         assert [one for one, _ in rig.endpoints["well"].got] == [f"{A}.1", f"{A}.2"]
         assert reasons(rig.dead) == ["gone"]
-        rig.desk.end()
+        rig.dispatcher.stop()
 
     run(test())
 

@@ -1,4 +1,4 @@
-"""Couriers against a real HTTP receiver that misbehaves."""
+"""Senders against a real HTTP receiver that misbehaves."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import orjson
 import pytest
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.delivery.target_sender import target_senders
-from pivotwatch.delivery.test_notification import run as trial
+from pivotwatch.delivery.target_sender import make_target_senders
+from pivotwatch.delivery.test_notification import send_test_alert
 from tests.delivery.http_rig import ROUTING_KEY, Config, deliver, webhook
 from tests.delivery.receiver import SECRET, Receiver
 from tests.delivery.rig import reasons
@@ -83,11 +83,11 @@ def test_410_disables_the_target_and_nothing_is_lost_unseen(hook: Receiver) -> N
 def test_a_target_that_is_down_is_asked_rarely_and_gets_everything_when_it_is_back(hook: Receiver) -> None:
     hook.script.extend([503] * 12)
     many = [raw("open", alert_id=f"{number:016x}", revision=1) for number in range(40)]
-    desk, dead = deliver(many, webhook(hook))
+    dispatcher, dead = deliver(many, webhook(hook))
     assert sorted(hook.webhook_ids()) == sorted(orjson.loads(one)["id"] for one in many)
     # Five failures open the circuit, at most as many more were under way; then it is one at a time.
     assert len(hook.tries) == 52
-    assert desk.target_senders[0].state == "closed"
+    assert dispatcher.target_senders[0].state == "closed"
     assert dead == []
 
 
@@ -147,7 +147,7 @@ def test_a_secret_of_another_form_is_told_at_the_start_without_it(
     monkeypatch.setenv("ODD_SECRET", secret)
     target = {"name": "odd", "kind": kind, "secret_env": "ODD_SECRET"}
     with pytest.raises(WrongUse, match="delivery target odd: expected") as caught:
-        target_senders(Config(target | ({"url": "http://h"} if kind == "webhook" else {})), None)  # type: ignore[arg-type]
+        make_target_senders(Config(target | ({"url": "http://h"} if kind == "webhook" else {})), None)  # type: ignore[arg-type]
     assert secret not in str(caught.value)
 
 
@@ -184,8 +184,8 @@ def test_no_secret_and_no_address_is_ever_logged(
 
 def test_the_trial_is_taken_or_says_why(hook: Receiver) -> None:
     async def tried() -> list[Any]:
-        [target_sender] = target_senders(Config(webhook(hook)), None)  # type: ignore[arg-type]
-        answers = [answer async for answer in trial(target_sender.notifier)]
+        [target_sender] = make_target_senders(Config(webhook(hook)), None)  # type: ignore[arg-type]
+        answers = [answer async for answer in send_test_alert(target_sender.notifier)]
         await target_sender.notifier.close()
         return answers
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from pivotwatch.contracts.alerts import Alert, parse_alert
 from pivotwatch.demo.display import Display, summary
-from pivotwatch.demo.verdict import judge
+from pivotwatch.demo.verdict import compare_with_truth
 from tests.contracts.examples import alert_bytes
 
 TRUTH: dict[str, Any] = {
@@ -34,7 +34,7 @@ def alert(kind: str, name: str, number: int = 1, **changes: Any) -> Alert:
 
 
 def test_found_with_its_delay_and_its_accounts() -> None:
-    verdict = judge([alert("network", "AS64500")], TRUTH)
+    verdict = compare_with_truth([alert("network", "AS64500")], TRUTH)
     assert verdict.found
     assert verdict.delay == timedelta(hours=7, minutes=30)
     assert (verdict.found_entities, verdict.entities) == (1, 2)
@@ -43,14 +43,14 @@ def test_found_with_its_delay_and_its_accounts() -> None:
 
 
 def test_a_related_group_or_a_merged_one_finds_it_too() -> None:
-    assert judge([alert("payment", "pay-1")], TRUTH).found
+    assert compare_with_truth([alert("payment", "pay-1")], TRUTH).found
     merged = alert("signup", "s", groups=[{"kind": "network", "id": "AS64501"}])
-    assert judge([merged], TRUTH).found_entities == 1
+    assert compare_with_truth([merged], TRUTH).found_entities == 1
 
 
 def test_what_does_not_find_it() -> None:
     early = {"detected_at": "2026-02-05T17:00:00Z", "onset": "2026-02-05T16:00:00Z"}
-    verdict = judge(
+    verdict = compare_with_truth(
         [
             alert("network", "AS64500", 1, **early),
             alert("network", "AS64500", 2, model="m-1"),
@@ -64,7 +64,7 @@ def test_what_does_not_find_it() -> None:
     )
     assert not verdict.found
     assert (verdict.false_alerts, verdict.rollout_alerts) == (3, 1)
-    assert (verdict.accounts_noted, verdict.accounts_right) == (2, 1)
+    assert (verdict.findings, verdict.findings_right) == (2, 1)
 
 
 def shown(alerts: list[Alert]) -> tuple[str, str]:
@@ -77,8 +77,10 @@ def shown(alerts: list[Alert]) -> tuple[str, str]:
             display.sent(100, int(datetime(2026, 2, 5, hour, tzinfo=UTC).timestamp() * 1000))
         for one in alerts:
             display.alert(one)
-    stages = {"playing": 2.0, "catching up": 0.5}
-    display.console.print(summary(judge(alerts, TRUTH), stages, display.events), soft_wrap=True)
+    durations = {"playback": 2.0, "catching up": 0.5}
+    display.console.print(
+        summary(compare_with_truth(alerts, TRUTH), durations, display.events), soft_wrap=True
+    )
     return out.getvalue(), err.getvalue()
 
 
@@ -87,14 +89,14 @@ def test_without_a_terminal_it_is_plain_and_complete() -> None:
     again = alert("network", "AS64500", revision=2)
     out, err = shown([first, again, alert("account", "x", 6, severity="info")])
     progress, launch = err.splitlines()
-    assert progress.startswith("Thu 05 Feb 16:00 · launch in 1 h · 100 events · judged until nothing yet")
-    assert launch == "— 2026-02-05 17:00: the new model is released —"
+    assert progress.startswith("Thu 05 Feb 16:00 UTC · release in 1 h · 100 events · no bucket scored yet")
+    assert launch == "— 2026-02-05 17:00 UTC: the new model is released —"
     assert out.count("moved to m-2  [new") == 1
     assert out.count("moved to m-2  [update") == 1
     assert "account x" not in out
-    assert "FOUND  the hidden campaign, 7.5 h after its first move" in out
-    assert "listed 2 of 4 (recall 50%) and 1 honest ones (precision 67%)" in out
-    assert "400, 200 a second" in out
+    assert "FOUND  the hidden campaign, 7.5 h of event time after its first switch" in out
+    assert "alerts list 2 of 4 accounts (recall 50%) and 1 honest ones (precision 67%)" in out
+    assert "400, 200 per second" in out
     assert "\x1b" not in out + err
 
 

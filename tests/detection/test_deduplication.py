@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.deduplication import ORIGIN, PLACES, OffsetDeduplicator, origin_headers
-from pivotwatch.ingest.arrays import Rekeyer
+from pivotwatch.ingest.arrays import ArrayBuilder
 from tests.detection.stream import accounts_step, counted, event, launch
 
 
@@ -25,7 +25,7 @@ def sent(events, seed, per_message=3):
     while committed < len(messages):
         size = rng.randint(1, 60)
         flushed = [one for message in messages[at : at + size] for one in message]
-        for array in Rekeyer(1).arrays(flushed, ("spans", 0)):
+        for array in ArrayBuilder(1).arrays(flushed, ("spans", 0)):
             out.append(Line(array.value, offset, headers=array.headers))
             offset += 1
         at += size

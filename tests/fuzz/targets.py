@@ -11,24 +11,24 @@ import msgspec
 import orjson
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.cli.dlq import _as_json, _delivery_line, _shown
+from pivotwatch.cli.dlq import _as_json, _delivery_line, _first_bytes
 from pivotwatch.config.config import load
 from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.contracts.bucket_record import Header, decode, encode
 from pivotwatch.contracts.dead_letters import parse_dead_letter
 from pivotwatch.contracts.records import Line
-from pivotwatch.delivery.dedup import decide
 from pivotwatch.delivery.notification_log import NotificationLog
+from pivotwatch.delivery.notification_policy import decide
 from pivotwatch.detection.counting.deduplication import ORIGIN, PLACES, origin_headers
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.checkpoint_format import Epoch, Identity, Manifest, Snapshot, StateRefused, latest
 from pivotwatch.formats import alertmanager, chat, ocsf, pagerduty, slack, text
 from pivotwatch.ingest.decoder import Decoder
-from pivotwatch.ingest.http_auth import Guard, Refused
+from pivotwatch.ingest.http_auth import Authenticator, Unauthorized
 from pivotwatch.ingest.mapping import SourceMapping, load_file
-from pivotwatch.ingest.rejects import letter
-from pivotwatch.tools.sample_checks import Sample, SampleRecord, judge_calendar, judge_events
+from pivotwatch.ingest.rejects import dead_letter
+from pivotwatch.tools.sample_checks import Sample, SampleRecord, check_calendar, check_events
 from pivotwatch.web import event_cursor
 from pivotwatch.web.read_model import ReadModel
 from pivotwatch.web.view_models import ViewModels
@@ -129,7 +129,7 @@ def _control(topic: str) -> Callable[[bytes], None]:
         step.process([Line(encode(0, 1, 1, {}, width=HOUR_MS, first=True)[0].value)])
         step.repin(step.pins())
         step.snapshot(full=True)
-        list(judge_calendar([data], {"m-2"}, NOW))
+        list(check_calendar([data], {"m-2"}, NOW))
 
     return run
 
@@ -141,9 +141,9 @@ def _source(name: str) -> Callable[[bytes], None]:
         decoded = decoder.decode(data)
         for _, event in decoded.events:  # what it passes on is read by accounts
             assert not CountingOperator(Settings(), 0, 1).process([Line(orjson.dumps(event))])
-        for misread in decoded.misread:
+        for bad in decoded.bad:
             for redaction in ("redacted", "full", "empty"):
-                letter(misread, redaction, name, Line(data), ("log", 0))  # type: ignore[arg-type]
+                dead_letter(bad, redaction, name, Line(data), ("log", 0))  # type: ignore[arg-type]
 
     return run
 
@@ -154,12 +154,12 @@ def _post(data: bytes) -> None:
     text_ = signature.decode("utf-8", "surrogateescape")
     headers = {"webhook-id": text_, "webhook-timestamp": text_[:10], "webhook-signature": text_}
     for guard, told in (
-        (Guard(None, b"whsec_c2VjcmV0"), headers),
-        (Guard(b"a token of tests", None), {"Authorization": text_}),
+        (Authenticator(None, b"whsec_c2VjcmV0"), headers),
+        (Authenticator(b"a token of tests", None), {"Authorization": text_}),
     ):
         try:
             guard.check(told, body)
-        except Refused:
+        except Unauthorized:
             continue
     _POSTED.decode(body, most=3)
 
@@ -219,7 +219,7 @@ def _dead_letter(data: bytes) -> None:
         assert found.obstacle or found.about.topic
         orjson.dumps(_as_json(found))
         _delivery_line(found)
-        _shown(found.value)
+        _first_bytes(found.value)
         assert found.origin
 
 
@@ -262,7 +262,7 @@ def _ledger(data: bytes) -> None:
 
 def _sample(data: bytes) -> None:
     """As `doctor` reads what lies in a topic."""
-    judge_events(Sample([SampleRecord(0, b"k", data, NOW)]), NOW)
+    check_events(Sample([SampleRecord(0, b"k", data, NOW)]), NOW)
 
 
 def targets() -> dict[str, Target]:

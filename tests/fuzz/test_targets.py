@@ -36,7 +36,7 @@ COVERED = {
 """Module that decodes to the target that reaches it."""
 ELSEWHERE = {
     "pivotwatch.tools.compare_alerts": "files of alerts: tests/contracts/test_alerts.py",
-    "pivotwatch.config.problems": "the configuration: tests/config/test_config.py",
+    "pivotwatch.config.toml_files": "the configuration: tests/config/test_config.py",
     "pivotwatch.tools.event_files": "files that a command is given: tests/tools/test_event_files.py",
     "pivotwatch.detection.replay": "lines of files: tests/detection/test_partitions.py",
     "pivotwatch.ingest.mapping": "mappings: tests/ingest/test_decoder.py",

@@ -8,14 +8,13 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import yaml
 
 from infra.kafka.java import kafka_version
-from pivotwatch.cli.worker import ROLES
-from pivotwatch.config.config import Config, load
+from pivotwatch.config.config import Config, Role, load
 from pivotwatch.roles.web import refuse_open_page
 from pivotwatch.web.settings import read_settings
 from tests.infra.files import INFRA, ROOT
@@ -77,7 +76,7 @@ def test_files_that_are_mounted_are_there():
 def test_workers_have_roles_names_and_a_configuration_that_is_read():
     for name, service in workers().items():
         _, _, role, _, instance = service["command"]
-        assert role in ROLES
+        assert role in get_args(Role)
         assert name in (role, instance)
         check_environment(set(service["environment"]))
     load(INFRA / "compose" / "pivotwatch.toml")
@@ -200,7 +199,7 @@ def test_a_workload_keeps_its_members_is_probed_and_has_no_rights(name: str):
     pod = running["template"]["spec"]
     (container,) = pod["containers"]
     assert container["args"] == ["worker", "--role", name, "--instance", "$(POD_NAME)"]
-    assert name in ROLES
+    assert name in get_args(Role)
     environment = {one["name"]: one for one in container["env"]}
     check_environment(set(environment))
     assert environment["POD_NAME"]["valueFrom"]["fieldRef"]["fieldPath"] == "metadata.name"

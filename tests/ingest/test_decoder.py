@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.events import check_event
-from pivotwatch.ingest.decoder import MAX_MISREAD, Decoder
+from pivotwatch.ingest.decoder import MAX_BAD, Decoder
 from pivotwatch.ingest.mapping import SourceMapping, load_file, shipped
 from pivotwatch.ingest.private import shape_of
 from pivotwatch.ingest.settings import Decoders, read_settings
@@ -42,7 +42,7 @@ def decoder(source: str, **settings: Any) -> Decoder:
 def one(source: str, document: dict[str, Any], **settings: Any) -> dict[str, Any]:
     """The only event of a document."""
     decoded = decoder(source, **settings).decode(orjson.dumps(document))
-    assert not decoded.misread, decoded.misread[0].error
+    assert not decoded.bad, decoded.bad[0].error
     [(_, event)] = decoded.events
     return event
 
@@ -98,14 +98,14 @@ def test_protobuf_by_the_sdk_of_opentelemetry_becomes_the_same_event() -> None:
         {**OTLP_EVENT, "id": "r-2", "status": 500},
     ]
     assert decoded.skipped == 1
-    assert not decoded.misread
+    assert not decoded.bad
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\xff\xff\xff", b"{}", b"\x0a\x05ab"])
 def test_protobuf_that_is_none_is_told(garbage: bytes) -> None:
     decoded = decoder("otlp_proto").decode(garbage)
     assert decoded.events == []
-    assert [str(bad.error) for bad in decoded.misread] == (["not OTLP traces in protobuf"] if garbage else [])
+    assert [str(bad.error) for bad in decoded.bad] == (["not OTLP traces in protobuf"] if garbage else [])
 
 
 def test_spans_keep_their_positions_whatever_is_skipped_or_bad() -> None:
@@ -120,8 +120,8 @@ def test_spans_keep_their_positions_whatever_is_skipped_or_bad() -> None:
     )
     decoded = decoder("otlp_json").decode(orjson.dumps(message))
     assert [position for position, _ in decoded.events] == [2, 4]
-    assert [(bad.position, str(bad.error)) for bad in decoded.misread] == [
-        (1, "account: looks like an e-mail address: let it pass as a pseudonym (ingest.pseudonyms.fields)")
+    assert [(bad.position, str(bad.error)) for bad in decoded.bad] == [
+        (1, "account: looks like an e-mail address: replace it by a pseudonym (ingest.pseudonyms.fields)")
     ]
     assert decoded.skipped == 2
 
@@ -169,7 +169,7 @@ def test_arrays_and_lines_and_broken_lines() -> None:
     assert [position for position, _ in kong.decode(b"[" + line + b"," + line + b"]").events] == [0, 1]
     decoded = kong.decode(line + b"\n{broken\n" + line + b"\n7")
     assert [position for position, _ in decoded.events] == [0, 2]
-    assert [(bad.position, str(bad.error)) for bad in decoded.misread] == [
+    assert [(bad.position, str(bad.error)) for bad in decoded.bad] == [
         (1, "not JSON"),
         (3, "expected a JSON object"),
     ]
@@ -178,7 +178,7 @@ def test_arrays_and_lines_and_broken_lines() -> None:
 def test_a_private_value_is_passed_over_for_the_next_place() -> None:
     assert one("kong", changed(changed(KONG, "consumer/id", EMAIL), "consumer/username", RAW_KEY))["account"]
     native = decoder("native")
-    bad = native.decode(orjson.dumps({"id": "1", "ts": 5, "account": RAW_KEY, "model": "m"})).misread[0]
+    bad = native.decode(orjson.dumps({"id": "1", "ts": 5, "account": RAW_KEY, "model": "m"})).bad[0]
     assert str(bad.error).startswith("account: looks like a key")
     assert RAW_KEY not in str(bad.error)
 
@@ -187,9 +187,9 @@ def test_lines_among_which_some_are_no_json_at_all() -> None:
     line = orjson.dumps(KONG)
     decoded = decoder("kong").decode(b"\xef\xbb\xbf" + line + b"\noops\n\n" + line)
     assert [position for position, _ in decoded.events] == [0, 2]
-    assert [(bad.position, bad.raw) for bad in decoded.misread] == [(1, b"oops\n")]
+    assert [(bad.position, bad.raw) for bad in decoded.bad] == [(1, b"oops\n")]
     broken = orjson.dumps(KONG, option=orjson.OPT_INDENT_2)[:-1]
-    assert [bad.raw for bad in decoder("kong").decode(broken).misread] == [broken]
+    assert [bad.raw for bad in decoder("kong").decode(broken).bad] == [broken]
     assert len(decoder("kong").decode(b"\xef\xbb\xbf" + line).events) == 1
 
 
@@ -201,23 +201,23 @@ def test_a_place_that_decides_whether_to_skip_may_hold_anything() -> None:
 def test_a_kind_of_link_is_a_name() -> None:
     for kind in (EMAIL, "tell me everything", "k" * 65):
         document = {"id": "1", "ts": 5, "account": "a", "model": "m", "links": {kind: "x"}}
-        [bad] = decoder("native").decode(orjson.dumps(document)).misread
+        [bad] = decoder("native").decode(orjson.dumps(document)).bad
         assert kind not in str(bad.error)
 
 
 def test_of_very_many_bad_documents_in_a_message_the_rest_is_a_number() -> None:
-    decoded = decoder("native").decode(b"[" + b"1," * (MAX_MISREAD + 20) + orjson.dumps(NATIVE) + b"]")
-    assert decoded.bad == MAX_MISREAD + 20
-    assert len(decoded.misread) == MAX_MISREAD + 1
-    assert decoded.misread[-1].position == MAX_MISREAD
-    assert str(decoded.misread[-1].error) == "and 20 more from here on in the same message"
+    decoded = decoder("native").decode(b"[" + b"1," * (MAX_BAD + 20) + orjson.dumps(NATIVE) + b"]")
+    assert decoded.bad_total == MAX_BAD + 20
+    assert len(decoded.bad) == MAX_BAD + 1
+    assert decoded.bad[-1].position == MAX_BAD
+    assert str(decoded.bad[-1].error) == "and 20 more from here on in the same message"
     assert len(decoded.events) == 1
 
 
 def test_a_long_message_is_read_no_further_than_asked() -> None:
     decoded = decoder("native").decode(orjson.dumps([NATIVE, {}, NATIVE]), most=2)
-    assert (decoded.cut, len(decoded.events), decoded.bad) == (True, 1, 1)
-    assert not decoder("native").decode(orjson.dumps([NATIVE]), most=1).cut
+    assert (decoded.truncated, len(decoded.events), decoded.bad_total) == (True, 1, 1)
+    assert not decoder("native").decode(orjson.dumps([NATIVE]), most=1).truncated
 
 
 @given(
@@ -237,7 +237,7 @@ def test_no_value_breaks_the_decoder(value: Any, place: tuple[str, str]) -> None
     except (TypeError, orjson.JSONEncodeError):
         return
     decoded = decoder(source).decode(raw)
-    assert len(decoded.events) + len(decoded.misread) + decoded.skipped == 1
+    assert len(decoded.events) + len(decoded.bad) + decoded.skipped == 1
     for _, event in decoded.events:
         check_event(event)
 
@@ -292,10 +292,13 @@ def test_a_mapping_laid_over_a_shipped_one(tmp_path: Path) -> None:
     ("text", "told"),
     [
         ('form = "xml"\n[fields]\n', "ours.toml: form: Input should be 'json', 'otlp_json' or 'otlp_proto'"),
-        ('form = "json"\n[fields]\nts = ["when"]\n', "fields.ts.0: expected a place that begins with /"),
+        (
+            'form = "json"\n[fields]\nts = ["when"]\n',
+            "fields.ts.0: expected a JSON Pointer, which begins with /",
+        ),
         (
             'form = "json"\n[fields]\nts = ["/a"]\n',
-            "no place for account, model, id: required in every event",
+            "[fields] needs pointers for account, model, id, which every event requires",
         ),
         ('form = "json"\n[fields]\nprompt = ["/a"]\n', "fields.prompt"),
         ('like = "litelm"\n', "no source litelm; did you mean litellm?"),

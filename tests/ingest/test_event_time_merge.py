@@ -1,4 +1,4 @@
-"""Whose turn it is among the partitions of a backlog."""
+"""Whose turn it is among the partitions of a merge."""
 
 from __future__ import annotations
 
@@ -17,54 +17,54 @@ SLACK = 100
 
 
 def made(*more: TP) -> EventTimeMerge:
-    """A backlog of three partitions, of which some have more to come."""
-    backlog = EventTimeMerge(SLACK, has_more=lambda tp: tp in more)
-    backlog.place([A, B, C])
-    return backlog
+    """A merge of three partitions, of which some have more to come."""
+    merge = EventTimeMerge(SLACK, has_more=lambda tp: tp in more)
+    merge.assign([A, B, C])
+    return merge
 
 
 def test_nobody_waits_for_a_partition_that_is_at_its_end() -> None:
-    backlog = made()
-    backlog.add(A, [Line(b"")])
-    assert backlog.turn() == (A, float("inf"))
-    backlog.passed(A, 1_000)
-    assert backlog.turn() == (A, float("inf"))
+    merge = made()
+    merge.add(A, [Line(b"")])
+    assert merge.next_partition() == (A, float("inf"))
+    merge.advance(A, 1_000)
+    assert merge.next_partition() == (A, float("inf"))
 
 
 def test_whoever_is_ahead_waits_for_those_that_are_behind_and_have_more() -> None:
-    backlog = made(A, B)
-    backlog.add(A, [Line(b"")])
-    backlog.passed(A, 1_000)
-    backlog.passed(B, 900)
-    assert backlog.turn() == (A, 1_000)
-    backlog.passed(A, 1_001)
-    assert backlog.turn() is None
-    assert backlog.held() == {A}
-    assert backlog.awaited() == [B]
-    backlog.add(B, [Line(b"")])
-    assert backlog.turn() == (B, 1_101)
+    merge = made(A, B)
+    merge.add(A, [Line(b"")])
+    merge.advance(A, 1_000)
+    merge.advance(B, 900)
+    assert merge.next_partition() == (A, 1_000)
+    merge.advance(A, 1_001)
+    assert merge.next_partition() is None
+    assert merge.buffered() == {A}
+    assert merge.awaited() == [B]
+    merge.add(B, [Line(b"")])
+    assert merge.next_partition() == (B, 1_101)
 
 
 def test_of_a_partition_from_which_nothing_comes_the_others_become_free() -> None:
-    backlog = made(B)
-    backlog.add(A, [Line(b"")])
-    backlog.passed(A, 1_000)
-    assert backlog.turn() is None
-    assert backlog.give_up() == [B]
-    assert backlog.turn() == (A, float("inf"))
-    backlog.add(B, [Line(b"")])
-    assert backlog.turn() == (B, 1_100)
+    merge = made(B)
+    merge.add(A, [Line(b"")])
+    merge.advance(A, 1_000)
+    assert merge.next_partition() is None
+    assert merge.stop_waiting() == [B]
+    assert merge.next_partition() == (A, float("inf"))
+    merge.add(B, [Line(b"")])
+    assert merge.next_partition() == (B, 1_100)
 
 
 def test_a_time_never_goes_back_and_ends_with_the_assignment() -> None:
-    backlog = made()
-    assert backlog.passed(A, 50) == 50
-    assert backlog.passed(A, 40) == 50
-    backlog.place([A])
-    assert backlog.passed(A, 0) == 50
-    backlog.clear()
-    backlog.place([A])
-    assert backlog.passed(A, 0) == 0
+    merge = made()
+    assert merge.advance(A, 50) == 50
+    assert merge.advance(A, 40) == 50
+    merge.assign([A])
+    assert merge.advance(A, 0) == 50
+    merge.clear()
+    merge.assign([A])
+    assert merge.advance(A, 0) == 0
 
 
 STEP = 50
@@ -78,22 +78,22 @@ def test_none_gets_further_ahead_than_by_the_slack_and_a_record(steps: list[list
     coming = {tp: list(accumulate(some)) for tp, some in zip((A, B, C), steps, strict=True)}
     everything = sorted(time for some in coming.values() for time in some)
     here: dict[TP, list[int]] = {tp: [] for tp in coming}
-    backlog = EventTimeMerge(SLACK, has_more=lambda tp: bool(coming[tp]))
-    backlog.place(coming)
+    merge = EventTimeMerge(SLACK, has_more=lambda tp: bool(coming[tp]))
+    merge.assign(coming)
     went: list[int] = []
     while len(went) < len(everything):
         if more := [tp for tp in coming if coming[tp]]:
             tp = rng.choice(more)
             some = rng.randint(1, len(coming[tp]))
-            backlog.add(tp, [Line(b"")] * some)
+            merge.add(tp, [Line(b"")] * some)
             here[tp] += coming[tp][:some]
             del coming[tp][:some]
-        while (turn := backlog.turn()) is not None:
-            tp, limit = turn
+        while (found := merge.next_partition()) is not None:
+            tp, limit = found
             while here[tp]:
-                backlog.take(tp)
+                merge.pop(tp)
                 went.append(here[tp].pop(0))
                 assert went[-1] >= max(went) - SLACK - STEP
-                if backlog.passed(tp, went[-1]) > limit:
+                if merge.advance(tp, went[-1]) > limit:
                     break
     assert sorted(went) == everything

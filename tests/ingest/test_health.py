@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 
 from pivotwatch.config.config import load
 from pivotwatch.engine.health import JOINING
-from pivotwatch.ingest.health import HTTP, IngestHealth, Posts
-from pivotwatch.ingest.http_publisher import HttpPublisher
+from pivotwatch.ingest.health import HTTP, HttpOnlyWorker, IngestHealth
+from pivotwatch.ingest.http_publisher import HttpPublisher, Request
 from pivotwatch.ingest.metrics import IngestMetrics, SourcePartition
 
 LIMIT = 60.0
@@ -29,7 +29,7 @@ class Broker:
         return {tp: self.known.get(tp, 0) for tp in tps}
 
 
-class Sources(Posts):
+class Sources(HttpOnlyWorker):
     """A worker with partitions."""
 
     def __init__(self, progress: dict[Any, int]) -> None:
@@ -58,7 +58,7 @@ def test_partitions_of_several_topics_are_judged_by_name() -> None:
 
 
 def test_posts_that_are_not_answered_although_the_broker_is_there_are_a_stall() -> None:
-    posts = Posts()
+    posts = HttpOnlyWorker()
     health = IngestHealth(posts, LIMIT)
     assert not posts.is_ready()
     http_publisher = posts.http_publisher = HttpPublisher(load(), 1)
@@ -67,7 +67,7 @@ def test_posts_that_are_not_answered_although_the_broker_is_there_are_a_stall() 
     assert posts.is_ready()
     assert [look(health, now, broker) for now in (0, 100)] == [[], []], "nothing waits"
     sent = loop.create_future()
-    http_publisher.post([], [], 10, sent)
+    http_publisher.send(Request([], [], sent), 10)
     assert [look(health, now, broker) for now in (200, 261)] == [[], [HTTP]]
     assert look(health, 262, None) == [], "the broker is away: a restart would not help"
     assert look(health, 263, broker) == []
@@ -75,7 +75,7 @@ def test_posts_that_are_not_answered_although_the_broker_is_there_are_a_stall() 
     sent.cancel()
     loop.run_until_complete(asyncio.sleep(0))
     loop.close()
-    assert (http_publisher.finished, http_publisher.end) == (1, 1)
+    assert (http_publisher.finished, http_publisher.total) == (1, 1)
     assert look(health, 325, broker) == []
     assert broker.asked == [TopicPartition("requests", 0)]
 

@@ -13,10 +13,10 @@ import pytest
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import load
-from pivotwatch.ingest.http_auth import Guard, Refused, sign
+from pivotwatch.ingest.http_auth import Authenticator, Unauthorized, sign
 from pivotwatch.ingest.http_publisher import HttpPublisher
-from pivotwatch.ingest.http_server import HttpIngest
-from pivotwatch.ingest.request_dedup import Dedup
+from pivotwatch.ingest.http_server import IngestServer
+from pivotwatch.ingest.request_dedup import RequestDedup
 from pivotwatch.ingest.settings import read_settings
 
 NOW = 1_770_314_400
@@ -31,40 +31,40 @@ def signed(secret: bytes, at: int = NOW, body: bytes = BODY) -> dict[str, str]:
     }
 
 
-def refused(guard: Guard, headers: dict[str, str], body: bytes = BODY) -> str:
-    with pytest.raises(Refused) as caught:
-        guard.check(headers, body)
+def refused(authenticator: Authenticator, headers: dict[str, str], body: bytes = BODY) -> str:
+    with pytest.raises(Unauthorized) as caught:
+        authenticator.check(headers, body)
     return str(caught.value)
 
 
 def test_a_signature_lets_its_body_pass_and_no_other() -> None:
     raw = b"twenty-four bytes of it."
-    guard = Guard(None, b"whsec_" + base64.b64encode(raw), clock=lambda: NOW)
-    guard.check(signed(raw), BODY)
-    assert "not the right one" in refused(guard, signed(raw), BODY + b" ")
-    assert "not the right one" in refused(guard, signed(b"another secret of tests"))
-    assert "five minutes" in refused(guard, signed(raw, NOW - 301))
-    assert "five minutes" in refused(guard, {**signed(raw), "webhook-timestamp": "soon"})
-    assert "expected the headers" in refused(guard, {})
+    authenticator = Authenticator(None, b"whsec_" + base64.b64encode(raw), clock=lambda: NOW)
+    authenticator.check(signed(raw), BODY)
+    assert "is wrong" in refused(authenticator, signed(raw), BODY + b" ")
+    assert "is wrong" in refused(authenticator, signed(b"another secret of tests"))
+    assert "five minutes" in refused(authenticator, signed(raw, NOW - 301))
+    assert "five minutes" in refused(authenticator, {**signed(raw), "webhook-timestamp": "soon"})
+    assert "expected the headers" in refused(authenticator, {})
 
 
 def test_either_a_token_or_a_signature() -> None:
-    guard = Guard(b"a token of the tests", b"a secret of the tests", clock=lambda: NOW)
-    guard.check({"Authorization": "bearer a token of the tests"}, BODY)
-    guard.check(signed(b"a secret of the tests"), BODY)
+    authenticator = Authenticator(b"a token of the tests", b"a secret of the tests", clock=lambda: NOW)
+    authenticator.check({"Authorization": "bearer a token of the tests"}, BODY)
+    authenticator.check(signed(b"a secret of the tests"), BODY)
     for wrong in ("Bearer a token", "Basic a token of the tests", "Bearer"):
-        assert "bearer token" in refused(guard, {"Authorization": wrong})
+        assert "bearer token" in refused(authenticator, {"Authorization": wrong})
     for odd in ("Bearer \udcff\udcfe", "Bearer é"):  # Bytes that are no UTF-8, as servers hand them on.
-        assert "bearer token" in refused(guard, {"Authorization": odd})
-        assert "not the right one" in refused(
-            guard, {**signed(b"a secret of the tests"), "webhook-signature": odd, "webhook-id": odd}
+        assert "bearer token" in refused(authenticator, {"Authorization": odd})
+        assert "is wrong" in refused(
+            authenticator, {**signed(b"a secret of the tests"), "webhook-signature": odd, "webhook-id": odd}
         )
-    Guard(None, None).check({}, b"")
-    assert "expected the header" in refused(Guard(b"a token of the tests", None), {})
+    Authenticator(None, None).check({}, b"")
+    assert "expected the header" in refused(Authenticator(b"a token of the tests", None), {})
 
 
 def test_an_open_server_is_for_this_machine_only() -> None:
-    with pytest.raises(WrongUse, match="expected token_file or hmac_file"):
+    with pytest.raises(WrongUse, match="set token_file or hmac_file"):
         read_settings({"http": {"port": 0, "host": "0.0.0.0"}})
     assert read_settings({"http": {"port": 0, "host": "0.0.0.0", "token_env": "T"}}).http
     assert read_settings({"http": {"port": 0}}).http
@@ -73,7 +73,7 @@ def test_an_open_server_is_for_this_machine_only() -> None:
 def test_duplicates_are_known_for_the_window_and_what_failed_may_come_again() -> None:
     async def play() -> None:
         now = 0.0
-        dedup = Dedup(10, clock=lambda: now)
+        dedup = RequestDedup(10, clock=lambda: now)
         loop = asyncio.get_running_loop()
         first, second = loop.create_future(), loop.create_future()
         assert dedup.claim(["a", "b", "a"], first) == ([True, True, False], set())
@@ -91,15 +91,15 @@ def test_duplicates_are_known_for_the_window_and_what_failed_may_come_again() ->
     asyncio.run(play())
 
 
-class StuckPoster(HttpPublisher):
-    """A poster whose broker never answers."""
+class StuckPublisher(HttpPublisher):
+    """A publisher whose broker never answers."""
 
     def __init__(self) -> None:
         super().__init__(load(), 1)
         self.since: float | None = None
 
     @property
-    def silent(self) -> float:
+    def silent_seconds(self) -> float:
         return self.since or 0.0
 
 
@@ -109,13 +109,13 @@ async def post(port: int, body: Any, **how: Any) -> tuple[int, Any, Any]:
         return answer.status, orjson.loads(await answer.read()), answer.headers.get("Retry-After")
 
 
-def test_posters_are_told_to_come_again_while_the_broker_is_slow() -> None:
+def test_clients_are_asked_to_retry_while_the_broker_is_slow() -> None:
     async def play() -> None:
         settings = read_settings(
             {"http": {"port": 0, "max_pending": 1024, "broker_timeout": "200ms", "max_body": 4096}}
         )
-        http_publisher = StuckPoster()
-        server = HttpIngest(load(), settings, http_publisher)
+        http_publisher = StuckPublisher()
+        server = IngestServer(settings, http_publisher)
         await server.start()
         try:
             padded = BODY[:-1] + b',"padding":"' + b"x" * 900 + b'"}'
@@ -145,16 +145,16 @@ def test_bodies_are_bounded_while_they_come() -> None:
 
     async def play() -> None:
         settings = read_settings({"http": {"port": 0, "max_pending": 2000, "max_body": 4096}})
-        server = HttpIngest(load(), settings, StuckPoster())
+        server = IngestServer(settings, StuckPublisher())
         await server.start()
         try:
             assert (await post(server.port, parts(6)))[::2] == (429, "1"), "no length was told"
             settings = read_settings({"http": {"port": 0, "max_body": 4096}})
-            other = HttpIngest(load(), settings, StuckPoster())
+            other = IngestServer(settings, StuckPublisher())
             await other.start()
             assert (await post(other.port, parts(60)))[0] == 413
             status, told, _ = await post(other.port, b"no gzip", headers={"Content-Encoding": "gzip"})
-            assert (status, told["error"]) == (400, "the body is not what Content-Encoding says")
+            assert (status, told["error"]) == (400, "the body does not match its Content-Encoding")
             assert server._reading == other._reading == 0
             await other.stop()
         finally:

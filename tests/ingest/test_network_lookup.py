@@ -111,12 +111,12 @@ def test_the_network_is_found_before_the_pseudonym_is_made(
 @pytest.mark.parametrize(
     ("keys", "told"),
     [
-        ([], "expected keys"),
+        ([], "expected at least one entry in keys"),
         ([{"id": "k1", "secret": "OPEN-SECRET-IN-THE-FILE"}], "no such key"),
         ([{"id": "k1"}], "expected one of secret_env"),
         ([{"id": "k1", "secret_env": "NOT_SET"}], "environment variable NOT_SET must hold a secret"),
         ([{"id": "k1", "secret_file": "/nowhere/key"}], "No such file"),
-        ([{"id": "k1", "secret_env": "A", "since": "2026-01-01"}], "the first key must be without since"),
+        ([{"id": "k1", "secret_env": "A", "since": "2026-01-01"}], "remove since from the first key"),
         ([{"id": "k1", "secret_env": "A"}, {"id": "k2", "secret_env": "B"}], "a different since"),
         ([{"id": "k1", "secret_env": "A"}, {"id": "k2", "secret_env": "A", "since": 5}], "the same secret"),
         ([{"id": "k 1", "secret_env": "A"}], "keys.0.id"),

@@ -157,7 +157,7 @@ def test_findings_and_events_go_to_topics(office: Office, make_topic: MakeTopic)
 def test_the_command_tests_a_target_that_is_a_topic(office: Office, make_topic: MakeTopic) -> None:
     office.targets = [{"name": "siem", "kind": "ocsf", "topic": make_topic("findings")}]
     done = office.run("deliver", "test", "siem")
-    assert done.stdout == "open: taken: written\nresolved: taken: written\n"
+    assert done.stdout == "open: accepted: written\nresolved: accepted: written\n"
     found = [orjson.loads(record.value) for record in office.read("findings")]
     assert [one["activity_id"] for one in found] == [1, 3]
     assert all(faults(one) == [] for one in found)
@@ -212,15 +212,15 @@ def test_dead_letters_are_listed_and_delivered_again(
         again = office.run("dlq", "redrive", "--deliveries", "--all", check=False)
         assert again.returncode == 1
         assert again.stderr.count("NOT sent: status 410") == 1
-        assert again.stderr.count("NOT sent: disabled by an earlier 410") == 1
+        assert again.stderr.count("NOT sent: disabled after status 410") == 1
         assert again.stderr.count("NOT sent: is no alert") == 1
         assert expect_all(hook, records) == 0
 
         chat.always = 200
         rest = office.run("dlq", "redrive", "--deliveries", "--target", "chat")
         # What is over by now is not told as if it had just begun.
-        assert rest.stderr.count("is out of date: it was told of revision 2") == 2
-        assert "4 done, 0 not" in rest.stderr
+        assert rest.stderr.count("is outdated: the target already got revision 2") == 2
+        assert "4 done, 0 not sent" in rest.stderr
         assert [body["blocks"][0]["text"]["text"].split()[0] for body in chat.bodies()] == ["✅", "✅"]
     assert office.run("dlq", "redrive", "--deliveries", check=False).returncode == 2
     assert "--target needs --deliveries" in office.run("dlq", "list", "--target", "x", check=False).stderr

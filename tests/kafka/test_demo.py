@@ -40,7 +40,9 @@ def test_a_hidden_campaign_is_found_and_nothing_is_left(
 def test_a_worker_that_dies_shows_its_last_words(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     dies = [sys.executable, "-c", "import sys; print('out of memory', file=sys.stderr); sys.exit(9)"]
     monkeypatch.setattr(demo, "worker_command", lambda role: dies)
-    with pytest.raises(WorkerDied, match=r"ended with status 9; the end of its log:\n  out of memory"):
+    with pytest.raises(
+        WorkerDied, match=r"exited with status 9; the last lines of its log:\n  out of memory"
+    ):
         run(load(brokers=broker), seed=1, speed=3600, keep=False, scenario="c1", scale=0.02)
 
 
@@ -69,4 +71,4 @@ def test_without_a_broker_it_says_where_to_get_one(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("PIVOTWATCH_BROKERS", raising=False)
     result = CliRunner().invoke(main, ["demo"])
     assert result.exit_code == 3
-    assert "`make demo` brings its own" in result.stderr
+    assert "run `make demo`, which starts it" in result.stderr

@@ -68,14 +68,14 @@ def test_dead_letters_are_listed_and_sent_again(broker: str, topic_prefix: str, 
         assert raw(made.config, made.config.topic("requests")) == []
 
         sent = run.invoke(main, ["dlq", "redrive", "0:0", *flags])
-        assert "1 sent again" in sent.output
+        assert "dead letters sent again: 1" in sent.output
         ((_, key, value, headers),) = raw(made.config, made.config.topic("requests"))
         assert (key, value, headers) == (b"acct-1", b"{", [("trace", b"\x00\x01")])
 
         everything = run.invoke(main, ["dlq", "redrive", "--all", *flags])
         assert "only the beginning of 950000 bytes is kept" in everything.output
         assert "neither key nor value" in everything.output
-        assert "4 sent again" in everything.output
+        assert "dead letters sent again: 4" in everything.output
         again = raw(made.config, made.config.topic("requests"))
         assert [one for one in again if one[1] is None] == [(1, None, b'{"id":"x"}', []), (1, None, b"7", [])]
         assert [one[1:] for one in again if one[1] == b"acct-3"] == [(b"acct-3", None, [])], "null stays null"

@@ -15,7 +15,7 @@ from pivotwatch.base.checks import Check
 from pivotwatch.cli import main
 from pivotwatch.config.config import Config, load
 from pivotwatch.engine.kafka.topics import create, specs
-from pivotwatch.ingest.checks import judge_settings
+from pivotwatch.ingest.checks import check_settings
 from pivotwatch.tools.doctor import examine
 from tests.ingest.samples import EMAIL, KONG
 from tests.kafka.conftest import MakeTopic
@@ -72,7 +72,7 @@ def test_what_lies_in_the_topics_is_judged(admin: KafkaAdminClient, config: Conf
     lags = [check.message for check in found["lag"]]
     assert lags == [
         f"{group} is 11 records behind on {requests}, and no worker of it runs",
-        f"{config.app_id('networks')} has not committed anything on {config.topic('buckets')} yet",
+        f"{config.app_id('networks')} has not committed an offset of {config.topic('buckets')} yet",
     ]
 
 
@@ -111,7 +111,7 @@ def test_delivery_is_looked_at(
     base = config.model_dump(include={"brokers", "topic_prefix", "app_prefix"})
     found = by_name(load(**base, delivery={"targets": targets}))["delivery"]
     assert [(check.status, check.message) for check in found] == [
-        ("ok", "pager (pagerduty) is complete"),
+        ("ok", "target pager (pagerduty) is complete"),
         (
             "fail",
             (
@@ -119,9 +119,9 @@ def test_delivery_is_looked_at(
                 "must hold a secret of at least 16 characters"
             ),
         ),
-        ("ok", "siem (ocsf) is complete"),
+        ("ok", "target siem (ocsf) is complete"),
         ("warn", "alerts will have no links to the page and the runbook"),
-        ("fail", "siem writes to the topic not-there, which is not there"),
+        ("fail", "target siem writes to the topic not-there, which does not exist"),
         ("warn", "dead letters of deliveries: 1"),
     ]
     bad = by_name(load(**base, delivery={"targets": "x", "bas_url": "y"}))["delivery"]
@@ -154,16 +154,16 @@ def test_traffic_of_others_is_looked_at(
     settings, *samples = checks["ingest"]
     assert (settings.status, settings.message) == (
         "ok",
-        "mappings, keys and databases of kong, otlp_json can be read",
+        "the mappings, keys and databases of kong, otlp_json can be read",
     )
     assert [check.status for check in samples] == ["warn", "fail", "fail"]
-    assert samples[0].message.endswith("20 events, 1 are no requests, 1 cannot be read")
+    assert samples[0].message.endswith("20 events, 1 no requests, 1 unreadable")
     assert "nothing at /consumer/id" in samples[0].next_step
     assert "not OTLP traces: no resourceSpans" in samples[1].next_step
     assert EMAIL not in repr(checks)
-    assert "there is no topic nowhere" in samples[2].message
+    assert "the topic nowhere, which does not exist" in samples[2].message
     lags = [check.message for check in checks["lag"]]
-    assert f"{config.app_id('ingest')} has not committed anything on {good} yet" in lags
+    assert f"{config.app_id('ingest')} has not committed an offset of {good} yet" in lags
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_traffic_of_others_is_looked_at(
     ],
 )
 def test_an_ingest_that_cannot_begin_fails(table: dict[str, object], told: str) -> None:
-    [check] = judge_settings(load(ingest=table))
+    [check] = check_settings(load(ingest=table))
     assert check.status == "fail"
     assert told in check.message
     assert check.next_step
@@ -189,8 +189,8 @@ def test_an_open_port_and_classes_of_pseudonyms_are_warned_of(
     monkeypatch.setenv("A", "a secret of the tests")
     pseudonyms = {"fields": ["network"], "keys": [{"id": "k1", "secret_env": "A"}]}
     table = {"http": {"port": 1, "host": "0.0.0.0", "token_env": "A"}, "pseudonyms": pseudonyms}
-    told = list(judge_settings(load(ingest=table, network_classes=tmp_path / "list")))
+    told = list(check_settings(load(ingest=table, network_classes=tmp_path / "list")))
     assert [check.status for check in told] == ["ok", "warn", "warn"]
     assert "without encryption" in told[1].message
-    assert [check.status for check in judge_settings(load(ingest={"http": {"port": 1}}))] == ["ok", "warn"]
-    assert list(judge_settings(load())) == []
+    assert [check.status for check in check_settings(load(ingest={"http": {"port": 1}}))] == ["ok", "warn"]
+    assert list(check_settings(load())) == []

@@ -10,7 +10,7 @@ from kafka import KafkaProducer
 
 from pivotwatch.config.config import Config, load
 from pivotwatch.engine.kafka import sync_client
-from pivotwatch.tools.redrive import letters
+from pivotwatch.tools.redrive import read_dead_letters
 from tests.detection.test_foreign_buckets import FOREIGN
 
 SCENARIO = ["simulate", "c1", "--scale", "0.1", "--days", "1"]
@@ -79,7 +79,7 @@ def test_networks_goes_on_past_foreign_records(broker: str, topic_prefix: str, t
     )
 
     assert alerts(behind) == alerts(config) != b""
-    dead = list(letters(behind))
+    dead = list(read_dead_letters(behind))
     assert all(letter.headers == tuple(HEADERS) and letter.key == b"x" for letter in dead)
     assert all(letter.about["message"] for letter in dead)
     found = [letter.value for letter in dead if letter.about["topic"] == "buckets"]

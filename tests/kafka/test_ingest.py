@@ -94,7 +94,7 @@ def test_arrays_by_account_and_a_bad_record_among_them(made: Rig) -> None:
     assert letter.value == b'{"account":"<text of 20>","prompt":"<text of 25>"}'
     assert headers["pivotwatch.errors.message"] == b"id: nothing at /id"
     assert (headers["pivotwatch.errors.partition"], headers["pivotwatch.errors.offset"]) == (b"1", b"2500")
-    assert "5700 events, 1 misread" in worker.text()
+    assert "5700 events, 1 bad documents" in worker.text()
     assert committed(made, log, 2) == [2500, 2501]
 
     ingest_all(made)
@@ -261,5 +261,5 @@ def test_what_cannot_work_is_told(made: Rig) -> None:
     assert "there is no topic nowhere" in refused(topics=[{"name": "nowhere", "source": "kong"}])
     assert "no source kongg" in refused(topics=[{"name": names(made)[0], "source": "kongg"}])
     own = made.config.topic("requests")
-    assert "own topic of requests" in refused(topics=[{"name": own, "source": "native"}])
+    assert "is the topic requests of pivotwatch itself" in refused(topics=[{"name": own, "source": "native"}])
     assert "posts have no end" in refused(http={"port": 0})

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from pivotwatch.base.checks import Check
-from pivotwatch.tools.sample_checks import Sample, SampleRecord, judge_calendar, judge_events, judge_lag
+from pivotwatch.tools.sample_checks import Sample, SampleRecord, check_calendar, check_events, check_lag
 
 NOW = datetime(2026, 2, 6, tzinfo=UTC)
 EVENT: dict[str, Any] = {
@@ -32,16 +32,16 @@ def record(
 
 
 def found(*records: SampleRecord, name: str) -> list[Check]:
-    return [check for check in judge_events(Sample(records), NOW) if check.name == name]
+    return [check for check in check_events(Sample(records), NOW) if check.name == name]
 
 
 def test_good_events_are_all_well() -> None:
     array = record([EVENT, {**EVENT, "account": "a-2"}], key=None)
-    assert {check.status for check in judge_events(Sample([record(), array]), NOW)} == {"ok"}
+    assert {check.status for check in check_events(Sample([record(), array]), NOW)} == {"ok"}
 
 
 def test_an_empty_topic_is_no_fault() -> None:
-    [check] = judge_events(Sample([]), NOW)
+    [check] = check_events(Sample([]), NOW)
     assert (check.status, check.message) == ("warn", "the topic is empty")
 
 
@@ -51,12 +51,12 @@ def test_unreadable_events(bad: int, status: str) -> None:
     [check] = found(record(), record(), *unreadable, name="events")
     assert check.status == status
     assert check.message == f"2 of the last {2 + bad} events can be read"
-    assert f"most often ({bad}): model: expected `str`" in check.next_step
+    assert f"most frequent error ({bad}): model: expected `str`" in check.next_step
 
 
 def test_nothing_readable_says_only_that() -> None:
-    [check] = judge_events(Sample([record(b"x"), record(b"")]), NOW)
-    assert (check.status, check.next_step[:26]) == ("fail", "most often (2): not JSON; `"[:26])
+    [check] = check_events(Sample([record(b"x"), record(b"")]), NOW)
+    assert (check.status, check.next_step[:26]) == ("fail", "most frequent error (2): not JSON; `"[:26])
 
 
 @pytest.mark.parametrize(
@@ -77,14 +77,14 @@ def test_missing_fields_say_what_is_lost(field: str, status: str, message: str) 
 
 def test_an_account_in_two_partitions_fails() -> None:
     [check] = found(record(), record(partition=1), name="keys")
-    assert (check.status, check.message) == ("fail", "1 accounts are in several partitions, a-1 for one")
+    assert (check.status, check.message) == ("fail", "1 accounts are in several partitions, such as a-1")
 
 
 def test_another_key_is_a_warning() -> None:
     [check] = found(record(key=b"team"), name="keys")
     assert (check.status, check.message) == (
         "warn",
-        "1 of 1 events lie under another key than their account",
+        "1 of 1 events have a key that is not their account",
     )
 
 
@@ -103,19 +103,19 @@ def test_events_of_the_future_are_refused_and_the_doctor_says_so() -> None:
 
 
 def test_a_calendar_entry_that_cannot_be_read_fails() -> None:
-    [check] = judge_calendar([b'{"model": "m-2", "released_at": "soon"}'], set(), NOW)
+    [check] = check_calendar([b'{"model": "m-2", "released_at": "soon"}'], set(), NOW)
     assert check.status == "fail"
     assert "released_at" in check.message
 
 
 def test_an_empty_calendar_is_a_warning() -> None:
-    [check] = judge_calendar([], {"m-1"}, NOW)
-    assert (check.status, check.message) == ("warn", "is empty, so releases are inferred from the stream")
+    [check] = check_calendar([], {"m-1"}, NOW)
+    assert (check.status, check.message) == ("warn", "is empty, so releases are inferred from the events")
 
 
 def test_a_release_to_come_need_not_be_seen() -> None:
     entry = b'{"model": "m-9", "released_at": "2026-03-01T00:00:00Z"}'
-    [check] = judge_calendar([entry], {"m-1"}, NOW)
+    [check] = check_calendar([entry], {"m-1"}, NOW)
     assert (check.status, check.message) == ("ok", "releases: 0 past, 1 to come")
 
 
@@ -124,9 +124,9 @@ def test_a_release_to_come_need_not_be_seen() -> None:
     [
         ({0: 4, 1: 5}, "Stable", "ok", "g is 6 records behind on requests"),
         ({0: 10, 1: 5}, "Empty", "warn", "g is 0 records behind on requests, and no worker of it runs"),
-        ({}, "Dead", "warn", "g has not committed anything on requests yet"),
+        ({}, "Dead", "warn", "g has not committed an offset of requests yet"),
     ],
 )
 def test_lag(committed: dict[int, int], state: str, status: str, message: str) -> None:
-    check = judge_lag("g", "requests", committed, {0: 10, 1: 5}, state)
+    check = check_lag("g", "requests", committed, {0: 10, 1: 5}, state)
     assert (check.status, check.message) == (status, message)

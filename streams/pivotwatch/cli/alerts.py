@@ -4,36 +4,52 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import click
 
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.cli.commands import Group
 from pivotwatch.cli.options import json_option, note, print_json, with_brokers
+from pivotwatch.cli.printing import alert_printer
 from pivotwatch.config.config import Config
+from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.contracts.codec import encode
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.formats import ocsf
+from pivotwatch.tools import compare_alerts
+from pivotwatch.tools.compare_alerts import Difference
+from pivotwatch.tools.event_files import Lines
 
-if TYPE_CHECKING:
-    from pivotwatch.tools.compare_alerts import Difference
+FORMATS = ("text", "cloudevents", "ocsf", "json")
 
 
-FORMS = ("text", "cloudevents", "ocsf", "json")
-
-
-@click.group(short_help="Follow alerts or compare two files of them.")
+@click.group(
+    cls=Group,
+    short_help="Follow alerts, or compare two files of alerts.",
+    example="pivotwatch alerts tail --from-beginning --until-end",
+)
 def alerts() -> None:
-    """What the pipeline has found."""
+    """Follow the alerts of the pipeline, or compare two files of alerts."""
 
 
-@alerts.command()
-@click.option("--format", "form", type=click.Choice(FORMS), default="text", show_default=True)
-@click.option("--from-beginning", is_flag=True, help="Also the alerts that are there already.")
-@click.option("--until-end", is_flag=True, help="Stop at the last alert that is there now.")
+@alerts.command(
+    short_help="Print alerts as they arrive.",
+    example="pivotwatch alerts tail --format ocsf --brokers kafka:9092",
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(FORMATS),
+    default="text",
+    show_default=True,
+    help="How to print an alert; json is another name for cloudevents.",
+)
+@click.option("--from-beginning", is_flag=True, help="Also print the alerts that are already in the topic.")
+@click.option("--until-end", is_flag=True, help="Stop at the last alert that is in the topic now.")
 @with_brokers
 def tail(config: Config, form: str, from_beginning: bool, until_end: bool) -> None:
-    """Print alerts as they come, until Ctrl-C; ``json`` is another name for ``cloudevents``."""
-    from pivotwatch.engine.kafka import sync_client
-
-    show = _shower(form)
+    """Print alerts as they arrive, until Ctrl-C."""
+    show = _printer(form)
     with sync_client.consumer(config) as client:
         for record in sync_client.records(
             client, [config.topic("alerts")], from_beginning=from_beginning, until_end=until_end
@@ -42,81 +58,70 @@ def tail(config: Config, form: str, from_beginning: bool, until_end: bool) -> No
                 show(record.value)
 
 
-@alerts.command()
+@alerts.command(
+    short_help="Compare two files of alerts.", example="pivotwatch alerts compare before.jsonl after.jsonl"
+)
 @click.argument("first", metavar="A")
 @click.argument("second", metavar="B")
-@click.option("--in-order", is_flag=True, help="The order of first appearance must be the same, too.")
+@click.option("--in-order", is_flag=True, help="Also compare the order in which alerts first appear.")
 @json_option
 def compare(first: str, second: str, in_order: bool, as_json: bool) -> None:
-    """Compare two files of alerts after dropping repeats.
+    """Compare two files of alerts, A and B, without their repeats.
 
-    Exit status: 0 when they hold the same alerts, to the byte; 1 when not, or when within
-    one file an id comes again with other content.
+    Exit status: 0 when both files hold the same alerts, byte by byte. 1 when they differ, or when one
+    file holds an id twice with different content.
     """
-    from pivotwatch.tools.compare_alerts import compare as compared
-    from pivotwatch.tools.compare_alerts import distinct
-    from pivotwatch.tools.event_files import Lines
-
-    a, b = (distinct(Lines([path]), path) for path in (first, second))
-    found = compared(a, b, in_order=in_order)
+    a, b = (compare_alerts.distinct(Lines([path]), path) for path in (first, second))
+    found = compare_alerts.compare(a, b, in_order=in_order)
     if as_json:
         print_json([{"id": one.id, "kind": one.kind, "fields": _json_fields(one)} for one in found])
     elif found:
         for line in _difference_lines(found, first, second):
             click.echo(line)
     if not found:
-        note(f"the same: {len(a)} alerts")
+        note(f"the files hold the same alerts: {len(a)}")
     click.get_current_context().exit(1 if found else 0)
 
 
-def _shower(form: str) -> Callable[[bytes], None]:
+def _printer(form: str) -> Callable[[bytes], None]:
     if form in ("json", "cloudevents"):
         return _print_line
-    show_alert = _print_ocsf if form == "ocsf" else _text_printer()
+    print_alert = _print_ocsf if form == "ocsf" else _text_printer()
 
     def show(value: bytes) -> None:
         try:
-            show_alert(value)
+            print_alert(value)
         except WrongUse as fault:
-            # One foreign record must not end the watch.
+            # A foreign record in the topic must not end the command.
             note(f"skipped a record: {fault}")
 
     return show
 
 
 def _text_printer() -> Callable[[bytes], None]:
-    from pivotwatch.cli.printing import alert_printer
-    from pivotwatch.contracts.alerts import parse_alert
-
     print_alert = alert_printer()
     return lambda value: print_alert(parse_alert(value))
 
 
 def _print_line(value: bytes) -> None:
     sys.stdout.buffer.write(value + b"\n")
-    # A reader behind a pipe wants each alert when it comes.
+    # A program behind a pipe gets each alert at once.
     sys.stdout.buffer.flush()
 
 
 def _print_ocsf(value: bytes) -> None:
-    from pivotwatch.contracts.alerts import parse_alert
-    from pivotwatch.contracts.codec import encode
-    from pivotwatch.formats import ocsf
-
     _print_line(encode(ocsf.render(parse_alert(value))))
 
 
 def _difference_lines(found: list[Difference], first: str, second: str) -> Iterator[str]:
-    from pivotwatch.tools.compare_alerts import written
-
-    places = {"only in first": f"only in {first}", "only in second": f"only in {second}"}
+    files = {"only in first": f"only in {first}", "only in second": f"only in {second}"}
     for one in found:
-        yield f"{one.id}: {places.get(one.kind, one.kind)}"
-        for path, (a, b) in one.fields.items():
-            yield f"    {path}: {written(a)} ≠ {written(b)}"
+        yield f"{one.id}: {files.get(one.kind, one.kind)}"
+        for path, (a, b) in _json_fields(one).items():
+            yield f"    {path}: {a} ≠ {b}"
 
 
 def _json_fields(one: Difference) -> dict[str, list[str]]:
-    from pivotwatch.tools.compare_alerts import written
-
-    return {path: [written(a), written(b)] for path, (a, b) in one.fields.items()}
+    return {
+        path: [compare_alerts.shorten(a), compare_alerts.shorten(b)] for path, (a, b) in one.fields.items()
+    }

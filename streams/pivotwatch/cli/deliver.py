@@ -3,51 +3,57 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
 
 import click
 
+from pivotwatch.cli.commands import Group
 from pivotwatch.cli.options import json_option, print_json, with_brokers
 from pivotwatch.config.config import Config
+from pivotwatch.delivery.kafka_publisher import publisher
+from pivotwatch.delivery.notifiers import make_notifier
+from pivotwatch.delivery.settings import AnyTarget, read_settings
+from pivotwatch.delivery.test_notification import SendResult, send_test_alert
 
-if TYPE_CHECKING:
-    from pivotwatch.delivery.test_notification import Answer
 
-
-@click.group(short_help="Test the targets that alerts are delivered to.")
+@click.group(
+    cls=Group,
+    short_help="Send a test alert to a target.",
+    example="pivotwatch deliver test pager --config pivotwatch.toml",
+)
 def deliver() -> None:
-    """The targets of ``[[delivery.targets]]``; `pivotwatch worker --role delivery` serves them."""
+    """Test the targets of ``[[delivery.targets]]``.
+
+    `pivotwatch worker --role delivery` delivers alerts to these targets.
+    """
 
 
-@deliver.command()
+@deliver.command(
+    short_help="Send a test alert to a target.",
+    example="pivotwatch deliver test pager --config pivotwatch.toml",
+)
 @click.argument("target")
 @json_option
 @with_brokers
 def test(config: Config, target: str, as_json: bool) -> None:
-    """Send a marked test alert to TARGET, resolve it, and print what came back.
+    """Send a test alert to TARGET, resolve it, and print the answers of the target.
 
-    Exit status: 0 when both were taken, 1 when not.
+    The alert is marked as a test. Exit status: 0 when the target accepted both messages, else 1.
     """
-    from pivotwatch.delivery.kafka_publisher import publisher
-    from pivotwatch.delivery.notifiers import make
-    from pivotwatch.delivery.settings import read_settings
-    from pivotwatch.delivery.test_notification import run
-
     settings = read_settings(config.delivery)
-    chosen = settings.target(target)
-
-    async def tried() -> list[Answer]:
-        async with publisher(config) as publish:
-            notifier = make(chosen, settings.base_url, publish)
-            try:
-                return [answer async for answer in run(notifier)]
-            finally:
-                await notifier.close()
-
-    answers = asyncio.run(tried())
+    results = asyncio.run(_send(config, settings.target(target), settings.base_url))
     if as_json:
-        print_json([answer._asdict() for answer in answers])
+        print_json([result._asdict() for result in results])
     else:
-        for answer in answers:
-            click.echo(f"{answer.state}: {'taken' if answer.taken else 'NOT taken'}: {answer.text}")
-    click.get_current_context().exit(0 if len(answers) == 2 and answers[-1].taken else 1)
+        for result in results:
+            status = "accepted" if result.accepted else "NOT accepted"
+            click.echo(f"{result.state}: {status}: {result.text}")
+    click.get_current_context().exit(0 if len(results) == 2 and results[-1].accepted else 1)
+
+
+async def _send(config: Config, target: AnyTarget, base_url: str | None) -> list[SendResult]:
+    async with publisher(config) as publish:
+        notifier = make_notifier(target, base_url, publish)
+        try:
+            return [result async for result in send_test_alert(notifier)]
+        finally:
+            await notifier.close()

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import click
 
+from pivotwatch.base.child_processes import Stopped, sigterm_raises
 from pivotwatch.base.errors import OutOfReach
-from pivotwatch.cli.options import note, with_brokers
+from pivotwatch.cli.commands import Command
+from pivotwatch.cli.options import note, seed_option, speed_option, with_brokers
 from pivotwatch.config.config import Config
 
 
-@click.command(short_help="Play a launch with a hidden campaign through Kafka.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=0),
-    default=3600.0,
-    show_default=True,
-    help="Seconds of event time a second; 0: as fast as possible.",
+@click.command(
+    cls=Command,
+    short_help="Play a simulated launch with a hidden campaign.",
+    example="pivotwatch demo --brokers 127.0.0.1:9092",
 )
-@click.option("--keep", is_flag=True, help="Leave topics and groups on the broker.")
+@seed_option
+@speed_option
+@click.option("--keep", is_flag=True, help="Do not delete the topics and consumer groups at the end.")
 @with_brokers
 def demo(config: Config, *, seed: int, speed: float, keep: bool) -> None:
-    """Play a simulated launch through Kafka and watch for the campaign hidden in it.
+    """Play a simulated launch through Kafka, and look for the campaign that is hidden in it.
 
-    A week of traffic of a provider: three days, the release of a model, four days. Exit
-    status 0 when the campaign was found.
+    The traffic covers a week: three days before the release of a model and four days after it.
+    Exit status: 0 when the pipeline found the campaign, else 1.
     """
     if "brokers" not in config.model_fields_set:
-        raise OutOfReach("the demo needs Kafka: `make demo` brings its own, or give --brokers HOST:PORT")
-    from pivotwatch.base.child_processes import Stopped, sigterm_raises
+        raise OutOfReach(
+            "the demo needs Kafka: run `make demo`, which starts it, or give --brokers HOST:PORT"
+        )
     from pivotwatch.demo import run
 
     try:

@@ -5,68 +5,112 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import click
 import orjson
 
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.cli.commands import Group
 from pivotwatch.cli.options import json_option, note, with_brokers
-from pivotwatch.config.config import Config
+from pivotwatch.config.config import Config, Logical
+from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.contracts.dead_letters import DeadLetter
+from pivotwatch.delivery import redrive as delivery_redrive
+from pivotwatch.delivery.kafka_publisher import publisher
+from pivotwatch.delivery.notification_log import Key, read_entry, read_key
+from pivotwatch.delivery.redrive import target_of
+from pivotwatch.delivery.target_sender import make_target_senders
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.tools import redrive as event_redrive
 
-if TYPE_CHECKING:
-    from pivotwatch.contracts.dead_letters import DeadLetter
-    from pivotwatch.delivery.notification_log import Key
-
-SHOWN = 60
+SHOWN_BYTES = 60
+R = TypeVar("R")
 
 
-@click.group(short_help="List dead letters of events or deliveries, send them again.")
+class Selection(NamedTuple):
+    """The dead letters that a command works on.
+
+    Attributes
+    ----------
+    deliveries
+        Whether they are alerts that could not be delivered; else they are unreadable records.
+    target, matching
+        Name of the target, and a text that the reason contains; None selects all.
+    numbers
+        Numbers of dead letters (``PARTITION:OFFSET``); empty selects all.
+    """
+
+    deliveries: bool
+    target: str | None
+    matching: str | None
+    numbers: tuple[str, ...] = ()
+
+
+def selection_options(command: Callable[..., R]) -> Callable[..., R]:
+    """Add the options that select dead letters to a command."""
+    for option in (
+        click.option("--matching", metavar="TEXT", help="Only dead letters whose reason contains TEXT."),
+        click.option(
+            "--target", metavar="NAME", help="Only dead letters of this target (with --deliveries)."
+        ),
+        click.option(
+            "--deliveries", is_flag=True, help="Alerts that could not be delivered, instead of events."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(
+    cls=Group,
+    short_help="List dead letters, or send them again.",
+    example='pivotwatch dlq list --matching "not JSON"',
+)
 def dlq() -> None:
-    """Records that could not be read, or with --deliveries alerts that could not be delivered."""
+    """List dead letters, or send them again.
+
+    Dead letters are records that could not be read or, with --deliveries, alerts that could not be
+    delivered.
+    """
 
 
-_deliveries = click.option("--deliveries", is_flag=True, help="Of the role delivery, not of events.")
-_target = click.option("--target", metavar="NAME", help="Only those for this target; needs --deliveries.")
-_matching = click.option("--matching", metavar="TEXT", help="Only those whose reason has this text.")
-
-
-@dlq.command("list")
-@_deliveries
-@_target
-@_matching
+@dlq.command(
+    "list", short_help="List dead letters.", example="pivotwatch dlq list --deliveries --target pager"
+)
+@selection_options
 @json_option
 @with_brokers
-def list_letters(
+def list_dead_letters(
     config: Config, *, deliveries: bool, target: str | None, matching: str | None, as_json: bool
 ) -> None:
-    """Print every dead letter: its number, where it came from, what is wrong, how it begins.
+    """List dead letters: number, origin, reason and the first bytes of the content.
 
-    Of a delivery: its number, the target, the alert, what is wrong, when. With --json one object a
-    line, the content in base64.
+    With --deliveries: number, target, alert, reason and time. With --json: one object per line, with
+    the content in base64.
     """
     reasons: Counter[str] = Counter()
-    for letter in _chosen(config, Choice(deliveries, target, (), matching)):
-        reasons[letter.about.error_class] += 1
+    for dead_letter in _select(config, Selection(deliveries, target, matching)):
+        reasons[dead_letter.about.error_class] += 1
         if as_json:
-            click.echo(orjson.dumps(_as_json(letter)))
+            click.echo(orjson.dumps(_as_json(dead_letter)))
         elif deliveries:
-            click.echo(_delivery_line(letter))
+            click.echo(_delivery_line(dead_letter))
         else:
-            click.echo(f"{letter.identity}  {letter.origin}  {letter.about.message}")
-            click.echo(f"    {_shown(letter.value)}")
+            click.echo(f"{dead_letter.identity}  {dead_letter.origin}  {dead_letter.about.message}")
+            click.echo(f"    {_first_bytes(dead_letter.value)}")
     counted = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
     note(f"{reasons.total()} dead letters" + (f": {counted}" if counted else ""))
 
 
-@dlq.command()
+@dlq.command(
+    short_help="Send dead letters again.", example='pivotwatch dlq redrive --matching "no such model"'
+)
 @click.argument("numbers", nargs=-1, metavar="[PARTITION:OFFSET]…")
-@click.option("--all", "everything", is_flag=True, help="All of them.")
-@_deliveries
-@_target
-@_matching
+@click.option("--all", "everything", is_flag=True, help="All dead letters.")
+@selection_options
 @with_brokers
 def redrive(
     config: Config,
@@ -77,129 +121,106 @@ def redrive(
     target: str | None,
     matching: str | None,
 ) -> None:
-    """Send dead letters to the topic that they came from, with the key, value and headers they had.
+    """Send dead letters to the topic that they came from, with their key, value and headers.
 
-    Name them as `dlq list` does, or choose by --matching, --target, or --all. They stay in the topic of
-    dead letters; what still cannot be read comes there again. An event of a bucket that is
-    closed by now counts as late.
+    Select them by the numbers that `dlq list` prints, or by --matching, --target or --all. They also
+    stay in the dead-letter topic. A record that still cannot be read becomes a new dead letter.
+    An event whose bucket is already closed counts as late.
 
-    With --deliveries alerts are sent to their targets, under the ids they had. Pagers and chats are
-    spared those that are out of date. Exit status 1 when a target did not take one.
+    With --deliveries the command sends alerts to their targets, with their original ids. It does not
+    send outdated alerts to pagers and chats. Exit status: 1 when a target did not accept an alert.
     """
     if not (numbers or matching or target or everything):
         raise click.UsageError("name dead letters, or give --matching, --target or --all")
-    chosen = list(_chosen(config, Choice(deliveries, target, numbers, matching)))
-    missing = set(numbers) - {letter.identity for letter in chosen}
+    selected = list(_select(config, Selection(deliveries, target, matching, numbers)))
+    missing = set(numbers) - {dead_letter.identity for dead_letter in selected}
     if missing:
-        raise WrongUse(f"there is no dead letter {', '.join(sorted(missing))}")
+        raise WrongUse(
+            f"there is no dead letter {', '.join(sorted(missing))}; `pivotwatch dlq list` lists all"
+        )
     if deliveries:
-        click.get_current_context().exit(0 if asyncio.run(_deliver(config, chosen)) else 1)
-    _send_back(config, chosen)
+        click.get_current_context().exit(0 if asyncio.run(_deliver(config, selected)) else 1)
+    _send_back(config, selected)
 
 
-def _send_back(config: Config, chosen: list[DeadLetter]) -> None:
-    from pivotwatch.tools import redrive
-
-    for letter in chosen:
-        if letter.obstacle:
-            note(f"{letter.identity} stays where it is: {letter.obstacle}")
-    sent = redrive.redrive(config, [letter for letter in chosen if not letter.obstacle])
-    note(f"{sent} sent again")
+def _send_back(config: Config, selected: list[DeadLetter]) -> None:
+    for dead_letter in selected:
+        if dead_letter.obstacle:
+            note(f"{dead_letter.identity} cannot be sent again: {dead_letter.obstacle}")
+    sent = event_redrive.redrive(config, [letter for letter in selected if not letter.obstacle])
+    note(f"dead letters sent again: {sent}")
 
 
-async def _deliver(config: Config, chosen: list[DeadLetter]) -> bool:
-    """Send alerts to their targets again; were all of them taken?"""
-    from pivotwatch.delivery.kafka_publisher import publisher
-    from pivotwatch.delivery.redrive import redrive as again
-    from pivotwatch.delivery.redrive import target_of
-    from pivotwatch.delivery.target_sender import target_senders
-
-    wanted = {target_of(letter) for letter in chosen}
-    told = _told(config)
+async def _deliver(config: Config, selected: list[DeadLetter]) -> bool:
+    """Send alerts to their targets again, and return whether the targets accepted all of them."""
+    targets = {target_of(dead_letter) for dead_letter in selected}
+    revisions = _notified_revisions(config)
+    counts: Counter[bool] = Counter()
     async with publisher(config) as publish:
-        found = {
-            target_sender.name: target_sender
-            for target_sender in target_senders(config, publish, only=wanted)
-        }
-        tally: Counter[bool] = Counter()
+        senders = {sender.name: sender for sender in make_target_senders(config, publish, only=targets)}
         try:
-            async for sent in again(chosen, found, told):
-                tally[sent.fine] += 1
-                mark = "" if sent.fine else "NOT sent: "
-                note(f"{sent.letter.identity}  {target_of(sent.letter)}  {mark}{sent.text}")
+            async for result in delivery_redrive.redrive(selected, senders, revisions):
+                counts[result.ok] += 1
+                status = "" if result.ok else "NOT sent: "
+                name = target_of(result.dead_letter)
+                note(f"{result.dead_letter.identity}  {name}  {status}{result.text}")
         finally:
-            for target_sender in found.values():
-                await target_sender.notifier.close()
-    note(f"{tally[True]} done, {tally[False]} not")
-    return not tally[False]
+            for sender in senders.values():
+                await sender.notifier.close()
+    note(f"{counts[True]} done, {counts[False]} not sent")
+    return not counts[False]
 
 
-def _told(config: Config) -> dict[Key, int]:
-    """What each target was told last of each incident, from the delivery log."""
-    from pivotwatch.delivery.notification_log import read_entry, read_key
-    from pivotwatch.engine.kafka import sync_client
-
-    told: dict[Key, int] = {}
+def _notified_revisions(config: Config) -> dict[Key, int]:
+    """The latest revision of each incident that each target was notified of, from the notification log."""
+    revisions: dict[Key, int] = {}
     log = f"{config.app_id('delivery')}-state-changelog"
     with sync_client.consumer(config, isolation_level="read_committed") as client:
         for record in sync_client.records(client, [log], from_beginning=True, until_end=True):
-            told[read_key(record.key)] = read_entry(record.value).revision if record.value else 0
-    return told
+            revisions[read_key(record.key)] = read_entry(record.value).revision if record.value else 0
+    return revisions
 
 
-class Choice(NamedTuple):
-    """Which dead letters are meant."""
-
-    deliveries: bool
-    target: str | None
-    numbers: tuple[str, ...]
-    matching: str | None
-
-
-def _chosen(config: Config, choice: Choice) -> Iterator[DeadLetter]:
-    from pivotwatch.delivery.redrive import target_of
-    from pivotwatch.tools import redrive
-
-    if choice.target and not choice.deliveries:
+def _select(config: Config, selection: Selection) -> Iterator[DeadLetter]:
+    if selection.target and not selection.deliveries:
         raise click.UsageError("--target needs --deliveries")
-    for letter in redrive.letters(config, "deliveries_dlq" if choice.deliveries else "dlq"):
-        if choice.numbers and letter.identity not in choice.numbers:
+    topic: Logical = "deliveries_dlq" if selection.deliveries else "dlq"
+    for dead_letter in event_redrive.read_dead_letters(config, topic):
+        if selection.numbers and dead_letter.identity not in selection.numbers:
             continue
-        if choice.target is not None and target_of(letter) != choice.target:
+        if selection.target is not None and target_of(dead_letter) != selection.target:
             continue
-        if choice.matching is None or choice.matching in letter.about.message:
-            yield letter
+        if selection.matching is None or selection.matching in dead_letter.about.message:
+            yield dead_letter
 
 
-def _delivery_line(letter: DeadLetter) -> str:
-    from pivotwatch.contracts.alerts import parse_alert
-    from pivotwatch.delivery.redrive import target_of
-
-    when = datetime.fromtimestamp(letter.timestamp / 1000, UTC)
+def _delivery_line(dead_letter: DeadLetter) -> str:
+    when = datetime.fromtimestamp(dead_letter.timestamp / 1000, UTC)
     try:
-        alert = parse_alert(letter.value or b"").id
+        alert = parse_alert(dead_letter.value or b"").id
     except WrongUse:
         alert = "(no alert)"
-    why = f"{letter.about.error_class}: {letter.about.message}"
-    return f"{letter.identity}  {target_of(letter) or '(all)'}  {alert}  {why}  {when:%Y-%m-%d %H:%M} UTC"
+    reason = f"{dead_letter.about.error_class}: {dead_letter.about.message}"
+    target = target_of(dead_letter) or "(all)"
+    return f"{dead_letter.identity}  {target}  {alert}  {reason}  {when:%Y-%m-%d %H:%M} UTC"
 
 
-def _shown(value: bytes | None) -> str:
+def _first_bytes(value: bytes | None) -> str:
     if value is None:
         return "(nothing)"
-    text = repr(value[:SHOWN])[2:-1]
-    return text + ("…" if len(value) > SHOWN else "")
+    text = repr(value[:SHOWN_BYTES])[2:-1]
+    return text + ("…" if len(value) > SHOWN_BYTES else "")
 
 
-def _as_json(letter: DeadLetter) -> dict[str, Any]:
+def _as_json(dead_letter: DeadLetter) -> dict[str, Any]:
     def text(value: bytes | None) -> str | None:
         return None if value is None else base64.b64encode(value).decode()
 
     return {
-        "number": letter.identity,
-        "timestamp": letter.timestamp,
-        "about": letter.texts(),
-        "key": text(letter.key),
-        "value": text(letter.value),
-        "headers": [[name, text(value)] for name, value in letter.headers],
+        "number": dead_letter.identity,
+        "timestamp": dead_letter.timestamp,
+        "about": dead_letter.texts(),
+        "key": text(dead_letter.key),
+        "value": text(dead_letter.value),
+        "headers": [[name, text(value)] for name, value in dead_letter.headers],
     }

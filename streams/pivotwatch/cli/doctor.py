@@ -6,21 +6,26 @@ import dataclasses
 
 import click
 
+from pivotwatch.base.checks import worst
+from pivotwatch.cli.commands import Command
 from pivotwatch.cli.options import json_option, print_json, with_brokers
 from pivotwatch.config.config import Config
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 
 
-@click.command(short_help="Check configuration, broker and data; say what to do.")
+@click.command(
+    cls=Command,
+    short_help="Check configuration, broker and data.",
+    example="pivotwatch doctor --config pivotwatch.toml",
+)
 @json_option
 @with_brokers
 def doctor(config: Config, as_json: bool) -> None:
-    """Check everything that a running pivotwatch needs, and say what to do about it.
+    """Check the configuration, the broker and the data, and say what to do.
 
-    Nothing is changed. Exit status 1 when a check failed; warnings do not count.
+    The command changes nothing. Exit status: 1 when a check failed, else 0; a warning is no failure.
     """
-    from pivotwatch.base.checks import worst
     from pivotwatch.tools.doctor import examine
 
     checks = []

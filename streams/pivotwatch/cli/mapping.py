@@ -11,96 +11,109 @@ from typing import Any
 import click
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.cli.commands import Group
 from pivotwatch.cli.options import json_option, note, print_json, with_config
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.events import format_time
 from pivotwatch.ingest.documents import messages
-from pivotwatch.ingest.explain import Explained, explain, guess
+from pivotwatch.ingest.explain import Explanation, explain, guess
 from pivotwatch.ingest.mapping import TIMES, load_file, shipped
 from pivotwatch.ingest.pseudonyms import pseudonym
 from pivotwatch.ingest.settings import Decoders, IngestSettings, read_settings
 from pivotwatch.tools.event_files import Lines
 
 
-@click.group(short_help="See how traffic of others is read.")
+@click.group(
+    cls=Group,
+    short_help="Show how records of a source become events.",
+    example="pivotwatch mapping check requests.log --source litellm",
+)
 def mapping() -> None:
-    """Sources and their mappings: from a request log as it is to native events."""
+    """Show how the records of a source become native events."""
 
 
-@mapping.command()
+@mapping.command(
+    short_help="Show what the first records of a file become.",
+    example="pivotwatch mapping check requests.log --own acme.toml",
+)
 @click.argument("file")
-@click.option("--source", metavar="NAME", help="Which mapping; without it the one that fits best.")
-@click.option("--own", metavar="FILE.toml", help="Try a mapping of your own (its name is that of the file).")
-@click.option("--samples", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option("--source", metavar="NAME", help="Source that wrote FILE; by default the one that fits best.")
+@click.option(
+    "--own", metavar="FILE.toml", help="Use your own mapping; the file name is the name of the source."
+)
+@click.option(
+    "--samples", type=click.IntRange(min=1), default=3, show_default=True, help="Number of records to show."
+)
 @json_option
 @with_config
 def check(
     config: Config, *, file: str, source: str | None, own: str | None, samples: int, as_json: bool
 ) -> None:
-    """Show for the first lines of FILE what each field became and what was dropped.
+    """Show, for the first records of FILE, what each field becomes and what is dropped.
 
-    Exit status 1 when one of them could not be read.
+    Exit status: 1 when a record cannot be read, else 0.
     """
     settings = read_settings(config.ingest)
     if own:
         name = Path(own).stem
         settings = settings.model_copy(update={"mappings": {**settings.mappings, name: Path(own)}})
         source = source or name
-    explained: list[Explained] = []
-    used, messages = _choose(settings, source, file, samples)
-    for message in messages:
-        explained += explain(Decoders(settings).of(used), message, samples - len(explained))
-        if len(explained) >= samples:
+    explanations: list[Explanation] = []
+    used, found = _read(settings, source, file, samples)
+    for message in found:
+        explanations += explain(Decoders(settings).of(used), message, samples - len(explanations))
+        if len(explanations) >= samples:
             break
     if as_json:
-        print_json({"source": used, "samples": [dataclasses.asdict(one) for one in explained]})
+        print_json({"source": used, "samples": [dataclasses.asdict(one) for one in explanations]})
     else:
-        for number, one in enumerate(explained, start=1):
+        for number, one in enumerate(explanations, start=1):
             click.echo(f"{used}, sample {number}: {one.verdict}{one.problem and ': ' + one.problem}")
             click.echo("\n".join(_rows(one)))
-    if any(one.verdict == "bad" for one in explained):
+    if any(one.verdict == "bad" for one in explanations):
         click.get_current_context().exit(1)
 
 
-def _choose(settings: IngestSettings, source: str | None, file: str, samples: int) -> tuple[str, list[bytes]]:
+def _read(settings: IngestSettings, source: str | None, file: str, samples: int) -> tuple[str, list[bytes]]:
+    """The source of a file, and its first messages."""
     decoders = Decoders(settings)
     if source and decoders.of(source).mapping.form == "otlp_proto":
-        return source, [_whole(file)]
+        return source, [_content(file)]
     lines = list(islice(messages(Lines([file])), samples))
     if not lines:
-        raise WrongUse(f"{file}: no lines")
+        raise WrongUse(f"{file}: the file is empty")
     if source:
         return source, lines
     names = sorted({*shipped(), *settings.mappings})
     readable = [name for name in names if load_file(name, settings.mappings).form != "otlp_proto"]
     found = guess([decoders.of(name) for name in readable], lines)
     if found is None:
-        raise WrongUse(f"{file}: no source reads it; say which with --source ({', '.join(names)})")
-    note(f"pivotwatch: taken for {found.mapping.name}")
+        raise WrongUse(f"{file}: no source fits; name one with --source ({', '.join(names)})")
+    note(f"pivotwatch: the source that fits best is {found.mapping.name}")
     return found.mapping.name, lines
 
 
-def _whole(file: str) -> bytes:
+def _content(file: str) -> bytes:
     try:
         return Path(file).read_bytes()
     except OSError as error:
         raise OutOfReach(f"{file}: {error.strerror}") from None
 
 
-def _rows(one: Explained) -> Iterator[str]:
+def _rows(one: Explanation) -> Iterator[str]:
     for field, value in (one.event or {}).items():
-        place = one.places.get(field, "")
+        pointer = one.places.get(field, "")
         shown = f"{value} ({format_time(value)})" if field in TIMES else str(value)
-        yield f"  {field:<16} {shown:<40} {place}".rstrip()
-    for place, kind in one.dropped.items():
-        yield f"  dropped          {kind:<40} {place}".rstrip()
+        yield f"  {field:<16} {shown:<40} {pointer}".rstrip()
+    for pointer, kind in one.dropped.items():
+        yield f"  dropped          {kind:<40} {pointer}".rstrip()
 
 
-@mapping.command("list")
+@mapping.command("list", short_help="List the sources.", example="pivotwatch mapping list")
 @json_option
 @with_config
 def list_(config: Config, *, as_json: bool) -> None:
-    """List the sources."""
+    """List the sources: name, form, and whether the mapping is your own."""
     settings = read_settings(config.ingest)
     sources: dict[str, Any] = {
         name: {"form": load_file(name, settings.mappings).form, "own": name in settings.mappings}
@@ -113,13 +126,17 @@ def list_(config: Config, *, as_json: bool) -> None:
         click.echo(f"{name:<16} {about['form']:<12} {'your own' if about['own'] else ''}".rstrip())
 
 
-@mapping.command("pseudonym")
+@mapping.command(
+    "pseudonym",
+    short_help="Print the pseudonyms of values.",
+    example="pivotwatch mapping pseudonym acct-9 --config pivotwatch.toml",
+)
 @click.argument("values", nargs=-1, required=True)
 @with_config
 def pseudonym_(config: Config, *, values: tuple[str, ...]) -> None:
-    """Print the pseudonyms of VALUES under every key: to find the account that an alert names."""
+    """Print the pseudonyms of VALUES under every key, to find the account that an alert names."""
     pseudonyms = Decoders(read_settings(config.ingest)).pseudonyms
     if pseudonyms is None:
-        raise WrongUse("there are no pseudonyms: [ingest.pseudonyms] is not in the configuration")
+        raise WrongUse("there are no pseudonyms: the configuration has no [ingest.pseudonyms]")
     for value in values:
         click.echo(" ".join([value, *(pseudonym(key, value) for key in reversed(pseudonyms.keys))]))

@@ -1,4 +1,4 @@
-"""Options that several commands share, and how results are printed."""
+"""Options that several commands share, and functions that print results."""
 
 from __future__ import annotations
 
@@ -15,8 +15,20 @@ from pivotwatch.config.config import load
 
 R = TypeVar("R")
 
-json_option = click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON where a person would get text."
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
+seed_option = click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=1,
+    show_default=True,
+    help="Seed of the simulation; the same seed gives the same events.",
+)
+speed_option = click.option(
+    "--speed",
+    type=click.FloatRange(min=0),
+    default=3600.0,
+    show_default=True,
+    help="Seconds of event time per second in Kafka; 0 means as fast as possible.",
 )
 _config_option = click.option(
     "--config",
@@ -26,13 +38,15 @@ _config_option = click.option(
     help="Configuration file (TOML).",
 )
 _set_option = click.option(
-    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set one key; may be repeated."
+    "--set", "assignments", multiple=True, metavar="KEY=VALUE", help="Set a configuration key (repeatable)."
 )
-_brokers_option = click.option("--brokers", metavar="HOST:PORT,…", help="Kafka; short for --set brokers=….")
+_brokers_option = click.option(
+    "--brokers", metavar="HOST:PORT,…", help="Addresses of Kafka brokers; short for --set brokers=…."
+)
 
 
 def with_config(command: Callable[..., R]) -> Callable[..., R]:
-    """Give the command, as its first argument, a `Config` from file, environment and ``--set``."""
+    """Pass a `Config` (from file, environment and ``--set``) to the command as its first argument."""
 
     @_config_option
     @_set_option
@@ -49,12 +63,12 @@ def with_config(command: Callable[..., R]) -> Callable[..., R]:
 
 
 def with_brokers(command: Callable[..., R]) -> Callable[..., R]:
-    """As `with_config`, for commands that talk to Kafka: also ``--brokers``."""
+    """As `with_config`, with the option ``--brokers`` for commands that use Kafka."""
     return _brokers_option(with_config(command))
 
 
 def assigned(assignments: Iterable[str]) -> dict[str, Any]:
-    """Read ``KEY=VALUE`` texts; ``TABLE.KEY=VALUE`` reaches into a table.
+    """Parse assignments ``KEY=VALUE``, or ``TABLE.KEY=VALUE`` for a key of a table.
 
     Examples
     --------
@@ -75,10 +89,10 @@ def assigned(assignments: Iterable[str]) -> dict[str, Any]:
 
 
 def note(text: str) -> None:
-    """Say something that is not data."""
+    """Print a message on standard error."""
     click.echo(text, err=True)
 
 
 def print_json(value: Any) -> None:
-    """Print one JSON document, indented for a person who looks at it."""
+    """Print a JSON document, indented for people."""
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())

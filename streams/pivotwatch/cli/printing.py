@@ -11,12 +11,12 @@ from pivotwatch.formats.text import render
 
 
 def alert_printer(console: Console | None = None) -> Callable[[Alert], None]:
-    """A function that prints an alert; in colours where the output is a terminal.
+    """A function that prints an alert, with colours when the output is a terminal.
 
-    rich leaves the colours out by itself when nobody looks, or when NO_COLOR is set.
+    rich omits the colours when the output is no terminal or when NO_COLOR is set.
     """
     target = console or Console(highlight=False)
-    # A file or a pipe has no width of its own; a fixed one keeps the lines whole.
+    # A file or a pipe has no width, and a fixed width keeps the lines whole.
     width = target.width if target.is_terminal else 100
 
     def show(alert: Alert) -> None:

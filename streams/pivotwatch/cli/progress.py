@@ -1,4 +1,4 @@
-"""A progress bar on standard error while files are read; nothing where nobody looks."""
+"""A progress bar on standard error while a command reads files; none when that is no terminal."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from pivotwatch.tools.event_files import Lines
 
-# Often enough for the eye, seldom enough to cost nothing.
+# A bar that moves smoothly and costs no measurable time.
 LINES_PER_UPDATE = 20_000
 
 
 @contextlib.contextmanager
 def progress(lines: Lines, console: Console | None = None) -> Iterator[Iterable[bytes]]:
-    """The same lines, with a bar of the bytes read, the rate and the time left."""
+    """The same lines. A bar shows the bytes read, the rate and the time left."""
     console = console or Console(stderr=True)
     if not console.is_terminal:
         yield lines
@@ -28,10 +28,10 @@ def progress(lines: Lines, console: Console | None = None) -> Iterator[Iterable[
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console, transient=True) as bar:
-        yield _shown(lines, bar)
+        yield _with_bar(lines, bar)
 
 
-def _shown(lines: Lines, bar: Progress) -> Iterator[bytes]:
+def _with_bar(lines: Lines, bar: Progress) -> Iterator[bytes]:
     task = bar.add_task("", total=lines.size, count=0, rate="")
     for line in lines:
         if lines.count % LINES_PER_UPDATE == 0:

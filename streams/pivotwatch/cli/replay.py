@@ -17,6 +17,7 @@ import orjson
 
 from pivotwatch.base.durations import format_duration
 from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.cli.commands import Command
 from pivotwatch.cli.options import json_option, note, print_json, with_config
 from pivotwatch.cli.progress import progress
 from pivotwatch.config.config import Config
@@ -39,7 +40,11 @@ NOT_NAMED = (
 )
 
 
-@click.command(short_help="Find campaigns in event files, without Kafka.")
+@click.command(
+    cls=Command,
+    example="pivotwatch replay events.jsonl.gz --releases releases.json --alerts alerts.jsonl",
+    short_help="Find campaigns in event files, without Kafka.",
+)
 @click.argument("events", nargs=-1, required=True, metavar="EVENTS…")
 @click.option(
     "--releases", metavar="FILE", help="Release calendar (JSON array); without it releases are inferred."
@@ -90,7 +95,7 @@ def replay(
     summary.events = lines.count
     if native is not None:
         summary.events, summary.skipped = native.events, native.skipped
-        summary.dead_letters += native.misread
+        summary.dead_letters += native.unreadable
     if as_json and out:
         print_json(summary.as_dict())
     else:

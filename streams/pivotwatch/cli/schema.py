@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import click
 
+from pivotwatch.cli.commands import Command
 from pivotwatch.cli.options import print_json
 from pivotwatch.contracts.json_schemas import SCHEMAS
 
 
-@click.command(short_help="List the JSON Schemas of the topics, or print one.")
+@click.command(
+    cls=Command,
+    short_help="List the JSON Schemas of the topics, or print one.",
+    example="pivotwatch schema alert > alert.schema.json",
+)
 @click.argument("what", type=click.Choice(list(SCHEMAS)), required=False)
 def schema(what: str | None) -> None:
-    """Print the JSON Schema (draft 2020-12) of WHAT; without WHAT list the schemas."""
+    """Print the JSON Schema (draft 2020-12) of WHAT. Without WHAT, list the schemas."""
     if what is not None:
         print_json(SCHEMAS[what]())
         return
-    for name, made in SCHEMAS.items():
-        click.echo(f"{name:<12} {made()['description']}")
+    for name, make_schema in SCHEMAS.items():
+        click.echo(f"{name:<12} {make_schema()['description']}")

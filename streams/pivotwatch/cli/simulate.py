@@ -15,44 +15,54 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
-from pivotwatch.cli.options import json_option, note, print_json
+from pivotwatch.cli.commands import Command
+from pivotwatch.cli.options import json_option, note, print_json, seed_option, speed_option
 from pivotwatch.simulation import SCENARIOS, Simulation, generate
 from pivotwatch.simulation.files import write_events, write_json
+from pivotwatch.simulation.kafka import Player
+
+FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command(short_help="Make events of a scenario, with the truth beside them.")
+@click.command(
+    cls=Command,
+    short_help="Generate the events of a scenario, with the truth.",
+    example="pivotwatch simulate c1 --out events.jsonl --releases releases.json --truth truth.json",
+)
 @click.argument("scenario", required=False)
 @click.option("--list", "as_list", is_flag=True, help="Describe the scenarios.")
 @json_option
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=1, show_default=True)
-@click.option("--scale", type=float, default=1.0, show_default=True, help="Factor on the population.")
-@click.option("--days", type=float, help="Days after the release.")
-@click.option("--accounts", type=click.IntRange(min=1), help="Honest accounts, instead of --scale.")
+@seed_option
 @click.option(
-    "--pace", type=click.Choice(["slow", "normal", "fast", "surge"]), help="How fast the population adopts."
+    "--scale", type=float, default=1.0, show_default=True, help="Factor on the size of the population."
+)
+@click.option("--days", type=float, help="Length of the stream after the release, in days.")
+@click.option("--accounts", type=click.IntRange(min=1), help="Number of honest accounts; replaces --scale.")
+@click.option(
+    "--pace",
+    type=click.Choice(["slow", "normal", "fast", "surge"]),
+    help="How fast the population adopts the new model.",
+)
+@click.option("--start", metavar="TIME", help="Start of the stream (RFC 3339; UTC when it names no zone).")
+@click.option(
+    "--out",
+    metavar="FILE",
+    help="Write the events, one per line: plain, .gz, .zst, or - for standard output.",
 )
 @click.option(
-    "--start", metavar="TIME", help="When the stream begins (RFC 3339, UTC where no zone is named)."
+    "--truth", type=FILE, help="Write the truth: campaigns, their accounts, honest look-alikes (JSON)."
 )
-@click.option("--out", metavar="FILE", help="Events, one a line: plain, .gz, .zst, or - for standard output.")
-@click.option("--truth", type=click.Path(path_type=Path, dir_okay=False), help="What really happened (JSON).")
-@click.option("--releases", type=click.Path(path_type=Path, dir_okay=False), help="Release calendar (JSON).")
+@click.option("--releases", type=FILE, help="Write the release calendar (JSON).")
 @click.option("--kafka", "brokers", metavar="HOST:PORT,…", help="Send the events to Kafka.")
-@click.option("--topic", default="requests", show_default=True, help="Topic of the events.")
-@click.option("--releases-topic", metavar="TOPIC", help="Send the release calendar there first.")
-@click.option(
-    "--speed",
-    type=click.FloatRange(min=0),
-    default=3600.0,
-    show_default=True,
-    help="Seconds of event time a second, in Kafka; 0: as fast as possible.",
-)
+@click.option("--topic", default="requests", show_default=True, help="Topic for the events.")
+@click.option("--releases-topic", metavar="TOPIC", help="Send the release calendar to this topic first.")
+@speed_option
 @click.option(
     "--batch",
     type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
-    help="Events in a Kafka record; more is faster.",
+    help="Events per Kafka record; a larger number is faster.",
 )
 def simulate(
     *,
@@ -70,12 +80,12 @@ def simulate(
     start: str | None,
     **parameters: Any,
 ) -> None:
-    """Make the events of SCENARIO, into a file or into Kafka.
+    """Generate the events of SCENARIO, into a file or into Kafka.
 
     The same seed and parameters give the same bytes. --list describes the scenarios.
     """
     if as_json and not as_list:
-        raise click.UsageError("--json goes with --list")
+        raise click.UsageError("--json needs --list")
     if as_list:
         _print_scenarios(as_json)
         return
@@ -97,7 +107,7 @@ def simulate(
         if truth:
             write_json(simulation.truth, truth)
     except BrokenPipeError:
-        # Whoever read our output has enough; click ends us quietly.
+        # The reader of standard output has closed it; click exits quietly.
         raise
     except OSError as error:
         raise OutOfReach(f"{error.filename or out}: {error.strerror or error}") from None
@@ -116,7 +126,9 @@ def _epoch_ms(text: str) -> int:
     try:
         when = datetime.datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is not a time such as 2026-02-02T17:00:00Z") from None
+        raise click.BadParameter(
+            f"{text!r}: expected a time such as 2026-02-02T17:00:00Z", param_hint="--start"
+        ) from None
     if when.tzinfo is None:
         when = when.replace(tzinfo=datetime.UTC)
     return int(when.timestamp()) * 1000
@@ -125,18 +137,16 @@ def _epoch_ms(text: str) -> int:
 def _play(
     simulation: Simulation, brokers: str, topic: str, releases_topic: str | None, *, speed: float, batch: int
 ) -> None:
-    from pivotwatch.simulation.kafka import Player
-
     with Player(brokers) as player:
         if releases_topic:
             player.send_releases(simulation.releases, releases_topic)
         with _progress(simulation, f"events to {topic}") as count:
             sent = player.play(_counted(simulation, count), topic, speed=speed, batch=batch)
-    note(f"{sent:,} records sent to {topic}, all acknowledged")
+    note(f"sent {sent:,} records to {topic}; Kafka acknowledged all of them")
 
 
 def _counted(simulation: Simulation, count: Callable[[int], None]) -> Iterator[Any]:
-    """The slices; ``count`` hears of each when it has been dealt with."""
+    """The slices of a simulation. ``count`` gets the number of events of each slice after its use."""
     for part in simulation.slices():
         yield part
         count(len(part))
@@ -144,7 +154,7 @@ def _counted(simulation: Simulation, count: Callable[[int], None]) -> Iterator[A
 
 @contextlib.contextmanager
 def _progress(simulation: Simulation, what: str) -> Iterator[Callable[[int], None]]:
-    """A bar of the hours simulated on standard error; nothing where nobody looks."""
+    """A bar of the simulated hours on standard error; none when that is no terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None
@@ -152,12 +162,12 @@ def _progress(simulation: Simulation, what: str) -> Iterator[Callable[[int], Non
     columns = (TextColumn("{task.fields[events]:,} " + what), BarColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=simulation.hours, events=0)
-        seen = 0
+        total = 0
 
         def count(events: int) -> None:
-            nonlocal seen
-            seen += events
-            bar.update(task, advance=1, events=seen)
+            nonlocal total
+            total += events
+            bar.update(task, advance=1, events=total)
 
         yield count
 
@@ -180,6 +190,6 @@ def _print_scenarios(as_json: bool) -> None:
     for one in SCENARIOS.values():
         table.add_row(one.name, one.expectation, one.description)
     console = Console(highlight=False)
-    # A file or a pipe has no width of its own.
+    # A file or a pipe has no width.
     console.width = console.width if sys.stdout.isatty() else 110
     console.print(table)

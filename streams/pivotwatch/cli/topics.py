@@ -4,49 +4,55 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import click
 
+from pivotwatch.cli.commands import Group
 from pivotwatch.cli.options import json_option, print_json, with_brokers
 from pivotwatch.config.config import Config
+from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.kafka import topics as kafka_topics
+from pivotwatch.engine.kafka.topics import Finding
 
-if TYPE_CHECKING:
-    from pivotwatch.engine.kafka.topics import Finding
 
-
-@click.group(short_help="Create the topics or check them.")
+@click.group(
+    cls=Group,
+    short_help="Create or check the topics.",
+    example="pivotwatch topics create --brokers kafka:9092",
+)
 def topics() -> None:
-    """The topics that the workers need."""
+    """Create or check the topics that the workers need."""
 
 
-@topics.command()
+@topics.command(
+    short_help="Create missing topics, and check the others.",
+    example="pivotwatch topics create --config pivotwatch.toml",
+)
 @json_option
 @with_brokers
 def create(config: Config, as_json: bool) -> None:
-    """Create the topics that are missing and check the others; may be repeated."""
-    from pivotwatch.engine.kafka import sync_client
-    from pivotwatch.engine.kafka import topics as kafka_topics
-
+    """Create the topics that are missing, and check the others. Running it again does no harm."""
     with sync_client.admin(config) as client:
-        found = kafka_topics.create(client, kafka_topics.specs(config), config.brokers)
-    _show(found, as_json)
+        _report(kafka_topics.create(client, kafka_topics.specs(config), config.brokers), as_json)
 
 
-@topics.command()
+@topics.command(
+    short_help="Check the topics without changing them.",
+    example="pivotwatch topics check --config pivotwatch.toml",
+)
 @json_option
 @with_brokers
 def check(config: Config, as_json: bool) -> None:
-    """Check that every topic is there and as it should be; change nothing."""
-    from pivotwatch.engine.kafka import sync_client
-    from pivotwatch.engine.kafka import topics as kafka_topics
+    """Check that every topic exists and has the right settings. The command changes nothing.
 
+    Exit status: 1 when a topic is missing or wrong, else 0.
+    """
     with sync_client.admin(config) as client:
-        found = kafka_topics.check(client, kafka_topics.specs(config), config.brokers)
-    _show(found, as_json)
+        _report(kafka_topics.check(client, kafka_topics.specs(config), config.brokers), as_json)
 
 
-def _show(findings: Sequence[Finding], as_json: bool) -> None:
+def _report(findings: Sequence[Finding], as_json: bool) -> None:
+    """Print the findings, and exit with status 1 when a topic has a problem."""
     if as_json:
         print_json([{**dataclasses.asdict(finding), "ok": finding.ok} for finding in findings])
     else:

@@ -5,7 +5,6 @@ Each mistake is one line: where the value came from, the key, the value and what
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +12,8 @@ from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
+
+from pivotwatch.base.suggestions import nearest, with_suggestion
 
 ENV_PREFIX = "PIVOTWATCH_"
 
@@ -34,30 +35,6 @@ _EXPECTED = {
     "less_than_equal": "at most {le}",
     "literal_error": "one of {expected}",
 }
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that is most like ``name``, or None when none is similar.
-
-    Examples
-    --------
-    >>> nearest("min_member", ["min_events", "min_members", "theta"])
-    'min_members'
-    >>> nearest("colour", ["min_events", "theta"])
-    """
-    found = difflib.get_close_matches(name.lower(), list(known), n=1)
-    return found[0] if found else None
-
-
-def with_suggestion(message: str, name: str | None) -> str:
-    """A message that ends with "did you mean NAME?", if there is a name to suggest.
-
-    Examples
-    --------
-    >>> with_suggestion("no source kongg", "kong"), with_suggestion("no source x", None)
-    ('no source kongg; did you mean kong?', 'no source x')
-    """
-    return message + (f"; did you mean {name}?" if name else "")
 
 
 def unknown_in_environment(known: Iterable[str]) -> list[tuple[str, str | None]]:
@@ -97,8 +74,8 @@ def _line(
     key = ".".join(location)
     where = _source(location, flags, path)
     if detail["type"] == "extra_forbidden":
-        similar = nearest(location[-1], known[location[0]] if len(location) > 1 else known)
-        return with_suggestion(f"{where}: {key}: no such key", similar)
+        siblings = known[location[0]] if len(location) > 1 else known
+        return with_suggestion(f"{where}: {key}: no such key", location[-1], siblings)
     return f"{where}: {key} = {_value(location, detail)}: expected {_expected(detail)}"
 
 

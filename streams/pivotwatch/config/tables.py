@@ -11,7 +11,8 @@ from pydantic_core import ErrorDetails
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.secrets import read_secret
-from pivotwatch.config.problems import ENV_PREFIX, nearest, with_suggestion
+from pivotwatch.base.suggestions import with_suggestion
+from pivotwatch.config.problems import ENV_PREFIX
 
 
 def _is_variable(value: str) -> str:
@@ -92,6 +93,6 @@ def _mistake(detail: ErrorDetails, keys: Iterable[str], kinds: Collection[str]) 
     if detail["type"] == "union_tag_invalid":
         return f"{key}.kind: expected one of {', '.join(kinds)}"
     if detail["type"] == "extra_forbidden":
-        return with_suggestion(f"{key}: no such key", nearest(location[-1], keys))
+        return with_suggestion(f"{key}: no such key", location[-1], keys)
     text = detail["msg"].removeprefix("Value error, ")
     return f"{key}: {text}" if key else text

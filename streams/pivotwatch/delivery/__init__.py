@@ -1,3 +1,1 @@
-"""Delivery: brings alerts to the targets that people configured. See README.md in
-streams/pivotwatch/formats.
-"""
+"""Delivery of alerts to the configured targets; see README.md in streams/pivotwatch/formats."""

@@ -1,7 +1,8 @@
-"""The circuit of one target: after failures in a row it opens, and lets one attempt through at a time.
+"""The circuit breaker of one target.
 
-What the target asks for by ``Retry-After`` holds for all that wait for it, also when an attempt that
-was under way meanwhile does well.
+After several failures in a row the circuit opens: then only one attempt per pause may go to the target.
+A pause that the target requests by ``Retry-After`` delays all attempts, even when an attempt that was
+already running succeeds.
 """
 
 from __future__ import annotations
@@ -11,19 +12,19 @@ from typing import Literal
 State = Literal["closed", "open", "disabled"]
 
 
-class Circuit:
-    """Keeps a target that is down from being asked by every delivery that waits for it.
+class CircuitBreaker:
+    """Limits attempts to a target that is down.
 
     Parameters
     ----------
     pause
-        Seconds between two attempts while open.
+        Seconds between two attempts while the circuit is open.
     failures
-        So many in a row open it.
+        Number of failures in a row that opens the circuit.
 
     Examples
     --------
-    >>> circuit = Circuit(pause=30.0, failures=2)
+    >>> circuit = CircuitBreaker(pause=30.0, failures=2)
     >>> circuit.failed(0.0)
     >>> circuit.failed(1.0)
     >>> circuit.state
@@ -33,7 +34,7 @@ class Circuit:
     >>> circuit.succeeded()
     >>> circuit.state, circuit.wait(32.0)
     ('closed', 0.0)
-    >>> circuit.failed(40.0, after=7.0)
+    >>> circuit.failed(40.0, retry_after=7.0)
     >>> circuit.succeeded()
     >>> circuit.wait(41.0)
     6.0
@@ -44,37 +45,40 @@ class Circuit:
         self.failures = failures
         self.failed_in_row = 0
         self._not_before = float("-inf")
-        self._asked_until = float("-inf")
+        self._requested_until = float("-inf")
         self._disabled = False
 
     @property
     def state(self) -> State:
-        """How it stands."""
+        """``closed`` (attempts may go out), ``open`` (one attempt per pause) or ``disabled`` (none)."""
         if self._disabled:
             return "disabled"
         return "open" if self.failed_in_row >= self.failures else "closed"
 
     def wait(self, now: float) -> float:
-        """Seconds until an attempt may be made; 0 admits one, and while open no other for a pause."""
-        if (wait := max(self._not_before, self._asked_until) - now) > 0:
+        """Seconds until the next attempt may go out.
+
+        The result 0 admits one attempt. While the circuit is open, it then blocks others for a pause.
+        """
+        if (wait := max(self._not_before, self._requested_until) - now) > 0:
             return wait
         if self.state == "open":
             self._not_before = now + self.pause
         return 0.0
 
-    def failed(self, now: float, after: float | None = None) -> None:
-        """An attempt failed; ``after`` so many seconds the target wants to be asked again."""
+    def failed(self, now: float, retry_after: float | None = None) -> None:
+        """Record a failed attempt; ``retry_after`` is the pause in seconds that the target requested."""
         self.failed_in_row += 1
         if self.state == "open":
             self._not_before = max(self._not_before, now + self.pause)
-        if after is not None:
-            self._asked_until = max(self._asked_until, now + after)
+        if retry_after is not None:
+            self._requested_until = max(self._requested_until, now + retry_after)
 
     def succeeded(self) -> None:
-        """An attempt did well."""
+        """Record a successful attempt; the circuit closes."""
         self.failed_in_row = 0
         self._not_before = float("-inf")
 
     def disable(self) -> None:
-        """The target wants nothing more."""
+        """Stop all attempts: the target wants no more messages."""
         self._disabled = True

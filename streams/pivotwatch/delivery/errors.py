@@ -1,49 +1,55 @@
-"""How an attempt to deliver may end, when not well."""
+"""The ways in which a delivery can fail."""
 
 from __future__ import annotations
 
 
-class Undelivered(Exception):
-    """An attempt failed; the text says why, without addresses or secrets."""
+class DeliveryError(Exception):
+    """A delivery failed. The message says why, and contains neither addresses nor secrets.
+
+    Attributes
+    ----------
+    reason
+        The class of the dead letter that the delivery becomes.
+    """
 
     reason: str
 
 
-class TryLater(Undelivered):
-    """The target may take it another time.
+class RetryLater(DeliveryError):
+    """The target may accept the message later.
 
     Attributes
     ----------
-    after
-        Seconds that the target asked us to wait, if it did.
+    retry_after
+        Pause in seconds that the target requested, if it did.
     """
 
     reason = "budget"
 
-    def __init__(self, text: str, after: float | None = None) -> None:
+    def __init__(self, text: str, retry_after: float | None = None) -> None:
         super().__init__(text)
-        self.after = after
+        self.retry_after = retry_after
 
 
-class Refused(Undelivered):
-    """The target will never take this message."""
+class Rejected(DeliveryError):
+    """The target will never accept this message."""
 
     reason = "refused"
 
 
-class Gone(Undelivered):
-    """The target wants nothing more at all."""
+class TargetGone(DeliveryError):
+    """The target accepts no messages any more (status 410)."""
 
     reason = "gone"
 
 
-class Broken(Undelivered):
-    """It could not be made or sent: a fault of this program, or a setting that nobody foresaw."""
+class UnexpectedFailure(DeliveryError):
+    """The message could not be made or sent because of an error in this program or in its settings."""
 
     reason = "broken"
 
 
-class Overflow(Undelivered):
-    """Too much waits for the target already."""
+class QueueFull(DeliveryError):
+    """Too many deliveries already wait for the target."""
 
     reason = "overflow"

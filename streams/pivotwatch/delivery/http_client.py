@@ -1,4 +1,4 @@
-"""One HTTP request, and what its answer means."""
+"""HTTP requests to targets, and the meaning of their answers."""
 
 from __future__ import annotations
 
@@ -9,30 +9,36 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
-from pivotwatch.delivery.errors import Gone, Refused, TryLater
+from pivotwatch.delivery.errors import Rejected, RetryLater, TargetGone
 from pivotwatch.formats.message import Message
 
 SHOWN_BYTES = 500
-LONGEST_WAIT = 3600.0
+MAX_RETRY_AFTER = 3600.0
 GONE = 410
-# These condemn the message; any other failure may be the target's, or a setting that will be mended.
-REFUSALS = (400, 413, 422)
+# The statuses that reject a message. Any other failure may come from the target or from a wrong setting.
+REJECTIONS = (400, 413, 422)
 
 
-class Http:
-    """Connections of one target; a target that hangs holds up no other."""
+class HttpClient:
+    """The HTTP connections of one target, so that a target that hangs delays no other.
+
+    Parameters
+    ----------
+    timeout
+        Longest duration of one request.
+    """
 
     def __init__(self, timeout: timedelta) -> None:
         self._timeout = aiohttp.ClientTimeout(total=timeout.total_seconds())
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, url: str, message: Message) -> str:
-        """Post a message; returns what came back.
+        """Post a message; returns the status and the first bytes of the answer.
 
         Raises
         ------
-        Undelivered
-            For anything but a 2xx. The text never has the address: it may be a secret.
+        DeliveryError
+            When the status is not 2xx. The message never contains the URL, because it may be a secret.
         """
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout, trust_env=True)
@@ -41,12 +47,12 @@ class Http:
                 url, data=message.body, headers=message.headers, allow_redirects=False
             ) as response:
                 shown = (await response.content.read(SHOWN_BYTES)).decode(errors="replace")
-                judge(response.status, response.headers)
+                raise_for_status(response.status, response.headers)
                 return f"{response.status} {shown}".strip()
         except TimeoutError:
-            raise TryLater("no answer in time") from None
+            raise RetryLater("no answer in time") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise TryLater(type(error).__name__) from None
+            raise RetryLater(type(error).__name__) from None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -55,32 +61,32 @@ class Http:
             self._session = None
 
 
-def judge(status: int, headers: Mapping[str, str]) -> None:
-    """Tell by status and headers whether a message was taken.
+def raise_for_status(status: int, headers: Mapping[str, str]) -> None:
+    """Raise an error unless status and headers say that the target accepted the message.
 
     Raises
     ------
-    Undelivered
-        When not.
+    DeliveryError
+        When the status is not 2xx.
 
     Examples
     --------
-    >>> judge(202, {})
-    >>> judge(429, {"Retry-After": "7"})
+    >>> raise_for_status(202, {})
+    >>> raise_for_status(429, {"Retry-After": "7"})
     Traceback (most recent call last):
-    pivotwatch.delivery.errors.TryLater: status 429
+    pivotwatch.delivery.errors.RetryLater: status 429
     """
     if 200 <= status < 300:
         return
     if status == GONE:
-        raise Gone(f"status {status}")
-    if status in REFUSALS:
-        raise Refused(f"status {status}")
-    raise TryLater(f"status {status}", retry_after(headers.get("Retry-After")))
+        raise TargetGone(f"status {status}")
+    if status in REJECTIONS:
+        raise Rejected(f"status {status}")
+    raise RetryLater(f"status {status}", retry_after(headers.get("Retry-After")))
 
 
 def retry_after(value: str | None) -> float | None:
-    """Seconds that a target wants us to wait: a number or a date; at most an hour.
+    """Seconds in a ``Retry-After`` header (a number or a date), at most an hour.
 
     Examples
     --------
@@ -97,4 +103,4 @@ def retry_after(value: str | None) -> float | None:
         )
     except ValueError:
         return None
-    return min(max(seconds, 0.0), LONGEST_WAIT)
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)

@@ -1,4 +1,4 @@
-"""Sending records from a command; the worker sends through its app."""
+"""Sends records from a command. A worker sends through its Faust app instead."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from aiokafka.errors import KafkaError
 
 from pivotwatch.base.errors import OutOfReach
 from pivotwatch.config.config import Config
-from pivotwatch.delivery.notifiers import Publish
+from pivotwatch.delivery.notifier import Publish
 from pivotwatch.engine.kafka.async_client import client_settings
 from pivotwatch.formats.message import Message
 
 
 @asynccontextmanager
 async def publisher(config: Config) -> AsyncIterator[Publish]:
-    """A way to send records; it connects with the first one.
+    """A function that sends records. It connects to Kafka when it sends the first one.
 
     Raises
     ------

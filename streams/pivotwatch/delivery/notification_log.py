@@ -1,7 +1,7 @@
-"""The delivery log: what each target was told of each incident.
+"""The notification log: the last notification of each incident that each target got.
 
-It lives in a compacted changelog. A worker that restarts reads it, and does not tell again what it
-has told; an incident that is over stays in it as long as its alerts may be read again.
+A compacted changelog topic stores the log. A worker that restarts reads it, and does not repeat
+notifications. The entry of a closed incident stays as long as its alerts can be read again.
 """
 
 from __future__ import annotations
@@ -13,76 +13,86 @@ import msgspec
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.alerts import Alert
 from pivotwatch.contracts.codec import encode, parser
-from pivotwatch.delivery.dedup import Told
+from pivotwatch.delivery.notification_policy import Notification
 from pivotwatch.engine.checkpoint import Changelog
 from pivotwatch.engine.state_migration import StateRefused
 from pivotwatch_models.incidents.terms import Severity
 
 Key = tuple[str, str]
-"""Name of the target, id of the alert."""
+"""Name of the target and id of the alert."""
 
 
 class NotificationLog:
-    """The log of one partition of ``alerts``.
+    """The notification log of one partition of ``alerts``.
 
     Parameters
     ----------
     changelog
-        Where it is kept.
+        The changelog that stores the log.
     stored
-        What is kept there.
+        The entries in the changelog.
+
+    Raises
+    ------
+    StateRefused
+        When an entry cannot be read.
     """
 
     def __init__(self, changelog: Changelog, stored: Mapping[bytes, bytes]) -> None:
         self._changelog = changelog
-        self._told: dict[Key, Told] = {}
+        self._last: dict[Key, Notification] = {}
         self._written: dict[Key, int] = {}
         for raw_key, raw in stored.items():
             try:
                 key, entry = read_key(raw_key), read_entry(raw)
             except (WrongUse, UnicodeDecodeError) as error:
                 raise StateRefused(
-                    f"the delivery log cannot be read: {error}; --reset-state forgets what was delivered"
+                    f"the notification log cannot be read: {error}; --reset-state deletes the "
+                    "log, and targets may then get notifications again"
                 ) from None
             self._written[key] = entry.written
-            self._told[key] = Told(entry.revision, entry.severity, entry.open, entry.alert, entry.members)
+            self._last[key] = Notification(
+                entry.revision, entry.severity, entry.open, entry.alert, entry.members
+            )
 
-    def get(self, key: Key) -> Told | None:
-        """What a target was told of an incident."""
-        return self._told.get(key)
+    def last(self, key: Key) -> Notification | None:
+        """The last notification of an incident that a target got."""
+        return self._last.get(key)
 
-    def remember(self, key: Key, told: Told) -> None:
-        """Note what a target was told."""
-        self._told[key] = told
+    def open_for(self, target: str) -> Iterator[Notification]:
+        """The last notifications of all incidents that are open for a target."""
+        return (last for (name, _), last in self._last.items() if name == target and last.open)
 
-    def open_of(self, target: str) -> Iterator[Told]:
-        """What a target holds as going on."""
-        return (told for (name, _), told in self._told.items() if name == target and told.open)
+    async def record(self, key: Key, notification: Notification, now: int) -> None:
+        """Write a notification to the changelog, and wait until Kafka has acknowledged it.
 
-    async def keep(self, key: Key, now: int) -> None:
-        """Write what was noted, and wait until the broker has it."""
-        told = self._told[key]
+        Parameters
+        ----------
+        now
+            Epoch milliseconds.
+        """
+        self._last[key] = notification
+        self._written[key] = now
         entry = Entry(
-            revision=told.revision,
-            severity=told.severity,
-            open=told.open,
-            alert=told.alert,
-            members=told.members,
+            revision=notification.revision,
+            severity=notification.severity,
+            open=notification.open,
+            alert=notification.alert,
+            members=notification.members,
             written=now,
         )
-        self._written[key] = now
         await (await self._changelog.send(_write_key(key), encode(entry)))
 
-    async def forget_before(self, oldest: int) -> None:
-        """Delete incidents that were over before a moment (epoch milliseconds)."""
-        old = [key for key, written in self._written.items() if written < oldest and not self._told[key].open]
+    async def delete_before(self, oldest: int) -> None:
+        """Delete incidents that were closed before ``oldest`` (epoch milliseconds)."""
+        old = [key for key, written in self._written.items() if written < oldest and not self._last[key].open]
         for key in old:
-            del self._told[key], self._written[key]
+            del self._last[key], self._written[key]
             await (await self._changelog.send(_write_key(key), None))
 
 
 class Entry(msgspec.Struct, kw_only=True):
-    """What is kept of an incident, with the moment when it was written."""
+    """A stored notification, and the time at which it was written (epoch milliseconds)."""
 
     revision: int
     severity: Severity
@@ -92,8 +102,8 @@ class Entry(msgspec.Struct, kw_only=True):
     members: int = 0
 
 
-read_entry = parser(Entry, "an entry of the delivery log")
-"""What is kept of an incident; raises `WrongUse`."""
+read_entry = parser(Entry, "an entry of the notification log")
+"""Parse a stored notification; raises `WrongUse` when it is damaged."""
 
 
 def _write_key(key: Key) -> bytes:
@@ -101,6 +111,6 @@ def _write_key(key: Key) -> bytes:
 
 
 def read_key(raw: bytes) -> Key:
-    """The target and the incident of an entry."""
+    """The target and the alert id in the key of an entry."""
     target, _, alert_id = raw.decode().partition("/")
     return target, alert_id

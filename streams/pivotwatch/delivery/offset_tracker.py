@@ -1,49 +1,59 @@
-"""Up to which offset everything is delivered."""
+"""The offset before which every alert of a partition is delivered."""
 
 from __future__ import annotations
 
 
-class Progress:
-    """Counts what is under way per input offset; offsets may finish in any order.
+class OffsetTracker:
+    """Counts the unfinished deliveries of each input offset. Offsets may finish in any order.
+
+    Parameters
+    ----------
+    offset
+        The first offset of the partition to deliver.
+
+    Attributes
+    ----------
+    committable
+        All deliveries of lower offsets are finished.
 
     Examples
     --------
-    >>> progress = Progress(10)
+    >>> offsets = OffsetTracker(10)
     >>> for offset, deliveries in ((10, 2), (11, 1), (12, 0)):
-    ...     progress.begin(offset, deliveries)
-    >>> progress.finish(11)
-    >>> progress.done
+    ...     offsets.begin(offset, deliveries)
+    >>> offsets.finish(11)
+    >>> offsets.committable
     10
-    >>> progress.finish(10)
-    >>> progress.finish(10)
-    >>> progress.done
+    >>> offsets.finish(10)
+    >>> offsets.finish(10)
+    >>> offsets.committable
     13
     """
 
     def __init__(self, offset: int) -> None:
-        self.done = offset
+        self.committable = offset
         self._next = offset
-        self._under_way: dict[int, int] = {}
+        self._unfinished: dict[int, int] = {}
 
     @property
-    def under_way(self) -> int:
-        """How many offsets are not finished."""
-        return len(self._under_way)
+    def unfinished(self) -> int:
+        """Number of offsets with unfinished deliveries."""
+        return len(self._unfinished)
 
-    def begin(self, offset: int, count: int) -> None:
-        """So many deliveries come from the record at an offset; offsets rise."""
+    def begin(self, offset: int, deliveries: int) -> None:
+        """Add the record at ``offset``, which has this many deliveries. Offsets must increase."""
         self._next = offset + 1
-        if count:
-            self._under_way[offset] = count
-        self._move()
+        if deliveries:
+            self._unfinished[offset] = deliveries
+        self._advance()
 
     def finish(self, offset: int) -> None:
-        """One of them is finished."""
-        self._under_way[offset] -= 1
-        if not self._under_way[offset]:
-            del self._under_way[offset]
-            self._move()
+        """Record that one delivery of an offset is finished."""
+        self._unfinished[offset] -= 1
+        if not self._unfinished[offset]:
+            del self._unfinished[offset]
+            self._advance()
 
-    def _move(self) -> None:
-        # They were put in by rising offset, so the first is the lowest.
-        self.done = next(iter(self._under_way), self._next)
+    def _advance(self) -> None:
+        # Offsets were inserted in increasing order, so the first one is the lowest.
+        self.committable = next(iter(self._unfinished), self._next)

@@ -1,7 +1,7 @@
-"""Sending again what became a dead letter of delivery.
+"""Sends the dead letters of delivery again, at once and without a worker.
 
-This is done at once and without the worker. A target that shows how an incident stands (a pager, a chat,
-Alertmanager) is spared what is out of date by now; one that keeps every alert gets them all.
+Some targets show the current state of an incident: a pager, a chat, Alertmanager. They do not get alerts
+that are outdated by now. A target that keeps every alert gets all of them.
 """
 
 from __future__ import annotations
@@ -13,77 +13,84 @@ from typing import NamedTuple
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.alerts import Alert, parse_alert
 from pivotwatch.contracts.dead_letters import DeadLetter
-from pivotwatch.delivery.dedup import Decision
-from pivotwatch.delivery.errors import TryLater, Undelivered
+from pivotwatch.delivery.errors import DeliveryError, RetryLater
 from pivotwatch.delivery.notification_log import Key
-from pivotwatch.delivery.notifiers import Delivery
+from pivotwatch.delivery.notification_policy import Decision
+from pivotwatch.delivery.notifier import Delivery
 from pivotwatch.delivery.target_sender import TargetSender
 
-PATIENCE_SECONDS = 60.0
+RETRY_SECONDS = 60.0
+"""How long the delivery of one dead letter is tried."""
 
 
-class Sent(NamedTuple):
-    """What became of a letter; ``fine`` also when there was nothing to do."""
+class RedriveResult(NamedTuple):
+    """The result for one dead letter.
 
-    letter: DeadLetter
-    fine: bool
+    Attributes
+    ----------
+    ok
+        Whether the target accepted the alert, or needs it no more.
+    text
+        The answer of the target, or the reason.
+    """
+
+    dead_letter: DeadLetter
+    ok: bool
     text: str
 
 
-def target_of(letter: DeadLetter) -> str:
-    """The name of the target that did not get it; empty when it was no alert at all."""
-    return letter.about.target or ""
+def target_of(dead_letter: DeadLetter) -> str:
+    """The name of the target that did not accept the alert; empty when the record was no alert."""
+    return dead_letter.about.target or ""
 
 
 async def redrive(
-    letters: Iterable[DeadLetter], target_senders: Mapping[str, TargetSender], told: Mapping[Key, int]
-) -> AsyncIterator[Sent]:
-    """Deliver letters in their order; what is left for a target that is down waits for another time.
+    dead_letters: Iterable[DeadLetter],
+    target_senders: Mapping[str, TargetSender],
+    notified: Mapping[Key, int],
+) -> AsyncIterator[RedriveResult]:
+    """Deliver dead letters in order. After a target proves to be down, its other dead letters are skipped.
 
     Parameters
     ----------
     target_senders
-        By name of the target.
-    told
-        By target and incident the revision that was told last, or given up.
+        The senders by name of the target.
+    notified
+        The latest revision of each incident that each target was notified of, or that became a dead letter.
     """
-
-    async def nothing() -> None:
-        return None
-
     down: dict[str, str] = {}
-    for letter in letters:
-        name = target_of(letter)
-        target_sender = target_senders.get(name)
+    for dead_letter in dead_letters:
+        name = target_of(dead_letter)
+        sender = target_senders.get(name)
         try:
-            alert = parse_alert(letter.value or b"")
+            alert = parse_alert(dead_letter.value or b"")
         except WrongUse:
-            yield Sent(letter, False, "is no alert")
+            yield RedriveResult(dead_letter, False, "is no alert")
             continue
-        revision = told.get((name, alert.data.alert_id), 0)
-        if target_sender is None:
-            yield Sent(letter, False, f"there is no target {name} in the configuration")
-        elif not target_sender.notifier.keeps_all and alert.data.revision < revision:
-            yield Sent(letter, True, f"is out of date: it was told of revision {revision}")
+        revision = notified.get((name, alert.data.alert_id), 0)
+        if sender is None:
+            yield RedriveResult(dead_letter, False, f"the configuration has no target {name}")
+        elif not sender.notifier.keeps_all and alert.data.revision < revision:
+            yield RedriveResult(dead_letter, True, f"is outdated: the target already got revision {revision}")
         elif name in down:
-            yield Sent(letter, False, down[name])
+            yield RedriveResult(dead_letter, False, down[name])
         else:
             try:
-                deadline = time.monotonic() + PATIENCE_SECONDS
-                answer = await target_sender.deliver(_delivery(alert, letter), deadline, nothing, nothing)
-                yield Sent(letter, True, answer)
-            except Undelivered as error:
-                if isinstance(error, TryLater):
+                deadline = time.monotonic() + RETRY_SECONDS
+                answer = await sender.deliver(_delivery(alert, dead_letter), deadline)
+                yield RedriveResult(dead_letter, True, answer)
+            except DeliveryError as error:
+                if isinstance(error, RetryLater):
                     down[name] = str(error)
-                yield Sent(letter, False, str(error))
+                yield RedriveResult(dead_letter, False, str(error))
 
 
-def _delivery(alert: Alert, letter: DeadLetter) -> Delivery:
-    raw, state = letter.value or b"", alert.data.state
-    reasons: dict[str, Decision] = {
+def _delivery(alert: Alert, dead_letter: DeadLetter) -> Delivery:
+    raw = dead_letter.value or b""
+    decisions: dict[str, Decision] = {
         "open": Decision("send", "opened"),
-        "updated": Decision("send", "news"),
+        "updated": Decision("send", "update"),
         "resolved": Decision("send", "resolved"),
         "suppressed": Decision("send", "suppressed"),
     }
-    return Delivery(alert, raw, reasons[state], None)
+    return Delivery(alert, raw, decisions[alert.data.state], None)

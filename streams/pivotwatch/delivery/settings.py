@@ -1,7 +1,4 @@
-"""The table ``[delivery]`` of the configuration: the targets, and what each of them gets.
-
-Secrets stand in the environment or in files; the configuration only says where.
-"""
+"""The table ``[delivery]`` of the configuration: the targets, and which alerts each of them gets."""
 
 from __future__ import annotations
 
@@ -21,13 +18,13 @@ from pivotwatch_models.incidents.terms import Severity
 
 def _is_name(value: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", value):
-        raise ValueError("expected 1 to 40 small letters, digits, dashes or underscores")
+        raise ValueError("expected 1 to 40 lower-case letters, digits, dashes or underscores")
     return value
 
 
 def _is_url(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
-        # An address may hold a password: it is not repeated.
+        # The message does not repeat the URL, which may contain a password.
         raise ValueError("expected http(s)://host/path, without a user name or password in it")
     return value.rstrip("/")
 
@@ -38,20 +35,21 @@ Url = Annotated[str, AfterValidator(_is_url)]
 
 
 class TargetSettings(Table):
-    """What every target has.
+    """The settings of every target.
 
     Attributes
     ----------
     min_severity, models, entities
-        Which incidents it gets: at least so grave, of these models, of these kinds of entity
-        (patterns as of file names). Once it was told of an incident it gets its end, too.
+        The incidents that the target gets: least severity, models and kinds of entity (shell patterns).
+        A target that was notified of an incident also gets its end.
     updates
-        Which news of an incident that goes on it gets: all; ``major``, when the severity changed, the
-        members have doubled since it was told last, or a person confirmed it; ``severity``, when that
-        changed; or none. What opens, opens again and ends an incident is not an update.
+        The updates of open incidents that the target gets. ``all``; ``major``: the severity changed, the
+        number of members doubled since the last notification, or a person confirmed the incident;
+        ``severity``: the severity changed; ``none``. An alert that opens, reopens or ends an incident is
+        no update.
     retry_first, retry_most, retry_budget
-        Pause after the first failure, longest pause, and how long an alert is tried before it
-        becomes a dead letter.
+        Pause after the first failure, longest pause, and how long delivery of an alert is tried before
+        the alert becomes a dead letter.
     """
 
     name: Name
@@ -65,13 +63,13 @@ class TargetSettings(Table):
 
 
 class HttpTarget(TargetSettings):
-    """A target that is reached by HTTP."""
+    """The settings of a target that is reached by HTTP."""
 
     timeout: PositiveDuration = parse_duration("10s")
 
 
 class SecretTarget(HttpTarget, SecretTable):
-    """A target with a secret."""
+    """The settings of a target with a secret."""
 
     def secret(self) -> str:
         """The secret: a routing key, a signing secret or a secret address."""
@@ -79,7 +77,7 @@ class SecretTarget(HttpTarget, SecretTable):
 
 
 class AlertmanagerSettings(HttpTarget):
-    """Alertmanager; ``url`` is its root."""
+    """An Alertmanager; ``url`` is its root URL, ``resend`` the time between two sends of an open alert."""
 
     kind: Literal["alertmanager"]
     url: Url
@@ -87,7 +85,7 @@ class AlertmanagerSettings(HttpTarget):
 
 
 class WebhookSettings(SecretTarget):
-    """A signed webhook; the secret is ``whsec_…``, two of them while one replaces the other."""
+    """A signed webhook; the secret is ``whsec_…``, or two of them (with a space) during a rotation."""
 
     kind: Literal["webhook"]
     url: Url
@@ -102,7 +100,7 @@ class PagerDutySettings(SecretTarget):
 
 
 class SlackSettings(SecretTarget):
-    """Slack; the secret is the address of the incoming webhook."""
+    """Slack; the secret is the URL of the incoming webhook."""
 
     kind: Literal["slack"]
     interval: Duration = parse_duration("1s")
@@ -110,14 +108,14 @@ class SlackSettings(SecretTarget):
 
 
 class AppriseSettings(SecretTarget):
-    """What apprise knows; the secret is one or several of its addresses."""
+    """A chat service that apprise supports; the secret is one or several apprise URLs."""
 
     kind: Literal["apprise"]
     updates: Updates = "major"
 
 
 class RecordSettings(TargetSettings):
-    """A topic, or a file of one JSON document a line."""
+    """A topic, or a file with one JSON document per line."""
 
     kind: Literal["cloudevents", "ocsf"]
     topic: TopicName | None = None
@@ -131,7 +129,7 @@ class RecordSettings(TargetSettings):
 
 
 class StdoutSettings(TargetSettings):
-    """Standard output of the worker, for a person."""
+    """Standard output of the worker, as text."""
 
     kind: Literal["stdout"]
 
@@ -149,14 +147,16 @@ KINDS = ("alertmanager", "webhook", "pagerduty", "slack", "apprise", "cloudevent
 
 
 class DeliverySettings(Table):
-    """Everything about delivery.
+    """The table ``[delivery]``.
 
     Attributes
     ----------
     base_url
-        Address of the page as people reach it: makes the links of alerts whole.
+        URL of the page as people reach it, for the links in alerts.
     start
-        Where a group that never ran begins: with the alerts that are there, or with the next one.
+        Where delivery starts the first time it runs: at the oldest alert in the topic, or at the next one.
+    targets
+        The targets.
 
     Examples
     --------
@@ -178,32 +178,30 @@ class DeliverySettings(Table):
     def _no_name_twice(self) -> DeliverySettings:
         names = [target.name for target in self.targets]
         if len(set(names)) < len(names):
-            raise ValueError("targets: expected a different name for each")
+            raise ValueError("targets: expected a different name for each target")
         return self
 
     def target(self, name: str) -> AnyTarget:
-        """The target of a name.
+        """The target with a name.
 
         Raises
         ------
         WrongUse
-            When there is none.
+            When no target has the name.
         """
         names = [target.name for target in self.targets]
         if name in names:
             return self.targets[names.index(name)]
-        known = f"there are {', '.join(names)}" if names else "the configuration has no [[delivery.targets]]"
+        known = (
+            f"expected one of {', '.join(names)}"
+            if names
+            else "the configuration has no [[delivery.targets]]"
+        )
         raise WrongUse(f"no delivery target is called {name}: {known}")
 
 
 def read_settings(table: dict[str, Any]) -> DeliverySettings:
-    """Read the table.
-
-    Raises
-    ------
-    WrongUse
-        With one line per mistake, never with a value: somebody may have written a secret there.
-    """
+    """Read the table; see `pivotwatch.config.tables.read_table`."""
     return read_table("delivery", DeliverySettings, table, _KEYS, KINDS)
 
 

@@ -1,4 +1,4 @@
-"""The courier of one target: filter, pace, retries and circuit round its endpoint."""
+"""The sender of one target: rate limit, retries and circuit breaker around its notifier."""
 
 from __future__ import annotations
 
@@ -15,38 +15,45 @@ from tenacity import AsyncRetrying, retry_if_exception_type, wait_exponential_ji
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.alerts import Alert
-from pivotwatch.delivery.circuit_breaker import Circuit
-from pivotwatch.delivery.errors import Broken, Gone, Refused, TryLater, Undelivered
-from pivotwatch.delivery.notifiers import Delivery, Notifier, Publish, make
-from pivotwatch.delivery.settings import AnyTarget, DeliverySettings, read_settings
+from pivotwatch.delivery.circuit_breaker import CircuitBreaker
+from pivotwatch.delivery.errors import DeliveryError, Rejected, RetryLater, TargetGone, UnexpectedFailure
+from pivotwatch.delivery.notifier import Delivery, Notifier, Publish
+from pivotwatch.delivery.notifiers import make_notifier
+from pivotwatch.delivery.settings import AnyTarget, read_settings
 
 logger = logging.getLogger(__name__)
 
-IN_HAND = 500
-"""Deliveries to one target that are read and tried again; the others are bytes: it bounds the memory."""
+MAX_ACTIVE = 500
+"""Deliveries to one target that are decoded and retried at once. All others stay bytes, to save memory."""
 
-Step = Callable[[], Awaitable[None]]
-Answer = TypeVar("Answer")
+Hook = Callable[[], Awaitable[None]]
+R = TypeVar("R")
+
+
+async def _nothing() -> None:
+    """The hook that does nothing."""
 
 
 class TargetSender:
-    """Brings deliveries to one target; nothing it does holds up another's.
+    """Sends deliveries to one target, independently of other targets.
 
     Parameters
     ----------
     settings
-        The target.
+        The settings of the target.
     notifier
-        The way there.
+        Sends one message to the target.
 
     Attributes
     ----------
-    counts, observe
-        What became of deliveries, by outcome; and who is told with every one.
+    counts
+        Number of deliveries and attempts by outcome.
+    observe
+        Called with the name of the target and each outcome.
     waiting
-        Deliveries that are not finished.
-    hands
-        Held by each delivery that is read and tried.
+        Number of unfinished deliveries.
+    active
+        Semaphore that limits the deliveries that are decoded and retried.
     """
 
     def __init__(self, settings: AnyTarget, notifier: Notifier) -> None:
@@ -55,12 +62,12 @@ class TargetSender:
         self.counts: Counter[str] = Counter()
         self.observe: Callable[[str, str], None] = lambda target, outcome: None
         self.waiting = 0
-        self._circuit = Circuit(pause=settings.retry_most.total_seconds())
-        # One that tries again later leaves its place to others meanwhile.
-        self._places = asyncio.Semaphore(notifier.at_once)
-        self.hands = asyncio.Semaphore(IN_HAND)
+        self.active = asyncio.Semaphore(MAX_ACTIVE)
+        # A delivery that waits for its next attempt does not hold this semaphore.
+        self._attempts = asyncio.Semaphore(notifier.max_concurrent)
+        self._circuit = CircuitBreaker(pause=settings.retry_most.total_seconds())
         self._next_at = 0.0
-        self._last_fault = ""
+        self._last_error = ""
 
     @property
     def name(self) -> str:
@@ -69,137 +76,150 @@ class TargetSender:
 
     @property
     def state(self) -> str:
-        """How the circuit stands: closed is well."""
+        """State of the circuit breaker."""
         return self._circuit.state
 
     def count(self, outcome: str) -> None:
-        """Count what became of a delivery or an attempt."""
+        """Count the outcome of a delivery or an attempt."""
         self.counts[outcome] += 1
         self.observe(self.name, outcome)
 
     def deadline(self) -> float:
-        """Until when a delivery that comes in now is tried."""
+        """Monotonic time until which a delivery that arrives now is tried, in seconds."""
         return time.monotonic() + self.settings.retry_budget.total_seconds()
 
-    async def deliver(self, delivery: Delivery, deadline: float, cleared: Step, sent: Step) -> str:
-        """Deliver, and try again until the deadline; returns what came back.
+    async def deliver(
+        self,
+        delivery: Delivery,
+        deadline: float,
+        *,
+        before_attempt: Hook = _nothing,
+        on_accepted: Hook = _nothing,
+    ) -> str:
+        """Deliver an alert, with retries until the deadline; returns the answer of the target.
 
         Parameters
         ----------
-        cleared
-            Returns when the delivery is ours to make; awaited before every attempt.
-        sent
-            Writes it down when the target has taken it. Until that is done it keeps its place: so no
-            more deliveries than there are places can be repeated after a crash.
+        before_attempt
+            Awaited before every attempt.
+        on_accepted
+            Awaited when the target has accepted the message, before the next attempt may start. So after
+            a crash at most ``max_concurrent`` deliveries are repeated.
 
         Raises
         ------
-        Undelivered
-            When it was refused, or the deadline is over.
+        DeliveryError
+            When the target rejects the message, or the deadline is over.
         """
-        settings = self.settings
-        first = settings.retry_first.total_seconds()
+        first = self.settings.retry_first.total_seconds()
+        most = self.settings.retry_most.total_seconds()
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(TryLater),
-            wait=wait_exponential_jitter(
-                multiplier=first, max=settings.retry_most.total_seconds(), jitter=first
-            ),
+            retry=retry_if_exception_type(RetryLater),
+            wait=wait_exponential_jitter(multiplier=first, max=most, jitter=first),
             stop=lambda _: time.monotonic() >= deadline,
             reraise=True,
         )
-        answer: str = await retrying(self._attempt, delivery, deadline, cleared, sent)
+
+        async def attempt() -> str:
+            async with self._attempts:
+                await self._wait_for_turn(deadline)
+                await before_attempt()
+                answer = await self._attempt(self.notifier.send(delivery))
+                await on_accepted()
+            return answer
+
+        answer: str = await retrying(attempt)
         return answer
 
-    async def remind(self, alerts: Callable[[], Iterable[Alert]]) -> None:
-        """Tell again what is open, when the target may be asked; else the next time will do."""
-        async with self._places:
-            told = list(alerts())
-            if not told or self.state == "disabled" or self._wait(time.monotonic()) > 0:
+    async def resend(self, alerts: Callable[[], Iterable[Alert]]) -> None:
+        """Send open alerts again, if the target may be asked now; otherwise the next call does it."""
+        async with self._attempts:
+            open_alerts = list(alerts())
+            if not open_alerts or self.state == "disabled" or self._wait(time.monotonic()) > 0:
                 return
             try:
-                await self._tried(self.notifier.remind(told))
-                self.count("reminded")
-            except TryLater:
-                return  # It is counted, and makes the circuit open.
-            except Undelivered as error:
-                logger.error("target %s: was not told again what is open: %s", self.name, error)
+                await self._attempt(self.notifier.resend(open_alerts))
+                self.count("resent")
+            except RetryLater:
+                return  # `_attempt` has counted it.
+            except DeliveryError as error:
+                logger.error("target %s: open alerts were not sent again: %s", self.name, error)
 
-    async def _attempt(self, delivery: Delivery, deadline: float, cleared: Step, sent: Step) -> str:
-        async with self._places:
-            await self._admitted(deadline)
-            await cleared()
-            answer = await self._tried(self.notifier.send(delivery))
-            await sent()
-        return answer
-
-    async def _admitted(self, deadline: float) -> None:
-        """Wait until the target may be asked."""
+    async def _wait_for_turn(self, deadline: float) -> None:
+        """Wait until rate limit and circuit breaker admit an attempt."""
         while True:
             if self.state == "disabled":
-                raise Gone("disabled by an earlier 410")
+                raise TargetGone("disabled after status 410")
             if (wait := self._wait(now := time.monotonic())) <= 0:
                 return
             if now >= deadline:
-                raise TryLater(f"the target is down: {self._last_fault}")
+                raise RetryLater(f"the target is down: {self._last_error}")
             await asyncio.sleep(min(wait, deadline - now))
 
     def _wait(self, now: float) -> float:
-        """Seconds until the target may be asked; 0 admits one attempt, which must be made."""
+        """Seconds until the next attempt may start; the result 0 admits one attempt."""
         if (wait := self._next_at - now) > 0 or (wait := self._circuit.wait(now)) > 0:
             return wait
         self._next_at = now + self.notifier.interval
         return 0.0
 
-    async def _tried(self, attempt: Awaitable[Answer]) -> Answer:
-        """Make an attempt, and learn from it how the target is."""
+    async def _attempt(self, request: Awaitable[R]) -> R:
+        """Await a request, and update the circuit breaker with its result."""
         try:
-            answer = await attempt
-        except TryLater as error:
+            answer = await request
+        except RetryLater as error:
             self._failed(error)
             raise
-        except Gone:
+        except TargetGone:
             self._circuit.disable()
-            logger.error("target %s: wants nothing more (410): disabled until a restart", self.name)
+            logger.error("target %s: status 410: no more alerts are sent until a restart", self.name)
             raise
-        except Refused:
-            self._succeeded()  # It is there; it is the message that it does not want.
+        except Rejected:
+            self._succeeded()  # The target works; it rejects this message.
             raise
         except Exception as error:
-            # Other targets go on. The text of an error may hold a secret: only its kind and place are told.
+            # The message of the error may hold a secret, so only its type and place are logged.
             kind, place = type(error).__name__, traceback.extract_tb(error.__traceback__)[-1]
             logger.error("target %s: %s in %s, line %s", self.name, kind, place.name, place.lineno)
-            raise Broken(type(error).__name__) from None
+            raise UnexpectedFailure(kind) from None
         self._succeeded()
         return answer
 
-    def _failed(self, error: TryLater) -> None:
-        before, self._last_fault = self.state, str(error)
+    def _failed(self, error: RetryLater) -> None:
+        before, self._last_error = self.state, str(error)
         self.count("failed-attempt")
-        self._circuit.failed(time.monotonic(), error.after)
+        self._circuit.failed(time.monotonic(), error.retry_after)
         if before != self.state:
-            logger.warning("target %s: down: %s; %d deliveries wait", self.name, error, self.waiting)
+            logger.warning("target %s is down: %s; %d deliveries wait", self.name, error, self.waiting)
 
     def _succeeded(self) -> None:
         if self.state == "open":
-            logger.warning("target %s: back", self.name)
+            logger.warning("target %s is up again", self.name)
         self._circuit.succeeded()
 
 
-def target_senders(
+def make_target_senders(
     config: Config, publish: Publish, only: Collection[str] | None = None
 ) -> list[TargetSender]:
-    """The couriers of a configuration; ``only`` those of some targets.
+    """Make the senders of the configured targets, or of some of them.
+
+    Parameters
+    ----------
+    publish
+        Sends a record to a topic.
+    only
+        Names of targets; None makes the senders of all targets.
 
     Raises
     ------
     WrongUse
-        When there are none, or a secret is missing.
+        When no target is configured, or a secret is missing.
     """
-    settings: DeliverySettings = read_settings(config.delivery)
+    settings = read_settings(config.delivery)
     if not settings.targets:
         raise WrongUse("the role delivery has no targets: configure [[delivery.targets]]")
     return [
-        TargetSender(target, make(target, settings.base_url, publish))
+        TargetSender(target, make_notifier(target, settings.base_url, publish))
         for target in settings.targets
         if only is None or target.name in only
     ]

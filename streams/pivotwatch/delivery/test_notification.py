@@ -1,4 +1,4 @@
-"""A marked test alert for one target, and what came back."""
+"""Sends a marked test alert to one target."""
 
 from __future__ import annotations
 
@@ -8,29 +8,44 @@ from typing import NamedTuple
 
 from pivotwatch.contracts.alerts import Alert, AlertData, Entity, Evidence, alert_of
 from pivotwatch.contracts.codec import encode, moment_of
-from pivotwatch.delivery.dedup import Decision, Told
-from pivotwatch.delivery.errors import Undelivered
-from pivotwatch.delivery.notifiers import Delivery, Notifier
+from pivotwatch.delivery.errors import DeliveryError
+from pivotwatch.delivery.notification_policy import Decision, Notification
+from pivotwatch.delivery.notifier import Delivery, Notifier
 from pivotwatch_models.incidents.terms import State
 
 ALERT_ID = "7e577e577e577e57"
 
 
-class Answer(NamedTuple):
-    """What came back for one alert."""
+class SendResult(NamedTuple):
+    """The result of one message.
+
+    Attributes
+    ----------
+    state
+        State of the alert in the message.
+    accepted
+        Whether the target accepted the message.
+    text
+        The answer of the target, or the error.
+    """
 
     state: State
-    taken: bool
+    accepted: bool
     text: str
 
 
-def alert(state: State, revision: int, now: int) -> Alert:
-    """The test alert: plainly no finding, of the lowest severity.
+def make_alert(state: State, revision: int, now: int) -> Alert:
+    """Make a test alert, which says that it is no finding and has the lowest severity.
+
+    Parameters
+    ----------
+    now
+        Epoch milliseconds.
 
     Examples
     --------
-    >>> alert("open", 1, 1_760_000_000_000).data.reasons
-    ['This is a test of delivery. Nothing was found; there is nothing to do.']
+    >>> make_alert("open", 1, 1_760_000_000_000).data.reasons
+    ['This is a test of delivery. Nothing was found, and you need not do anything.']
     """
     entity = Entity("test", "delivery-test")
     return alert_of(
@@ -51,23 +66,22 @@ def alert(state: State, revision: int, now: int) -> Alert:
             members_total=0,
             exchanges_to_model=0,
             evidence=Evidence(),
-            reasons=["This is a test of delivery. Nothing was found; there is nothing to do."],
+            reasons=["This is a test of delivery. Nothing was found, and you need not do anything."],
         )
     )
 
 
-async def run(notifier: Notifier) -> AsyncIterator[Answer]:
-    """Open a test incident and resolve it, so that nothing stays open; each is tried once."""
-    # Two tests must not have the same ids: receivers drop what they know.
-    revision, told = int(time.time()) * 2, None
+async def send_test_alert(notifier: Notifier) -> AsyncIterator[SendResult]:
+    """Open a test incident and resolve it, one attempt each. A failure ends the test."""
+    # Each test needs new ids, because receivers drop repeated ids.
+    revision, last = int(time.time()) * 2, None
     for state in ("open", "resolved"):
-        made = alert(state, revision, round(time.time() * 1000))
+        alert = make_alert(state, revision, round(time.time() * 1000))
         decision = Decision("send", "opened" if state == "open" else "resolved")
         try:
-            answer = Answer(state, True, await notifier.send(Delivery(made, encode(made), decision, told)))
-        except Undelivered as error:
-            answer = Answer(state, False, str(error))
-        yield answer
-        if not answer.taken:
+            answer = await notifier.send(Delivery(alert, encode(alert), decision, last))
+        except DeliveryError as error:
+            yield SendResult(state, False, str(error))
             return
-        told, revision = Told(revision, "info", True, made), revision + 1
+        yield SendResult(state, True, answer)
+        last, revision = Notification(revision, "info", True, alert), revision + 1

@@ -1,8 +1,8 @@
-"""The role ``delivery``: alerts in, messages to targets out, one desk per partition of ``alerts``.
+"""The role ``delivery``: reads ``alerts`` and notifies the targets, with one dispatcher per partition.
 
-Unlike the steps, deliveries end when they end, so there is no checkpoint. What counts is the delivery
-log, one record per target and incident, in the app's table; the group commits the offset before
-which every delivery is in the log or among the dead letters.
+Deliveries finish in any order, so this role has no checkpoints. The state is the notification log in the
+table of the app, with one record per target and incident. The consumer group commits the offset before
+which every delivery is in the log or is a dead letter.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pivotwatch.contracts.dead_letters import about_of
 from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.delivery.dispatcher import Dispatcher, Origin
 from pivotwatch.delivery.notification_log import NotificationLog
-from pivotwatch.delivery.notifiers import Publish
+from pivotwatch.delivery.notifier import Publish
 from pivotwatch.delivery.settings import read_settings
 from pivotwatch.delivery.target_sender import TargetSender
 from pivotwatch.engine.changelog import PartitionLog
@@ -37,24 +37,24 @@ logger = logging.getLogger(__name__)
 TICK_SECONDS = 0.1
 SETTLE_SECONDS = 2.0
 CLOSE_SECONDS = 5.0
-MOST_AHEAD = 1_000
-"""Deliveries that may wait for the quickest target; then reading pauses: what is not read is safe."""
-COUNTED = {"delivered": "ok", "reminded": "ok", "failed-attempt": "retried"}
+MAX_AHEAD = 1_000
+"""Deliveries that may wait for the fastest target before the worker stops to read."""
+METRIC_OUTCOMES = {"delivered": "ok", "resent": "ok", "failed-attempt": "retried"}
 
 
 class DeliveryPartition:
-    """A live partition of ``alerts``.
+    """A partition of ``alerts`` that this worker owns.
 
     Attributes
     ----------
     offset
-        The next input offset to take.
-    desk
-        Set when it is known where to begin.
+        The next input offset.
+    dispatcher
+        None until the first offset is known.
     pauses
-        Does reading wait for the targets?
-    saved_at
-        When an offset was last handed to the group.
+        Whether reading waits for the targets.
+    acknowledged, saved_at
+        The offset that the consumer group got last, and when (monotonic seconds).
     """
 
     step = None
@@ -63,14 +63,14 @@ class DeliveryPartition:
         self.partition = partition
         self.notifications = notifications
         self.pauses = False
-        self.desk: Dispatcher | None = None
+        self.dispatcher: Dispatcher | None = None
         self.offset = 0
         self.acknowledged = -1
         self.saved_at = time.monotonic()
 
 
 class DeliveryShell(Frame):
-    """Drives delivery in one process.
+    """Runs delivery in one process.
 
     Parameters
     ----------
@@ -79,16 +79,16 @@ class DeliveryShell(Frame):
     config
         The configuration.
     until_end
-        Where every partition of ``alerts`` ends in a finite run, None for a live one.
+        End offset of every partition of ``alerts`` in a finite run, None in a live run.
     reset_state
-        Forget what was delivered.
-    make_couriers
-        Makes the couriers, given the configuration and a way to send records.
+        Whether the notification log is deleted.
+    make_target_senders
+        Makes the senders of the targets, given the configuration and a function that sends records.
 
     Attributes
     ----------
     live
-        The partitions of this worker.
+        The partitions that this worker owns.
     """
 
     role = "delivery"
@@ -111,7 +111,7 @@ class DeliveryShell(Frame):
         self.target_senders = make_target_senders(config, self.publish)
         for target_sender in self.target_senders:
             target_sender.observe = self._count
-            for outcome in ("ok", "retried", "failed"):  # From 0 on, or the first one is no increase.
+            for outcome in ("ok", "retried", "failed"):  # A counter must exist before its first increase.
                 self.metrics.deliveries.labels(target_sender.name, outcome)
             self.metrics.waiting.labels(target_sender.name).set_function(
                 partial(getattr, target_sender, "waiting")
@@ -120,7 +120,7 @@ class DeliveryShell(Frame):
         self._reset = reset_state
 
     async def run(self, stream: Any) -> None:
-        """The agent: hand records to the desks, as long as one target at least keeps up."""
+        """The Faust agent: pass records to the dispatchers, as long as at least one target keeps up."""
         async for event in stream.noack().events():
             live = self.live.get(event.message.partition)
             if live and event.value.seek == self.consumer.scheduler.seeks:
@@ -131,50 +131,50 @@ class DeliveryShell(Frame):
             event.value.clear()
 
     def _take(self, live: DeliveryPartition, record: InputRecord) -> None:
-        if live.desk and record.offset >= live.offset:
-            live.desk.take(Origin(self.source, live.partition, record.offset), record.value)
+        if live.dispatcher and record.offset >= live.offset:
+            live.dispatcher.dispatch(Origin(self.source, live.partition, record.offset), record.value)
             live.offset = record.offset + 1
 
     async def _has_room(self, live: DeliveryPartition) -> bool:
-        """Wait until a target has little to do; False when the partition is not ours any more.
+        """Wait until the fastest target keeps up; False when this worker lost the partition meanwhile.
 
-        The quickest target sets the pace. So a slow one holds up no other, and all alone it does not
-        let the memory grow.
+        The fastest target sets the pace, so a slow target delays no other. When all targets are slow,
+        reading pauses and the memory stays bounded.
         """
         while self.live.get(live.partition) is live:
-            live.pauses = min(target_sender.waiting for target_sender in self.target_senders) >= MOST_AHEAD
+            live.pauses = min(target_sender.waiting for target_sender in self.target_senders) >= MAX_AHEAD
             if not live.pauses:
                 return True
             await asyncio.sleep(TICK_SECONDS)
         return False
 
     def drop(self) -> None:
-        """The assignment has ended: what is not delivered is the next owner's."""
+        """End the assignment: the next owners of the partitions deliver the rest."""
         for live in self.live.values():
-            if live.desk:
-                live.desk.end()
+            if live.dispatcher:
+                live.dispatcher.stop()
         self.live.clear()
 
     async def load(self, partitions: Mapping[int, Mapping[bytes, bytes]]) -> None:
-        """Read the delivery log of the assigned partitions."""
+        """Read the notification logs of the assigned partitions."""
         generation = self.app.consumer_generation_id
         retention = millis(self.config.retention.alerts)
         for partition, stored in sorted(partitions.items()):
             log = PartitionLog(self.app, self.app.tables["state"].changelog_topic_name, partition)
             if self._reset:
-                logger.warning("partition %d: forgetting what was delivered", partition)
+                logger.warning("partition %d: deleting the notification log", partition)
                 await delete(log, stored)
                 stored = {}
             notifications = NotificationLog(log, stored)
             if retention:
-                await notifications.forget_before(round(time.time() * 1000) - retention)
+                await notifications.delete_before(round(time.time() * 1000) - retention)
             if generation != self.app.consumer_generation_id:
-                return  # Assigned anew meanwhile; the next call loads.
+                return  # A rebalance happened; the next call loads the logs.
             self.live[partition] = DeliveryPartition(partition, notifications)
         self._reset = False
 
     async def resume(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
-        """Where to read on: where the group left off, or where a group that never ran begins."""
+        """The offsets to read from: those that are committed, or the configured start of a new group."""
         tps = [tp for tp in committed if tp.partition in self.live]
         if not tps:
             return {}
@@ -182,7 +182,7 @@ class DeliveryShell(Frame):
         ends = await self.consumer.highwaters(*tps)
         for tp in tps:
             live, known = self.live[tp.partition], committed[tp]
-            if live.desk is not None:
+            if live.dispatcher is not None:
                 continue
             if known is None or known < 0:
                 live.offset = ends[tp] if self._begin_at_end else earliest[tp]
@@ -190,46 +190,50 @@ class DeliveryShell(Frame):
                 live.offset = max(known, earliest[tp])
                 if known < earliest[tp]:
                     logger.error(
-                        "alerts %d to %d were deleted before they were delivered", known, live.offset - 1
+                        "alerts %d to %d were deleted before delivery: set a longer retention.alerts",
+                        known,
+                        live.offset - 1,
                     )
-            live.desk = Dispatcher(
+            live.dispatcher = Dispatcher(
                 self.target_senders,
                 live.notifications,
                 live.offset,
-                bury=self._bury,
+                send_dead_letter=self._send_dead_letter,
                 fail=self.fail,
-                is_ours=self.consumer.is_member,
+                owns_partition=self.consumer.is_member,
             )
             logger.info("partition %d: delivering from offset %d", tp.partition, live.offset)
         return {tp: self.live[tp.partition].offset for tp in tps}
 
     async def tend(self) -> None:
-        """Let the group commit what is done, until the process ends or a finite run is over."""
+        """Acknowledge finished offsets, until the process or the finite run ends."""
         while not await self._finish():
             await asyncio.sleep(TICK_SECONDS)
             self._acknowledge()
 
     async def watch(self) -> None:
-        """Judge the own progress until the process ends."""
+        """Check the progress of this worker until the process ends."""
         await self.health.watch(self.config, self.source)
 
     async def close(self) -> None:
-        """Finish what is under way, unless that takes long; commit; say what became of everything."""
+        """Wait a moment for unfinished deliveries, commit, and log the outcomes."""
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 for live in list(self.live.values()):
-                    if live.desk:
-                        await live.desk.settle(SETTLE_SECONDS)
+                    if live.dispatcher:
+                        await live.dispatcher.drain(SETTLE_SECONDS)
                 self._acknowledge()
                 await self.consumer.commit_done()
         except TimeoutError:
-            logger.warning("the last commit took too long: the delivery log knows what was delivered")
+            logger.warning(
+                "the last commit took too long; the notification log prevents repeated notifications"
+            )
         for target_sender in self.target_senders:
             await target_sender.notifier.close()
-            logger.info("target %s: %s", target_sender.name, dict(target_sender.counts) or "nothing to do")
+            logger.info("target %s: %s", target_sender.name, dict(target_sender.counts) or "no deliveries")
 
     async def publish(self, topic: str, message: Message) -> None:
-        """Send a record, and wait until the broker has it."""
+        """Send a record, and wait until Kafka has acknowledged it."""
         headers = [(name, value.encode()) for name, value in message.headers.items()]
         await self._send(topic, message.key.encode(), message.body, headers)
 
@@ -242,35 +246,35 @@ class DeliveryShell(Frame):
         await sent
 
     def progress(self) -> dict[int, int]:
-        """How far each partition is taken, for `Health`: a target that is down is no fault of ours."""
+        """The next offset of each partition, for `Health`. A partition that waits for targets is left out."""
         if not self.live:
             return {} if self.app.unassigned else {JOINING: self.app.tables["state"].records_read}
         return {partition: live.offset for partition, live in self.live.items() if not live.pauses}
 
     def is_ready(self) -> bool:
-        """Is every partition being delivered?"""
-        return not self.app.rebalancing and all(live.desk is not None for live in self.live.values())
+        """Whether every partition has a dispatcher."""
+        return not self.app.rebalancing and all(live.dispatcher is not None for live in self.live.values())
 
     def end_of(self, partition: int) -> int | None:
-        """The end of a partition, once something was fetched from it."""
+        """The end offset of a partition, once a fetch has returned it."""
         position = self.consumer.positions.get(TP(self.source, partition))
         return position.end if position else None
 
     def _acknowledge(self) -> None:
         for partition, live in self.live.items():
-            if live.desk and live.desk.progress.done != live.acknowledged:
-                live.acknowledged = live.desk.progress.done
+            if live.dispatcher and live.dispatcher.offsets.committable != live.acknowledged:
+                live.acknowledged = live.dispatcher.offsets.committable
                 live.saved_at = time.monotonic()
                 self.consumer.done(TP(self.source, partition), live.acknowledged)
 
     async def _finish(self) -> bool:
-        """Commit and end this worker when a finite run is over for it."""
+        """End this worker when its finite run is over; returns whether it is."""
         ends = self.until_end
         if ends is None or self.app.rebalancing or not (self.live or self.app.unassigned):
             return False
-        # Markers of transactions may lie between the last alert and the end.
+        # Transaction markers may be between the last alert and the end.
         if not all(
-            live.desk is not None
+            live.dispatcher is not None
             and live.acknowledged >= live.offset
             and (live.offset >= ends[partition] or self._at_end(partition))
             for partition, live in self.live.items()
@@ -289,7 +293,7 @@ class DeliveryShell(Frame):
             and position.last < self.live[partition].offset
         )
 
-    async def _bury(self, letter: Output) -> None:
+    async def _send_dead_letter(self, letter: Output) -> None:
         about = about_of(letter.headers)
         logger.error(
             "dead letter: alert %s for target %s: %s: %s",
@@ -302,6 +306,6 @@ class DeliveryShell(Frame):
         await self._send(self.config.topic("deliveries_dlq"), letter.key, letter.value, list(letter.headers))
 
     def _count(self, target: str, outcome: str) -> None:
-        name = "failed" if outcome.startswith("dead-") else COUNTED.get(outcome)
+        name = "failed" if outcome.startswith("dead-") else METRIC_OUTCOMES.get(outcome)
         if name is not None:
             self.metrics.deliveries.labels(target, name).inc()

@@ -1,6 +1,6 @@
-"""What happens beside the display: the launch is played into Kafka, its results are read back.
+"""The feeds of the demo: one thread sends the simulated launch to Kafka, one reads the results.
 
-Each feed is a thread that puts what it has to say into one queue; the display takes it out.
+Both threads put messages into one queue, which the main thread reads.
 """
 
 from __future__ import annotations
@@ -9,53 +9,62 @@ import dataclasses
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.alerts import Alert, parse_alert
 from pivotwatch.contracts.codec import millis_of
 from pivotwatch.contracts.status import parse_status
 from pivotwatch.engine.kafka import sync_client
-
-if TYPE_CHECKING:
-    from pivotwatch.simulation import Simulation
-    from pivotwatch.simulation.encode import Slice
+from pivotwatch.simulation import Simulation
+from pivotwatch.simulation.encode import Slice
+from pivotwatch.simulation.kafka import Player
 
 BATCH = 50
+"""Events per Kafka record."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Sent:
-    """So many events more have been sent; event time is now ``until``."""
+class EventsSent:
+    """``events`` more events were sent. Event time is now ``until`` (epoch milliseconds)."""
 
     events: int
     until: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Scored:
-    """Everything before ``until`` has been judged."""
+class BucketsScored:
+    """The workers have scored every bucket before ``until`` (epoch milliseconds)."""
 
     until: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Played:
-    """The last event has been acknowledged."""
+class PlaybackEnded:
+    """Kafka has acknowledged the last event."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Broken:
-    """A feed cannot go on."""
+class FeedFailed:
+    """A feed ended with an error."""
 
     error: BaseException
 
 
-Message = Sent | Scored | Played | Broken | Alert
+Message = EventsSent | BucketsScored | PlaybackEnded | FeedFailed | Alert
 
 
 class Feeds:
-    """Both threads, with the queue that they fill; leaving the ``with`` block ends them."""
+    """The two threads and their queue. Leaving the ``with`` block ends the threads.
+
+    Parameters
+    ----------
+    config
+        The configuration of the demo.
+    simulation
+        The launch.
+    speed
+        Seconds of event time per second.
+    """
 
     def __init__(self, config: Config, simulation: Simulation, speed: float) -> None:
         self.config = config
@@ -74,12 +83,12 @@ class Feeds:
             thread.join(timeout=10)
 
     def watch(self) -> None:
-        """Begin to read alerts and status."""
-        self._begin(self._watch)
+        """Start to read alerts and status."""
+        self._start(self._watch)
 
     def play(self) -> None:
-        """Begin to send releases and events."""
-        self._begin(self._play)
+        """Start to send releases and events."""
+        self._start(self._play)
 
     def next(self, timeout: float) -> Message | None:
         """The next message, or None after ``timeout`` seconds without one."""
@@ -88,33 +97,31 @@ class Feeds:
         except queue.Empty:
             return None
 
-    def _begin(self, work: Callable[[], None]) -> None:
-        def guarded() -> None:
+    def _start(self, feed: Callable[[], None]) -> None:
+        def run() -> None:
             try:
-                work()
+                feed()
             except BaseException as error:
-                # Raised again by whoever takes it out, on the main thread.
-                self._messages.put(Broken(error))
+                # The main thread raises it again.
+                self._messages.put(FeedFailed(error))
 
-        thread = threading.Thread(target=guarded, daemon=True)
+        thread = threading.Thread(target=run, daemon=True)
         thread.start()
         self._threads.append(thread)
 
     def _play(self) -> None:
-        from pivotwatch.simulation.kafka import Player
-
         with Player(self.config.brokers, sync_client.security(self.config)) as player:
             player.send_releases(self.simulation.releases, self.config.topic("releases"))
-            player.play(self._told_slices(), self.config.topic("requests"), speed=self.speed, batch=BATCH)
-        self._messages.put(Played())
+            player.play(self._slices(), self.config.topic("requests"), speed=self.speed, batch=BATCH)
+        self._messages.put(PlaybackEnded())
 
-    def _told_slices(self) -> Iterator[Slice]:
-        """The slices; each is told when the next one is asked for, which is when it has been sent."""
+    def _slices(self) -> Iterator[Slice]:
+        """The slices of the simulation. The player asks for the next slice when it has sent one."""
         for part in self.simulation.slices():
             if self._stop.is_set():
                 return
             yield part
-            self._messages.put(Sent(len(part), int(part.batch.ts.max())))
+            self._messages.put(EventsSent(len(part), int(part.batch.ts.max())))
 
     def _watch(self) -> None:
         alerts, status = self.config.topic("alerts"), self.config.topic("status")
@@ -125,4 +132,4 @@ class Feeds:
                 if record.topic == alerts:
                     self._messages.put(parse_alert(record.value))
                 else:
-                    self._messages.put(Scored(millis_of(parse_status(record.value).end)))
+                    self._messages.put(BucketsScored(millis_of(parse_status(record.value).end)))

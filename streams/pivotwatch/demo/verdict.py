@@ -1,4 +1,4 @@
-"""What was found, held against what was hidden. Pure: alerts and a truth file in, figures out."""
+"""Comparison of the alerts of a run with the truth file of its simulation; a pure function."""
 
 from __future__ import annotations
 
@@ -9,31 +9,33 @@ from typing import Any
 
 from pivotwatch.contracts.alerts import Alert
 
-Named = tuple[str, str]
+Group = tuple[str, str]
+"""Kind and id of a group."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a run did.
+    """How well a run found the campaign.
 
     Attributes
     ----------
     campaign
-        Its name in the truth file.
+        Name of the campaign in the truth file.
     delay
-        From the first move of the campaign to the close of the bucket that raised the first
-        alert on it, in event time; None when it was not found.
+        Event time from the first switch of the campaign to the close of the bucket that raised the first
+        alert on it; None when no alert did.
     found_entities, entities
-        Networks (or other groups) of the campaign with an alert, and all of them.
+        Number of groups (such as networks) of the campaign with an alert, and of all its groups.
     listed, listed_right, members
-        Accounts that the alerts on it list, those of them that belong to it, all that do. An
-        alert lists at most a hundred, so a large campaign is never listed whole.
+        Number of accounts that the alerts on the campaign list, of those that belong to it, and of all
+        its accounts. An alert lists at most 100 accounts, so a large campaign is never listed completely.
     false_alerts
-        Alerts on groups that are honest, roll-outs apart.
+        Number of alerts on honest groups without a roll-out.
     rollout_alerts
-        Alerts on honest company-wide moves.
-    accounts_noted, accounts_right
-        Single accounts noted (severity info), and those of them that belong to the campaign.
+        Number of alerts on honest roll-outs, in which a company moves to the new model.
+    findings, findings_right
+        Number of findings (alerts on single accounts, severity info), and of those on accounts of the
+        campaign.
     """
 
     campaign: str
@@ -45,12 +47,12 @@ class Verdict:
     members: int
     false_alerts: int
     rollout_alerts: int
-    accounts_noted: int
-    accounts_right: int
+    findings: int
+    findings_right: int
 
     @property
     def found(self) -> bool:
-        """The campaign was found."""
+        """Whether an alert found the campaign."""
         return self.delay is not None
 
     @property
@@ -64,45 +66,49 @@ class Verdict:
         return self.listed_right / self.members
 
 
-def judge(alerts: Iterable[Alert], truth: Mapping[str, Any]) -> Verdict:
-    """Hold alerts against the first campaign of a truth file.
+def compare_with_truth(alerts: Iterable[Alert], truth: Mapping[str, Any]) -> Verdict:
+    """Compare alerts with the first campaign of a truth file.
 
-    An alert on any of the campaign's groups has found it, unless it comes before the move.
+    An alert on any group of the campaign has found it, unless the alert is earlier than the first switch.
     """
     campaign = truth["campaigns"][0]
     onset = datetime.fromisoformat(campaign["onset"])
-    hidden = _named(campaign["entities"])
-    related = hidden | _named(campaign["related"])
-    rollouts = _named((one["kind"], one["id"]) for one in truth["rollouts"])
+    entities = _groups(campaign["entities"])
+    related = entities | _groups(campaign["related"])
+    rollouts = _groups((one["kind"], one["id"]) for one in truth["rollouts"])
     members = set(campaign["members"])
-    on_it: list[Alert] = []
+    right: list[Alert] = []
     false: set[str] = set()
-    rolled: set[str] = set()
-    noted: set[str] = set()
+    on_rollouts: set[str] = set()
+    findings: set[str] = set()
     for alert in alerts:
-        groups = {(group.kind, group.id) for group in (alert.data.entity, *alert.data.groups)}
+        groups = _groups_of(alert)
         if alert.data.entity.kind == "account" and alert.data.severity == "info":
-            noted.add(alert.data.entity.id)
+            findings.add(alert.data.entity.id)
         elif groups & related and alert.data.model == campaign["model"] and alert.time >= onset:
-            on_it.append(alert)
+            right.append(alert)
         else:
-            (rolled if groups & rollouts else false).add(alert.data.alert_id)
-    listed = {member for alert in on_it for member in alert.data.members}
-    touched = {(group.kind, group.id) for alert in on_it for group in (alert.data.entity, *alert.data.groups)}
+            (on_rollouts if groups & rollouts else false).add(alert.data.alert_id)
+    listed = {member for alert in right for member in alert.data.members}
+    found = {group for alert in right for group in _groups_of(alert)}
     return Verdict(
         campaign=campaign["id"],
-        delay=min((alert.time for alert in on_it), default=onset) - onset if on_it else None,
-        found_entities=len(touched & hidden),
-        entities=len(hidden),
+        delay=min(alert.time for alert in right) - onset if right else None,
+        found_entities=len(found & entities),
+        entities=len(entities),
         listed=len(listed),
         listed_right=len(listed & members),
         members=len(members),
         false_alerts=len(false),
-        rollout_alerts=len(rolled),
-        accounts_noted=len(noted),
-        accounts_right=len(noted & members),
+        rollout_alerts=len(on_rollouts),
+        findings=len(findings),
+        findings_right=len(findings & members),
     )
 
 
-def _named(entities: Iterable[Iterable[str]]) -> set[Named]:
-    return {(kind, name) for kind, name in entities}
+def _groups(pairs: Iterable[Iterable[str]]) -> set[Group]:
+    return {(kind, name) for kind, name in pairs}
+
+
+def _groups_of(alert: Alert) -> set[Group]:
+    return {(group.kind, group.id) for group in (alert.data.entity, *alert.data.groups)}

@@ -1,5 +1,6 @@
-"""Traffic of others: from a request log as it is to native events.
+"""Ingest: converts request logs of other systems (sources) to native events.
 
-A *mapping* (`mappings/*.toml`, or the user's own) says for each native field where it stands. One
-`decoder` reads every mapping. It is an allow-list: what no mapping names never leaves it.
+A *mapping* (`mappings/*.toml`, or one of the user) says where each native field is in a record of a
+source. One `decoder` serves all mappings. A mapping is an allow-list: the decoder drops every field that
+the mapping does not name.
 """

@@ -1,4 +1,4 @@
-"""Native events as arrays, one per target partition: what goes to ``requests``."""
+"""Arrays of native events, one for each partition of ``requests``."""
 
 from __future__ import annotations
 
@@ -12,30 +12,30 @@ from pivotwatch.detection.counting.deduplication import Headers, Place, origin_h
 from pivotwatch.ingest.decoder import Event
 
 MAX_BYTES = 700_000
-"""A broker takes about 1 MB, headers included."""
-MAX_KNOWN = 500_000
+"""Least size that splits an array. Brokers accept about 1 MB, with headers."""
+MAX_CACHED = 500_000
 
 
 class Array(NamedTuple):
-    """A record of ``requests``."""
+    """A record of ``requests`` that holds several events."""
 
     partition: int
     value: bytes
     headers: Headers
 
 
-class Rekeyer:
-    """Sorts events by account into arrays, as Kafka's producers choose the partition of a key.
+class ArrayBuilder:
+    """Collects events in arrays by the partition of their account, which Kafka producers would choose.
 
     Parameters
     ----------
     partitions
-        Of ``requests``.
+        Number of partitions of ``requests``.
 
     Examples
     --------
     >>> events = [((7, 0), {"account": "a"}), ((7, 1), {"account": "acct-2"}), ((8, 0), {"account": "a"})]
-    >>> for array in Rekeyer(2).arrays(events, ("spans", 0)):
+    >>> for array in ArrayBuilder(2).arrays(events, ("spans", 0)):
     ...     print(array.partition, array.value, array.headers[0][1])
     0 b'[{"account":"a"},{"account":"a"}]' b'["spans",0,7,0,8,0]'
     1 b'[{"account":"acct-2"}]' b'["spans",0,7,1,7,1]'
@@ -49,7 +49,7 @@ class Rekeyer:
         """The partition of an account."""
         partition = self._known.get(account)
         if partition is None:
-            if len(self._known) >= MAX_KNOWN:
+            if len(self._known) >= MAX_CACHED:
                 self._known.clear()
             partition = int((murmur2(account.encode()) & 0x7FFFFFFF) % self.partitions)
             self._known[account] = partition
@@ -58,31 +58,32 @@ class Rekeyer:
     def arrays(
         self, events: Iterable[tuple[Place, Event]], origin: tuple[str, int] | None
     ) -> Iterator[Array]:
-        """One array per target partition, more where one would be too long.
+        """One array per partition, or several where one would be too long.
 
         Parameters
         ----------
         events
-            In the order of their places.
+            Events in the order of their places (offset, position in the record).
         origin
-            Topic and partition that all of them came from; None when they came over HTTP.
+            Topic and partition that all events came from; None for events from HTTP.
         """
-        sorted_: dict[int, list[tuple[Place, bytes]]] = {}
+        by_partition: dict[int, list[tuple[Place, bytes]]] = {}
         for place, event in events:
             partition = self.partition_of(event["account"])
-            sorted_.setdefault(partition, []).append((place, orjson.dumps(event)))
-        for partition, written in sorted(sorted_.items()):
-            for some in _cut(written):
-                value = b"[" + b",".join(raw for _, raw in some) + b"]"
-                headers = origin_headers(*origin, [place for place, _ in some]) if origin else ()
+            by_partition.setdefault(partition, []).append((place, orjson.dumps(event)))
+        for partition, encoded in sorted(by_partition.items()):
+            for part in _split(encoded):
+                value = b"[" + b",".join(raw for _, raw in part) + b"]"
+                headers = origin_headers(*origin, [place for place, _ in part]) if origin else ()
                 yield Array(partition, value, headers)
 
 
-def _cut(written: list[tuple[Place, bytes]]) -> Iterator[list[tuple[Place, bytes]]]:
+def _split(encoded: list[tuple[Place, bytes]]) -> Iterator[list[tuple[Place, bytes]]]:
+    """Split encoded events into parts of at most `MAX_BYTES`."""
     start = size = 0
-    for index, (_, raw) in enumerate(written):
+    for index, (_, raw) in enumerate(encoded):
         if size + len(raw) > MAX_BYTES and index > start:
-            yield written[start:index]
+            yield encoded[start:index]
             start, size = index, 0
         size += len(raw) + 1
-    yield written[start:]
+    yield encoded[start:]

@@ -1,4 +1,4 @@
-"""What the doctor says of ``[ingest]``: settings, secrets and mappings, then samples of each topic."""
+"""The checks of ``[ingest]`` for `pivotwatch doctor`: settings, secrets, mappings and samples of topics."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from pivotwatch.ingest.settings import (
 NAME = "ingest"
 
 
-def judge_settings(config: Config) -> Iterator[Check]:
-    """Can a worker of the role begin? Nothing is said when there is no table."""
+def check_settings(config: Config) -> Iterator[Check]:
+    """Check that a worker of the role can start. Without a table ``[ingest]`` there is no check."""
     if not config.ingest:
         return
     try:
         settings = read_settings(config.ingest)
         refuse_own_topics(config, settings)
-        sources = usable(settings)
+        sources = used_decoders(settings)
     except Fault as fault:
         yield Check(
-            NAME, "fail", str(fault), "mend [ingest]; streams/pivotwatch/ingest/README.md has its keys"
+            NAME, "fail", str(fault), "correct [ingest]; streams/pivotwatch/ingest/README.md lists the keys"
         )
         return
     if not settings.topics and settings.http is None:
-        yield Check(NAME, "fail", "[ingest] names neither topics nor http", "say where traffic comes from")
+        yield Check(NAME, "fail", "[ingest] has neither topics nor http", "set topics, http or both")
     else:
-        yield Check(NAME, "ok", f"mappings, keys and databases of {', '.join(sources)} can be read")
+        yield Check(NAME, "ok", f"the mappings, keys and databases of {', '.join(sources)} can be read")
     if settings.http is not None:
-        yield from _judge_http(settings.http)
+        yield from _check_http(settings.http)
     hashed = settings.pseudonyms.fields if settings.pseudonyms else []
     if "network" in hashed and config.network_classes:
-        message = "networks become pseudonyms, so no line of network_classes ever fits"
+        message = "networks become pseudonyms, so no line of network_classes can match"
         yield Check(
-            NAME, "warn", message, "take network out of ingest.pseudonyms.fields, or do without classes"
+            NAME, "warn", message, "remove network from ingest.pseudonyms.fields, or unset network_classes"
         )
 
 
-def usable(settings: IngestSettings) -> dict[str, Decoder]:
-    """The decoders of all sources that are used.
+def used_decoders(settings: IngestSettings) -> dict[str, Decoder]:
+    """The decoders of all sources that the settings use, by source.
 
     Raises
     ------
@@ -65,41 +65,43 @@ def usable(settings: IngestSettings) -> dict[str, Decoder]:
     return {name: decoders.of(name) for name in dict.fromkeys(names)}
 
 
-def _judge_http(http: HttpSettings) -> Iterator[Check]:
+def _check_http(http: HttpSettings) -> Iterator[Check]:
     if http.host not in LOOPBACK:
-        message = f"posts come to {http.host}:{http.port} without encryption, and tokens with them"
-        yield Check(NAME, "warn", message, "let only a proxy that ends TLS reach this port")
+        message = f"clients send events and tokens to {http.host}:{http.port} without encryption"
+        yield Check(NAME, "warn", message, "let only a proxy that terminates TLS reach this port")
     elif not (http.token_env or http.token_file or http.hmac_env or http.hmac_file):
-        message = "whoever can log in on this machine may post: there is neither token nor signature"
+        message = "every user of this machine may post events: neither a token nor a signature is required"
         yield Check(NAME, "warn", message, "set ingest.http.token_file or ingest.http.hmac_file")
 
 
-def judge_sample(topic: str, decoder: Decoder, values: Iterable[bytes | None]) -> Check:
-    """Do the last messages of a topic become events?
+def check_sample(topic: str, decoder: Decoder, values: Iterable[bytes | None]) -> Check:
+    """Check that messages of a topic become events.
 
     Examples
     --------
     >>> from pivotwatch.ingest.settings import Decoders, read_settings
     >>> native = Decoders(read_settings({})).of("native")
-    >>> judge_sample("log", native, [b'{"id":"r","ts":1,"model":"m"}']).next_step
-    'most often (1): account: nothing at /account; `pivotwatch mapping check` shows what a line becomes'
+    >>> print(check_sample("log", native, [b'{"id":"r","ts":1,"model":"m"}']).next_step)
+    most frequent error (1): account: nothing at /account; `pivotwatch mapping check` shows each field
     """
     events = skipped = bad = 0
     problems: Counter[str] = Counter()
     for value in values:
         decoded = decoder.decode(value)
-        events, skipped, bad = events + len(decoded.events), skipped + decoded.skipped, bad + decoded.bad
-        problems.update(str(one.error) for one in decoded.misread)
+        events, skipped, bad = (
+            events + len(decoded.events),
+            skipped + decoded.skipped,
+            bad + decoded.bad_total,
+        )
+        problems.update(str(one.error) for one in decoded.bad)
     name = decoder.mapping.name
     if not events + skipped + bad:
-        return Check(NAME, "warn", f"{topic} is empty", "let the gateway write to it, then ask again")
-    message = (
-        f"{topic}, read as {name}: {events:,} events, {skipped:,} are no requests, {bad:,} cannot be read"
-    )
+        return Check(NAME, "warn", f"{topic} is empty", "let the gateway write to it, then run this again")
+    message = f"{topic} as source {name}: {events:,} events, {skipped:,} no requests, {bad:,} unreadable"
     if bad:
         worst, count = problems.most_common(1)[0]
-        step = f"most often ({count:,}): {worst}; `pivotwatch mapping check` shows what a line becomes"
+        step = f"most frequent error ({count:,}): {worst}; `pivotwatch mapping check` shows each field"
         return Check(NAME, "fail" if bad > events else "warn", message, step)
     if not events:
-        return Check(NAME, "warn", message, "is it the source that writes this topic?")
+        return Check(NAME, "warn", message, f"check that {name} is the source that writes this topic")
     return Check(NAME, "ok", message)

@@ -1,6 +1,6 @@
-"""The decoder: messages of a source in, native events out, and why a document became none.
+"""The decoder: converts the messages of a source to native events.
 
-What it says of a bad document names fields and places, never what stands there.
+Its errors name fields and places of a document, and never contain a value of the document.
 """
 
 from __future__ import annotations
@@ -13,28 +13,30 @@ import orjson
 
 from pivotwatch.contracts.events import BadEvent, check_event
 from pivotwatch.ingest.documents import Unreadable, splitter
-from pivotwatch.ingest.mapping import Place, SourceMapping, find, show_pointer
+from pivotwatch.ingest.mapping import FieldPath, SourceMapping, find, to_pointer
 from pivotwatch.ingest.network_lookup import NetworkLookup
 from pivotwatch.ingest.private import NAME
 from pivotwatch.ingest.pseudonyms import Pseudonyms
 
 Event = dict[str, Any]
-MAX_MISREAD = 1_000
-"""Of one message; a dead letter each."""
+MAX_BAD = 1_000
+"""Bad documents of one message that become dead letters; further ones share one."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Misread:
+class BadDocument:
     """A document that could not be read.
 
     Attributes
     ----------
     position
-        Its place in the message, from 0.
+        Position in the message, from 0.
+    error
+        Why the document could not be read.
     document
-        As it was; None when there was none.
+        The document, or None when its text could not be parsed.
     raw
-        What there was instead of a document.
+        The text that could not be parsed.
     """
 
     position: int
@@ -45,37 +47,37 @@ class Misread:
 
 @dataclasses.dataclass(slots=True)
 class Decoded:
-    """What became of a message.
+    """The content of a message.
 
     Attributes
     ----------
     events
-        With the position of the document that each was read from. The same message gives the
-        same events at the same positions, always.
-    misread, bad
-        Documents that could not be read, and how many they are: only the first `MAX_MISREAD` are
-        listed one by one.
+        Each event with the position of its document in the message. The same message always gives the
+        same events at the same positions.
+    bad, bad_total
+        Documents that could not be read, and their number. Only the first `MAX_BAD` have an entry each;
+        one further entry counts the rest.
     skipped
-        Documents that are no requests, and repeats within the message.
-    cut
-        Is there more in the message than was asked for?
+        Number of documents that are no requests, and of repeats within the message.
+    truncated
+        Whether the message holds more documents than were asked for.
     """
 
     events: list[tuple[int, Event]] = dataclasses.field(default_factory=list)
-    misread: list[Misread] = dataclasses.field(default_factory=list)
-    bad: int = 0
+    bad: list[BadDocument] = dataclasses.field(default_factory=list)
+    bad_total: int = 0
     skipped: int = 0
-    cut: bool = False
+    truncated: bool = False
 
-    def add_misread(self, misread: Misread) -> None:
-        """Keep what could not be read; of very many in one message, say only how many they are."""
-        self.bad += 1
-        if self.bad <= MAX_MISREAD:
-            self.misread.append(misread)
+    def add_bad(self, document: BadDocument) -> None:
+        """Add a document that could not be read. Beyond `MAX_BAD` documents, only count it."""
+        self.bad_total += 1
+        if self.bad_total <= MAX_BAD:
+            self.bad.append(document)
         else:
-            more = BadEvent(f"and {self.bad - MAX_MISREAD} more from here on in the same message")
-            first = self.misread[-1].position if self.bad > MAX_MISREAD + 1 else misread.position
-            self.misread[MAX_MISREAD:] = [Misread(first, more, None)]
+            more = BadEvent(f"and {self.bad_total - MAX_BAD} more from here on in the same message")
+            first = self.bad[-1].position if self.bad_total > MAX_BAD + 1 else document.position
+            self.bad[MAX_BAD:] = [BadDocument(first, more, None)]
 
 
 class Decoder:
@@ -84,11 +86,11 @@ class Decoder:
     Parameters
     ----------
     mapping
-        Where everything stands.
+        The mapping of the source.
     networks
-        Finds the network of an address; made without a database when left out.
+        Finds the network of an address; without it, a lookup without a database.
     pseudonyms
-        Replaces values, or None.
+        Replaces values by pseudonyms; without it, values stay.
 
     Examples
     --------
@@ -97,7 +99,7 @@ class Decoder:
     >>> raw = b'{"id":"r","ts":1,"account":"a","model":"m-2","ip":"203.0.113.7","prompt":"hello"}'
     >>> decoder.decode(raw).events
     [(0, {'id': 'r', 'ts': 1, 'account': 'a', 'model': 'm-2', 'network': '203.0.113.0/24'})]
-    >>> decoder.decode(b'{"id":"r","ts":1,"model":"m-2"}').misread[0].error
+    >>> decoder.decode(b'{"id":"r","ts":1,"model":"m-2"}').bad[0].error
     BadEvent('account: nothing at /account')
     """
 
@@ -110,40 +112,45 @@ class Decoder:
         self.mapping = mapping
         self._networks = networks or NetworkLookup()
         self._pseudonyms = pseudonyms
-        self._once = mapping.form != "json"  # Spans of one call may tell of it twice.
+        self._unique_ids = mapping.form != "json"  # Several spans may report the same call.
         self._required = {"ts", "account", "model"} | (set() if mapping.make_id else {"id"})
         self._split = splitter(mapping.form, mapping.wanted_attributes())
 
     def decode(self, message: bytes | None, most: int | None = None) -> Decoded:
-        """Read a message, or of a long one the first ``most`` documents."""
+        """Decode a message, or only its first ``most`` documents."""
         decoded = Decoded()
         ids: set[str] = set()
         for position, document in enumerate(self._split(message or b"")):
             if position == most:
-                decoded.cut = True
+                decoded.truncated = True
                 break
             try:
                 event = self.read(document)
             except BadEvent as error:
                 if isinstance(document, Unreadable):
-                    decoded.add_misread(Misread(position, error, None, document.raw))
+                    decoded.add_bad(BadDocument(position, error, None, document.raw))
                 else:
-                    decoded.add_misread(Misread(position, error, document))
+                    decoded.add_bad(BadDocument(position, error, document))
                 continue
-            if event is None or (self._once and event["id"] in ids):
+            if event is None or (self._unique_ids and event["id"] in ids):
                 decoded.skipped += 1
                 continue
             ids.add(event["id"])
             decoded.events.append((position, event))
         return decoded
 
-    def read(self, document: Any, used: dict[str, Place] | None = None) -> Event | None:
-        """The event of a document, None when it is no request; ``used`` learns from where.
+    def read(self, document: Any, used: dict[str, FieldPath] | None = None) -> Event | None:
+        """The event of a document, or None when the document is no request.
+
+        Parameters
+        ----------
+        used
+            Gets the path of each field that was read.
 
         Raises
         ------
         BadEvent
-            When it is a request that cannot be read.
+            When the document is a request that cannot be read.
         """
         if isinstance(document, Unreadable):
             raise BadEvent(str(document))
@@ -154,44 +161,44 @@ class Decoder:
             return None
         event: Event = {}
         for reader in mapping.readers:
-            value, path, trouble = reader.read(document)
+            value, path, problem = reader.read(document)
             if path is not None:
                 event[reader.name] = value
                 if used is not None:
                     used[reader.name] = path
             elif reader.name in self._required:
-                places = ", ".join(map(show_pointer, reader.paths))
-                raise BadEvent(f"{reader.name}: {trouble or f'nothing at {places}'}")
+                pointers = ", ".join(map(to_pointer, reader.paths))
+                raise BadEvent(f"{reader.name}: {problem or f'nothing at {pointers}'}")
         self._finish(event, self._links(document, used))
         return event
 
-    def _links(self, document: Any, used: dict[str, Place] | None) -> dict[str, str]:
+    def _links(self, document: Any, used: dict[str, FieldPath] | None) -> dict[str, str]:
         links: dict[str, str] = {}
         for path in self.mapping.link_paths:
             found = find(document, path)
             for kind, value in found.items() if type(found) is dict else ():
                 if value is None:
                     continue
-                if not NAME.fullmatch(kind):  # Whoever wrote it may have put anything there.
+                if not NAME.fullmatch(kind):  # The name comes from the source and may hold anything.
                     raise BadEvent(
-                        f"links: expected kinds made of letters, digits and _.:/-, at {show_pointer(path)}"
+                        f"links: expected kinds made of letters, digits and _.:/-, at {to_pointer(path)}"
                     )
                 try:
                     links[kind] = self.mapping.link_convert(kind, value)
                 except ValueError as error:
-                    raise BadEvent(f"links: {error}, at {show_pointer(path)}") from None
+                    raise BadEvent(f"links: {error}, at {to_pointer(path)}") from None
                 if used is not None:
                     used[f"links.{kind}"] = (*path, kind)
         for kind, reader in self.mapping.links:
-            value, place, _ = reader.read(document)
-            if place is not None:
+            value, found_at, _ = reader.read(document)
+            if found_at is not None:
                 links[kind] = value
                 if used is not None:
-                    used[f"links.{kind}"] = place
+                    used[f"links.{kind}"] = found_at
         return links
 
     def _finish(self, event: Event, links: dict[str, str]) -> None:
-        """Network, then pseudonyms: the other way round there would be no address to look up."""
+        """Add network, links and id to an event, replace values by pseudonyms, and check the event."""
         ip, forwarded = event.pop("ip", None), event.pop("forwarded", None)
         if not event.get("network"):
             network = self._networks.find(ip, forwarded)
@@ -202,7 +209,7 @@ class Decoder:
         if self._pseudonyms is not None:
             self._pseudonyms.replace(event)
         if "id" not in event:
-            # After the pseudonyms: nobody may find out an account by trying.
+            # Made from the pseudonyms, so that nobody can find an account by trying ids.
             event["id"] = hashlib.blake2b(
                 orjson.dumps(event, option=orjson.OPT_SORT_KEYS), digest_size=12
             ).hexdigest()

@@ -1,4 +1,4 @@
-"""From a message (or a line, or a body) to documents: one document is what one event is read from."""
+"""Splits messages, lines of files and HTTP bodies into documents. One document gives at most one event."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from pivotwatch.ingest import otlp
 FORMS = ("json", "otlp_json", "otlp_proto")
 Split = Callable[[bytes], Iterator[Any]]
 
-
 BOM = b"\xef\xbb\xbf"
 
 
 class Unreadable(ValueError):
-    """A message, or a line of one, that holds no document.
+    """A text that holds no document.
 
     Attributes
     ----------
     raw
-        What it holds instead.
+        The text.
     """
 
     def __init__(self, message: str, raw: bytes) -> None:
@@ -33,21 +32,27 @@ class Unreadable(ValueError):
 
 
 def splitter(form: str, wanted: frozenset[str] | None) -> Split:
-    """The function that takes messages of a form apart; ``wanted`` are attributes of OTLP spans.
+    """The function that splits messages of a form into documents.
 
-    It yields documents; of a line that cannot be read an `Unreadable` instead, so that the
-    documents keep their positions.
+    It yields an `Unreadable` for each text that cannot be parsed, so that documents keep their positions.
+
+    Parameters
+    ----------
+    form
+        One of `FORMS`.
+    wanted
+        Names of the attributes of OTLP spans to extract; None extracts all.
     """
     if form == "json":
         return json_documents
     if form == "otlp_json":
         return lambda value: _spans_of_json(value, wanted)
     otlp.check_installed()
-    return lambda value: _guarded(otlp.proto_spans(value, wanted), lambda: value)
+    return lambda value: _until_error(otlp.proto_spans(value, wanted), lambda: value)
 
 
 def messages(lines: Iterable[bytes]) -> Iterator[bytes]:
-    r"""The lines of a file as they are; what a program has written over many lines, as one.
+    r"""The messages of a file: its lines, with the lines of a pretty-printed document joined.
 
     Examples
     --------
@@ -74,7 +79,7 @@ _CLOSES = {b"[": b"]", b"{": b"}", b"[{": b"}]"}
 
 
 def json_documents(value: bytes) -> Iterator[Any]:
-    r"""A single document, an array of them, or one a line.
+    r"""The documents of a JSON text: a single document, an array of documents, or one document per line.
 
     Examples
     --------
@@ -83,7 +88,7 @@ def json_documents(value: bytes) -> Iterator[Any]:
     >>> list(json_documents(b"{}\n{"))[1]
     Unreadable('not JSON')
     """
-    if value.startswith(BOM):  # As some programs begin a text.
+    if value.startswith(BOM):
         value = value[len(BOM) :]
     decoded = _loaded(value)
     if type(decoded) is list:
@@ -98,7 +103,7 @@ def _lines(value: bytes) -> Iterator[Any]:
     if not value.strip():
         yield Unreadable("empty", value)
     elif not any(isinstance(line, dict | list) for line in map(_loaded, io.BytesIO(value))):
-        yield Unreadable("not JSON", value)  # One document over many lines, and broken.
+        yield Unreadable("not JSON", value)  # One damaged document over many lines.
     else:
         for line in io.BytesIO(value):
             if not line.isspace():
@@ -106,10 +111,10 @@ def _lines(value: bytes) -> Iterator[Any]:
                 yield from decoded if type(decoded) is list else (decoded,)
 
 
-def _written(document: Any) -> bytes:
+def _encoded(document: Any) -> bytes:
     try:
         return orjson.dumps(document)
-    except orjson.JSONEncodeError:  # Nested more deeply than it can be written.
+    except orjson.JSONEncodeError:  # Nested too deeply to be encoded.
         return b""
 
 
@@ -125,13 +130,13 @@ def _spans_of_json(value: bytes, wanted: frozenset[str] | None) -> Iterator[Any]
         if isinstance(message, Unreadable):
             yield message
         elif not isinstance(message, dict) or "resourceSpans" not in message:
-            yield Unreadable("not OTLP traces: no resourceSpans", _written(message))
+            yield Unreadable("not OTLP traces: no resourceSpans", _encoded(message))
         else:
-            yield from _guarded(otlp.json_spans(message, wanted), functools.partial(_written, message))
+            yield from _until_error(otlp.json_spans(message, wanted), functools.partial(_encoded, message))
 
 
-def _guarded(documents: Iterator[Any], raw: Callable[[], bytes]) -> Iterator[Any]:
-    """What breaks in the middle of a message ends it; what came before counts."""
+def _until_error(documents: Iterator[Any], raw: Callable[[], bytes]) -> Iterator[Any]:
+    """Documents up to the first error in the message, then an `Unreadable`."""
     try:
         yield from documents
     except ValueError as error:

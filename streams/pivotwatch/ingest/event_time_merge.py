@@ -1,9 +1,9 @@
-"""Whose turn it is: several partitions of others go on together in event time.
+"""Merges several source partitions by event time.
 
-A partition of ``requests`` closes its buckets by the highest time that it has seen. So if of a backlog
-one partition of others were read to its end and then the next one, all of the second would be late.
-Here whoever is ahead waits for those that are behind and have more to come, in one worker; a partition
-that is at its end keeps nobody waiting, and neither does one from which nothing comes for a while.
+A partition of ``requests`` closes its buckets by the highest event time that it has seen. If a worker
+read one source partition to its end before the next one, all events of the next one would be late.
+So the partition that is furthest behind in event time comes first, and partitions that are ahead wait.
+A partition does not wait for one that is at its end, nor for one that has sent nothing for a while.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from pivotwatch.contracts.records import InputRecord
 
 
 class EventTimeMerge:
-    """Records that are fetched and not taken, by partition.
+    """Buffers the fetched records of each source partition, and chooses the partition to read next.
 
     Parameters
     ----------
     slack_ms
-        How far in event time a partition may go ahead of the others.
+        How far in event time a partition may be ahead of the others, in milliseconds.
     has_more
-        Will a partition of which nothing is here send more?
+        Returns whether a partition without buffered records will send more.
 
     Examples
     --------
     >>> a, b = TP("log", 0), TP("log", 1)
-    >>> backlog = EventTimeMerge(slack_ms=1000, has_more=lambda tp: True)
-    >>> backlog.place([a, b])
-    >>> backlog.add(a, [1, 2, 3])  # Stand for records.
-    >>> backlog.turn()  # As far as one record: nothing is known of b.
+    >>> merge = EventTimeMerge(slack_ms=1000, has_more=lambda tp: True)
+    >>> merge.assign([a, b])
+    >>> merge.add(a, [1, 2, 3])  # Numbers stand for records.
+    >>> merge.next_partition()  # Nothing is known of b, so one record may be read.
     (TP(topic='log', partition=0), -inf)
-    >>> backlog.take(a), backlog.passed(a, 50_000), backlog.turn()
+    >>> merge.pop(a), merge.advance(a, 50_000), merge.next_partition()
     (1, 50000, None)
-    >>> backlog.add(b, [7])
-    >>> backlog.turn()
+    >>> merge.add(b, [7])
+    >>> merge.next_partition()
     (TP(topic='log', partition=1), 51000)
     """
 
@@ -46,64 +46,67 @@ class EventTimeMerge:
         self._slack = slack_ms
         self._has_more = has_more
         self._queues: dict[TP, deque[InputRecord]] = {}
-        self._fronts: dict[TP, float] = {}
+        self._event_times: dict[TP, float] = {}
         self._silent: set[TP] = set()
 
-    def place(self, tps: Iterable[TP]) -> None:
-        """These partitions are read from now on, from where they are: what is here comes again."""
+    def assign(self, tps: Iterable[TP]) -> None:
+        """Start with these partitions, without buffered records."""
         self._queues = {tp: deque() for tp in tps}
         self._silent.clear()
 
     def clear(self) -> None:
-        """No partition is ours any more."""
-        self.place(())
-        self._fronts.clear()
+        """End the assignment, and forget the event times of all partitions."""
+        self.assign(())
+        self._event_times.clear()
 
     def add(self, tp: TP, records: Iterable[InputRecord]) -> None:
-        """Records have come."""
+        """Buffer records of a partition."""
         self._queues[tp].extend(records)
         self._silent.discard(tp)
 
-    def turn(self) -> tuple[TP, float] | None:
-        """The partition furthest behind, and the event time that it may go past by one record."""
-        here = [tp for tp, queue in self._queues.items() if queue]
-        if not here:
-            return None
-        tp = min(here, key=lambda tp: (self._front(tp), tp))
-        others = [other for other in (*here, *self.awaited()) if other != tp]
-        limit = min(map(self._front, others), default=math.inf) + self._slack
-        return (tp, limit) if self._front(tp) <= limit else None
+    def next_partition(self) -> tuple[TP, float] | None:
+        """The buffered partition that is furthest behind, and its limit; None when all must wait.
 
-    def take(self, tp: TP) -> InputRecord:
-        """The next record of a partition."""
+        The partition may be read until one record has passed the limit (event time in milliseconds).
+        """
+        buffered = self.buffered()
+        if not buffered:
+            return None
+        tp = min(buffered, key=lambda tp: (self._event_time(tp), tp))
+        others = [other for other in (*buffered, *self.awaited()) if other != tp]
+        limit = min(map(self._event_time, others), default=math.inf) + self._slack
+        return (tp, limit) if self._event_time(tp) <= limit else None
+
+    def pop(self, tp: TP) -> InputRecord:
+        """Remove and return the next record of a partition."""
         return self._queues[tp].popleft()
 
-    def left(self, tp: TP) -> bool:
-        """Is a record of a partition here?"""
+    def has_records(self, tp: TP) -> bool:
+        """Whether records of a partition are buffered."""
         return bool(self._queues.get(tp))
 
-    def passed(self, tp: TP, time_ms: float) -> float:
-        """An event of this time went on; where the partition is now."""
-        front = self._fronts[tp] = max(time_ms, self._front(tp))
-        return front
+    def advance(self, tp: TP, time_ms: float) -> float:
+        """Raise the event time of a partition to that of an event, and return it."""
+        event_time = self._event_times[tp] = max(time_ms, self._event_time(tp))
+        return event_time
 
     def awaited(self) -> list[TP]:
-        """Partitions of which nothing is here, but more will come."""
+        """The partitions without buffered records that will send more."""
         return [
             tp
             for tp, queue in self._queues.items()
             if not queue and tp not in self._silent and self._has_more(tp)
         ]
 
-    def give_up(self) -> list[TP]:
-        """Wait no longer for those that are awaited, until something comes from them."""
+    def stop_waiting(self) -> list[TP]:
+        """Stop waiting for the awaited partitions, until they send something; returns them."""
         silent = self.awaited()
         self._silent.update(silent)
         return silent
 
-    def held(self) -> frozenset[TP]:
-        """Partitions that are ahead: nothing more of them is needed now."""
+    def buffered(self) -> frozenset[TP]:
+        """The partitions with buffered records, of which no more records are needed now."""
         return frozenset(tp for tp, queue in self._queues.items() if queue)
 
-    def _front(self, tp: TP) -> float:
-        return self._fronts.get(tp, -math.inf)
+    def _event_time(self, tp: TP) -> float:
+        return self._event_times.get(tp, -math.inf)

@@ -1,4 +1,4 @@
-"""What became of a document: each field of the event, where it stood, and what was dropped."""
+"""Explains how the decoder reads a document: the source of each field, and what it drops."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from typing import Any
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.ingest.decoder import Decoder, Event
 from pivotwatch.ingest.documents import Unreadable, splitter
-from pivotwatch.ingest.mapping import Place, show_pointer
+from pivotwatch.ingest.mapping import FieldPath, to_pointer
 from pivotwatch.ingest.private import shape_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Explained:
-    """What became of one document.
+class Explanation:
+    """How the decoder reads one document.
 
     Attributes
     ----------
     verdict
         ``event``, ``skipped`` (no request) or ``bad``.
     problem
-        Why it is bad.
+        Why the document is bad; else empty.
+    event
+        The event; None when the document gives none.
     places
-        Field of the event to the place that it was read from.
+        For each field of the event, the JSON Pointer that it was read from.
     dropped
-        Every place that was not used, with the kind of what stood there, never the value.
+        For each unused value, its JSON Pointer and its kind, never the value itself.
     """
 
     verdict: str
@@ -37,53 +39,55 @@ class Explained:
     dropped: dict[str, str]
 
 
-def explain(decoder: Decoder, message: bytes, most: int) -> list[Explained]:
-    """Explain at most so many documents of a message."""
+def explain(decoder: Decoder, message: bytes, most: int) -> list[Explanation]:
+    """Explain the first ``most`` documents of a message."""
     documents = splitter(decoder.mapping.form, None)(message)
     return [_explain(decoder, document) for document in islice(documents, most)]
 
 
-def _explain(decoder: Decoder, document: Any) -> Explained:
-    used: dict[str, Place] = {}
+def _explain(decoder: Decoder, document: Any) -> Explanation:
+    used: dict[str, FieldPath] = {}
     event, verdict, problem = None, "event", ""
     try:
         event = decoder.read(document, used)
         verdict = "event" if event is not None else "skipped"
     except BadEvent as error:
         verdict, problem = "bad", str(error)
-    places = {field: show_pointer(place) for field, place in used.items()}
-    for field, place in used.items():
+    places = {field: to_pointer(path) for field, path in used.items()}
+    for field, path in used.items():
         if field in ("ip", "forwarded") and event is not None and "network" in event:
-            places["network"] = f"{show_pointer(place)} ({field})"
+            places["network"] = f"{to_pointer(path)} ({field})"
     if isinstance(document, Unreadable):
-        return Explained(verdict, problem, event, places, {})
-    taken = set(used.values())
-    return Explained(verdict, problem, event, places, dict(_leaves(shape_of(document), (), taken)))
+        return Explanation(verdict, problem, event, places, {})
+    dropped = dict(_unused(shape_of(document), (), set(used.values())))
+    return Explanation(verdict, problem, event, places, dropped)
 
 
-def _leaves(shape: Any, place: Place, taken: set[Place]) -> Iterator[tuple[str, str]]:
-    if place in taken:
+def _unused(shape: Any, path: FieldPath, used: set[FieldPath]) -> Iterator[tuple[str, str]]:
+    """The values of a document that no field was read from; of a list only the first item."""
+    if path in used:
         return
     if isinstance(shape, dict):
         for name, inner in shape.items():
-            yield from _leaves(inner, (*place, name), taken)
+            yield from _unused(inner, (*path, name), used)
     elif isinstance(shape, list):
         for number, inner in enumerate(shape[:1]):
-            yield from _leaves(inner, (*place, str(number)), taken)
+            yield from _unused(inner, (*path, str(number)), used)
     elif shape is not None:
-        yield show_pointer(place), str(shape)
+        yield to_pointer(path), str(shape)
 
 
-MOST_GUESSED = 20
+MAX_GUESS_DOCUMENTS = 20
+"""Documents per line that `guess` reads."""
 
 
 def guess(decoders: Sequence[Decoder], lines: Sequence[bytes]) -> Decoder | None:
-    """The source that reads most of some lines; of several the one that finds most in them."""
+    """The decoder that reads most of the lines and, among equals, finds most fields; None if none fits."""
     best, best_score = None, 0
     for decoder in decoders:
         score = 0
         for line in lines:
-            for _, event in decoder.decode(line, most=MOST_GUESSED).events:
+            for _, event in decoder.decode(line, most=MAX_GUESS_DOCUMENTS).events:
                 score += 100 + len(event)
         if score > best_score:
             best, best_score = decoder, score

@@ -1,4 +1,4 @@
-"""Health of the role ``ingest``: its partitions by offset, and its HTTP side by posts that are answered."""
+"""Health of the role ``ingest``: the progress of its source partitions, and of its HTTP requests."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pivotwatch.engine.health import JOINING, Health, Key
 from pivotwatch.ingest.http_publisher import HttpPublisher
 
 HTTP = "http"
-"""Stands for the posts, among the partitions."""
+"""The name of the HTTP requests among the names of the partitions."""
 
 
-class Sources(Protocol):
-    """What is judged: as `pivotwatch.engine.health.Worker`, its partitions named by `name_of`."""
+class IngestWorker(Protocol):
+    """The worker that is checked: a `pivotwatch.engine.health.Worker` with partitions named by `name_of`."""
 
     http_publisher: HttpPublisher | None
 
@@ -24,7 +24,7 @@ class Sources(Protocol):
 
 
 def name_of(tp: tuple[str, int]) -> str:
-    """The name of a partition of others, in metrics and on the page of health.
+    """The name of a source partition in metrics and on the health page.
 
     Examples
     --------
@@ -35,25 +35,25 @@ def name_of(tp: tuple[str, int]) -> str:
 
 
 class IngestHealth(Health):
-    """Judges a worker of this role. What posts wait for is known here, not by the broker."""
+    """Checks the progress of a worker of this role."""
 
-    worker: Sources
+    worker: IngestWorker
 
     async def ends(self, consumer: Any, source: str) -> dict[Key, int]:
-        """Where each partition ends, and how many posts have come."""
+        """The end offset of each partition, and the number of HTTP requests so far."""
         names = [key for key in self.worker.progress() if key not in (HTTP, JOINING)]
         split = {name: str(name).rpartition("-") for name in names}
         tps = {TopicPartition(topic, int(number)): name for name, (topic, _, number) in split.items()}
-        # Somebody must be asked, to know that the broker answers.
+        # At least one partition is needed, to learn whether the broker answers.
         found = await consumer.end_offsets(list(tps) or [TopicPartition(source, 0)])
         ends: dict[Key, int] = {tps[tp]: end for tp, end in found.items() if tp in tps}
         if self.worker.http_publisher is not None:
-            ends[HTTP] = self.worker.http_publisher.end
+            ends[HTTP] = self.worker.http_publisher.total
         return ends
 
 
-class Posts:
-    """The HTTP side alone, as a worker to be judged."""
+class HttpOnlyWorker:
+    """A worker that serves HTTP and reads no topics."""
 
     live: Mapping[Any, Any] = {}
 
@@ -61,13 +61,13 @@ class Posts:
         self.http_publisher: HttpPublisher | None = None
 
     def end_of(self, _: Any) -> int | None:
-        """Of partitions, and there are none."""
+        """None, because the worker reads no partitions."""
         return None
 
     def progress(self) -> dict[Key, int]:
-        """How many posts are done with."""
+        """The number of finished HTTP requests."""
         return {} if self.http_publisher is None else {HTTP: self.http_publisher.finished}
 
     def is_ready(self) -> bool:
-        """Does it listen?"""
+        """Whether the server listens."""
         return self.http_publisher is not None

@@ -1,4 +1,4 @@
-"""Who may post: a bearer token, or a signature in the form of Standard Webhooks."""
+"""Authentication of HTTP clients: a bearer token, or a signature in the form of Standard Webhooks."""
 
 from __future__ import annotations
 
@@ -13,27 +13,30 @@ TOLERANCE_SECONDS = 300
 SECRET_PREFIX = b"whsec_"
 
 
-class Refused(Exception):
-    """Why somebody may not post; never with a secret in it."""
+class Unauthorized(Exception):
+    """A request is not authorised. The message says why, and never contains a secret."""
 
 
-class Guard:
-    """Checks requests; every comparison takes the same time, whatever is wrong.
+class Authenticator:
+    """Authenticates requests. Comparisons take the same time for every wrong value.
 
     Parameters
     ----------
     token
-        What ``Authorization: Bearer`` must hold, or None.
+        The token that ``Authorization: Bearer`` must contain; None when tokens are not used.
     secret
-        What ``webhook-signature`` must be made with (base64 after ``whsec_``, else as it is), or None.
+        The secret of ``webhook-signature`` (base64 after ``whsec_``, else used as it is); None when
+        signatures are not used.
+    clock
+        Returns the time in epoch seconds.
 
     Examples
     --------
-    >>> guard = Guard(b"a token of tests", None)
-    >>> guard.check({"Authorization": "Bearer a token of tests"}, b"")
-    >>> guard.check({"Authorization": "Bearer guess"}, b"")
+    >>> authenticator = Authenticator(b"a token of tests", None)
+    >>> authenticator.check({"Authorization": "Bearer a token of tests"}, b"")
+    >>> authenticator.check({"Authorization": "Bearer guess"}, b"")
     Traceback (most recent call last):
-    pivotwatch.ingest.http_auth.Refused: the bearer token is not the right one
+    pivotwatch.ingest.http_auth.Unauthorized: the bearer token is wrong
     """
 
     def __init__(
@@ -44,17 +47,17 @@ class Guard:
         self._clock = clock
 
     @property
-    def signs(self) -> bool:
-        """Is the body needed to decide?"""
+    def needs_body(self) -> bool:
+        """Whether the decision needs the body, because requests may be signed."""
         return self._secret is not None
 
     def check(self, headers: Mapping[str, str], body: bytes) -> None:
-        """Let pass what carries the token or a signature.
+        """Check that a request has the token or a signature.
 
         Raises
         ------
-        Refused
-            Otherwise.
+        Unauthorized
+            When it has neither.
         """
         if self._token is None and self._secret is None:
             return
@@ -63,33 +66,33 @@ class Guard:
             scheme, _, token = given.partition(" ")
             same = hmac.compare_digest(_bytes(token.strip()), self._token)
             if not (same and scheme.lower() == "bearer"):
-                raise Refused("the bearer token is not the right one")
+                raise Unauthorized("the bearer token is wrong")
             return
         if self._secret is None:
-            raise Refused("expected the header Authorization: Bearer")
+            raise Unauthorized("expected the header Authorization: Bearer")
         self._check_signature(self._secret, headers, body)
 
     def _check_signature(self, secret: bytes, headers: Mapping[str, str], body: bytes) -> None:
         number, at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
         signatures = headers.get("webhook-signature", "")
         if not (number and at and signatures):
-            raise Refused("expected the headers webhook-id, webhook-timestamp and webhook-signature")
+            raise Unauthorized("expected the headers webhook-id, webhook-timestamp and webhook-signature")
         if not (at.isascii() and at.isdigit()) or abs(self._clock() - int(at[:12])) > TOLERANCE_SECONDS:
-            raise Refused("webhook-timestamp is not of these five minutes")
+            raise Unauthorized("webhook-timestamp is more than five minutes away from the server's clock")
         expected = sign(secret, number, at, body).encode()
         matches = [hmac.compare_digest(_bytes(one), expected) for one in signatures.split(" ")]
-        if not any(matches):  # All of them were compared.
-            raise Refused("webhook-signature is not the right one")
+        if not any(matches):  # The list holds a comparison with every signature.
+            raise Unauthorized("webhook-signature is wrong")
 
 
 def sign(secret: bytes, number: str, at: str, body: bytes) -> str:
-    """The signature of a body."""
+    """The signature of a body, as in the header ``webhook-signature``."""
     digest = hmac.new(secret, _bytes(f"{number}.{at}.") + body, hashlib.sha256).digest()
     return "v1," + base64.b64encode(digest).decode()
 
 
 def _bytes(header: str) -> bytes:
-    """A header as it came: servers hand on bytes that are no UTF-8 as surrogates."""
+    """The bytes of a header; aiohttp decodes bytes that are not UTF-8 to surrogates."""
     return header.encode("utf-8", "surrogateescape")
 
 

@@ -1,4 +1,4 @@
-"""What came over HTTP on its way to Kafka: whatever waits goes together and is answered together."""
+"""Sends the events of HTTP requests to Kafka. Requests that wait at the same time are sent together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -16,52 +16,58 @@ from pivotwatch.config.config import Config
 from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint import settled
 from pivotwatch.engine.kafka.async_client import client_settings
-from pivotwatch.ingest.arrays import Rekeyer
+from pivotwatch.ingest.arrays import ArrayBuilder
 from pivotwatch.ingest.decoder import Event
-from pivotwatch.ingest.request_dedup import Sent
+from pivotwatch.ingest.request_dedup import Acknowledgement
 
 logger = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
 STOP_SECONDS = 5.0
 
-Posted = tuple[list[Event], list[Output], Sent]
+
+class Request(NamedTuple):
+    """The events and dead letters of one HTTP request, and the future of their acknowledgement."""
+
+    events: list[Event]
+    dead_letters: list[Output]
+    acknowledgement: Acknowledgement
 
 
 class HttpPublisher:
-    """Sends events as arrays, one per partition and flush.
+    """Sends events as arrays, one per partition and batch of requests.
 
     Parameters
     ----------
     config
         The configuration.
     partitions
-        Of ``requests``.
+        Number of partitions of ``requests``.
 
     Attributes
     ----------
     pending
-        Bytes that the broker has not confirmed.
+        Bytes of the requests that Kafka has not acknowledged.
     finished
-        Posts that are done with, whatever came of them.
+        Number of finished requests, whether they succeeded or not.
     """
 
     def __init__(self, config: Config, partitions: int) -> None:
         self._config = config
-        self._rekeyer = Rekeyer(partitions)
-        self._waiting: list[Posted] = []
-        self._sending: list[Posted] = []
+        self._arrays = ArrayBuilder(partitions)
+        self._waiting: list[Request] = []
+        self._sending: list[Request] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._producer: AIOKafkaProducer | None = None
-        self._oldest: float | None = None
-        self._taken = 0
-        self._connects = False
+        self._sending_since: float | None = None
+        self._accepted = 0
+        self._reconnecting = False
         self.pending = 0
         self.finished = 0
 
     async def start(self) -> None:
-        """Connect.
+        """Connect to Kafka.
 
         Raises
         ------
@@ -77,8 +83,8 @@ class HttpPublisher:
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Send what waits, then disconnect."""
-        waiting = {sent for *_, sent in (*self._waiting, *self._sending)}
+        """Send waiting requests, then disconnect."""
+        waiting = {request.acknowledgement for request in (*self._waiting, *self._sending)}
         if waiting:
             await asyncio.wait(waiting, timeout=STOP_SECONDS)
         if self._task is not None:
@@ -89,31 +95,38 @@ class HttpPublisher:
             await self._producer.stop()
 
     @property
-    def end(self) -> int:
-        """What `finished` comes to when nothing waits any more; a lost connection counts as waiting."""
-        return self._taken + self._connects
+    def total(self) -> int:
+        """Number of requests so far. A lost connection counts as one more request, until it is restored."""
+        return self._accepted + self._reconnecting
 
     @property
-    def silent(self) -> float:
-        """Seconds that the broker has not answered for while something waits."""
-        return 0.0 if self._oldest is None else asyncio.get_running_loop().time() - self._oldest
+    def silent_seconds(self) -> float:
+        """How long the running send has waited for the broker, in seconds."""
+        since = self._sending_since
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
 
-    def post(self, events: list[Event], letters: list[Output], size: int, sent: Sent) -> None:
-        """Send; ``sent`` is done when the broker has all of it."""
+    def send(self, request: Request, size: int) -> None:
+        """Send a request; its acknowledgement is done when Kafka has acknowledged everything.
+
+        Parameters
+        ----------
+        size
+            Bytes of the body.
+        """
         self.pending += size
-        self._taken += 1
-        sent.add_done_callback(self._release(size))
-        self._waiting.append((events, letters, sent))
+        self._accepted += 1
+        request.acknowledgement.add_done_callback(self._on_done(size))
+        self._waiting.append(request)
         self._wake.set()
 
-    def _release(self, size: int) -> Callable[[Sent], None]:
-        def release(sent: Sent) -> None:
+    def _on_done(self, size: int) -> Callable[[Acknowledgement], None]:
+        def finish(acknowledgement: Acknowledgement) -> None:
             self.pending -= size
             self.finished += 1
-            if not sent.cancelled():
-                sent.exception()  # Somebody may have left before the answer.
+            if not acknowledgement.cancelled():
+                acknowledgement.exception()  # Mark it as retrieved: the client may have disconnected.
 
-        return release
+        return finish
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -122,39 +135,40 @@ class HttpPublisher:
             self._wake.clear()
             batch, self._waiting = self._waiting, []
             self._sending = batch
-            self._oldest = loop.time()
+            self._sending_since = loop.time()
             try:
                 await self._send(batch)
             except Exception as error:
-                # Whatever it is: who waits must be told, and what comes next must go out.
-                logger.error("not sent: %s", type(error).__name__)
-                for *_, sent in batch:
-                    if not sent.done():
-                        sent.set_exception(OutOfReach("the broker did not take it"))
+                # After any error, these clients need an answer and later requests must still be sent.
+                logger.error("%d requests were not sent: %s", len(batch), type(error).__name__)
+                for request in batch:
+                    if not request.acknowledgement.done():
+                        request.acknowledgement.set_exception(
+                            OutOfReach("Kafka did not acknowledge the events")
+                        )
                 await self._reconnect()
-            for *_, sent in batch:
-                if not sent.done():
-                    sent.set_result(None)
-            self._oldest, self._sending = None, []
+            for request in batch:
+                if not request.acknowledgement.done():
+                    request.acknowledgement.set_result(None)
+            self._sending_since, self._sending = None, []
 
-    async def _send(self, batch: list[Posted]) -> None:
+    async def _send(self, batch: list[Request]) -> None:
         assert self._producer is not None
-        topic = self._config.topic("requests")
-        events = (((0, 0), event) for some, _, _ in batch for event in some)
+        topic, dlq = self._config.topic("requests"), self._config.topic("dlq")
+        events = (((0, 0), event) for request in batch for event in request.events)
         sent: list[Any] = [
             await self._producer.send(topic, array.value, partition=array.partition)
-            for array in self._rekeyer.arrays(events, None)
+            for array in self._arrays.arrays(events, None)
         ]
-        for _, letters, _ in batch:
-            for one in letters:
-                dlq = self._config.topic("dlq")
-                headers = list(one.headers)
-                sent.append(await self._producer.send(dlq, one.value, key=one.key, headers=headers))
+        for request in batch:
+            for letter in request.dead_letters:
+                headers = list(letter.headers)
+                sent.append(await self._producer.send(dlq, letter.value, key=letter.key, headers=headers))
         await settled(sent)
 
     async def _reconnect(self) -> None:
-        """A producer that has failed cannot number what comes next."""
-        self._connects = True
+        """Replace the producer: after an error it has lost its sequence numbers."""
+        self._reconnecting = True
         while True:
             with contextlib.suppress(Exception):
                 if self._producer is not None:
@@ -162,7 +176,7 @@ class HttpPublisher:
             self._producer = self._new_producer()
             try:
                 await self._producer.start()
-                self._connects = False
+                self._reconnecting = False
                 return
             except (KafkaError, OSError):
                 await asyncio.sleep(RETRY_SECONDS)

@@ -1,20 +1,21 @@
-"""Mappings: for each native field, where it stands in a document of a source.
+"""Mappings: where each native field is in a document of a source.
 
-A place is a JSON Pointer (RFC 6901): ``/metadata/team_id``; several are tried in turn, and the first
-one that holds something readable is taken. The whole language:
+JSON Pointers (RFC 6901) such as ``/metadata/team_id`` name the places of a document. A field may have
+several pointers; the first one with a readable value is used. A mapping has these keys:
 
-=================  ==================================================================================
-``form``           how a message is taken apart: json, otlp_json, otlp_proto
-``like``           begin with another mapping; tables are laid over its tables
-``[fields]``       native field → places; also ``ip`` and ``forwarded``, which become the network
-``[links]``        kind of link → places
-``copy_links``     places of objects whose texts are links as they are
-``[units]``        of the times ts and account_created: ms (default), s, us, ns
-``[values.status]``  words for a status
-``absent``         texts that mean "nothing"
-``make_id``        make an id from the event where there is none
-``[skip]``         ``without``: what has none of these is no request; ``where``: nor what has this value
-=================  ==================================================================================
+===================  ================================================================================
+``form``             how a message is split into documents: json, otlp_json or otlp_proto
+``like``             the mapping to start with; the keys of this mapping override its keys
+``[fields]``         native field → pointers; the fields ``ip`` and ``forwarded`` become the network
+``[links]``          kind of link → pointers
+``copy_links``       pointers to objects that hold links: kind → value
+``[units]``          units of the times ts and account_created: ms (default), s, us or ns
+``[values.status]``  word → status number
+``absent``           texts that mean "no value"
+``make_id``          whether the decoder makes an id for documents without one
+``[skip]``           which documents are no requests. ``without``: documents without a value at all of
+                     these pointers; ``where``: documents with one of these values at a pointer
+===================  ================================================================================
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.config.problems import nearest
+from pivotwatch.base.suggestions import with_suggestion
 from pivotwatch.config.toml_files import merge_tables, read_toml
-from pivotwatch.ingest.values import Convert, Private, count, one_of, open_text, text, time_in
+from pivotwatch.ingest.values import Convert, PrivateValue, count, count_or_word, public_text, text, time_in
 
 FieldName = Literal[
     "id",
@@ -55,7 +56,7 @@ TIMES = frozenset({"ts", "account_created"})
 
 def _pointer(value: str) -> str:
     if not value.startswith("/"):
-        raise ValueError("expected a place that begins with /, such as /metadata/team_id")
+        raise ValueError("expected a JSON Pointer, which begins with /, such as /metadata/team_id")
     return value
 
 
@@ -64,7 +65,7 @@ Unit = Literal["ms", "s", "us", "ns"]
 
 
 class Skip(BaseModel):
-    """What is no request to a model."""
+    """The table ``[skip]``: which documents are no requests to a model."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -73,7 +74,7 @@ class Skip(BaseModel):
 
 
 class MappingFile(BaseModel):
-    """A mapping as it is written."""
+    """The content of a mapping file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -88,11 +89,24 @@ class MappingFile(BaseModel):
     skip: Skip = Field(default_factory=Skip)
 
 
-Place = tuple[str, ...]
+FieldPath = tuple[str, ...]
+"""The parts of a JSON Pointer."""
 
 
-class Reader:
-    """Reads one native field from the first place that holds something readable."""
+class FieldReader:
+    """Reads one native field from the first pointer with a readable value.
+
+    Parameters
+    ----------
+    name
+        Name of the native field.
+    pointers
+        JSON Pointers, in order of preference.
+    convert
+        Converts a value of the source.
+    absent
+        Texts that mean "no value".
+    """
 
     __slots__ = ("_absent", "_convert", "name", "paths")
 
@@ -102,31 +116,36 @@ class Reader:
         self._convert = convert
         self._absent = absent
 
-    def read(self, document: Any) -> tuple[Any, Place | None, str]:
-        """Value, where it stood, and why nothing was taken (empty when there was nothing)."""
-        trouble = ""
+    def read(self, document: Any) -> tuple[Any, FieldPath | None, str]:
+        """Read the field: its value, its path, and the problem.
+
+        Without a readable value the path is None. The problem is empty when the document has no value.
+        """
+        problem = ""
         for path in self.paths:
             value = document.get(path[0]) if len(path) == 1 else find(document, path)
             if value is None or value == "" or (type(value) is str and value in self._absent):
                 continue
             try:
                 return self._convert(value), path, ""
-            except Private as error:
-                trouble = f"{error}: let it pass as a pseudonym (ingest.pseudonyms.fields)"
+            except PrivateValue as error:
+                problem = f"{error}: replace it by a pseudonym (ingest.pseudonyms.fields)"
             except ValueError as error:
-                trouble = trouble or f"{error}, at {show_pointer(path)}"
-        return None, None, trouble
+                problem = problem or f"{error}, at {to_pointer(path)}"
+        return None, None, problem
 
 
 class SourceMapping:
-    """A mapping, ready to read documents.
+    """A mapping that is ready to read documents.
 
     Parameters
     ----------
-    name, file
-        Of the source.
+    name
+        Name of the source.
+    file
+        The content of the mapping file.
     hashed
-        Which fields become pseudonyms: they may hold what must not pass as it is.
+        Returns whether a field becomes a pseudonym; such a field may hold private values.
     """
 
     def __init__(self, name: str, file: MappingFile, hashed: Callable[[str], bool] = lambda _: False) -> None:
@@ -139,16 +158,16 @@ class SourceMapping:
             if field in TIMES:
                 return time_in(file.units.get(field, "ms"))  # type: ignore[call-overload]
             if field == "status":
-                return one_of(file.values.get("status", {}))
+                return count_or_word(file.values.get("status", {}))
             if field in ADDRESSES or hashed(field):
                 return text
-            return open_text if field in TEXTS or field.startswith("links.") else count
+            return public_text if field in TEXTS or field.startswith("links.") else count
 
         self.readers = [
-            Reader(field, pointers, converter(field), absent) for field, pointers in file.fields.items()
+            FieldReader(field, pointers, converter(field), absent) for field, pointers in file.fields.items()
         ]
         self.links = [
-            (kind, Reader(f"links.{kind}", pointers, converter(f"links.{kind}"), absent))
+            (kind, FieldReader(f"links.{kind}", pointers, converter(f"links.{kind}"), absent))
             for kind, pointers in file.links.items()
         ]
         self.link_paths = [parse_pointer(pointer) for pointer in file.copy_links]
@@ -157,27 +176,29 @@ class SourceMapping:
         self.where = [(parse_pointer(pointer), frozenset(v)) for pointer, v in file.skip.where.items()]
 
     def link_convert(self, kind: str, value: Any) -> Any:
-        """The value of a link of a kind."""
+        """Convert the value of a link of a kind."""
         return self._converter(f"links.{kind}")(value)
 
     def wanted_attributes(self) -> frozenset[str]:
-        """Second part of every place: which attributes of an OTLP span are looked at."""
+        """The second parts of all paths: the attributes of an OTLP span that the mapping reads."""
         return frozenset(path[1] for path in self.paths() if len(path) > 1)
 
-    def paths(self) -> list[Place]:
-        """Every place that is looked at."""
+    def paths(self) -> list[FieldPath]:
+        """Every path that the mapping reads."""
         read = [path for reader in self.readers for path in reader.paths]
         linked = [path for _, reader in self.links for path in reader.paths]
         return read + linked + self.link_paths + self.without + [path for path, _ in self.where]
 
     def skips(self, document: Any) -> bool:
-        """Is a document no request at all?"""
+        """Whether a document is no request."""
         if self.without and all(find(document, path) in (None, "") for path in self.without):
             return True
-        return any(type(value := find(document, path)) is str and value in told for path, told in self.where)
+        return any(
+            type(value := find(document, path)) is str and value in values for path, values in self.where
+        )
 
 
-def parse_pointer(pointer: str) -> Place:
+def parse_pointer(pointer: str) -> FieldPath:
     """The parts of a JSON Pointer.
 
     Examples
@@ -188,13 +209,13 @@ def parse_pointer(pointer: str) -> Place:
     return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/"))
 
 
-def show_pointer(path: Place) -> str:
+def to_pointer(path: FieldPath) -> str:
     """The JSON Pointer of a path."""
     return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
 
 
-def find(document: Any, path: Place) -> Any:
-    """What stands at a place, None when there is nothing."""
+def find(document: Any, path: FieldPath) -> Any:
+    """The value at a path of a document, or None."""
     for part in path:
         if type(document) is dict:
             document = document.get(part)
@@ -206,18 +227,25 @@ def find(document: Any, path: Place) -> Any:
 
 
 def shipped() -> list[str]:
-    """Names of the sources that come with pivotwatch."""
+    """The names of the sources that pivotwatch ships mappings for."""
     names = (entry.name for entry in resources.files("pivotwatch.ingest").joinpath("mappings").iterdir())
     return sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml"))
 
 
 def load_file(name: str, own: Mapping[str, Path] | None = None) -> MappingFile:
-    """The mapping of a source: one of the user's own, else one that is shipped.
+    """Load the mapping of a source.
+
+    Parameters
+    ----------
+    name
+        Name of the source.
+    own
+        The user's own mapping files by source; they take precedence over the shipped ones.
 
     Raises
     ------
     WrongUse
-        When there is none of this name, or it is wrong.
+        When no mapping has this name, or the mapping is wrong.
 
     Examples
     --------
@@ -237,26 +265,25 @@ def load_file(name: str, own: Mapping[str, Path] | None = None) -> MappingFile:
     if not file.fields.get("id") and not file.make_id:
         missing.append("id")
     if missing:
-        raise WrongUse(f"{where}: no place for {', '.join(missing)}: required in every event")
+        raise WrongUse(
+            f"{where}: [fields] needs pointers for {', '.join(missing)}, which every event requires"
+        )
     return file
 
 
 def _content(name: str, own: Mapping[str, Path], seen: tuple[str, ...]) -> tuple[str, dict[str, Any]]:
-    # A mapping of one's own may be laid over the shipped one of the same name.
+    # A mapping of the user may be "like" the shipped one of the same name.
     use_own = name in own and name not in seen
     if use_own:
         where, content = str(own[name]), read_toml(own[name])
     elif name in shipped() and f"shipped {name}" not in seen:
         where = f"mapping {name}"
-        shipped_text = (
-            resources.files("pivotwatch.ingest").joinpath("mappings", f"{name}.toml").read_text("utf-8")
-        )
-        content = tomllib.loads(shipped_text)
+        file = resources.files("pivotwatch.ingest").joinpath("mappings", f"{name}.toml")
+        content = tomllib.loads(file.read_text("utf-8"))
     else:
         known = sorted({*shipped(), *own})
-        meant = nearest(name, known)
-        hint = f"; did you mean {meant}?" if meant else f" (there are {', '.join(known)})"
-        raise WrongUse(f"no source {name}{hint}")
+        otherwise = f": expected one of {', '.join(known)}"
+        raise WrongUse(with_suggestion(f"no source {name}", name, known, otherwise))
     base = content.pop("like", None)
     if base is None:
         return where, content

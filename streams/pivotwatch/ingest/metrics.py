@@ -1,4 +1,4 @@
-"""What the role ``ingest`` tells Prometheus beside what every worker does."""
+"""The Prometheus metrics of the role ``ingest``, in addition to those of every worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ANSWER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class SourcePartition:
-    """A partition of others, as `pivotwatch.engine.metrics.Live` wants it; it has no state."""
+    """A source partition in the form of `pivotwatch.engine.metrics.Live`; it has no state."""
 
     offset: int
     saved_at: float
@@ -25,10 +25,12 @@ class IngestMetrics(Metrics):
 
     Attributes
     ----------
+    events, skipped
+        Number of events, and of documents that are no requests, by source.
     posts, answers, waiting
-        Of HTTP: posts by status, seconds until their answer, bytes that the broker has not confirmed.
+        HTTP requests by status, their durations in seconds, and bytes that Kafka has not acknowledged.
     held
-        Partitions that wait for others.
+        Number of partitions that wait for others.
 
     Examples
     --------
@@ -44,40 +46,40 @@ class IngestMetrics(Metrics):
         super().__init__("ingest", worker)
         self.events = Counter(
             "pivotwatch_ingest_events",
-            "Events read from traffic of others and sent on; after a crash some are sent again.",
+            "Events read from sources and sent to Kafka; after a crash some are sent again.",
             ["source"],
             registry=self.registry,
         )
         self.skipped = Counter(
             "pivotwatch_ingest_skipped_documents",
-            "Documents of others that are no requests to a model.",
+            "Documents of sources that are no requests to a model.",
             ["source"],
             registry=self.registry,
         )
         self.held = Gauge(
             "pivotwatch_ingest_held_partitions",
-            "Partitions of others that wait for those that are behind them in event time.",
+            "Source partitions that wait for partitions that are behind them in event time.",
             registry=self.registry,
         )
         self.posts = Counter(
             "pivotwatch_http_posts",
-            "Posts, by the status of their answer.",
+            "HTTP requests by status of their answer.",
             ["status"],
             registry=self.registry,
         )
         self.answers = Histogram(
             "pivotwatch_http_answer_seconds",
-            "How long a post waits for its answer, with the broker's.",
+            "Seconds from an HTTP request to its answer, including the acknowledgement by Kafka.",
             buckets=ANSWER_BUCKETS,
             registry=self.registry,
         )
         self.waiting = Gauge(
             "pivotwatch_http_waiting_bytes",
-            "Bytes of bodies that the broker has not confirmed.",
+            "Bytes of HTTP bodies that Kafka has not acknowledged.",
             registry=self.registry,
         )
 
     def read(self, source: str, *, events: int, skipped: int) -> None:
-        """Count what became of some messages; too slow for every single one."""
+        """Count events and skipped documents of a batch of messages."""
         self.events.labels(source).inc(events)
         self.skipped.labels(source).inc(skipped)

@@ -1,7 +1,8 @@
-"""Where a request comes from: its address behind proxies, and the network of the address.
+"""Finds the network of a request: the address of the client behind proxies, and the network of the address.
 
-The network is the field that says so, else the autonomous system of the address (``AS64500``) by a
-database in MaxMind's format, else the /24 or /48 prefix. The address itself goes no further.
+The network is the autonomous system of the address (``AS64500``) when a database in MaxMind format is
+configured and contains the address, else the /24 (IPv4) or /48 (IPv6) prefix. Events never contain the
+address itself.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.contracts.events import network_of
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-MAX_KNOWN = 200_000
+MAX_CACHED = 200_000
 _ASN_FIELDS = ("autonomous_system_number", "asn")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def parse_address(text: str) -> Address | None:
-    """An address with or without port, brackets or zone; IPv4 inside of IPv6 is IPv4.
+    """Parse an address, with or without port, brackets or zone. IPv4 inside IPv6 becomes IPv4.
 
     Examples
     --------
@@ -52,12 +53,12 @@ def client_of(ip: str | None, forwarded: str | None, trusted_hops: int) -> str |
     Parameters
     ----------
     ip
-        What the log says; a list when it holds commas.
+        The address in the log, or a list of addresses with commas.
     forwarded
-        ``X-Forwarded-For``: whoever passed the request on has appended whom it came from.
+        The value of ``X-Forwarded-For``: each proxy has appended the address that it got the request from.
     trusted_hops
-        How many proxies of one's own append to the list. It is read from the right; what
-        stands further left was written by the client or by strangers.
+        Number of the user's own proxies that append to the list. The list is read from the right; the
+        client or strangers wrote the entries further left.
 
     Examples
     --------
@@ -76,14 +77,14 @@ def client_of(ip: str | None, forwarded: str | None, trusted_hops: int) -> str |
 
 
 class NetworkLookup:
-    """Finds the network of an address, and remembers it.
+    """Finds the networks of addresses, with a cache.
 
     Parameters
     ----------
     database
-        A database in MaxMind's format with the number of the autonomous system.
+        A database in MaxMind format with numbers of autonomous systems.
     trusted_hops
-        As `client_of` takes it.
+        See `client_of`.
 
     Examples
     --------
@@ -94,19 +95,19 @@ class NetworkLookup:
     def __init__(self, database: Path | None = None, trusted_hops: int = 0) -> None:
         self._reader = _open_database(database) if database else None
         self._hops = trusted_hops
-        self._known: dict[str, str | None] = {}
+        self._cache: dict[str, str | None] = {}
 
     def find(self, ip: str | None, forwarded: str | None) -> str | None:
-        """The network, or None: a private address says nothing of where its owner comes from."""
+        """The network of a client, or None when its address is private or cannot be parsed."""
         client = client_of(ip, forwarded, self._hops)
         if client is None:
             return None
-        known = self._known
-        if client not in known:
-            if len(known) >= MAX_KNOWN:
-                known.clear()
-            known[client] = self._look_up(client)
-        return known[client]
+        cache = self._cache
+        if client not in cache:
+            if len(cache) >= MAX_CACHED:
+                cache.clear()
+            cache[client] = self._look_up(client)
+        return cache[client]
 
     def _look_up(self, client: str) -> str | None:
         address = parse_address(client)
@@ -115,7 +116,7 @@ class NetworkLookup:
         if self._reader is not None:
             try:
                 found: Any = self._reader.get(address)
-            except ValueError:  # IPv6 in a database of IPv4.
+            except ValueError:  # An IPv6 address and a database of IPv4.
                 found = None
             if isinstance(found, dict):
                 number = next((found[name] for name in _ASN_FIELDS if name in found), None)
@@ -130,7 +131,7 @@ _DOCUMENTATION = tuple(
 
 
 def _is_public(address: Address) -> bool:
-    """Could many unrelated people not have it at once? Examples of documents count as public."""
+    """Whether an address is public. The documentation ranges, which examples use, count as public."""
     return address.is_global or any(
         address in network for network in _DOCUMENTATION if network.version == address.version
     )
@@ -140,10 +141,10 @@ def _open_database(path: Path) -> Any:
     try:
         import maxminddb
     except ImportError:
-        raise WrongUse("asn_database needs a further package: install pivotwatch[asn]") from None
+        raise WrongUse("asn_database needs a package: pip install 'pivotwatch[asn]'") from None
     try:
         return maxminddb.open_database(path)
     except OSError as error:
         raise OutOfReach(f"asn_database: {path}: {error.strerror or error}") from None
     except maxminddb.InvalidDatabaseError:
-        raise WrongUse(f"asn_database: {path}: not a database in MaxMind's format") from None
+        raise WrongUse(f"asn_database: {path}: not a database in MaxMind format") from None

@@ -1,8 +1,8 @@
-"""OTLP traces: many spans a message, each a document of its own.
+"""OTLP traces: a message holds many spans, and each span is a document.
 
-A document holds the span's own fields by their names in OTLP's JSON, its attributes under
-``attributes`` and those of its resource under ``resource``, as plain values. Only what the
-mapping names is taken out of the message.
+A document holds the fields of the span under their names in OTLP JSON, its attributes under
+``attributes`` and the attributes of its resource under ``resource``, as plain values. Only the
+attributes that the mapping names are extracted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PROTO_PLAIN = frozenset({"string_value", "int_value", "bool_value", "double_val
 
 
 def json_spans(message: Any, wanted: frozenset[str] | None) -> Iterator[Document]:
-    """The spans of a message in JSON (``resourceSpans``); None wants every attribute.
+    """The spans of a JSON message (``resourceSpans``) with the wanted attributes, or all with None.
 
     Examples
     --------
@@ -28,19 +28,19 @@ def json_spans(message: Any, wanted: frozenset[str] | None) -> Iterator[Document
     """
     for group in _items(message, "resourceSpans"):
         resource = _attributes(_object(group.get("resource")), wanted)
-        # Before OTLP 0.19 it had another name.
+        # OTLP before 0.19 used another name.
         for scope in (*_items(group, "scopeSpans"), *_items(group, "instrumentationLibrarySpans")):
             for span in _items(scope, "spans"):
                 yield {**span, "attributes": _attributes(span, wanted), "resource": resource}
 
 
 def proto_spans(message: bytes, wanted: frozenset[str] | None) -> Iterator[Document]:
-    """The spans of a message in protobuf.
+    """The spans of a protobuf message with the wanted attributes, or all with None.
 
     Raises
     ------
     ValueError
-        When it is none.
+        When the message is not OTLP.
     """
     traces, decode_error = _traces_data()
     try:
@@ -70,12 +70,14 @@ def _traces_data() -> tuple[Any, type[Exception]]:
         from google.protobuf.message import DecodeError
         from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
     except ImportError:
-        raise WrongUse("otlp_proto needs a further package: install pivotwatch[otlp]") from None
+        raise WrongUse(
+            "source otlp_proto needs the package opentelemetry-proto: pip install 'pivotwatch[otlp]'"
+        ) from None
     return TracesData, DecodeError
 
 
 def check_installed() -> None:
-    """Say at the start, not at the first message, that a package is missing."""
+    """Check that the packages for protobuf are installed."""
     _traces_data()
 
 
@@ -103,7 +105,7 @@ def _attributes(holder: dict[str, Any], wanted: frozenset[str] | None) -> dict[s
             for form, plain in value.items():
                 if form in _PLAIN:
                     found[key] = plain
-                elif form == "arrayValue":  # A list keeps its length only, a list of pairs nothing.
+                elif form == "arrayValue":  # Of a list only the length is kept.
                     values = _object(plain).get("values")
                     found[key] = [None] * len(values) if isinstance(values, list) else None
     return found

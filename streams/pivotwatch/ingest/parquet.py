@@ -1,4 +1,4 @@
-"""Parquet files as lines: one JSON object a row. pyarrow reads them, when it is installed."""
+"""The rows of Parquet files as JSON lines. This needs the package pyarrow."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ ROWS = 5_000
 
 
 def rows(path: str) -> Iterator[bytes]:
-    """The rows of a file.
+    """The rows of a file, one JSON object each.
 
     Raises
     ------
     WrongUse
         When pyarrow is missing, or the file is not Parquet.
     OutOfReach
-        When it cannot be read.
+        When the file cannot be read.
     """
     try:
         import pyarrow
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        raise WrongUse(f"{path}: Parquet needs a further package: install pivotwatch[parquet]") from None
+        raise WrongUse(
+            f"{path}: Parquet needs the package pyarrow: pip install 'pivotwatch[parquet]'"
+        ) from None
     try:
         with ParquetFile(path) as file:
             for batch in file.iter_batches(ROWS):
@@ -39,5 +41,5 @@ def rows(path: str) -> Iterator[bytes]:
 
 
 def _plain(value: Any) -> str | None:
-    """Decimals as text; bytes are nothing that a mapping could name."""
+    """Decimals and times as text; bytes, which no mapping can use, as null."""
     return None if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""What must not pass: e-mail addresses and keys; and the shape of a record, without its content."""
+"""Recognises private values (e-mail addresses, API keys), and reduces records to their shape."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ _KEY_STARTS = (
 )
 _SHORTEST_KEY = 12
 NAME = re.compile(r"[A-Za-z_:][A-Za-z0-9_.:/-]{0,63}")
-"""What a field, or a kind of link, may be called."""
+"""The pattern of names of fields and kinds of links."""
 MAX_DEPTH = 12
 MAX_ITEMS = 50
 
 
 def looks_private(value: str) -> str:
-    """Why a text must not pass as it is; empty when nothing speaks against it.
+    """What kind of private value a text seems to be; empty when it seems to be none.
 
     Examples
     --------
@@ -50,9 +50,9 @@ def looks_private(value: str) -> str:
 
 
 def shape_of(value: Any, depth: int = 0) -> Any:
-    """A record without its content: its fields and what kind of value each has.
+    """The shape of a record: its fields, with the type of each value instead of the value.
 
-    Names that are no names of fields are left out as well: somebody may use an address as one.
+    A field name that is unusual or looks private is replaced as well.
 
     Examples
     --------

@@ -1,8 +1,8 @@
-"""Pseudonyms: HMAC-SHA256 of a value, with the name of the key before it (``k1:9f…``).
+"""Pseudonyms: the HMAC-SHA256 of a value, after the id of the key (``k1:9f…``).
 
-Keys change at a moment of event time (``since``). So an event gets the same pseudonym however often
-and whenever it is read, and both keys stay loaded while events from before the change still come.
-A new key makes every account a new one: plan the change away from a release.
+A key starts at a point of event time (``since``). An event therefore gets the same pseudonym every time
+it is read. Keep the old key while events from before the change still arrive. With a new key every
+account becomes a new account, so do not change the key near a release.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from pivotwatch.config.tables import SecretTable
 from pivotwatch.contracts.events import BadEvent, parse_time
 
 DIGITS = 32
-"""128 bits of the HMAC: no two accounts meet, and the state stays small."""
-MAX_KNOWN = 200_000
+"""Hexadecimal digits of the HMAC (128 bits): few enough for a small state, enough to avoid collisions."""
+MAX_CACHED = 200_000
 
 
 class KeySource(SecretTable):
@@ -44,7 +44,7 @@ class KeySource(SecretTable):
 
 
 class Key(NamedTuple):
-    """A key and the event time from which on it is used."""
+    """A key, and the event time at which it starts (epoch milliseconds)."""
 
     since: int
     id: str
@@ -55,14 +55,14 @@ class Key(NamedTuple):
 
 
 class Pseudonyms:
-    """Replaces values by pseudonyms.
+    """Replaces values of events by pseudonyms.
 
     Parameters
     ----------
     fields
-        Which fields: account, id, network, or a link (``links.payment``, ``links`` for all).
+        Fields to replace: account, id, network, a link (``links.payment``) or all links (``links``).
     keys
-        In any order; one must be from the beginning.
+        The keys in any order; one of them starts at 0.
 
     Examples
     --------
@@ -74,24 +74,24 @@ class Pseudonyms:
     def __init__(self, fields: Sequence[str], keys: Sequence[Key]) -> None:
         self.fields = frozenset(fields)
         self.keys = sorted(keys, reverse=True)
-        self._known: dict[tuple[str, str], str] = {}
+        self._cache: dict[tuple[str, str], str] = {}
 
     def covers(self, field: str) -> bool:
-        """Is a field (``account``, ``links.payment``) replaced?"""
+        """Whether a field (such as ``account`` or ``links.payment``) is replaced."""
         return field in self.fields or (field.startswith("links.") and "links" in self.fields)
 
     def of(self, value: str, ts: int) -> str:
-        """The pseudonym of a value in an event of a time."""
+        """The pseudonym of a value in an event at ``ts`` (epoch milliseconds)."""
         key = next((key for key in self.keys if key.since <= ts), self.keys[-1])
-        known = self._known.get((key.id, value))
-        if known is None:
-            if len(self._known) >= MAX_KNOWN:
-                self._known.clear()
-            known = self._known[key.id, value] = pseudonym(key, value)
-        return known
+        cached = self._cache.get((key.id, value))
+        if cached is None:
+            if len(self._cache) >= MAX_CACHED:
+                self._cache.clear()
+            cached = self._cache[key.id, value] = pseudonym(key, value)
+        return cached
 
     def replace(self, event: dict[str, Any]) -> None:
-        """Replace what is to be replaced in a native event that has a time."""
+        """Replace the values of a native event in place."""
         ts = event["ts"]
         for field in ("account", "id", "network"):
             if field in self.fields and event.get(field):
@@ -116,16 +116,20 @@ def load_keys(sources: Sequence[KeySource]) -> list[Key]:
     Raises
     ------
     WrongUse
-        When one is missing, or from when on a key is used is not clear.
+        When a secret is missing, or the starts of the keys are ambiguous.
     """
     keys = [
         Key(0 if source.since is None else parse_time(source.since), source.id, source.secret())
         for source in sources
     ]
     if len({key.id for key in keys}) < len(keys) or len({key.since for key in keys}) < len(keys):
-        raise WrongUse("ingest.pseudonyms.keys: expected a different id and a different since for each")
+        raise WrongUse("ingest.pseudonyms.keys: expected a different id and a different since for each key")
     if len({key.secret for key in keys}) < len(keys):
-        raise WrongUse("ingest.pseudonyms.keys: two keys have the same secret")
+        raise WrongUse(
+            "ingest.pseudonyms.keys: two keys have the same secret; make a new secret for the new key"
+        )
     if keys and min(keys).since != 0:
-        raise WrongUse("ingest.pseudonyms.keys: the first key must be without since")
+        raise WrongUse(
+            "ingest.pseudonyms.keys: remove since from the first key, which starts at the beginning"
+        )
     return keys

@@ -1,4 +1,4 @@
-"""From the backlog to native events and dead letters, as far in event time as may be."""
+"""Decodes buffered records to native events and dead letters, up to a limit in event time."""
 
 from __future__ import annotations
 
@@ -13,93 +13,104 @@ from pivotwatch.detection.counting.deduplication import Place
 from pivotwatch.ingest.decoder import Decoded, Decoder, Event
 from pivotwatch.ingest.event_time_merge import EventTimeMerge
 from pivotwatch.ingest.metrics import IngestMetrics
-from pivotwatch.ingest.rejects import letter
+from pivotwatch.ingest.rejects import dead_letter
 from pivotwatch.ingest.settings import Decoders, IngestSettings
 from pivotwatch_models.method import STATE
 
-PAUSE_EVERY = 500
-"""Records that are decoded before others may run."""
+YIELD_EVERY = 500
+"""Records that are decoded before other tasks of the event loop may run."""
 
 
 @dataclasses.dataclass(slots=True)
-class Read:
-    """What some records of a partition became.
+class SourceBatch:
+    """Decoded records of one partition.
 
     Attributes
     ----------
     next
-        The offset behind the last of them.
-    events, letters
-        In their order.
+        The offset after the last record.
+    events, dead_letters
+        Events with their places, and dead letters, in the order of the records.
     skipped
-        Documents that are no requests.
+        Number of documents that are no requests.
     """
 
     next: int = 0
     events: list[tuple[Place, Event]] = dataclasses.field(default_factory=list)
-    letters: list[Output] = dataclasses.field(default_factory=list)
+    dead_letters: list[Output] = dataclasses.field(default_factory=list)
     skipped: int = 0
 
 
 class SourceReader:
-    """Decodes the records of a backlog.
+    """Decodes the buffered records of source partitions.
 
     Parameters
     ----------
     settings
-        Which topic is read by which mapping.
-    backlog
-        Where the records are.
+        The table ``[ingest]``, which names the source of each topic.
+    merge
+        Buffers the records.
     metrics
-        Where it is counted what they became.
+        Counts events and skipped documents.
 
     Attributes
     ----------
     counts
-        The same, for the log.
+        Number of events, bad documents and skipped documents, for the log.
     """
 
-    def __init__(self, settings: IngestSettings, backlog: EventTimeMerge, metrics: IngestMetrics) -> None:
+    def __init__(self, settings: IngestSettings, merge: EventTimeMerge, metrics: IngestMetrics) -> None:
         decoders = Decoders(settings)
         self._decoders: dict[str, Decoder] = {
             topic.name: decoders.of(topic.source) for topic in settings.topics
         }
         self._redaction = settings.dead_letters
-        self._backlog = backlog
+        self._merge = merge
         self._metrics = metrics
-        self.counts = {"events": 0, "misread": 0, "skipped": 0}
+        self.counts = {"events": 0, "bad documents": 0, "skipped documents": 0}
 
-    async def take(self, tp: TP, limit: float, room: int) -> Read:
-        """Take records of a partition until one passes the limit, or there are ``room`` events."""
-        decoder, read, taken = self._decoders[tp.topic], Read(), 0
-        front = self._backlog.passed(tp, -math.inf)
-        while self._backlog.left(tp) and len(read.events) < room:
-            record = self._backlog.take(tp)
+    async def read(self, tp: TP, limit: float, max_events: int) -> SourceBatch:
+        """Decode records of a partition.
+
+        Parameters
+        ----------
+        limit
+            Stop after the first record beyond this event time (milliseconds).
+        max_events
+            Stop when the batch has this many events.
+        """
+        decoder, batch, records = self._decoders[tp.topic], SourceBatch(), 0
+        event_time = self._merge.advance(tp, -math.inf)
+        while self._merge.has_records(tp) and len(batch.events) < max_events:
+            record = self._merge.pop(tp)
             decoded = decoder.decode(record.value)
-            read.next, stamp = record.offset + 1, record.timestamp
-            # Times that will be refused as future move nothing.
-            latest = math.inf if stamp is None or stamp < 0 else stamp + STATE.membership.future_ms
+            batch.next, timestamp = record.offset + 1, record.timestamp
+            # Counting refuses events from the future, so they must not advance the event time.
+            latest = math.inf
+            if timestamp is not None and timestamp >= 0:
+                latest = timestamp + STATE.membership.future_ms
             for position, event in decoded.events:
-                read.events.append(((record.offset, position), event))
-                if front < event["ts"] <= latest:
-                    front = event["ts"]
-            read.skipped += decoded.skipped
-            if decoded.misread:
-                self._misread(tp, decoder.mapping.name, record, decoded, read)
-            taken += 1
-            if front > limit:
+                batch.events.append(((record.offset, position), event))
+                if event_time < event["ts"] <= latest:
+                    event_time = event["ts"]
+            batch.skipped += decoded.skipped
+            if decoded.bad:
+                self._add_dead_letters(batch, tp, decoder.mapping.name, record, decoded)
+            records += 1
+            if event_time > limit:
                 break
-            if taken % PAUSE_EVERY == 0:
+            if records % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-        self._backlog.passed(tp, front)
-        self.counts["events"] += len(read.events)
-        self.counts["skipped"] += read.skipped
-        self._metrics.read(decoder.mapping.name, events=len(read.events), skipped=read.skipped)
-        return read
+        self._merge.advance(tp, event_time)
+        self.counts["events"] += len(batch.events)
+        self.counts["skipped documents"] += batch.skipped
+        self._metrics.read(decoder.mapping.name, events=len(batch.events), skipped=batch.skipped)
+        return batch
 
-    def _misread(self, tp: TP, source: str, record: InputRecord, decoded: Decoded, read: Read) -> None:
-        self.counts["misread"] += decoded.bad
-        place = tp.topic, tp.partition
-        read.letters += [
-            letter(misread, self._redaction, source, record, place) for misread in decoded.misread
+    def _add_dead_letters(
+        self, batch: SourceBatch, tp: TP, source: str, record: InputRecord, decoded: Decoded
+    ) -> None:
+        self.counts["bad documents"] += decoded.bad_total
+        batch.dead_letters += [
+            dead_letter(bad, self._redaction, source, record, (tp.topic, tp.partition)) for bad in decoded.bad
         ]

@@ -1,4 +1,7 @@
-"""Dead letters of traffic of others: they hold prompts and keys, so by default only their shape goes on."""
+"""Dead letters of documents that could not be read.
+
+Documents hold prompts and keys. By default a dead letter therefore holds only the shape of its document.
+"""
 
 from __future__ import annotations
 
@@ -7,65 +10,66 @@ from typing import Any, Literal
 import orjson
 from msgspec import UNSET
 
-from pivotwatch.contracts.dead_letters import About, dead_letter
+from pivotwatch.contracts import dead_letters
+from pivotwatch.contracts.dead_letters import About
 from pivotwatch.contracts.records import InputRecord, Output
-from pivotwatch.ingest.decoder import Misread
+from pivotwatch.ingest.decoder import BadDocument
 from pivotwatch.ingest.private import shape_of
 
 Redaction = Literal["redacted", "full", "empty"]
 
 
-def letter(
-    misread: Misread,
+def dead_letter(
+    bad: BadDocument,
     redaction: Redaction,
     source: str,
     record: InputRecord | None = None,
-    place: tuple[str, int] | None = None,
+    partition: tuple[str, int] | None = None,
 ) -> Output:
-    """A dead letter.
+    """Make the dead letter of a document.
 
     Parameters
     ----------
-    misread
-        What could not be read.
+    bad
+        The document.
     redaction
-        ``redacted``: the shape of the document, without any value; ``empty``: nothing of it;
-        ``full``: all of it (of lines and arrays this one), with key and headers of its record.
+        What the dead letter holds. ``redacted``: the shape of the document without values. ``full``: the
+        document, with key and headers of its record. ``empty``: nothing.
     source
-        Name of the source mapping.
-    record, place
-        The Kafka record that it came in, and the topic and partition of that.
+        Name of the source.
+    record, partition
+        The Kafka record that held the document, and its topic and partition; None for HTTP.
 
     Examples
     --------
     >>> from pivotwatch.contracts.events import BadEvent
-    >>> bad = Misread(3, BadEvent("ts: expected a time"), {"prompt": "hello"})
-    >>> output = letter(bad, "redacted", "litellm")
+    >>> bad = BadDocument(3, BadEvent("ts: expected a time"), {"prompt": "hello"})
+    >>> output = dead_letter(bad, "redacted", "litellm")
     >>> output.value, output.headers[-1]
     (b'{"prompt":"<text of 5>"}', ('pivotwatch.errors.position', b'3'))
     """
     about = About(
-        topic=UNSET if place is None else place[0],
-        partition=UNSET if place is None else str(place[1]),
+        topic=UNSET if partition is None else partition[0],
+        partition=UNSET if partition is None else str(partition[1]),
         offset=UNSET if record is None else str(record.offset),
         source=source,
         stage="ingest",
-        error_class=type(misread.error).__name__,
-        message=str(misread.error),
-        position=str(misread.position),
+        error_class=type(bad.error).__name__,
+        message=str(bad.error),
+        position=str(bad.position),
     )
     if redaction == "redacted":
-        body = b"" if misread.document is None else _dumps(shape_of(misread.document))
+        body = b"" if bad.document is None else _encoded(shape_of(bad.document))
     elif redaction == "full":
-        body = misread.raw if misread.document is None else _dumps(misread.document)
+        body = bad.raw if bad.document is None else _encoded(bad.document)
     else:
         body = b""
     if redaction == "full" and record is not None:
-        return dead_letter(about, record.key, body, tuple(record.headers))
-    return dead_letter(about, None, body)
+        return dead_letters.dead_letter(about, record.key, body, tuple(record.headers))
+    return dead_letters.dead_letter(about, None, body)
 
 
-def _dumps(document: Any) -> bytes:
+def _encoded(document: Any) -> bytes:
     try:
         return orjson.dumps(document)
     except (orjson.JSONEncodeError, RecursionError):

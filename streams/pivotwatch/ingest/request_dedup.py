@@ -1,4 +1,7 @@
-"""Duplicates over HTTP: a poster that got no answer posts again; `id` says that it is the same."""
+"""Deduplication of events that clients post over HTTP.
+
+A client that gets no answer posts the same events again. Equal ids identify them.
+"""
 
 from __future__ import annotations
 
@@ -8,56 +11,59 @@ from collections.abc import Callable, Iterable
 
 MAX_IDS = 1_000_000
 
-Sent = asyncio.Future[None]
-"""Done when the broker has the event; failed or cancelled when it never got it."""
+Acknowledgement = asyncio.Future[None]
+"""Done when Kafka has acknowledged the events; failed or cancelled when the events were not sent."""
 
 
-class Dedup:
-    """Remembers ids for a window of time (at least: up to twice as long), at most a million of them.
+class RequestDedup:
+    """Remembers the ids of a time window, and at most the last `MAX_IDS` to twice as many.
 
-    What is on its way to the broker is remembered with its future: who posts it again waits for
-    the same answer. What failed is forgotten, so that it may come again.
+    An event that is being sent is remembered with its acknowledgement, so that a client that posts it
+    again waits for the same one. An event whose acknowledgement failed is new again.
 
     Parameters
     ----------
     window
-        In seconds.
+        Length of the window in seconds; ids are remembered for one to two windows.
     clock
-        Tells the time.
+        Returns the time in seconds.
     """
 
     def __init__(self, window: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._window = window
         self._clock = clock
-        self._young: dict[str, Sent] = {}
-        self._old: dict[str, Sent] = {}
+        self._young: dict[str, Acknowledgement] = {}
+        self._old: dict[str, Acknowledgement] = {}
         self._since = clock()
 
-    def claim(self, ids: Iterable[str], sent: Sent) -> tuple[list[bool], set[Sent]]:
-        """Which ids are new, and futures of those that are not but are still on their way.
+    def claim(
+        self, ids: Iterable[str], acknowledgement: Acknowledgement
+    ) -> tuple[list[bool], set[Acknowledgement]]:
+        """Whether each id is new, and the acknowledgements to wait for of those that are not.
 
-        A new one is remembered with ``sent`` from now on.
+        New ids are remembered with ``acknowledgement``.
         """
-        self._turn()
+        self._rotate()
         new, waiting = [], set()
         for one in ids:
             known = self._young.get(one) or self._old.get(one)
             if known is not None and known.done() and _failed(known):
                 known = None
             if known is None:
-                self._young[one] = sent
-            elif known is not sent and not known.done():
+                self._young[one] = acknowledgement
+            elif known is not acknowledgement and not known.done():
                 waiting.add(known)
             new.append(known is None)
         return new, waiting
 
-    def _turn(self) -> None:
+    def _rotate(self) -> None:
+        """Forget the older half of the ids when the window is over or there are too many."""
         now = self._clock()
         if now - self._since >= self._window or len(self._young) >= MAX_IDS:
-            late = now - self._since >= 2 * self._window
-            self._old, self._young = ({} if late else self._young), {}
+            expired = now - self._since >= 2 * self._window
+            self._old, self._young = ({} if expired else self._young), {}
             self._since = now
 
 
-def _failed(sent: Sent) -> bool:
-    return sent.cancelled() or sent.exception() is not None
+def _failed(acknowledgement: Acknowledgement) -> bool:
+    return acknowledgement.cancelled() or acknowledgement.exception() is not None

@@ -1,4 +1,4 @@
-"""The table ``[ingest]`` of the configuration, and the decoders that it asks for."""
+"""The table ``[ingest]`` of the configuration, and the decoders of its sources."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class SourceTopic(Table):
-    """A topic of others, and what writes it."""
+    """A source topic: its full name, and the source that writes it."""
 
     name: TopicName
     source: str
 
 
 class PseudonymSettings(Table):
-    """Which fields become pseudonyms, under which keys."""
+    """The table ``[ingest.pseudonyms]``: fields that become pseudonyms, and the keys."""
 
     fields: list[HashedField] = ["account"]
     keys: list[KeySource] = []
@@ -37,19 +37,26 @@ class PseudonymSettings(Table):
     @model_validator(mode="after")
     def _has_keys(self) -> PseudonymSettings:
         if not self.keys:
-            raise ValueError("expected keys: without one nothing can be replaced")
+            raise ValueError("expected at least one entry in keys")
         return self
 
 
 class HttpSettings(Table):
-    """The HTTP server; without it there is none.
+    """The table ``[ingest.http]``: the HTTP server. Without the table there is no server.
 
     Attributes
     ----------
+    max_body, max_events
+        Largest body in bytes (decompressed), and largest number of records in a body.
     max_pending
-        Bytes of bodies that wait for the broker; beyond it posters are told to come later.
+        Bytes of bodies that may wait for the broker; beyond that clients get status 429.
+    broker_timeout
+        How long a request waits for Kafka before it gets status 503.
+    dedup_window
+        How long the server remembers ids of events, to recognise repeats.
     on_bad
-        ``refuse`` the whole body, or take what is good and make ``dead_letters`` of the rest.
+        What happens to a body with bad records: ``refuse`` the whole body, or accept the good records and
+        make ``dead_letters`` of the others.
     """
 
     host: str = "127.0.0.1"
@@ -70,24 +77,37 @@ class HttpSettings(Table):
     def _is_guarded(self) -> HttpSettings:
         open_to_all = not (self.token_env or self.token_file or self.hmac_env or self.hmac_file)
         if open_to_all and self.host not in LOOPBACK:
-            raise ValueError(f"host {self.host} is reached by others: expected token_file or hmac_file")
+            raise ValueError(f"other machines can reach host {self.host}: set token_file or hmac_file")
         return self
 
     def token(self) -> bytes | None:
-        """The bearer token."""
+        """The bearer token, or None when none is configured."""
         if not (self.token_env or self.token_file):
             return None
         return read_secret("ingest.http token", self.token_env, self.token_file)
 
     def hmac_key(self) -> bytes | None:
-        """The secret of signatures."""
+        """The secret of signatures, or None when none is configured."""
         if not (self.hmac_env or self.hmac_file):
             return None
         return read_secret("ingest.http hmac", self.hmac_env, self.hmac_file)
 
 
 class IngestSettings(Table):
-    """Everything about traffic of others.
+    """The table ``[ingest]``.
+
+    Attributes
+    ----------
+    topics
+        The source topics.
+    mappings
+        The user's own mapping files by source.
+    trusted_hops
+        See `pivotwatch.ingest.network_lookup.client_of`.
+    asn_database
+        A database in MaxMind format.
+    dead_letters
+        What the dead letter of a document holds; see `pivotwatch.ingest.rejects.dead_letter`.
 
     Examples
     --------
@@ -112,12 +132,12 @@ class IngestSettings(Table):
     def _no_topic_twice(self) -> IngestSettings:
         names = [topic.name for topic in self.topics]
         if len(set(names)) < len(names):
-            raise ValueError("topics: expected a different name for each")
+            raise ValueError("topics: expected a different name for each topic")
         return self
 
 
 class Decoders:
-    """Makes the decoders of a configuration; they share databases and keys.
+    """The decoders of a configuration. They share databases and keys.
 
     Examples
     --------
@@ -143,30 +163,24 @@ class Decoders:
 
 
 def read_settings(table: dict[str, Any]) -> IngestSettings:
-    """Read the table.
-
-    Raises
-    ------
-    WrongUse
-        With one line per mistake.
-    """
+    """Read the table; see `pivotwatch.config.tables.read_table`."""
     return read_table("ingest", IngestSettings, table, _KEYS)
 
 
 def refuse_own_topics(config: Config, settings: IngestSettings) -> None:
-    """What pivotwatch writes itself is no traffic of others: it would come round for ever.
+    """Refuse source topics that pivotwatch itself writes: their events would loop for ever.
 
     Raises
     ------
     WrongUse
-        When a topic is one of our own.
+        When a source topic is a topic of pivotwatch.
     """
     own = {config.topic(name): name for name in get_args(Logical)}
     for topic in settings.topics:
         if topic.name in own:
             raise WrongUse(
-                f"[ingest] topics: {topic.name} is pivotwatch's own topic of {own[topic.name]}; "
-                "events go to a topic of another name first"
+                f"[ingest] topics: {topic.name} is the topic {own[topic.name]} of pivotwatch itself; "
+                "let the source write to another topic"
             )
 
 

@@ -1,4 +1,4 @@
-"""From the values that logs hold to those of native events; what does not fit is a `ValueError`."""
+"""Converters from values of logs to values of native events. A value that does not fit is a `ValueError`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pivotwatch.ingest.private import looks_private
 Convert = Callable[[Any], Any]
 
 SCALES = {"ms": 1.0, "s": 1000.0, "us": 1e-3, "ns": 1e-6}
-"""Unit of a time that is a number, and how many milliseconds it is."""
+"""The units of times that are numbers, in milliseconds."""
 
 
-class Private(ValueError):
-    """A text that must not pass as it is."""
+class PrivateValue(ValueError):
+    """A text looks like a private value, such as an e-mail address."""
 
 
 def text(value: Any) -> str:
-    """A text of a bounded length; a whole number will do, as ids often are.
+    """A text of bounded length. A whole number is accepted, because ids are often numbers.
 
     Examples
     --------
@@ -36,24 +36,24 @@ def text(value: Any) -> str:
     return value
 
 
-def open_text(value: Any) -> str:
-    """A text that passes as it is, so it must not be an e-mail address or a key.
+def public_text(value: Any) -> str:
+    """A text that stays readable in events, so it must not be an e-mail address or a key.
 
     Examples
     --------
-    >>> open_text("jane@example.com")
+    >>> public_text("jane@example.com")
     Traceback (most recent call last):
-    pivotwatch.ingest.values.Private: looks like an e-mail address
+    pivotwatch.ingest.values.PrivateValue: looks like an e-mail address
     """
     plain = text(value)
     reason = looks_private(plain)
     if reason:
-        raise Private(f"looks like {reason}")
+        raise PrivateValue(f"looks like {reason}")
     return plain
 
 
 def count(value: Any) -> int:
-    """A number of something; of a list its length, so that nothing of its content passes.
+    """A whole number. Of a list it is the length, so that the content of the list is dropped.
 
     Examples
     --------
@@ -74,7 +74,7 @@ def count(value: Any) -> int:
 
 
 def time_in(unit: str) -> Convert:
-    """Epoch milliseconds from a number in ``unit`` (also as text), or from RFC 3339.
+    """A converter to epoch milliseconds from a number in ``unit``, also as text, or from RFC 3339.
 
     Examples
     --------
@@ -107,12 +107,12 @@ def time_in(unit: str) -> Convert:
     return convert
 
 
-def one_of(values: dict[str, int]) -> Convert:
-    """A count that may also be said by a word.
+def count_or_word(values: dict[str, int]) -> Convert:
+    """A converter of whole numbers that also accepts the words in ``values``.
 
     Examples
     --------
-    >>> one_of({"success": 200})("success"), one_of({})("429")
+    >>> count_or_word({"success": 200})("success"), count_or_word({})("429")
     (200, 429)
     """
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from pivotwatch.config.config import Config
-from pivotwatch.delivery.notifiers import Publish
-from pivotwatch.delivery.target_sender import TargetSender, target_senders
+from pivotwatch.delivery.notifier import Publish
+from pivotwatch.delivery.target_sender import TargetSender, make_target_senders
 from pivotwatch.delivery.worker import DeliveryShell
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.runtime import build_app, run_app
@@ -20,7 +20,7 @@ def run(
     instance: str | None,
     until_end: bool,
     reset_state: bool,
-    make_target_senders: MakeTargetSenders = target_senders,
+    make_target_senders: MakeTargetSenders = make_target_senders,
 ) -> int:
     """Run the worker in this process, until a signal or the end of its input; returns its exit status.
 

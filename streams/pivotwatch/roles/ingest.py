@@ -15,7 +15,7 @@ from pivotwatch.base.errors import Fault, OutOfReach, WrongUse
 from pivotwatch.config.config import Config
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.runtime import build_app, run_app
-from pivotwatch.ingest.health import IngestHealth, Posts
+from pivotwatch.ingest.health import HttpOnlyWorker, IngestHealth
 from pivotwatch.ingest.http_server import serve
 from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.settings import IngestSettings, read_settings, refuse_own_topics
@@ -80,7 +80,7 @@ async def _serve_alone(config: Config, settings: IngestSettings, partitions: int
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    posts = Posts()
+    posts = HttpOnlyWorker()
     metrics, health = IngestMetrics(posts), IngestHealth(posts, config.stalled_after.total_seconds())
     server, posts.http_publisher = await serve(config, settings, partitions, metrics)
     watching = asyncio.create_task(health.watch(config, config.topic("requests")))

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pivotwatch.base.suggestions import with_suggestion
 from pivotwatch.simulation.adoption import PACES
 from pivotwatch.simulation.catalogue import Timeline
 from pivotwatch.simulation.encode import Encoder, Slice
@@ -101,7 +102,11 @@ def generate(name: str, *, seed: int = 1, scale: float = 1.0, **parameters: Any)
     """
     scenario = SCENARIOS.get(name)
     if scenario is None:
-        raise ValueError(f"no scenario {name!r}; there are {', '.join(SCENARIOS)}")
+        raise ValueError(
+            with_suggestion(
+                f"no scenario {name}", name, SCENARIOS, ": `pivotwatch simulate --list` describes them all"
+            )
+        )
     given = Parameters(seed=seed, scale=scale, **parameters)
     given = dataclasses.replace(
         given,

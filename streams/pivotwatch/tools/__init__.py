@@ -1,1 +1,1 @@
-"""Tools for operators."""
+"""Tools for operators: checks, dead letters, comparison of alerts, event files."""

@@ -1,8 +1,8 @@
-"""Comparing two streams of alerts, as the promise of exactness puts it.
+"""Comparison of two streams of alerts.
 
-Delivery is at least once, so an alert may come again; a repeat has the same CloudEvents id
-and is equal to the byte. After repeats are dropped, two runs over the same events have the
-same alerts, however often their workers died.
+Kafka delivers alerts at least once, so an alert may be repeated. A repeat has the same CloudEvents id
+and the same bytes. Without repeats, two runs over the same events give the same alerts, no matter how
+often the workers were killed.
 """
 
 from __future__ import annotations
@@ -17,19 +17,21 @@ from pivotwatch.base.errors import Fault, WrongUse
 
 
 class DifferentRepeat(Fault):
-    """Two alerts with the same id differ: the promise is broken within one stream."""
+    """One stream holds two different alerts with the same id."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Difference:
-    """One alert that the streams do not share.
+    """A difference between two streams in one alert.
 
     Attributes
     ----------
+    id
+        CloudEvents id of the alert.
     kind
         ``only in first``, ``only in second``, ``differs`` or ``order``.
     fields
-        Of an alert that differs: path to the values in the first and in the second.
+        The fields that differ: path to the values in the first and in the second stream.
     """
 
     id: str
@@ -38,12 +40,12 @@ class Difference:
 
 
 def distinct(lines: Iterable[bytes], name: str = "stream") -> dict[str, bytes]:
-    """Alerts by CloudEvents id in order of first appearance.
+    """The alerts of a stream by CloudEvents id, in the order in which they first appear.
 
     Raises
     ------
     DifferentRepeat
-        When an id comes again with other bytes.
+        When two alerts with the same id have different bytes.
 
     Examples
     --------
@@ -52,7 +54,7 @@ def distinct(lines: Iterable[bytes], name: str = "stream") -> dict[str, bytes]:
     >>> distinct([b'{"id":"a.1"}', b'{"id":"a.1","x":2}'])
     Traceback (most recent call last):
     ...
-    pivotwatch.tools.compare_alerts.DifferentRepeat: stream: alert a.1 comes again with other content: \
+    pivotwatch.tools.compare_alerts.DifferentRepeat: stream: alert a.1 is repeated with other content: \
 x: nothing, then 2
     """
     found: dict[str, bytes] = {}
@@ -60,20 +62,20 @@ x: nothing, then 2
         identity = _identity(line, f"{name}, line {number}")
         first = found.setdefault(identity, line)
         if first != line:
-            changes = "; ".join(f"{path}: {a}, then {b}" for path, (a, b) in _written_fields(first, line))
-            raise DifferentRepeat(f"{name}: alert {identity} comes again with other content: {changes}")
+            changes = "; ".join(f"{path}: {a}, then {b}" for path, (a, b) in _field_texts(first, line))
+            raise DifferentRepeat(f"{name}: alert {identity} is repeated with other content: {changes}")
     return found
 
 
 def compare(
     first: Mapping[str, bytes], second: Mapping[str, bytes], *, in_order: bool = False
 ) -> list[Difference]:
-    """The differences between two streams without repeats, in order of id.
+    """The differences between two streams without repeats, sorted by id.
 
     Parameters
     ----------
     in_order
-        Also the order of first appearance must be the same.
+        Whether the alerts must first appear in the same order.
 
     Examples
     --------
@@ -93,37 +95,40 @@ Difference(id='b.1', kind='only in first', fields={})]
             found.append(Difference(identity, "differs", fields))
     if in_order and not found:
         found = [
-            Difference(a, "order", {"at this place": (a, b)})
+            Difference(a, "order", {"alert at this position": (a, b)})
             for a, b in zip(first, second, strict=True)
             if a != b
         ][:1]
     return found
 
 
-NOTHING = object()
+ABSENT = object()
+"""Stands for the value of a field that one of two alerts does not have."""
 
 
-def written(value: Any) -> str:
-    """A value of a difference, for a person."""
-    if value is NOTHING:
+def shorten(value: Any) -> str:
+    """The text of a value, at most 80 characters."""
+    if value is ABSENT:
         return "nothing"
     text = orjson.dumps(value).decode()
     return text if len(text) <= 80 else text[:79] + "…"
 
 
-def _written_fields(first: bytes, second: bytes) -> Iterator[tuple[str, tuple[str, str]]]:
+def _field_texts(first: bytes, second: bytes) -> Iterator[tuple[str, tuple[str, str]]]:
     changed = list(_fields(orjson.loads(first), orjson.loads(second)))
-    for path, (a, b) in changed or [("layout of the JSON", ("one way", "another"))]:
-        yield path, (written(a), written(b)) if changed else (str(a), str(b))
+    for path, (a, b) in changed:
+        yield path, (shorten(a), shorten(b))
+    if not changed:
+        yield "layout of the JSON", ("one form", "another form")
 
 
 def _fields(first: Any, second: Any, path: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
-    """The innermost places where two JSON values differ."""
+    """The innermost fields in which two JSON values differ."""
     if isinstance(first, dict) and isinstance(second, dict):
         for key in sorted(first.keys() | second.keys()):
             inner = f"{path}.{key}" if path else key
-            yield from _fields(first.get(key, NOTHING), second.get(key, NOTHING), inner)
-    # JSON tells 1 from 1.0 and from true; Python's == does not.
+            yield from _fields(first.get(key, ABSENT), second.get(key, ABSENT), inner)
+    # In JSON 1, 1.0 and true are different values; for Python's == they are equal.
     elif (type(first), first) != (type(second), second):
         yield path, (first, second)
 
@@ -134,5 +139,5 @@ def _identity(line: bytes, where: str) -> str:
     except (orjson.JSONDecodeError, TypeError, KeyError):
         identity = None
     if not isinstance(identity, str):
-        raise WrongUse(f"{where}: not an alert: expected a JSON object with an id")
+        raise WrongUse(f"{where}: not an alert: expected a JSON object with a text field id")
     return identity

@@ -1,7 +1,7 @@
-"""Looks at configuration, broker and data, and says what is wrong and what to do.
+"""Checks of the configuration, the broker and the data, with the next step for each problem.
 
-The checks build on one another: what needs a broker is left out when none answers, and the
-first failed check is the one to mend first.
+The checks build on one another: correct the first failed check first. Without a broker the checks that
+need one are omitted.
 """
 
 from __future__ import annotations
@@ -21,53 +21,53 @@ from pivotwatch.config.problems import unknown_in_environment
 from pivotwatch.delivery import checks as delivery_checks
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka.topics import check, specs
-from pivotwatch.ingest import checks as traffic
+from pivotwatch.ingest import checks as ingest_checks
 from pivotwatch.ingest.settings import read_settings
-from pivotwatch.tools.sample_checks import Sample, SampleRecord, judge_calendar, judge_events, judge_lag
+from pivotwatch.tools.sample_checks import Sample, SampleRecord, check_calendar, check_events, check_lag
 from pivotwatch_models.fingerprint import decision_fingerprint
 
-SAMPLE = 200
+SAMPLE_RECORDS = 200
+"""Records per partition that the checks read."""
 OLDEST_BROKER = (2, 4)
-# Set for the command line itself; no key of the configuration.
+# PIVOTWATCH_CONFIG is read by the command line and is not a key of the configuration.
 NOT_KEYS = {"config"}
 
-NO_GROUP = "Dead"  # what Kafka calls one that is not there
+NO_GROUP = "Dead"
+"""The state that Kafka reports for a group that does not exist."""
 
-# The topics whose lag shows that a role does its work.
-READS: dict[str, Logical] = {"accounts": "requests", "networks": "buckets", "delivery": "alerts"}
+# The topics that the roles read.
+SOURCES: dict[str, Logical] = {"accounts": "requests", "networks": "buckets", "delivery": "alerts"}
 
 
 def examine(config: Config) -> Iterator[Check]:
-    """Every check, in an order in which the first failure is the one to mend."""
+    """Run every check. The first failed check is the first one to correct."""
     yield from _configuration(config)
-    yield from delivery_checks.targets(config)
-    yield from traffic.judge_settings(config)
+    yield from delivery_checks.check_targets(config)
+    yield from ingest_checks.check_settings(config)
     try:
         with sync_client.admin(config) as admin, sync_client.consumer(config) as consumer:
             yield from _broker(config, admin, consumer)
             yield from _topics(config, admin)
-            yield from _traffic(config, consumer)
+            yield from _source_topics(config, consumer)
             yield from _data(config, consumer)
             yield from _lags(config, admin, consumer)
-            yield from delivery_checks.topics(config, consumer)
+            yield from delivery_checks.check_topics(config, consumer)
     except OutOfReach as fault:
-        yield Check("broker", "fail", str(fault), "start Kafka (`make demo` brings its own) or set brokers")
+        yield Check("broker", "fail", str(fault), "start Kafka (`make demo` starts its own), or set brokers")
 
 
 def _configuration(config: Config) -> Iterator[Check]:
     yield Check(
         "configuration",
         "ok",
-        f"can be read; its results have the fingerprint {decision_fingerprint(config.settings)}",
+        f"is valid; the fingerprint of its results is {decision_fingerprint(config.settings)}",
     )
     for name, meant in unknown_in_environment(set(keys()) | NOT_KEYS):
-        step = f"did you mean PIVOTWATCH_{meant.upper()}?" if meant else "take it away"
-        yield Check("configuration", "warn", f"{name} is set, but nothing reads it", step)
+        step = f"did you mean PIVOTWATCH_{meant.upper()}?" if meant else "unset it"
+        yield Check("configuration", "warn", f"{name} is set, but no key has this name", step)
     if config.retention.requests and config.retention.requests < config.watch:
-        message = "requests are kept for less than a watch"
-        yield Check(
-            "configuration", "warn", message, "set retention.requests to more than watch, for a rebuild"
-        )
+        message = "Kafka keeps requests for less time than a watch, so the state cannot be rebuilt from them"
+        yield Check("configuration", "warn", message, "set retention.requests to more than watch")
 
 
 def _broker(config: Config, admin: KafkaAdminClient, consumer: KafkaConsumer) -> Iterator[Check]:
@@ -80,7 +80,7 @@ def _broker(config: Config, admin: KafkaAdminClient, consumer: KafkaConsumer) ->
     elif nodes > 1 and config.replication_factor == 1:
         step = "set replication_factor = 3 and min_insync_replicas = 2"
         yield Check(
-            "broker", "warn", f"{message}; but replication_factor is 1: one lost broker loses data", step
+            "broker", "warn", f"{message}; replication_factor is 1, so the loss of a broker loses data", step
         )
     else:
         yield Check("broker", "ok", message)
@@ -92,68 +92,68 @@ def _topics(config: Config, admin: KafkaAdminClient) -> Iterator[Check]:
         if not finding.ok:
             yield Check("topics", "fail", f"{finding.topic} {finding.problem}", finding.remedy)
     if all(finding.ok for finding in findings):
-        yield Check("topics", "ok", f"all {len(findings)} are there and as they should be")
+        yield Check("topics", "ok", f"all {len(findings)} topics exist and have the right settings")
 
 
-def _traffic(config: Config, consumer: KafkaConsumer) -> Iterator[Check]:
-    """What lies in the topics of others."""
+def _source_topics(config: Config, consumer: KafkaConsumer) -> Iterator[Check]:
+    """Check samples of the source topics that ``[ingest]`` names."""
     try:
         settings = read_settings(config.ingest)
-        decoders = traffic.usable(settings)
+        decoders = ingest_checks.used_decoders(settings)
     except Fault:
-        return  # Said already.
-    there = consumer.topics()
+        return  # `ingest_checks.check_settings` has reported it.
+    existing = consumer.topics()
     for topic in settings.topics:
-        if topic.name in there:
-            values = [record.value for record in _records(consumer, topic.name, SAMPLE)]
-            yield traffic.judge_sample(topic.name, decoders[topic.source], values)
+        if topic.name in existing:
+            values = [record.value for record in _records(consumer, topic.name, SAMPLE_RECORDS)]
+            yield ingest_checks.check_sample(topic.name, decoders[topic.source], values)
         else:
-            message = f"there is no topic {topic.name}, which [ingest] topics names"
-            yield Check(traffic.NAME, "fail", message, "create it, or let the gateway do so")
+            message = f"[ingest] topics names the topic {topic.name}, which does not exist"
+            yield Check(ingest_checks.NAME, "fail", message, "create the topic, or let the gateway create it")
 
 
 def _data(config: Config, consumer: KafkaConsumer) -> Iterator[Check]:
-    there = consumer.topics()
+    existing = consumer.topics()
     now = datetime.now(UTC)
     sample = Sample([])
-    if config.topic("requests") in there:
-        sample = Sample(_records(consumer, config.topic("requests"), SAMPLE))
-        yield from judge_events(sample, now)
-    if config.topic("releases") in there:
+    if config.topic("requests") in existing:
+        sample = Sample(_records(consumer, config.topic("requests"), SAMPLE_RECORDS))
+        yield from check_events(sample, now)
+    if config.topic("releases") in existing:
         latest: dict[bytes | None, bytes | None] = {}
         for record in _records(consumer, config.topic("releases"), None):
             latest[record.key] = record.value
-        yield from judge_calendar(filter(None, latest.values()), sample.models, now)
+        yield from check_calendar(filter(None, latest.values()), sample.models, now)
 
 
 def _lags(config: Config, admin: KafkaAdminClient, consumer: KafkaConsumer) -> Iterator[Check]:
-    there = consumer.topics()
-    # A broker that never had a group has no coordinator to ask for one.
+    existing = consumer.topics()
+    # A broker that never had a group has no coordinator that could describe one.
     groups = {group["group_id"] for group in admin.list_groups()}
-    for role, topic in _reads(config):
+    for role, topic in _active_roles(config):
         group = config.app_id(role)
-        if topic not in there:
+        if topic not in existing:
             continue
         ends = consumer.end_offsets(sync_client.partitions_of(consumer, topic))
         known = group in groups
         state = admin.describe_groups([group])[group]["group_state"] if known else NO_GROUP
         offsets = admin.list_group_offsets([group]).get(group, {}) if known else {}
-        committed = {at.partition: mark.offset for at, mark in offsets.items() if at.topic == topic}
-        yield judge_lag(group, topic, committed, {at.partition: end for at, end in ends.items()}, state)
+        committed = {tp.partition: entry.offset for tp, entry in offsets.items() if tp.topic == topic}
+        yield check_lag(group, topic, committed, {tp.partition: end for tp, end in ends.items()}, state)
 
 
-def _reads(config: Config) -> Iterator[tuple[str, str]]:
-    """Roles that have work to do, and the topics that they read."""
-    with contextlib.suppress(Fault):  # Said already.
+def _active_roles(config: Config) -> Iterator[tuple[str, str]]:
+    """The roles that the configuration uses, each with a topic that it reads."""
+    with contextlib.suppress(Fault):  # `ingest_checks.check_settings` has reported it.
         for topic in read_settings(config.ingest).topics:
             yield "ingest", topic.name
-    for role, logical in READS.items():
+    for role, logical in SOURCES.items():
         if role != "delivery" or config.delivery:
             yield role, config.topic(logical)
 
 
 def _records(consumer: KafkaConsumer, topic: str, last: int | None) -> Iterator[SampleRecord]:
-    """The last records of each partition (all with None)."""
+    """The last records of each partition, or all records when ``last`` is None."""
     partitions = sync_client.partitions_of(consumer, topic)
     consumer.assign(partitions)
     begins, ends = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
@@ -163,9 +163,11 @@ def _records(consumer: KafkaConsumer, topic: str, last: int | None) -> Iterator[
     deadline = time.monotonic() + sync_client.TIMEOUT_MS / 1000
     while any(consumer.position(partition) < ends[partition] for partition in partitions):
         if time.monotonic() > deadline:
-            raise OutOfReach(f"topic {topic} can be seen but not read: has every partition a leader?")
+            raise OutOfReach(
+                f"topic {topic} exists but cannot be read: check that every partition has a leader"
+            )
         for partition, records in consumer.poll(timeout_ms=sync_client.POLL_MS).items():
-            # Records come: a long topic is not a stalled one.
+            # A long topic may take longer than the time-out, as long as records arrive.
             deadline = time.monotonic() + sync_client.TIMEOUT_MS / 1000
             for record in records:
                 when = datetime.fromtimestamp(record.timestamp / 1000, UTC)

@@ -1,7 +1,7 @@
 """Event files: plain, gzip, Zstandard or Parquet, or ``-`` for standard input.
 
-But for Parquet the form is told from the first bytes, not from the name, so that a renamed file and
-compressed standard input work as well.
+The first bytes decide whether a file is compressed, so that renamed files and compressed standard input
+work. Only Parquet files are recognised by their name.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ class _Decompressor(Protocol):
 
 
 class Lines:
-    r"""The lines of several files, one after the other; empty lines are left out.
+    r"""The lines of several files, one file after the other, without empty lines.
 
     Attributes
     ----------
     size
-        Bytes of all files together as they lie on the disk, or None when one is a stream.
+        Total size of the files on disk in bytes, or None when one of them is standard input.
     read
-        Bytes read so far, for a display of progress.
+        Bytes read so far.
     count
-        Lines handed out so far.
+        Lines yielded so far.
 
     Examples
     --------
@@ -56,7 +56,7 @@ class Lines:
 
     def __init__(self, paths: Sequence[str]) -> None:
         if paths.count(STANDARD_INPUT) > 1:
-            raise WrongUse("- (standard input) can be read only once")
+            raise WrongUse("- (standard input) can be read only once: name it once")
         self.paths = paths
         self.size = _total_size(paths)
         self.read = 0
@@ -91,7 +91,7 @@ class Lines:
         self.read += Path(path).stat().st_size
 
     def _plain_chunks(self, path: str) -> Iterator[bytes]:
-        """The content without compression."""
+        """The content of a file, decompressed."""
         chunks = self._raw_chunks(path)
         first = next(chunks, b"")
         if not first.startswith((GZIP, ZSTANDARD)):
@@ -104,15 +104,15 @@ class Lines:
         try:
             while data:
                 yield decompressor.decompress(data)
-                # Files made by appending hold several compressed streams.
+                # A file that was appended to holds several compressed streams.
                 data = decompressor.unused_data.lstrip(b"\0") if decompressor.eof else b""
                 data = data or next(chunks, b"")
                 if data and decompressor.eof:
                     decompressor = _decompressor(gzipped)
         except (zlib.error, zstandard.ZstdError) as error:
-            raise OutOfReach(f"{path}: damaged: {error}") from None
+            raise OutOfReach(f"{path}: the file is damaged: {error}") from None
         if not decompressor.eof:
-            raise OutOfReach(f"{path}: ends in the middle of its compressed content; is the copy complete?")
+            raise OutOfReach(f"{path}: the file ends in the middle of its compressed content; copy it again")
 
     def _raw_chunks(self, path: str) -> Iterator[bytes]:
         try:
@@ -125,7 +125,7 @@ class Lines:
 
 
 def read_json_array(path: str) -> list[dict[str, object]]:
-    """A file that holds a JSON array of objects, such as a release calendar; lines of objects do as well."""
+    """Read a JSON array of objects, or one object per line, such as a release calendar."""
     lines = list(Lines([path]))
     text = b"\n".join(lines)
     try:
@@ -146,12 +146,12 @@ def _decompressor(gzipped: bool) -> _Decompressor:
 
 
 def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
-    # Standard input is not ours to close.
+    # Standard input must stay open.
     return nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else open(path, "rb")
 
 
 def _total_size(paths: Sequence[str]) -> int | None:
-    """Says at once that a file is missing, not after hours of reading the ones before it."""
+    """The total size of the files; reports a missing file before any file is read."""
     total = 0
     for path in paths:
         if path == STANDARD_INPUT:

@@ -1,7 +1,7 @@
-"""Reading dead letters and sending them again.
+"""Reads dead letters, and sends those of events again.
 
-A dead letter has the key, the value and the headers of the record that could not be read, and
-headers of ours that say where it came from and what is wrong (`pivotwatch.contracts.dead_letters`).
+A dead letter has the key, the value and the headers of the record that could not be read. Further
+headers hold its origin and the error (`pivotwatch.contracts.dead_letters`).
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from pivotwatch.engine.kafka import sync_client
 logger = logging.getLogger(__name__)
 
 
-def letters(config: Config, topic: Logical = "dlq") -> Iterator[DeadLetter]:
-    """All that are there now; those of events, or of ``deliveries_dlq``."""
+def read_dead_letters(config: Config, topic: Logical = "dlq") -> Iterator[DeadLetter]:
+    """All dead letters that are now in a topic: ``dlq`` (events) or ``deliveries_dlq`` (deliveries)."""
     with sync_client.consumer(config, isolation_level="read_committed") as client:
         for record in sync_client.records(client, [config.topic(topic)], from_beginning=True, until_end=True):
             try:
                 yield parse_dead_letter(record)
             except WrongUse as fault:
-                logger.warning("%d:%d is left out: %s", record.partition, record.offset, fault)
+                logger.warning("skipped %d:%d: %s", record.partition, record.offset, fault)
 
 
-def redrive(config: Config, chosen: Iterable[DeadLetter]) -> int:
-    """Send letters to the topics they came from, with the key, value and headers they had.
+def redrive(config: Config, dead_letters: Iterable[DeadLetter]) -> int:
+    """Send dead letters to their original topics, with their original key, value and headers.
 
-    Returns how many; all of them are on the broker then.
+    Returns the number of dead letters, after Kafka has acknowledged all of them.
 
     Raises
     ------
     OutOfReach
-        When one was not acknowledged.
+        When Kafka did not acknowledge one.
     """
     producer = KafkaProducer(
         bootstrap_servers=config.bootstrap,
@@ -58,23 +58,25 @@ def redrive(config: Config, chosen: Iterable[DeadLetter]) -> int:
                 headers=list(letter.headers),
                 partition=_partition(letter),
             )
-            for letter in chosen
+            for letter in dead_letters
         ]
         for future in sent:
             future.get(timeout=60)
         return len(sent)
     except KafkaError as error:
-        raise OutOfReach(f"not everything was sent: {error}") from None
+        raise OutOfReach(
+            f"Kafka did not acknowledge every dead letter: {error}; run the command again"
+        ) from None
     finally:
         producer.close(timeout=10)
 
 
-def _topic(config: Config, told: str) -> str:
-    """The steps know topics by their logical names; a foreign topic is told by its full one."""
-    return config.topic(told) if told in get_args(Logical) else told  # type: ignore[arg-type]
+def _topic(config: Config, name: str) -> str:
+    """The full name of a topic. A header holds the logical name of an own topic, else the full name."""
+    return config.topic(name) if name in get_args(Logical) else name  # type: ignore[arg-type]
 
 
 def _partition(letter: DeadLetter) -> int | None:
-    """Back to its partition when there is no key to find it by."""
+    """The original partition of a record without a key; a key determines the partition by itself."""
     partition = letter.about.partition
     return int(partition) if letter.key is None and partition else None
