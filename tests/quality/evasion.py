@@ -16,11 +16,12 @@ import click
 import orjson
 
 from pivotwatch.detection.replay import replay
-from pivotwatch.simulation.campaigns import C1, Plan, run_plan, spread_over_existing
-from pivotwatch.simulation.crew import within
+from pivotwatch.simulation.campaign_accounts import random_times
+from pivotwatch.simulation.campaigns import C1, CampaignPlan, run_plan, spread_over_existing
+from pivotwatch.simulation.parameters import Parameters
+from pivotwatch.simulation.scenario_setup import Setup
 from pivotwatch.simulation.scenarios import Scenario
-from pivotwatch.simulation.simulation import Simulation, set_stage
-from pivotwatch.simulation.stage import Parameters, Stage
+from pivotwatch.simulation.simulation import Simulation, build_setup
 from pivotwatch.simulation.world import Kind, draw_accounts
 from pivotwatch_models.settings import Settings
 from tests.quality.trial import Observer, Trial, judged
@@ -50,39 +51,39 @@ class Case:
     days: float = 7.0
 
 
-def slow(stage: Stage, hours: float, share: float) -> None:
+def slow(setup: Setup, hours: float, share: float) -> None:
     """The network of `C1` takes so many hours, and sends this share of its traffic."""
-    run_plan(stage, dataclasses.replace(C1, hours=hours, share=share))
+    run_plan(setup, dataclasses.replace(C1, hours=hours, share=share))
 
 
-def small(stage: Stage, members: float, accounts: float, kinds: Sequence[Kind] = (Kind.HOSTING,)) -> None:
+def small(setup: Setup, members: float, accounts: float, kinds: Sequence[Kind] = (Kind.HOSTING,)) -> None:
     """Networks of the campaign's own, of so many members each, with nobody else in them."""
     networks = round(accounts / members)
-    plan = Plan("small", "small", "", round(accounts), networks=networks, kinds=kinds, honest=0.0)
-    run_plan(stage, plan)
+    plan = CampaignPlan("small", "small", "", round(accounts), networks=networks, kinds=kinds, honest=0.0)
+    run_plan(setup, plan)
 
 
-def inflated(stage: Stage, added: float) -> None:
+def inflated(setup: Setup, added: float) -> None:
     """`C1`, and further accounts in everybody's networks: they live like honest ones and move within its day.
 
     ``added`` is their number as a multiple of the honest accounts.
     """
-    run_plan(stage, C1)
-    rng, world = stage.rng, stage.world
+    run_plan(setup, C1)
+    rng, world = setup.rng, setup.world
     if not added:
         return
     sizes = world.sizes()
     home = rng.choice(len(sizes), round(added * world.honest), p=sizes / sizes.sum())
-    rate = stage.parameters.mean_rate or 17.0
+    rate = setup.parameters.mean_rate or 17.0
     rows = draw_accounts(rng, home, world.kind, world.tz, begin=world.begin, end=world.end, mean_rate=rate)
-    rows["adopts"] = within(rng, len(rows), world.release, DAY_HOURS)
+    rows["adopts"] = random_times(rng, len(rows), world.release, DAY_HOURS)
     rows["share"] = rng.beta(18.0, 1.5, len(rows))
     world.add_accounts(rows)
 
 
-def scattered(stage: Stage, _: float) -> None:
+def scattered(setup: Setup, _: float) -> None:
     """No network of its own at all; see `campaigns.spread_over_existing`."""
-    spread_over_existing(stage)
+    spread_over_existing(setup)
 
 
 BUILDERS: dict[str, Callable[..., None]] = {
@@ -117,8 +118,8 @@ CASES: tuple[Case, ...] = (
 def trial(case: Case, seed: int, accounts: int) -> Trial:
     """Run one case."""
 
-    def build(stage: Stage) -> None:
-        BUILDERS[case.build](stage, *case.arguments)
+    def build(setup: Setup) -> None:
+        BUILDERS[case.build](setup, *case.arguments)
 
     story = Scenario(case.table, case.knob, "", "limit", build)
     given = Parameters(
@@ -129,7 +130,7 @@ def trial(case: Case, seed: int, accounts: int) -> Trial:
         mean_rate=story.mean_rate,
         pace=story.pace,
     )
-    simulation = Simulation(story, set_stage(story, given))
+    simulation = Simulation(story, build_setup(story, given))
     observer = Observer(simulation)
     lines = observer.lines(simulation)
     outputs = replay(Settings(), lines, releases=simulation.releases)

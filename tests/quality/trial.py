@@ -100,12 +100,12 @@ class Observer:
     """
 
     def __init__(self, simulation: Simulation) -> None:
-        self.begin, stage = simulation.stage.world.begin, simulation.stage
-        self.release = stage.world.release
-        self.crew = stage.world.accounts["crew"]
+        self.begin, setup = simulation.setup.world.begin, simulation.setup
+        self.release = setup.world.release
+        self.crew = setup.world.accounts["campaign"]
         self.used = np.zeros(len(self.crew), dtype=bool)
         self.new = 5  # the new model is the last of the catalogue
-        hours, crews = simulation.hours + 1, len(stage.campaigns) + 1
+        hours, crews = simulation.hours + 1, len(setup.campaigns) + 1
         self.risk, self.first = np.zeros((hours, crews)), np.zeros((hours, crews))
         self.exchanges = np.zeros((hours, crews))
         self.events = 0
@@ -177,7 +177,7 @@ def run_learnt(scenario: str, seed: int, accounts: int | None) -> Trial:
     """
     simulation = generate(scenario, seed=seed, accounts=accounts)
     observer = Observer(simulation)
-    world = simulation.stage.world
+    world = simulation.setup.world
     earlier = generate(scenario, seed=seed, accounts=accounts, begin=world.begin - (world.end - world.begin))
     _live_ordinarily(earlier)
     first = earlier.releases[0] | {"model": FIRST.decode()}
@@ -193,15 +193,15 @@ def run_learnt(scenario: str, seed: int, accounts: int | None) -> Trial:
 
 def _live_ordinarily(simulation: Simulation) -> None:
     """Let the accounts of campaigns take the model up as honest ones do."""
-    accounts = simulation.stage.world.accounts
-    crew = np.flatnonzero(accounts["crew"] >= 0)
-    models = np.random.default_rng(simulation.stage.parameters.seed).choice(
-        simulation.stage.world.honest, len(crew)
+    accounts = simulation.setup.world.accounts
+    crew = np.flatnonzero(accounts["campaign"] >= 0)
+    models = np.random.default_rng(simulation.setup.parameters.seed).choice(
+        simulation.setup.world.honest, len(crew)
     )
     for column in ("adopts", "share", "tries", "trial"):
         accounts[column][crew] = accounts[column][models]
     simulation._traffic = Traffic(  # it has copied the columns
-        simulation.stage.world, simulation.stage.timeline, simulation.stage.parameters.seed
+        simulation.setup.world, simulation.setup.timeline, simulation.setup.parameters.seed
     )
 
 
@@ -216,7 +216,7 @@ def judged(simulation: Simulation, observer: Observer, alerts: list[dict[str, An
     truth, model = simulation.truth, simulation.truth["releases"][0]["model"]
     groups = [one for one in alerts if one["entity"]["kind"] != "account" and one["model"] == model]
     told = [(one, _named(one)) for one in groups]
-    moving = [n for n, c in enumerate(simulation.stage.campaigns) if c.moves]
+    moving = [n for n, c in enumerate(simulation.setup.campaigns) if c.moves]
     findings, ours = [], set()
     for number, campaign in zip(moving, truth["campaigns"], strict=True):
         related = {tuple(e) for e in campaign["entities"] + campaign["related"]}

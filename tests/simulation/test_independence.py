@@ -19,4 +19,9 @@ def test_it_loads_nothing_of_the_detector() -> None:
     found = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True, text=True)
     others = {name for name in found.stdout.split() if not name.startswith("pivotwatch.simulation")}
     assert "pivotwatch.simulation.campaigns" in found.stdout
-    assert others <= {"pivotwatch", "pivotwatch.base", "pivotwatch.base.errors"}
+    assert others <= {
+        "pivotwatch",
+        "pivotwatch.base",
+        "pivotwatch.base.errors",
+        "pivotwatch.base.suggestions",
+    }

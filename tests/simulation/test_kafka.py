@@ -92,7 +92,7 @@ def test_the_speed_is_that_of_event_time(broker: str, topics: tuple[str, str]) -
 
 def test_a_refused_record_is_an_error(broker: str, topics: tuple[str, str]) -> None:
     far = 4_000_000_000_000
-    with Player(broker) as player, pytest.raises(OutOfReach, match="not acknowledged"):
+    with Player(broker) as player, pytest.raises(OutOfReach, match="did not acknowledge a record"):
         player.play(tiny(begin=far).slices(), topics[0])
 
 

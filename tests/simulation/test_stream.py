@@ -124,7 +124,7 @@ def test_the_counts_are_the_same_before_and_after_a_run() -> None:
 def test_scale_and_sizes() -> None:
     assert small("null", accounts=300, networks=9).truth["totals"]["networks"] <= 9
     wide = generate("null", seed=1, scale=2, days=0.1, warmup_days=0.1)
-    assert wide.stage.world.honest == 12_000
+    assert wide.setup.world.honest == 12_000
     campaign = generate("c1", seed=1, scale=0.1, days=1, campaign_accounts=77).truth["campaigns"][0]
     assert len(campaign["members"]) == 77
 

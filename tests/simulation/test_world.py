@@ -20,7 +20,7 @@ def events(simulation: Simulation) -> list[dict[str, Any]]:
 
 def adopted(simulation: Simulation, days: float) -> float:
     """Share of the honest accounts that have moved so long after the release."""
-    world = simulation.stage.world
+    world = simulation.setup.world
     return float((world.accounts["adopts"][: world.honest] < world.release + days * DAY).mean())
 
 
@@ -40,8 +40,8 @@ def test_a_campaign_moves_the_promised_share(name: str, share: float) -> None:
 
 def test_a_campaign_moves_within_its_hours_of_the_release() -> None:
     simulation = generate("c1", seed=2, scale=0.5)
-    world = simulation.stage.world
-    moves = world.accounts["adopts"][simulation.stage.campaigns[0].rows]
+    world = simulation.setup.world
+    moves = world.accounts["adopts"][simulation.setup.campaigns[0].rows]
     assert world.release <= moves.min()
     assert moves.max() <= world.release + DAY
     # A third of them in the first quarter: together, but not in the same minute.
@@ -56,8 +56,8 @@ def test_public_campaigns_have_their_stated_size(name: str, total: int) -> None:
 
 
 def test_the_public_campaigns_have_24000_accounts() -> None:
-    stage = generate("public-all", seed=1, accounts=500).stage
-    assert sum(len(c.rows) for c in stage.campaigns) == 24_000
+    setup = generate("public-all", seed=1, accounts=500).setup
+    assert sum(len(c.rows) for c in setup.campaigns) == 24_000
 
 
 def test_the_speed_of_the_population() -> None:
@@ -69,9 +69,9 @@ def test_the_speed_of_the_population() -> None:
 
 
 def test_an_unhurried_campaign_moves_no_faster_than_a_fast_population() -> None:
-    stage = generate("unhurried-fast", seed=2).stage
-    world = stage.world
-    moves = world.accounts["adopts"][stage.campaigns[0].rows]
+    setup = generate("unhurried-fast", seed=2).setup
+    world = setup.world
+    moves = world.accounts["adopts"][setup.campaigns[0].rows]
     for days in (0.25, 1, 2, 3):
         own = (moves < world.release + days * DAY).mean()
         honest = world.accounts["adopts"][: world.honest]
@@ -82,7 +82,7 @@ def test_an_unhurried_campaign_moves_no_faster_than_a_fast_population() -> None:
 def test_a_router_sends_every_second_request_of_a_company() -> None:
     simulation = generate("rollout-router", seed=3, scale=0.3, accounts=300, days=3)
     (network,) = {r["id"] for r in simulation.truth["rollouts"] if r["kind"] == "network"}
-    release = simulation.stage.world.release + 2 * DAY
+    release = simulation.setup.world.release + 2 * DAY
     models = [e["model"] for e in events(simulation) if e["network"] == network and e["ts"] >= release]
     assert len(models) > 200
     assert models.count(NEW) / len(models) == pytest.approx(0.5, abs=0.08)
@@ -91,7 +91,7 @@ def test_a_router_sends_every_second_request_of_a_company() -> None:
 
 def test_only_testers_use_the_model_before_its_release() -> None:
     simulation = generate("null", seed=1, scale=0.5, days=0.1)
-    release = simulation.stage.world.release
+    release = simulation.setup.world.release
     users = {e["account"] for e in events(simulation) if e["ts"] < release and e["model"] == NEW}
     assert 0 < len(users) <= 6
 
@@ -116,9 +116,9 @@ def test_a_roll_out_keeps_office_hours_and_moves_nearly_all() -> None:
     truth = simulation.truth
     assert not truth["campaigns"]
     network = truth["rollouts"][0]["id"]
-    stage = simulation.stage
-    tz = int(stage.world.tz[-1])
-    settled = stage.after(36)
+    setup = simulation.setup
+    tz = int(setup.world.tz[-1])
+    settled = setup.after(36)
     inside, model, total = 0, 0, 0
     for event in events(simulation):
         if event["network"] == network and event["ts"] > settled:
@@ -133,7 +133,7 @@ def test_a_roll_out_keeps_office_hours_and_moves_nearly_all() -> None:
 
 def test_part_of_a_company_stays() -> None:
     simulation = generate("enterprise-rollout-partial", seed=3, scale=1)
-    world = simulation.stage.world
+    world = simulation.setup.world
     staff = world.accounts[world.honest :]
     assert 0.35 < (staff["share"] > 0.5).mean() < 0.65
 
@@ -141,7 +141,7 @@ def test_part_of_a_company_stays() -> None:
 @pytest.mark.parametrize(("name", "named"), [("alias-upgrade", True), ("alias-unnamed", False)])
 def test_the_alias_moves_everybody_at_the_release(name: str, named: bool) -> None:
     simulation = generate(name, seed=1, scale=0.05, days=2)
-    release = simulation.stage.world.release
+    release = simulation.setup.world.release
     share: dict[bool, Counter[bool]] = {False: Counter(), True: Counter()}
     for event in events(simulation):
         after = event["ts"] >= release
@@ -163,7 +163,7 @@ def test_alias_requests_are_marked_unless_the_log_keeps_silent() -> None:
 
 def test_an_outage_falls_back_to_the_new_model() -> None:
     simulation = generate("outage", seed=1, scale=0.1, days=2)
-    begin, end = simulation.stage.after(20), simulation.stage.after(23)
+    begin, end = simulation.setup.after(20), simulation.setup.after(23)
     during = [e for e in events(simulation) if begin <= e["ts"] < end]
     good = [e for e in during if e["status"] == 200]
     assert not [e for e in good if e["model"] == MODELS[0]]
@@ -174,7 +174,7 @@ def test_an_outage_falls_back_to_the_new_model() -> None:
 
 def test_a_withdrawn_model_answers_nobody_and_returns() -> None:
     simulation = generate("withdrawal-return", seed=1, scale=0.1)
-    begin, end = simulation.stage.after(36), simulation.stage.after(72)
+    begin, end = simulation.setup.after(36), simulation.setup.after(72)
     times = np.array([e["ts"] for e in events(simulation) if e["model"] == NEW])
     assert (times < begin).sum() > 50
     assert not ((times >= begin) & (times < end)).any()
@@ -186,7 +186,7 @@ def test_a_burst_without_a_move_takes_the_model_up_like_everybody() -> None:
     truth = simulation.truth
     assert not truth["campaigns"]
     assert truth["hard_negatives"][0]["type"] == "burst-no-shift"
-    requests = simulation.tally.requests
+    requests = simulation.counts.requests
     crew, rest = (row[1:].sum(axis=0) for row in requests)
     assert crew[1] / crew.sum() < 1.5 * rest[1] / rest.sum()
 
@@ -196,7 +196,7 @@ def test_fresh_accounts_share_sign_up_and_payment() -> None:
     campaign = simulation.truth["campaigns"][0]
     members = set(campaign["members"])
     related = {tuple(entity) for entity in campaign["related"]}
-    release = simulation.stage.world.release
+    release = simulation.setup.world.release
     for event in events(simulation):
         if event["account"] in members:
             assert {("payment", event["links"]["payment"]), ("signup", event["links"]["signup"])} <= related

@@ -1,11 +1,11 @@
-"""How an honest population takes up a new model.
+"""How an honest population adopts a new model.
 
-Three sorts of accounts adopt: the early, at their first activity a few hours after the
-release; the majority, after days; laggards, after weeks. Some never do. Most of those who
-adopt go over with nearly all of their traffic, the others keep a mixture. Before that many
-try the new model now and then, and a few testers have had it before the release.
+Early adopters switch a few hours after the release, the majority after days and laggards after weeks.
+Some accounts never switch. Most adopters move nearly all of their traffic to the new model; the others
+keep using several models. Before they switch, many accounts try the new model now and then. A few testers
+have it before the release.
 
-Accounts of one network are not independent: every network has a pace of its own.
+The accounts of a network are not independent: each network has its own pace.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ NEVER = 2**62
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pace:
-    """The speed of a population.
+    """How fast a population adopts a new model.
 
     Attributes
     ----------
     early, majority, laggards
-        Shares of the accounts; the rest never adopts.
+        Shares of the accounts; the rest never adopts the model.
     early_hours, majority_days, laggard_days
         Mean delays after the release.
     trials
-        Share of the accounts that try the new model before they adopt it, if they do.
+        Share of the accounts that try the new model before they may adopt it.
     network_spread
-        Standard deviation of the logarithm of a network's own pace.
+        Standard deviation of the logarithm of the pace of a network.
     """
 
     early: float
@@ -49,23 +49,23 @@ class Pace:
 PACES: dict[str, Pace] = {
     "slow": Pace(0.015, 12.0, 0.30, 12.0, 0.30, 30.0),
     "normal": Pace(0.04, 8.0, 0.45, 5.5, 0.25, 20.0),
-    # Half of the accounts within one to two days, most at their first activity.
+    # Half of the accounts adopt within one to two days, most of them at their first request.
     "fast": Pace(0.36, 3.0, 0.34, 1.6, 0.20, 6.0),
-    # Half of the accounts at their first activity on the day of the release.
+    # More than half of the accounts adopt at their first request after the release.
     "surge": Pace(0.62, 1.5, 0.18, 1.0, 0.10, 4.0),
 }
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Uptake:
-    """When and how far each account takes up the new model.
+    """When, and for what share of its requests, each account uses the new model.
 
     Attributes
     ----------
     adopts, tries
-        Epoch milliseconds from which the account uses or tries the model; `NEVER`.
+        Epoch milliseconds from which the account uses or tries the model, or `NEVER`.
     share, trial
-        Shares of its traffic that go to the model from then on.
+        Shares of its requests that go to the model from then on.
     """
 
     adopts: npt.NDArray[np.int64]
@@ -74,7 +74,7 @@ class Uptake:
     trial: npt.NDArray[np.float32]
 
 
-def take_up(
+def draw_uptake(
     rng: np.random.Generator,
     pace: Pace,
     release: int,
@@ -89,11 +89,11 @@ def take_up(
     Parameters
     ----------
     network, networks
-        Home network of each account, and how many there are.
+        Home network of each account, and number of networks.
     cautious
-        Accounts with a pinned model (programs, mostly), half as likely to adopt.
+        Whether an account is half as likely to adopt the model, such as a program with a fixed model.
     testers
-        How many accounts have the model for up to two days before the release.
+        Number of accounts that have the model up to two days before the release.
     """
     size = len(network)
     own_pace = np.exp(rng.normal(0.0, pace.network_spread, networks))[network]
@@ -105,7 +105,7 @@ def take_up(
     laggard = (lot >= bounds[1]) & (lot < bounds[2])
     draws = rng.standard_exponential((3, size))
     delay[early] = (draws[0] * pace.early_hours * HOUR)[early]
-    # A sum of two exponentials starts slowly: the S of the curve.
+    # A sum of two exponentials starts slowly and gives an S-shaped curve.
     delay[majority] = ((draws[1] + draws[2]) * own_pace * pace.majority_days / 2 * DAY)[majority]
     delay[laggard] = (draws[1] * own_pace * pace.laggard_days * DAY)[laggard]
     whole = rng.random(size) < 0.75

@@ -1,4 +1,4 @@
-"""The models on offer, and what happens to them: release, alias, outage, withdrawal."""
+"""The models of the provider, and what happens to them: release, alias, outage, withdrawal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 NEW = "m-2"
 ALIAS = "m-latest"
-# The new model is the last one. The alias stands for the first until it is moved.
+# The new model is the last one. The alias resolves to the first one until the provider changes it.
 MODELS = ("m-1", "m-1-mini", "k-3", "m-0", "k-2", NEW)
 NEW_INDEX = len(MODELS) - 1
 OLD_SHARES = np.array([0.46, 0.22, 0.17, 0.09, 0.06])
@@ -22,20 +22,20 @@ Floats = npt.NDArray[np.float32]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Timeline:
-    """What the provider does and when (epoch milliseconds).
+    """What the provider does, and when (epoch milliseconds).
 
     Attributes
     ----------
     release
-        When the new model can be used by everyone.
+        When every account can use the new model.
     alias_moves
-        From when on the alias stands for the new model.
+        When the alias starts to resolve to the new model.
     alias_named
-        Does the log say that the alias was asked for?
+        Whether the log contains the alias (``requested_model``).
     outage
-        While the first old model is out; most of its requests fall back to the new one.
+        When the first old model is down; most of its requests fall back to the new model.
     withdrawn
-        While the new model is withdrawn; its users go back to what they used before.
+        When the new model is withdrawn; its users return to old models.
     """
 
     release: int
@@ -47,17 +47,17 @@ class Timeline:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Choice:
-    """The outcome of `choose`, one entry an event.
+    """The result of `choose`, with one entry per event.
 
     Attributes
     ----------
     model
-        Index into `MODELS` of the model that answered.
+        Index in `MODELS` of the model that answered.
     asked
-        Index of the model that was asked for, when another one answered; -1 when the same;
-        -2 for the alias.
+        Index of the requested model when another model answered; -1 when it is the same model; -2 for the
+        alias.
     failed
-        True where the request failed.
+        Whether the request failed.
     """
 
     model: Ints
@@ -72,24 +72,24 @@ def choose(
     *,
     new_share: Floats,
     primary: Ints,
-    loyal: Floats,
+    primary_share: Floats,
     alias: Floats,
 ) -> Choice:
-    """Draw which model each request goes to.
+    """Draw the model of each request.
 
     Parameters
     ----------
     new_share
-        Probability that the account asks for the new model by its own choice.
-    primary, loyal
-        The old model an account prefers, and the share of its old traffic that goes there.
+        Probability that the account chooses the new model.
+    primary, primary_share
+        The old model that the account prefers, and the share of its requests to old models that goes there.
     alias
-        Probability that a request for the alias's first model is made through the alias.
+        Probability that a request for the first model uses the alias.
     """
     size = len(ts)
     draw = rng.random((4, size), dtype=np.float32)
     others = np.searchsorted(np.cumsum(OLD_SHARES), draw[1] * np.float32(0.99999))
-    old = np.where(draw[0] < loyal, primary, others)
+    old = np.where(draw[0] < primary_share, primary, others)
     wants_new = draw[2] < new_share
     if timeline.withdrawn is not None:
         wants_new &= ~_within(ts, timeline.withdrawn)

@@ -1,4 +1,4 @@
-"""Things that happen at an honest provider and must not be taken for a campaign."""
+"""Events at an honest provider that a detector must not mistake for a campaign."""
 
 from __future__ import annotations
 
@@ -10,59 +10,61 @@ import numpy as np
 from pivotwatch.simulation.adoption import NEVER
 from pivotwatch.simulation.catalogue import ALIAS, MODELS, NEW
 from pivotwatch.simulation.rhythm import DAY, HOUR, iso
-from pivotwatch.simulation.stage import Honest, Stage
+from pivotwatch.simulation.scenario_setup import Lookalike, Setup
 from pivotwatch.simulation.world import Delay, Kind, draw_accounts
 
 
-def upgrade_alias(stage: Stage, *, named: bool = True) -> None:
-    """Most accounts ask for the alias, and at the release it stands for the new model.
+def upgrade_alias(setup: Setup, *, named: bool = True) -> None:
+    """Most accounts request the alias, which resolves to the new model from the release on.
 
     Parameters
     ----------
     named
-        Does the log say so (``requested_model``)?
+        Whether events contain the alias (``requested_model``).
     """
-    accounts = stage.world.accounts
-    users = stage.rng.random(len(accounts)) < 0.6
+    accounts = setup.world.accounts
+    users = setup.rng.random(len(accounts)) < 0.6
     accounts["alias"] = np.where(users, 0.9, 0.0)
-    stage.timeline = dataclasses.replace(stage.timeline, alias_moves=stage.world.release, alias_named=named)
-    _everybody(stage, "alias-upgrade", stage.world.release, None, alias=ALIAS)
+    setup.timeline = dataclasses.replace(setup.timeline, alias_moves=setup.world.release, alias_named=named)
+    _add_population_event(setup, "alias-upgrade", setup.world.release, None, alias=ALIAS)
 
 
-def outage(stage: Stage) -> None:
-    """The most used old model is out for three hours; most of its requests fall back to the new one."""
-    begin, end = stage.after(20), stage.after(23)
-    stage.timeline = dataclasses.replace(stage.timeline, outage=(begin, end))
-    _everybody(stage, "outage", begin, end, out=MODELS[0])
+def outage(setup: Setup) -> None:
+    """The most used old model is down for three hours; most of its requests fall back to the new one."""
+    begin, end = setup.after(20), setup.after(23)
+    setup.timeline = dataclasses.replace(setup.timeline, outage=(begin, end))
+    _add_population_event(setup, "outage", begin, end, out=MODELS[0])
 
 
-def withdrawal(stage: Stage) -> None:
-    """The new model is withdrawn a day and a half after its release and returns as long after that."""
-    begin, end = stage.after(36), stage.after(72)
-    stage.timeline = dataclasses.replace(stage.timeline, withdrawn=(begin, end))
-    _everybody(stage, "withdrawal", begin, end)
+def withdrawal(setup: Setup) -> None:
+    """The new model is withdrawn 36 hours after its release, and returns 36 hours later."""
+    begin, end = setup.after(36), setup.after(72)
+    setup.timeline = dataclasses.replace(setup.timeline, withdrawn=(begin, end))
+    _add_population_event(setup, "withdrawal", begin, end)
 
 
-def burst(stage: Stage) -> None:
-    """Three networks of different kinds send eight times their requests for six hours."""
-    world = stage.world
+def burst(setup: Setup) -> None:
+    """Three networks of different kinds send eight times as many requests for six hours."""
+    world = setup.world
     sizes = world.sizes()
     for number, kind in enumerate((Kind.PROVIDER, Kind.COMPANY, Kind.PROXY)):
         numbers = np.flatnonzero((world.kind == kind) & (sizes > 0))
         if not len(numbers):
             continue
         network = int(numbers[np.argsort(-sizes[numbers], kind="stable")[min(1, len(numbers) - 1)]])
-        begin = stage.after(18 + 12 * number)
+        begin = setup.after(18 + 12 * number)
         rows = world.home(network)
         world.accounts["boost_from"][rows] = begin
         world.accounts["boost_until"][rows] = begin + 6 * HOUR
         world.accounts["boost"][rows] = 8.0
-        stage.honest.append(Honest("burst", "network", network, begin, 6.0, "more requests, no move"))
+        setup.lookalikes.append(
+            Lookalike("burst", "network", network, begin, 6.0, "more requests, no switch")
+        )
 
 
-def roaming(stage: Stage) -> None:
-    """Nearly every second account is elsewhere for half of its hours, often in one of a few proxies."""
-    world, rng = stage.world, stage.rng
+def roaming(setup: Setup) -> None:
+    """Nearly half of the accounts spend half of their hours in other networks, often in one of 5 proxies."""
+    world, rng = setup.world, setup.rng
     accounts = world.accounts
     size = len(accounts)
     accounts["away"] = np.where(rng.random(size) < 0.45, 0.5, accounts["away"])
@@ -70,18 +72,18 @@ def roaming(stage: Stage) -> None:
     through = rng.random((size, 3)) < 0.5
     accounts["roams"] = np.where(through, rng.choice(shared, (size, 3)), accounts["roams"])
     for network in shared:
-        why = "accounts of everywhere pass through"
-        stage.honest.append(Honest("roaming", "network", network, world.release, 168.0, why))
+        why = "accounts of many networks use it"
+        setup.lookalikes.append(Lookalike("roaming", "network", network, world.release, 168.0, why))
 
 
-def newcomers(stage: Stage) -> None:
-    """The release draws a crowd: a third more accounts, most of which start with the new model.
+def newcomers(setup: Setup) -> None:
+    """The release attracts a third more accounts; most of them start with the new model.
 
-    One network gets a class of them within two days.
+    One network gets a whole class of new accounts within two days.
     """
-    world, rng = stage.world, stage.rng
+    world, rng = setup.world, setup.rng
     crowd = max(24, round(0.3 * world.honest))
-    school = stage.size(60)
+    school = setup.size(60)
     sizes = world.sizes()
     home = rng.choice(len(sizes), crowd + school, p=sizes / sizes.sum())
     providers = np.flatnonzero(world.kind == Kind.PROVIDER)
@@ -98,20 +100,20 @@ def newcomers(stage: Stage) -> None:
     rows["share"] = rng.beta(8.0, 1.5, crowd + school)
     world.add_accounts(rows)
     why = "a class signs up and begins with the new model"
-    stage.honest.append(Honest("newcomers", "network", place, stage.after(12), 48.0, why))
+    setup.lookalikes.append(Lookalike("newcomers", "network", place, setup.after(12), 48.0, why))
 
 
-def late_delivery(stage: Stage) -> None:
-    """The events of one large network come three to six hours late, from half a day before the release on."""
-    world = stage.world
+def late_delivery(setup: Setup) -> None:
+    """From 12 hours before the release, events of one large network are delivered three to six hours late."""
+    world = setup.world
     network = int(np.argsort(-world.sizes(), kind="stable")[1])
-    since, until = stage.after(-12), stage.after(48)
+    since, until = setup.after(-12), setup.after(48)
     world.delays.append(Delay(network, 3 * HOUR, 6 * HOUR, since, until))
-    why = "its events come three to six hours late"
-    stage.honest.append(Honest("late-delivery", "network", network, since, 60.0, why))
+    why = "its events are delivered three to six hours late"
+    setup.lookalikes.append(Lookalike("late-delivery", "network", network, since, 60.0, why))
 
 
-def _everybody(stage: Stage, kind: str, begin: int, end: int | None, **more: Any) -> None:
-    """Note something that happens to all accounts at once."""
+def _add_population_event(setup: Setup, kind: str, begin: int, end: int | None, **more: Any) -> None:
+    """Add an event that affects all accounts to the truth."""
     until = None if end is None else iso(end)
-    stage.population_events.append({"type": kind, "model": NEW, "onset": iso(begin), "until": until, **more})
+    setup.population_events.append({"type": kind, "model": NEW, "onset": iso(begin), "until": until, **more})

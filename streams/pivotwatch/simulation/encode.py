@@ -1,8 +1,8 @@
-"""From columns to lines: native events, one JSON object a line.
+"""Encodes columns of events as lines: native events, one JSON object per line.
 
-Everything about an event that is fixed by its account, network or model is written once,
-beforehand; what is left is one format string an event. That is several times as fast as a
-dictionary an event. A test holds the lines against a real JSON encoder.
+The parts of a line that depend only on account, network or model are encoded once. Each event then needs
+one format string, which is several times faster than one dictionary per event. A test compares the lines
+with a JSON encoder.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from pivotwatch.simulation.rhythm import DAY, HOUR, iso
 from pivotwatch.simulation.traffic import Batch
 from pivotwatch.simulation.world import World
 
-# Numbers for private use, so that no real network is ever named.
+# Numbers for private use: no real network has them.
 _FIRST_ASN = 4_200_000_000
 
 
 def scramble(number: int, key: int, bits: int) -> int:
-    """A number of the same width that does not show the order; different numbers stay different.
+    """A number of the same width in a pseudo-random order; different numbers give different results.
 
     Examples
     --------
@@ -38,18 +38,18 @@ def scramble(number: int, key: int, bits: int) -> int:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Slice:
-    """A stretch of the stream, ready to be written.
+    """The encoded events of one hour of the stream.
 
     Attributes
     ----------
     begin, end
-        Epoch milliseconds of delivery: begin ≤ delivery < end, but for the last slice.
+        Epoch milliseconds: begin ≤ delivery < end. The last slice may have later deliveries.
     blob
         The lines, each with its line feed.
     batch
         The same events as columns.
     keys
-        Account id of every account row.
+        Id of the account in each row of the table of accounts.
     """
 
     begin: int
@@ -68,25 +68,25 @@ class Slice:
 
     @property
     def delivery(self) -> npt.NDArray[np.int64]:
-        """When each event is delivered, epoch milliseconds."""
+        """The delivery time of each event in epoch milliseconds."""
         return self.batch.delivery
 
     @property
     def accounts(self) -> list[bytes]:
-        """The account of each event: the key of its Kafka record."""
+        """The account of each event, which is the key of its Kafka record."""
         keys = self.keys
         return [keys[row] for row in self.batch.account.tolist()]
 
 
 class Encoder:
-    """Writes the events of one world.
+    """Encodes the events of one world.
 
     Parameters
     ----------
     world
-        Gives the accounts and networks their rows.
+        The tables of accounts and networks.
     seed
-        Gives them their names.
+        Determines the ids of accounts and networks.
     """
 
     def __init__(self, world: World, seed: int) -> None:
@@ -100,25 +100,25 @@ class Encoder:
         self._statuses = (',"status":200', ',"status":529')
 
     def account_id(self, row: int) -> str:
-        """Name of an account."""
+        """The id of an account."""
         return f"acct-{scramble(row, self.seed * 7919 + 11, 32):08x}"
 
     def network_id(self, number: int) -> str:
-        """Name of a network."""
+        """The id of a network."""
         return f"AS{_FIRST_ASN + scramble(number, self.seed * 104729 + 5, 26)}"
 
     def payment_id(self, number: int) -> str:
-        """Name of a payment instrument."""
+        """The id of a payment instrument."""
         return f"pay-{scramble(number, self.seed * 1299709 + 3, 32):08x}"
 
     def signup_id(self, created: int) -> str | None:
-        """Sign-up batch: the hour of it, for accounts not much older than the stream."""
+        """The sign-up batch of an account (its hour); None for accounts much older than the stream."""
         if created < self.world.begin - 14 * DAY:
             return None
         return iso(created // HOUR * HOUR)[:13]
 
     def links(self, row: int) -> dict[str, str]:
-        """By what an account may belong together with others."""
+        """The links of an account: kind → value."""
         account = self.world.accounts[row]
         links = {}
         if account["payment"] >= 0:
@@ -140,7 +140,7 @@ class Encoder:
         """Encode a batch."""
         heads, networks, tails, statuses = self._heads, self._networks, self._tails, self._statuses
         models = _model_parts()
-        # 0 nothing, 1 the alias, 2 the first model was asked for.
+        # The requested model: 0 the one that answered, 1 the alias, 2 the first model.
         asked = np.where(batch.asked == -1, 0, np.where(batch.asked == -2, 1, 2))
         rows = zip(
             batch.hour.tolist(),
@@ -166,7 +166,7 @@ class Encoder:
 
 @functools.cache
 def _model_parts() -> list[str]:
-    """The piece of a line that names the model, by model × what was asked for."""
+    """The part of a line with the model, by model × requested model."""
     return [
         f'","model":"{model}"{asked},"input_tokens":'
         for model in MODELS

@@ -1,4 +1,4 @@
-"""Simulations into files: plain, gzip or Zstandard by the ending, ``-`` for standard output."""
+"""Writes simulations to files: plain, gzip (.gz) or Zstandard (.zst), or ``-`` for standard output."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ STANDARD_OUTPUT = "-"
 
 
 class Writable(Protocol):
-    """What takes bytes."""
+    """Something that bytes can be written to."""
 
     def write(self, data: bytes, /) -> int: ...
 
 
 @contextlib.contextmanager
 def opened(path: str | Path) -> Iterator[Writable]:
-    """A place to write bytes to. Compressed files carry neither name nor date, so they repeat to the byte."""
+    """Open a file for writing. Compressed files hold neither name nor date, so that their bytes repeat."""
     name = str(path)
     if name == STANDARD_OUTPUT:
         yield sys.stdout.buffer
@@ -33,7 +33,7 @@ def opened(path: str | Path) -> Iterator[Writable]:
         return
     with open(name, "wb") as raw:
         if name.endswith(".gz"):
-            # Level 6 would cost more than to simulate and write the events.
+            # Level 6 would take longer than the simulation itself.
             with gzip.GzipFile(filename="", mode="wb", compresslevel=3, fileobj=raw, mtime=0) as packed:
                 yield packed
         elif name.endswith(".zst"):
@@ -44,7 +44,7 @@ def opened(path: str | Path) -> Iterator[Writable]:
 
 
 def write_events(slices: Iterable[Slice], path: str | Path) -> int:
-    """Write events, one a line; returns how many."""
+    """Write events, one per line; returns their number."""
     count = 0
     with opened(path) as target:
         for part in slices:

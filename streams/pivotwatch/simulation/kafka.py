@@ -1,8 +1,8 @@
-"""Simulations into Kafka, paced by event time.
+"""Sends simulations to Kafka at the pace of event time.
 
-The key of a record is its account, its timestamp the time of delivery. Kafka keeps, rejects and
-deletes by that timestamp: a topic for events of the past needs a retention that covers
-them, and events of the future are refused by a broker with its default settings.
+The key of a record is the account, and its timestamp is the delivery time. Kafka uses the timestamp for
+retention: a topic for past events needs a retention that covers them. With default settings a broker
+rejects events of the future.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.simulation.encode import Slice
 
 Row = tuple[bytes, bytes, int]
-# As much is sent between two looks at the clock.
+# Length of the part of the stream that is sent without a look at the clock.
 BURST_SECONDS = 0.02
 
 
@@ -48,14 +48,14 @@ class Player:
     Parameters
     ----------
     brokers
-        ``HOST:PORT``, several with commas.
+        ``HOST:PORT``, several separated by commas.
     options
-        More settings of kafka-python's producer (security, say).
+        Further settings of the producer of kafka-python, such as security.
 
     Raises
     ------
     OutOfReach
-        No broker answers, or a record was not acknowledged.
+        When no broker answers, or Kafka does not acknowledge a record.
     """
 
     def __init__(self, brokers: str, options: Mapping[str, Any] | None = None) -> None:
@@ -68,8 +68,8 @@ class Player:
             "bootstrap_timeout_ms": 5_000,
             "max_block_ms": 30_000,
             "metrics_enabled": False,
-            # kafka-python computes checksums in Python: fewer bytes are faster to send. Every
-            # consumer reads gzip; zstd would be twice as fast here, but not all of them know it.
+            # kafka-python computes checksums in Python, so fewer bytes are faster. Every consumer can
+            # read gzip; zstd would be twice as fast here, but not every consumer supports it.
             "compression_type": "gzip",
             "partitioner": _Remembering(),
             **(options or {}),
@@ -93,7 +93,7 @@ class Player:
         self._producer.close(timeout=10)
 
     def send_releases(self, releases: Iterable[Mapping[str, str]], topic: str = "releases") -> int:
-        """Send the release calendar, keyed by model, and wait until it is there."""
+        """Send the release calendar, keyed by model, and wait until Kafka has acknowledged it."""
         count = 0
         for entry in releases:
             self._send(topic, orjson.dumps(entry), entry["model"].encode(), None)
@@ -110,18 +110,18 @@ class Player:
         batch: int = 1,
         progress: Callable[[int], None] = lambda _: None,
     ) -> int:
-        """Send events; returns how many records were acknowledged, which is all of them.
+        """Send events, and return the number of records when Kafka has acknowledged all of them.
 
         Parameters
         ----------
         speed
-            Seconds of event time a second; 0: as fast as the broker takes them.
+            Seconds of event time per second; 0 means as fast as the broker accepts them.
         batch
-            With more than 1, a record is a JSON array of up to so many events of one
-            partition, without a key. That is many times faster; the events are
-            the same, and in the same order within a partition.
+            Largest number of events per record. With more than 1, a record is a JSON array of events of one
+            partition, without a key. That is many times faster; events and their order in a partition stay
+            the same.
         progress
-            Called now and then with the number of events sent since.
+            Called now and then with the number of events sent since the last call.
         """
         before = self._acknowledged
         for part in _paced(slices, speed):
@@ -136,7 +136,7 @@ class Player:
         return self._acknowledged - before
 
     def _send_arrays(self, topic: str, part: list[Row], batch: int) -> None:
-        """One record for each partition and up to ``batch`` events; its time is that of the last one."""
+        """Send one record per partition and ``batch`` events; its timestamp is that of the last event."""
         try:
             partitions = len(self._producer.partitions_for(topic))
         except KafkaError as error:
@@ -181,23 +181,23 @@ class Player:
 
     def _raise_failure(self) -> None:
         if self._error is not None:
-            raise OutOfReach(f"a record was not acknowledged: {self._error}")
+            raise OutOfReach(f"Kafka did not acknowledge a record: {self._error}")
 
     def _finish(self) -> None:
-        """Wait for the acknowledgement of everything sent."""
+        """Wait until Kafka has acknowledged every record."""
         try:
             self._producer.flush(timeout=120)
         except KafkaError as error:
             self._raise_failure()
-            raise OutOfReach(f"records were not acknowledged: {error}") from None
+            raise OutOfReach(f"Kafka did not acknowledge all records: {error}") from None
         self._raise_failure()
-        # A flush can return a moment before the last callbacks have run.
+        # flush may return a moment before the last callbacks run.
         deadline = time.monotonic() + 5.0
         while self._acknowledged < self._sent and time.monotonic() < deadline:
             time.sleep(0.01)
             self._raise_failure()
         if self._acknowledged < self._sent:
-            raise OutOfReach(f"{self._sent - self._acknowledged} records were not acknowledged")
+            raise OutOfReach(f"Kafka did not acknowledge {self._sent - self._acknowledged} records")
 
 
 def _array(lines: list[bytes]) -> bytes:
@@ -205,7 +205,7 @@ def _array(lines: list[bytes]) -> bytes:
 
 
 def _paced(slices: Iterable[Slice], speed: float) -> Iterator[list[Row]]:
-    """Lines, keys and times in pieces, each handed out when its time has come."""
+    """Parts of the stream (lines, keys, times), each yielded when it is due."""
     started = time.monotonic()
     origin: int | None = None
     for part in slices:

@@ -1,8 +1,7 @@
-"""The hours of the week: when whom is awake.
+"""The rhythms of accounts: how their activity depends on the hour of the week.
 
-A rhythm is a row of 168 factors with mean 1, one for each hour of the week in the account's
-own time, Monday 00:00 first. An account's expected requests in an hour are its rate times
-the factor.
+A rhythm has 168 factors with mean 1, one for each hour of the week in the time zone of the account, from
+Monday 00:00 on. The expected requests of an account in an hour are its hourly rate times the factor.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ SECOND = 1000
 HOUR = 3600 * SECOND
 DAY = 24 * HOUR
 WEEK_HOURS = 168
-# 1970-01-01 was a Thursday: hours to add so that Monday 00:00 is hour 0 of the week.
+# Hours from Monday 00:00 to the epoch, which was on a Thursday.
 _EPOCH_WEEK_HOUR = 3 * 24
 
 
 class Rhythm(enum.IntEnum):
-    """The kinds of rhythm; the value is the row of `RHYTHMS`."""
+    """The kinds of rhythms; each value is a row of `RHYTHMS`."""
 
     INTERACTIVE = 0
     OFFICE = 1
@@ -32,7 +31,7 @@ class Rhythm(enum.IntEnum):
 
 
 def _day(low: float, centre: float, width: float) -> npt.NDArray[np.float64]:
-    """24 factors: a rounded hill round ``centre`` above a floor ``low``."""
+    """24 factors: a bell curve around the hour ``centre``, above the floor ``low``."""
     hours = np.arange(24) + 0.5
     distance = np.minimum(np.abs(hours - centre), 24 - np.abs(hours - centre))
     hill: npt.NDArray[np.float64] = low + np.exp(-0.5 * (distance / width) ** 2)
@@ -40,7 +39,7 @@ def _day(low: float, centre: float, width: float) -> npt.NDArray[np.float64]:
 
 
 def _office_day() -> npt.NDArray[np.float64]:
-    """24 factors: work from eight to six with a dip at noon, next to nothing outside."""
+    """24 factors: work from 8:00 to 18:00 with a dip at noon, almost nothing at other hours."""
     day = np.full(24, 0.01)
     day[8:18] = 1.0
     day[[7, 18]] = 0.3
@@ -66,7 +65,7 @@ RHYTHMS = np.stack(
 
 
 def hour_of_week(ts: int) -> int:
-    """The hour of the week, UTC, of an epoch in milliseconds.
+    """The hour of the week (UTC) of a time in epoch milliseconds.
 
     Examples
     --------
@@ -77,7 +76,7 @@ def hour_of_week(ts: int) -> int:
 
 
 def iso(ts: int) -> str:
-    """RFC 3339 in UTC, to the second.
+    """A time in epoch milliseconds as RFC 3339 in UTC, to the second.
 
     Examples
     --------
@@ -89,7 +88,7 @@ def iso(ts: int) -> str:
 
 
 def next_local(ts: int, tz: int, hour: int, *, workday: bool = True) -> int:
-    """The first moment at or after ``ts`` when clocks at UTC + ``tz`` show ``hour``:00.
+    """The first time at or after ``ts`` at which clocks at UTC + ``tz`` show ``hour``:00.
 
     Examples
     --------

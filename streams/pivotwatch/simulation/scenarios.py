@@ -1,4 +1,4 @@
-"""The scenarios by name."""
+"""The scenarios, by name."""
 
 from __future__ import annotations
 
@@ -8,38 +8,38 @@ from collections.abc import Callable
 from typing import Literal
 
 from pivotwatch.simulation import campaigns, disturbances
-from pivotwatch.simulation.campaigns import Plan, hidden_in_proxy, run_plan
+from pivotwatch.simulation.campaigns import CampaignPlan, hidden_in_proxy, run_plan
 from pivotwatch.simulation.rollouts import compare_by_router, roll_out
-from pivotwatch.simulation.stage import Stage
+from pivotwatch.simulation.scenario_setup import Setup
 
 Expectation = Literal["alert", "silent", "rollout", "limit"]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Scenario:
-    """A story that can be simulated.
+    """A scenario that can be simulated.
 
     Attributes
     ----------
     name, title, description
-        For the command line and for people.
+        Name on the command line, and texts for people.
     expectation
-        ``alert``: a campaign is to be found. ``silent``: no alert is right. ``rollout``: no
-        campaign, but a move that looks like one; an alert counts as a roll-out. ``limit``: a
-        campaign that no group holds together; what is found is a bonus.
+        ``alert``: the detector must find a campaign. ``silent``: every alert is false. ``rollout``: there
+        is no campaign, but a roll-out that looks like one, and alerts on it are counted separately.
+        ``limit``: the accounts of the campaign share no group, so the detector need not find it.
     build
-        Puts the story on the stage.
+        Adds the content of the scenario to a setup.
     accounts
-        Honest accounts at scale 1.
+        Number of honest accounts at scale 1.
     days, warmup_days, mean_rate, pace
-        See `stage.Parameters`.
+        See `parameters.Parameters`.
     """
 
     name: str
     title: str
     description: str
     expectation: Expectation
-    build: Callable[[Stage], None]
+    build: Callable[[Setup], None]
     accounts: int = 6_000
     days: float = 7.0
     warmup_days: float = 3.0
@@ -47,28 +47,28 @@ class Scenario:
     pace: str = "normal"
 
 
-def _nothing(stage: Stage) -> None:
-    """The population alone."""
+def _nothing(setup: Setup) -> None:
+    """Add nothing: only the honest population."""
 
 
-def _plans(*plans: Plan) -> Callable[[Stage], None]:
-    """A stage with these campaigns."""
+def _plans(*plans: CampaignPlan) -> Callable[[Setup], None]:
+    """A function that adds these campaigns to a setup."""
 
-    def build(stage: Stage) -> None:
+    def build(setup: Setup) -> None:
         for plan in plans:
-            run_plan(stage, plan)
+            run_plan(setup, plan)
 
     return build
 
 
-def _mixed(stage: Stage) -> None:
-    disturbances.burst(stage)
-    run_plan(stage, campaigns.C1)
-    run_plan(stage, hidden_in_proxy(0.25))
-    campaigns.fresh_accounts(stage)
-    campaigns.burst_without_shift(stage)
-    roll_out(stage)
-    roll_out(stage, partial=True)
+def _mixed(setup: Setup) -> None:
+    disturbances.burst(setup)
+    run_plan(setup, campaigns.C1)
+    run_plan(setup, hidden_in_proxy(0.25))
+    campaigns.fresh_accounts(setup)
+    campaigns.burst_without_shift(setup)
+    roll_out(setup)
+    roll_out(setup, partial=True)
 
 
 _PARTIAL = functools.partial(roll_out, partial=True)
@@ -77,71 +77,71 @@ _UNNAMED = functools.partial(disturbances.upgrade_alias, named=False)
 _ALL = [
     Scenario(
         "null",
-        "nothing but adoption",
-        "A release and nothing else: testers, early adopters, the majority over days, laggards, "
-        "and those who never move.",
+        "ordinary adoption",
+        "A release without a campaign: testers, early adopters, a majority that adopts the model over "
+        "days, laggards, and accounts that never adopt it.",
         "silent",
         _nothing,
     ),
     Scenario(
         "null-fast",
-        "nothing but fast adoption",
-        "As null, but half of the population moves within one to two days, most accounts at "
-        "their first activity after the release.",
+        "ordinary adoption, fast",
+        "As null, but half of the population switches within one to two days, most accounts at "
+        "their first request after the release.",
         "silent",
         _nothing,
         pace="fast",
     ),
     Scenario(
         "null-surge",
-        "nothing but adoption at once",
-        "As null, but six of ten accounts move at their first activity after the release.",
+        "ordinary adoption, at once",
+        "As null, but six of ten accounts switch at their first request after the release.",
         "silent",
         _nothing,
         pace="surge",
     ),
     Scenario(
         "alias-upgrade",
-        "a default alias moves everybody",
-        "Most accounts ask for m-latest, which stands for the new model from the release on; "
-        "requested_model says so.",
+        "an alias changes for everyone",
+        "Most accounts request m-latest, which resolves to the new model from the release on; "
+        "requested_model contains the alias.",
         "silent",
         disturbances.upgrade_alias,
     ),
     Scenario(
         "alias-unnamed",
-        "an alias moves everybody, and the log does not say so",
-        "As alias-upgrade, but without requested_model: the move looks like everybody's choice.",
+        "an alias changes for everyone, and events do not contain it",
+        "As alias-upgrade, but without requested_model: the change looks like the choice of each account.",
         "silent",
         _UNNAMED,
     ),
     Scenario(
         "enterprise-rollout",
-        "a whole company moves",
-        "A company moves nearly all of its traffic on the first working day after the release, "
-        "in office hours, with work of every size. Honest, but coordinated.",
+        "a whole company switches",
+        "A company moves nearly all of its requests on the first working day after the release, "
+        "in office hours, with requests of all sizes. It is honest, but coordinated.",
         "rollout",
         roll_out,
     ),
     Scenario(
         "enterprise-rollout-partial",
-        "half of a company moves",
-        "Every second account of a company moves nearly all of its traffic over two working days.",
+        "half of a company switches",
+        "Half of the accounts of a company move nearly all of their requests over two working days.",
         "rollout",
         _PARTIAL,
     ),
     Scenario(
         "rollout-fast",
-        "a whole company moves in a fast population",
-        "As enterprise-rollout, while half of the population moves within one to two days.",
+        "a whole company switches in a fast population",
+        "As enterprise-rollout, while half of the population switches within one to two days.",
         "rollout",
         roll_out,
         pace="fast",
     ),
     Scenario(
         "rollout-surge",
-        "a whole company moves with everybody",
-        "As enterprise-rollout, while six of ten accounts move at their first activity.",
+        "a whole company switches when most accounts do",
+        "As enterprise-rollout, while six of ten accounts switch at their first request.",
         "rollout",
         roll_out,
         pace="surge",
@@ -149,29 +149,29 @@ _ALL = [
     Scenario(
         "rollout-router",
         "programs of a company compare two models",
-        "80 programs of a company send every second request to the new model from one hour on, round the "
-        "clock, with work of every size. Honest, and like extraction in all but its sizes.",
+        "80 programs of a company start within an hour to send half of their requests to the new model, "
+        "around the clock. They are honest, and differ from extraction only by requests of all sizes.",
         "rollout",
         compare_by_router,
     ),
     Scenario(
         "burst",
-        "more requests, no move",
-        "Three networks send eight times their requests for six hours and adopt like everybody.",
+        "more requests, no switch",
+        "Three networks send eight times as many requests for six hours, and adopt the model like others.",
         "silent",
         disturbances.burst,
     ),
     Scenario(
         "roaming",
         "accounts on many networks",
-        "Nearly every second account spends half of its hours in other networks, often in one of "
+        "Nearly half of the accounts spend half of their hours in other networks, often in one of "
         "five proxy networks.",
         "silent",
         disturbances.roaming,
     ),
     Scenario(
         "newcomers",
-        "the release draws a crowd",
+        "the release attracts new accounts",
         "A third more accounts sign up after the release, most of them to use the new model; one "
         "network gets a class of them.",
         "silent",
@@ -179,45 +179,46 @@ _ALL = [
     ),
     Scenario(
         "delayed-delivery",
-        "one network comes late",
-        "The events of one large network are delivered three to six hours late round the release. "
+        "one network is late",
+        "The events of one large network are delivered three to six hours late around the release. "
         "Lines are in the order of delivery.",
         "silent",
         disturbances.late_delivery,
     ),
     Scenario(
         "outage",
-        "the old model is out",
-        "The most used old model is out for three hours, and its requests fall back to the new one.",
+        "the old model is down",
+        "The most used old model is down for three hours, and its requests fall back to the new one.",
         "silent",
         disturbances.outage,
     ),
     Scenario(
         "withdrawal-return",
-        "the new model goes and comes back",
+        "the new model is withdrawn and returns",
         "The new model is withdrawn after a day and a half and returns a day and a half later.",
         "silent",
         disturbances.withdrawal,
     ),
     Scenario(
         "c1",
-        "one network moves half of its traffic",
-        "One proxy network of 300 extracting accounts moves half of its traffic within a day of the release.",
+        "one network moves half of its requests",
+        "One proxy network with 300 extracting accounts moves half of its requests within a day of the "
+        "release.",
         "alert",
         _plans(campaigns.C1),
     ),
     Scenario(
         "c1-fast",
-        "one network moves in a fast population",
-        "As c1, while half of the population moves within one to two days.",
+        "one network switches in a fast population",
+        "As c1, while half of the population switches within one to two days.",
         "alert",
         _plans(campaigns.C1),
         pace="fast",
     ),
     Scenario(
         "c1-surge",
-        "one network moves when everybody does",
-        "As c1, while six of ten accounts move at their first activity after the release.",
+        "one network switches when most accounts do",
+        "As c1, while six of ten accounts switch at their first request after the release.",
         "alert",
         _plans(campaigns.C1),
         pace="surge",
@@ -226,8 +227,8 @@ _ALL = [
         Scenario(
             f"unhurried{'' if pace == 'normal' else '-' + pace}",
             f"a campaign that does not hurry, {pace} population",
-            "120 extracting accounts of a proxy network take the model up over three days, no faster than "
-            "a fast population does; what tells is that each sends half of its traffic.",
+            "120 extracting accounts of a proxy network switch over three days, no faster than a fast "
+            "population; they are conspicuous only because each moves half of its requests.",
             "alert",
             _plans(campaigns.UNHURRIED),
             pace=pace,
@@ -237,7 +238,7 @@ _ALL = [
     Scenario(
         "c2",
         "slow",
-        "240 accounts of one network with about three requests an hour each move over four days.",
+        "240 accounts of one network with about three requests per hour each switch over four days.",
         "alert",
         _plans(campaigns.C2),
     ),
@@ -245,8 +246,7 @@ _ALL = [
         Scenario(
             f"c3-{percent}",
             f"hidden in a proxy network, {percent} % of it",
-            f"{percent} % of the 400 accounts of a proxy network belong to a campaign; the others "
-            "are honest.",
+            f"{percent} % of the 400 accounts of a proxy network belong to a campaign; others are honest.",
             "alert",
             _plans(hidden_in_proxy(percent / 100)),
         )
@@ -255,44 +255,44 @@ _ALL = [
     Scenario(
         "c4",
         "hydra",
-        "60 networks with 15 extracting accounts each among honest ones, joined only in time.",
+        "60 networks with 15 extracting accounts each among honest ones, joined only by time.",
         "alert",
         _plans(campaigns.C4),
     ),
     Scenario(
         "c5",
         "fresh accounts",
-        "250 accounts signed up in three batches just before the release, with five payment "
-        "instruments, move within ten hours.",
+        "250 accounts that signed up in three batches just before the release, with five payment "
+        "instruments, switch within ten hours.",
         "alert",
         campaigns.fresh_accounts,
     ),
     Scenario(
         "c6",
-        "a burst of extraction without a move",
-        "300 extracting accounts send ten times their requests for twelve hours, but take up the "
-        "new model no faster than everybody.",
+        "a burst of extraction without a switch",
+        "300 extracting accounts send ten times as many requests for twelve hours, but adopt the "
+        "new model no faster than honest accounts.",
         "silent",
         campaigns.burst_without_shift,
     ),
     Scenario(
         "hydra-keyless",
         "a hydra without a key",
-        "900 extracting accounts spread over the networks of everybody, joined by nothing but time.",
+        "900 extracting accounts spread over the networks of honest accounts, joined only by time.",
         "limit",
         campaigns.spread_over_existing,
     ),
     Scenario(
         "mixed",
-        "several at once",
-        "c1, c3-25, c5 and c6 together with a whole and a partial roll-out and honest bursts.",
+        "several campaigns at once",
+        "c1, c3-25, c5 and c6, together with a full and a partial roll-out and honest bursts.",
         "alert",
         _mixed,
     ),
     Scenario(
         "public-150k",
         "150 thousand exchanges",
-        "A campaign of 400 accounts and 150,000 exchanges inside honest traffic.",
+        "A campaign with 400 accounts and 150,000 exchanges among honest accounts.",
         "alert",
         _plans(campaigns.PUBLIC_150K),
         accounts=12_000,
@@ -300,7 +300,7 @@ _ALL = [
     Scenario(
         "public-3m4",
         "3.4 million exchanges",
-        "A campaign of 4,600 accounts and 3.4 million exchanges inside honest traffic.",
+        "A campaign with 4,600 accounts and 3.4 million exchanges among honest accounts.",
         "alert",
         _plans(campaigns.PUBLIC_3M4),
         accounts=30_000,
@@ -308,8 +308,8 @@ _ALL = [
     Scenario(
         "public-13m",
         "13 million exchanges",
-        "A campaign of 19,000 accounts and 13 million exchanges inside honest traffic; nearly "
-        "half of it moves within a day.",
+        "A campaign with 19,000 accounts and 13 million exchanges among honest accounts; nearly "
+        "half of its requests move within a day.",
         "alert",
         _plans(campaigns.PUBLIC_13M),
         accounts=60_000,
@@ -317,7 +317,7 @@ _ALL = [
     Scenario(
         "public-all",
         "the three public campaigns together",
-        "24,000 accounts and about 16.5 million exchanges in three campaigns inside honest traffic.",
+        "Three campaigns with 24,000 accounts and about 16.5 million exchanges among honest accounts.",
         "alert",
         _plans(campaigns.PUBLIC_150K, campaigns.PUBLIC_3M4, campaigns.PUBLIC_13M),
         accounts=60_000,
@@ -325,8 +325,8 @@ _ALL = [
     Scenario(
         "demo",
         "a launch with a hidden campaign",
-        "A launch with a campaign of a thousand accounts hidden among sixteen thousand honest ones, in "
-        "three proxy and hosting networks; at speed 3600 it plays in under three minutes.",
+        "A campaign with 1,000 accounts in three proxy and hosting networks, among 16,000 honest accounts; "
+        "at speed 3600 the playback takes less than three minutes.",
         "alert",
         _plans(campaigns.DEMO),
         days=4.0,

@@ -1,4 +1,4 @@
-"""A simulation: a scenario with its parameters, ready to be written any number of times."""
+"""A simulation: a scenario with its parameters. Its events can be generated any number of times."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pivotwatch.base.suggestions import with_suggestion
 from pivotwatch.simulation.adoption import PACES
 from pivotwatch.simulation.catalogue import Timeline
 from pivotwatch.simulation.encode import Encoder, Slice
+from pivotwatch.simulation.parameters import Parameters
 from pivotwatch.simulation.rhythm import DAY, HOUR, SECOND
+from pivotwatch.simulation.scenario_setup import Setup
 from pivotwatch.simulation.scenarios import SCENARIOS, Scenario
-from pivotwatch.simulation.stage import Parameters, Stage
 from pivotwatch.simulation.traffic import Traffic
-from pivotwatch.simulation.truth import Tally, make_truth, release_entries
+from pivotwatch.simulation.truth import StreamCounts, make_truth, release_entries
 from pivotwatch.simulation.world import make_world
 
 
@@ -26,73 +27,78 @@ class Simulation:
     Parameters
     ----------
     scenario
-        The story.
-    stage
-        The story put together.
+        The scenario.
+    setup
+        The content of the scenario.
 
     Attributes
     ----------
     releases
         Entries of the release calendar.
     hours
-        How many slices `slices` yields at most; for a progress bar.
+        Largest number of slices, for a progress bar.
     """
 
-    def __init__(self, scenario: Scenario, stage: Stage) -> None:
+    def __init__(self, scenario: Scenario, setup: Setup) -> None:
         self.scenario = scenario
-        self.stage = stage
-        self.releases: list[dict[str, str]] = release_entries(stage)
-        self._traffic = Traffic(stage.world, stage.timeline, stage.parameters.seed)
-        self._encoder = Encoder(stage.world, stage.parameters.seed)
-        self._tally: Tally | None = None
+        self.setup = setup
+        self.releases: list[dict[str, str]] = release_entries(setup)
+        self._traffic = Traffic(setup.world, setup.timeline, setup.parameters.seed)
+        self._encoder = Encoder(setup.world, setup.parameters.seed)
+        self._counts: StreamCounts | None = None
         self.hours: int = self._traffic.hours
 
     def slices(self) -> Iterator[Slice]:
-        """Encoded events in the order of delivery, an hour at a time.
+        """The encoded events in the order of delivery, one slice per hour.
 
-        Every call begins anew and gives the same bytes.
+        Every call generates the same bytes.
         """
-        tally = Tally(self.stage)
-        begin = self.stage.world.begin
+        counts = StreamCounts(self.setup)
+        begin = self.setup.world.begin
         for batch in self._traffic.delivered():
-            tally.add(batch)
+            counts.add(batch)
             if len(batch):
                 yield self._encoder.slice(batch, begin, begin + HOUR)
             begin += HOUR
-        self._tally = tally
+        self._counts = counts
 
     @property
-    def tally(self) -> Tally:
-        """The counts. When no run over the slices has come to its end yet, the events are drawn for them."""
-        if self._tally is None:
-            tally = Tally(self.stage)
+    def counts(self) -> StreamCounts:
+        """The counts of the stream. Before `slices` has run to its end, this generates all events."""
+        if self._counts is None:
+            counts = StreamCounts(self.setup)
             for batch in self._traffic.delivered():
-                tally.add(batch)
-            self._tally = tally
-        return self._tally
+                counts.add(batch)
+            self._counts = counts
+        return self._counts
 
     @property
     def totals(self) -> dict[str, Any]:
-        """Counts over the whole stream; see `tally` for what it costs."""
-        return self.tally.totals()
+        """The counts as JSON values; see `counts` for the cost."""
+        return self.counts.totals()
 
     @property
     def truth(self) -> dict[str, Any]:
-        """The content of the truth file; see `tally` for what it costs."""
+        """The content of the truth file; see `counts` for the cost."""
         return make_truth(
-            self.scenario.name, self.scenario.expectation, self.stage, self._encoder, self.tally
+            self.scenario.name, self.scenario.expectation, self.setup, self._encoder, self.counts
         )
 
 
 def generate(name: str, *, seed: int = 1, scale: float = 1.0, **parameters: Any) -> Simulation:
-    """Put a scenario together.
+    """Make the simulation of a scenario.
 
     Parameters
     ----------
     name
         A key of `SCENARIOS`.
     seed, scale, **parameters
-        See `stage.Parameters`.
+        See `parameters.Parameters`.
+
+    Raises
+    ------
+    ValueError
+        When the scenario does not exist, or a parameter is out of range.
 
     Examples
     --------
@@ -116,19 +122,19 @@ def generate(name: str, *, seed: int = 1, scale: float = 1.0, **parameters: Any)
         mean_rate=given.mean_rate or scenario.mean_rate,
         pace=given.pace or scenario.pace,
     )
-    return Simulation(scenario, set_stage(scenario, given))
+    return Simulation(scenario, build_setup(scenario, given))
 
 
-def set_stage(scenario: Scenario, given: Parameters) -> Stage:
-    """Put a story into the world; of ``given`` nothing but the sizes of campaigns may be None."""
+def build_setup(scenario: Scenario, given: Parameters) -> Setup:
+    """Make the content of a scenario. Only the ``campaign_…`` fields of ``given`` may be None."""
     if given.pace not in PACES:
         raise ValueError(f"pace must be one of {', '.join(PACES)}")
-    # Filled in by `generate`.
+    # `generate` has set these fields.
     assert given.days
     assert given.warmup_days
     assert given.accounts
     assert given.mean_rate
-    # Whole seconds: the calendar has no finer times.
+    # The release calendar has whole seconds.
     begin = given.begin // SECOND * SECOND
     release = begin + int(given.warmup_days * DAY) // SECOND * SECOND
     end = release + int(given.days * DAY)
@@ -142,6 +148,6 @@ def set_stage(scenario: Scenario, given: Parameters) -> Stage:
         end=end,
         mean_rate=given.mean_rate,
     )
-    stage = Stage(given, world, Timeline(release), np.random.default_rng([given.seed, 2]), given.pace)
-    scenario.build(stage)
-    return stage
+    setup = Setup(given, world, Timeline(release), np.random.default_rng([given.seed, 2]), given.pace)
+    scenario.build(setup)
+    return setup

@@ -1,8 +1,7 @@
-"""From accounts to requests, an hour at a time.
+"""Generates the requests of accounts, one hour at a time.
 
-Every hour has a random generator of its own for the honest population and one for the
-crews, made from the seed, so that honest traffic is the same to the event whether a
-campaign is added or not.
+Each hour has its own random generator for honest accounts and another one for added accounts, both made
+from the seed. So honest events stay the same when a campaign is added.
 """
 
 from __future__ import annotations
@@ -22,20 +21,22 @@ Ints = npt.NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Batch:
-    """Events as columns, one entry an event.
+    """Events as columns, with one entry per event.
 
     Attributes
     ----------
     hour
-        Number of the hour the event happened in, counted from the beginning.
+        Number of the hour of the event, from the beginning of the stream.
     rank
-        Place among the events of that hour; with ``hour`` it makes the id.
+        Position among the events of that hour; ``hour`` and ``rank`` make the id.
     account, network
         Row numbers.
     ts, delivery
-        Epoch milliseconds at which it happened and at which it is delivered.
+        Times of the event and of its delivery in epoch milliseconds.
     model, asked, failed
         See `catalogue.Choice`.
+    input, output, tools
+        Numbers of input tokens, output tokens and tool calls.
     """
 
     hour: Ints
@@ -55,12 +56,12 @@ class Batch:
         return len(self.ts)
 
     def take(self, which: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Batch:
-        """The chosen events, in the chosen order."""
+        """The events at these indices, in this order."""
         return Batch(**{name: getattr(self, name)[which] for name in self.__slots__})
 
     @classmethod
     def join(cls, batches: list[Batch]) -> Batch:
-        """All events of several batches, one after the other."""
+        """The events of several batches, one batch after the other."""
         columns = {name: np.concatenate([getattr(b, name) for b in batches]) for name in cls.__slots__}
         return cls(**columns)
 
@@ -71,9 +72,9 @@ class Traffic:
     Parameters
     ----------
     world, timeline
-        Who sends, and what the provider does.
+        The accounts, and the actions of the provider.
     seed
-        Same seed, same events.
+        The same seed gives the same events.
     """
 
     def __init__(self, world: World, timeline: Timeline, seed: int) -> None:
@@ -81,13 +82,13 @@ class Traffic:
         self.timeline = timeline
         self.seed = seed
         table = world.accounts
-        # A column that lies in one piece is read several times faster than one in a table.
+        # A contiguous column is read several times faster than a column of a table.
         self._columns = {name: np.ascontiguousarray(table[name]) for name in table.dtype.names or ()}
         self._parts = [slice(0, world.honest), slice(world.honest, len(table))]
         self.hours = -(-(world.end - world.begin) // HOUR)
 
     def delivered(self) -> Iterator[Batch]:
-        """Batches sorted by delivery, one for each hour, then what came late in the end."""
+        """One batch per hour, sorted by delivery, and a last batch with the events that are still due."""
         pending: list[Batch] = []
         for hour in range(self.hours):
             batch = self.hour(hour)
@@ -102,7 +103,7 @@ class Traffic:
             yield _by_delivery(rest)
 
     def hour(self, hour: int) -> Batch:
-        """The events that happen in one hour, sorted by time."""
+        """The events of one hour, sorted by time."""
         batches = [
             self._draw(np.random.default_rng([self.seed, 7, part, hour]), rows, hour)
             for part, rows in enumerate(self._parts)
@@ -119,7 +120,7 @@ class Traffic:
         columns = self._columns
         size = len(account)
 
-        # A session starts somewhere in the hour and goes on for the account's width of it.
+        # A session starts at a random time of the hour and takes the account's share of the hour.
         start = np.repeat(rng.random(len(counts)), counts)
         place = rng.random(size)
         even = columns["even"][account]
@@ -128,7 +129,7 @@ class Traffic:
             total = np.repeat(counts, counts)
             place = np.where(even, (nth + place * 0.5) / np.maximum(total, 1), place)
         within = (start + place * columns["width"][account]) % 1.0
-        # Nothing happens before an account's first moment, nor from its last one on.
+        # An account has no events before its first and after its last time.
         low = np.maximum(columns["first"][part], begin)[account - part.start]
         high = np.minimum(columns["last"][part], begin + HOUR)[account - part.start]
         ts = low + (within * (high - low)).astype(np.int64)
@@ -157,11 +158,11 @@ class Traffic:
         )
 
     def _counts(self, rng: np.random.Generator, part: slice, begin: int) -> Ints:
-        """How many requests each account makes in this hour."""
+        """The number of requests of each account in this hour."""
         c = {name: self._columns[name][part] for name in _COUNT_COLUMNS}
         local = (hour_of_week(begin) + c["tz"]) % WEEK_HOURS
         expected = c["rate"] / 24 * RHYTHMS[c["rhythm"], local]
-        # The parts of the hour before the account's first and after its last moment are empty.
+        # Exclude the parts of the hour before the first and after the last time of the account.
         alive = np.clip(np.minimum(c["last"], begin + HOUR) - np.maximum(c["first"], begin), 0, HOUR)
         expected *= alive / HOUR
         middle = begin + HOUR // 2
@@ -181,12 +182,12 @@ class Traffic:
             ts,
             new_share=share,
             primary=c["primary"][account],
-            loyal=c["loyal"][account],
+            primary_share=c["primary_share"][account],
             alias=c["alias"][account],
         )
 
     def _networks(self, rng: np.random.Generator, part: slice) -> Ints:
-        """The network each account is in for this hour."""
+        """The network that each account uses in this hour."""
         home = self._columns["network"][part]
         draw = rng.random((2, len(home)), dtype=np.float32)
         roams = self._columns["roams"][part]

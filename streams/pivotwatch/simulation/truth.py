@@ -1,4 +1,4 @@
-"""What really happened: counted from the events, written beside them."""
+"""The truth about a simulated stream: campaigns, honest look-alikes and counts of events."""
 
 from __future__ import annotations
 
@@ -8,47 +8,54 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pivotwatch.simulation.campaign_accounts import Campaign
 from pivotwatch.simulation.catalogue import MODELS, NEW, NEW_INDEX
-from pivotwatch.simulation.crew import Campaign
 from pivotwatch.simulation.encode import Encoder
 from pivotwatch.simulation.rhythm import DAY, HOUR, iso
-from pivotwatch.simulation.stage import Honest, Stage
+from pivotwatch.simulation.scenario_setup import Lookalike, Setup
 from pivotwatch.simulation.traffic import Batch
 
 _BEFORE, _DURING, _AFTER = range(3)
 LABELS = (
-    "known by construction: every account whose entity is in neither campaigns nor hard_negatives nor "
-    "rollouts behaves honestly and moves, if at all, with the population"
+    "known by construction: every account whose entity is not in campaigns, hard_negatives or rollouts "
+    "is honest and switches, if it does, with the population"
 )
 
 
-class Tally:
-    """Counts while the events go by.
+class StreamCounts:
+    """Counts of the events of a stream.
 
     Parameters
     ----------
-    stage
-        Knows the campaigns.
+    setup
+        The setup of the simulation.
+
+    Attributes
+    ----------
+    requests
+        Successful requests by campaign (the last row is for all other accounts) × before the release,
+        during the switch, after it × old models, new model.
+    models, failed, events
+        Successful requests by model, and numbers of failed requests and of all events.
     """
 
-    def __init__(self, stage: Stage) -> None:
-        self._stage = stage
-        self._crews = len(stage.campaigns)
-        self._crew_of = np.ascontiguousarray(stage.world.accounts["crew"])
-        # When everything of a campaign has moved; the population is cut at a day.
-        settled = [DAY] * (self._crews + 1)
-        for number, campaign in enumerate(stage.campaigns):
+    def __init__(self, setup: Setup) -> None:
+        self._setup = setup
+        self._campaigns = len(setup.campaigns)
+        self._campaign_of = np.ascontiguousarray(setup.world.accounts["campaign"])
+        # When all accounts of a campaign have switched. For other accounts it is a day after the release.
+        settled = [DAY] * (self._campaigns + 1)
+        for number, campaign in enumerate(setup.campaigns):
             if campaign.moves:
-                moved = stage.world.accounts["adopts"][campaign.rows].max()
-                settled[number] = int(moved) - stage.world.release
-        self._settled = stage.world.release + np.array(settled)
-        # Crew (the last row is everybody else) × before, during, after × other or new model.
-        self.requests = np.zeros((self._crews + 1, 3, 2), dtype=np.int64)
+                moved = setup.world.accounts["adopts"][campaign.rows].max()
+                settled[number] = int(moved) - setup.world.release
+        self._settled = setup.world.release + np.array(settled)
+        self.requests = np.zeros((self._campaigns + 1, 3, 2), dtype=np.int64)
         self.models = np.zeros(len(MODELS), dtype=np.int64)
         self.failed = 0
         self.events = 0
-        self._seen_accounts = np.zeros(len(stage.world.accounts), dtype=np.bool_)
-        self._seen_networks = np.zeros(len(stage.world.kind), dtype=np.bool_)
+        self._seen_accounts = np.zeros(len(setup.world.accounts), dtype=np.bool_)
+        self._seen_networks = np.zeros(len(setup.world.kind), dtype=np.bool_)
 
     def add(self, batch: Batch) -> None:
         """Count a batch."""
@@ -57,25 +64,25 @@ class Tally:
         self._seen_networks[batch.network] = True
         good = ~batch.failed
         self.failed += len(batch) - int(good.sum())
-        crew = self._crew_of[batch.account][good]
+        campaign = self._campaign_of[batch.account][good]
         ts, model = batch.ts[good], batch.model[good]
         self.models += np.bincount(model, minlength=len(MODELS))
-        period = (ts >= self._stage.world.release).astype(np.int64) + (ts >= self._settled[crew])
-        key = ((crew % (self._crews + 1)) * 3 + period) * 2 + (model == NEW_INDEX)
+        period = (ts >= self._setup.world.release).astype(np.int64) + (ts >= self._settled[campaign])
+        key = ((campaign % (self._campaigns + 1)) * 3 + period) * 2 + (model == NEW_INDEX)
         self.requests += np.bincount(key, minlength=self.requests.size).reshape(self.requests.shape)
 
     @property
     def accounts(self) -> int:
-        """Accounts with at least one event."""
+        """Number of accounts with at least one event."""
         return int(self._seen_accounts.sum())
 
     @property
     def networks(self) -> int:
-        """Networks with at least one event."""
+        """Number of networks with at least one event."""
         return int(self._seen_networks.sum())
 
     def totals(self) -> dict[str, Any]:
-        """Counts over the whole stream."""
+        """The counts of the whole stream."""
         return {
             "events": self.events,
             "failed": self.failed,
@@ -84,9 +91,9 @@ class Tally:
             "exchanges": {name: int(n) for name, n in zip(MODELS, self.models, strict=True) if n},
         }
 
-    def shares(self, crew: int) -> dict[str, float | int]:
-        """Share of the new model before the release and after the move, of a campaign and of the others."""
-        own, rest = self.requests[crew], self.requests[-1]
+    def shares(self, campaign: int) -> dict[str, float | int]:
+        """Shares of the new model before the release and after the switch, of a campaign and of others."""
+        own, rest = self.requests[campaign], self.requests[-1]
         return {
             "share_pre": _share(own[_BEFORE]),
             "share_post": _share(own[_AFTER]),
@@ -97,14 +104,16 @@ class Tally:
         }
 
 
-def make_truth(name: str, expectation: str, stage: Stage, encoder: Encoder, tally: Tally) -> dict[str, Any]:
-    """The content of the truth file (format: see the package's docstring)."""
-    moving = [c for c in stage.campaigns if c.moves]
-    honest = [_honest(one, encoder) for one in stage.honest]
-    idle = [_no_shift(c, stage, encoder) for c in stage.campaigns if not c.moves]
+def make_truth(
+    name: str, expectation: str, setup: Setup, encoder: Encoder, counts: StreamCounts
+) -> dict[str, Any]:
+    """The content of the truth file; the docstring of the package describes it."""
+    moving = [c for c in setup.campaigns if c.moves]
+    honest = [_honest(one, encoder) for one in setup.lookalikes]
+    idle = [_no_shift(c, setup, encoder) for c in setup.campaigns if not c.moves]
     rollouts = [one for one in honest if one["type"] == "rollout"]
-    days = stage.span_days
-    parameters = dataclasses.asdict(stage.parameters)
+    days = setup.span_days
+    parameters = dataclasses.asdict(setup.parameters)
     seed = parameters.pop("seed")
     return {
         "format": 1,
@@ -114,11 +123,11 @@ def make_truth(name: str, expectation: str, stage: Stage, encoder: Encoder, tall
         "expectation": expectation,
         "seed": seed,
         "parameters": parameters,
-        "releases": release_entries(stage),
-        "population_events": stage.population_events,
+        "releases": release_entries(setup),
+        "population_events": setup.population_events,
         "campaigns": [
-            _campaign(number, campaign, stage, encoder, tally)
-            for number, campaign in enumerate(stage.campaigns)
+            _campaign(number, campaign, setup, encoder, counts)
+            for number, campaign in enumerate(setup.campaigns)
             if campaign.moves
         ],
         "organic": [],
@@ -130,22 +139,22 @@ def make_truth(name: str, expectation: str, stage: Stage, encoder: Encoder, tall
             "max_false_legit": len(rollouts),
             "max_false_statistical": 0,
         },
-        "network_days": round(tally.networks * days),
-        "account_days": round(tally.accounts * days),
-        "totals": tally.totals(),
+        "network_days": round(counts.networks * days),
+        "account_days": round(counts.accounts * days),
+        "totals": counts.totals(),
     }
 
 
-def release_entries(stage: Stage) -> list[dict[str, str]]:
+def release_entries(setup: Setup) -> list[dict[str, str]]:
     """The release calendar."""
-    return [{"model": NEW, "released_at": iso(stage.world.release)}]
+    return [{"model": NEW, "released_at": iso(setup.world.release)}]
 
 
 def _campaign(
-    number: int, campaign: Campaign, stage: Stage, encoder: Encoder, tally: Tally
+    number: int, campaign: Campaign, setup: Setup, encoder: Encoder, counts: StreamCounts
 ) -> dict[str, Any]:
-    accounts = stage.world.accounts[campaign.rows]
-    requests = tally.requests[number]
+    accounts = setup.world.accounts[campaign.rows]
+    requests = counts.requests[number]
     onset = int(accounts["adopts"].min())
     return {
         "id": campaign.name,
@@ -157,9 +166,9 @@ def _campaign(
         "related": [_entity(kind, value, encoder) for kind, value in campaign.related],
         "note": {
             "text": campaign.note,
-            "lag_days": round((onset - stage.world.release) / DAY, 3),
+            "lag_days": round((onset - setup.world.release) / DAY, 3),
             "moved_by": iso(int(accounts["adopts"].max())),
-            **tally.shares(number),
+            **counts.shares(number),
         },
         "info_ok": False,
         "members": [encoder.account_ids[row] for row in campaign.rows.tolist()],
@@ -168,15 +177,15 @@ def _campaign(
     }
 
 
-def _no_shift(campaign: Campaign, stage: Stage, encoder: Encoder) -> dict[str, Any]:
-    """A campaign that does not move, as something that must stay silent."""
+def _no_shift(campaign: Campaign, setup: Setup, encoder: Encoder) -> dict[str, Any]:
+    """A campaign that does not switch, as a hard negative."""
     (kind, number), *_ = campaign.entities
     entity = _entity(kind, number, encoder)
-    onset = int(stage.world.accounts["boost_from"][campaign.rows].min())
+    onset = int(setup.world.accounts["boost_from"][campaign.rows].min())
     return _window(campaign.type, entity, onset, 72, campaign.note)
 
 
-def _honest(one: Honest, encoder: Encoder) -> dict[str, Any]:
+def _honest(one: Lookalike, encoder: Encoder) -> dict[str, Any]:
     entity = _entity(one.kind, one.number, encoder)
     return _window(one.type, entity, one.onset, max(48, round(one.hours)), one.why)
 
@@ -194,7 +203,7 @@ def _window(kind: str, entity: list[str], onset: int, hours: int, why: str) -> d
 
 
 def _entity(kind: str, value: int, encoder: Encoder) -> list[str]:
-    """An entity as alerts name it: its kind and id."""
+    """The kind and id of an entity, as in alerts."""
     if kind == "network":
         return [kind, encoder.network_id(value)]
     if kind == "payment":
