@@ -193,7 +193,7 @@ class Config(BaseSettings):
 
     @property
     def state_fingerprints(self) -> tuple[str, ...]:
-        """The fingerprint of the stored state, then those of earlier programs whose state can be continued."""
+        """The fingerprint of the stored state, then those of older states that can be continued."""
         return state_fingerprint(self.settings), *earlier_state_fingerprints(self.settings)
 
     @property
