@@ -1,1 +1,1 @@
-"""What runs pivotwatch: local Kafka, containers, clusters and their monitoring."""
+"""Everything that runs pivotwatch: the local Kafka, containers, clusters, and their monitoring."""

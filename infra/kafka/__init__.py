@@ -1,1 +1,1 @@
-"""One Kafka broker on this machine, for the demo, the tests and the benchmark."""
+"""Runs one Kafka broker on this machine for the demo, the tests and the benchmark."""

@@ -1,4 +1,4 @@
-"""One Kafka broker of one's own on 127.0.0.1, in Java or in a container."""
+"""Starts a private Kafka broker on 127.0.0.1, in a Java process or in a container."""
 
 from __future__ import annotations
 
@@ -28,37 +28,36 @@ class BrokerError(Exception):
 
 
 class LocalKafka:
-    """A Kafka broker of one's own, on 127.0.0.1.
+    """A private Kafka broker on 127.0.0.1.
 
-    A supervisor process stands between this object and the broker. It ends the broker and
-    removes temporary data when the object is closed, and also when this process ends in any
-    other way, ``kill -9`` included.
+    A supervisor process runs between this object and the broker. It stops the broker and removes temporary
+    data when the object is closed, and also when this process ends in any other way, including ``kill -9``.
 
     Parameters
     ----------
     port
-        Port of 127.0.0.1 to serve on; None takes a free one. It stays the same for the life
-        of the object.
+        Port of 127.0.0.1 on which the broker listens; None takes a free port. It stays the same for the
+        life of the object.
     data_dir
-        Folder for the broker's data, kept when the object is closed; None takes a temporary
-        one, removed then. Java only.
+        Folder for the broker's data, kept when the object is closed. None takes a temporary folder, which
+        is removed on close. Java only.
     settings
-        Further server properties; they win over ours. ``{port}``, ``{controller_port}`` and
-        ``{data}`` in a value are replaced (with Java).
+        Further server properties; they override the defaults. ``{port}``, ``{controller_port}`` and
+        ``{data}`` in a value are replaced (Java only).
     provider
-        ``"java"``, ``"docker"``, or ``"auto"``: Docker where a daemon answers, else Java
+        ``"java"``, ``"docker"``, or ``"auto"``: Docker if a daemon answers, else Java
         (always Java with ``data_dir``).
     heap
-        Upper bound of the Java heap.
+        Maximum size of the Java heap.
     scram
-        Users of SCRAM-SHA-512 and their passwords, made with the data. Java only.
+        Users of SCRAM-SHA-512 and their passwords, created together with the data. Java only.
 
     Attributes
     ----------
     pid : int or None
-        Process id of the broker while it runs in Java; SIGSTOP and SIGCONT may be sent to it.
+        Process id of the broker while it runs in Java. SIGSTOP and SIGCONT may be sent to it.
     log_file : Path or None
-        The broker's log, in its data folder (with Java).
+        The broker's log, in its data folder (Java only).
 
     Examples
     --------
@@ -66,7 +65,7 @@ class LocalKafka:
 
         with LocalKafka() as kafka:
             produce(kafka.address)
-            kafka.kill()  # as kill -9 does; the data stay
+            kafka.kill()  # like kill -9; the data stay
             kafka.start()  # the same port, the same records
 
     Methods block; use ``asyncio.to_thread`` in a coroutine.
@@ -82,7 +81,7 @@ class LocalKafka:
         heap: str = "512m",
         scram: Mapping[str, str] | None = None,
     ) -> None:
-        self._wish: dict[str, Any] = {
+        self._request: dict[str, Any] = {
             "port": port,
             "data": None if data_dir is None else os.path.abspath(data_dir),
             "settings": dict(settings or {}),
@@ -91,23 +90,23 @@ class LocalKafka:
             "compose": str(COMPOSE),
         }
         if provider == "docker" and data_dir is not None:
-            raise ValueError("data_dir is for Java; in a container the data live with the container")
+            raise ValueError("data_dir needs Java: in a container the data end with the container")
         if provider == "docker" and scram:
-            raise ValueError("scram is for Java")
+            raise ValueError("scram needs Java")
         self._provider: Provider = "java" if data_dir is not None or scram else provider
         self._supervisor: subprocess.Popen[bytes] | None = None
-        self._keep: tuple[int, ...] = ()  # file descriptors for the supervisor to inherit
+        self._inherited: tuple[int, ...] = ()  # file descriptors that the supervisor keeps open
         self._up: dict[str, Any] = {}
         self._running = False
 
     @property
     def address(self) -> str:
-        """``127.0.0.1:PORT``, known from the first start on."""
+        """``127.0.0.1:PORT``, known after the first start."""
         return f"127.0.0.1:{self.port}"
 
     @property
     def port(self) -> int:
-        """The port that clients use, known from the first start on."""
+        """The port that clients use, known after the first start."""
         if not self._up:
             raise BrokerError("the broker has not been started")
         return int(self._up["port"])
@@ -119,21 +118,21 @@ class LocalKafka:
 
     @property
     def data_dir(self) -> Path | None:
-        """Folder of the broker's data, with Java."""
+        """Folder of the broker's data (Java only)."""
         return Path(self._up["data"]) if self._up.get("data") else None
 
     @property
     def log_file(self) -> Path | None:
-        """The broker's log, with Java."""
+        """The broker's log (Java only)."""
         return Path(self._up["log"]) if self._up.get("log") else None
 
     @property
     def running(self) -> bool:
-        """Is the broker there? (In a container: was it started, and not stopped or killed since?)"""
+        """Whether the broker runs (in a container: it was started, and not stopped or killed since)."""
         return self._running and self._ask("poll")["returncode"] is None
 
     def start(self, timeout: float = 120.0) -> str:
-        """Start the broker, again or for the first time, and wait until it serves.
+        """Start the broker, for the first time or again, and wait until it accepts clients.
 
         Returns
         -------
@@ -143,9 +142,9 @@ class LocalKafka:
         Raises
         ------
         Unavailable
-            When neither Docker nor Java with Maven is there.
+            When this machine has neither Docker nor Java with Maven.
         BrokerError
-            When the broker does not come up; the text has the end of its log.
+            When the broker does not start; the message holds the end of its log.
         """
         if self.running:
             return self.address
@@ -161,19 +160,19 @@ class LocalKafka:
         return self.address
 
     def stop(self) -> None:
-        """End the broker as SIGTERM does and wait until it is gone; the data stay."""
+        """Stop the broker with SIGTERM and wait until it has ended. The data stay."""
         if self._running:
             self._running = False
             self._ask("stop")
 
     def kill(self) -> None:
-        """End the broker as ``kill -9`` does and wait until it is gone; the data stay."""
+        """Kill the broker with ``kill -9`` and wait until it has ended. The data stay."""
         if self._running:
             self._running = False
             self._ask("kill")
 
     def close(self) -> None:
-        """End the broker and its supervisor and remove temporary data. Can be called again."""
+        """Stop the broker and its supervisor and remove temporary data. May be called more than once."""
         process, self._supervisor = self._supervisor, None
         self._running = False
         if process is None:
@@ -186,7 +185,7 @@ class LocalKafka:
         try:
             process.wait(90)
         except subprocess.TimeoutExpired:
-            raise BrokerError("the supervisor of the local Kafka does not end") from None
+            raise BrokerError("the supervisor of the local Kafka did not end within 90 s") from None
 
     def __enter__(self) -> Self:
         try:
@@ -207,15 +206,15 @@ class LocalKafka:
             provider = "docker" if docker_answers() else "java"
         if provider == "java":
             path, jars = java.require()
-            self._wish.update(java=path, jars=str(jars))
-        self._wish["provider"] = provider
-        # -I: nothing but the standard library; a session of its own: Ctrl-C is for the caller.
+            self._request.update(java=path, jars=str(jars))
+        self._request["provider"] = provider
+        # -I: only the standard library. A new session: Ctrl-C reaches the caller alone.
         self._supervisor = subprocess.Popen(
-            [sys.executable, "-I", supervisor.__file__, json.dumps(self._wish), str(os.getpid())],
+            [sys.executable, "-I", supervisor.__file__, json.dumps(self._request), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
-            pass_fds=self._keep,
+            pass_fds=self._inherited,
         )
 
     def _ask(self, do: str, **more: Any) -> dict[str, Any]:
@@ -238,8 +237,8 @@ class LocalKafka:
         return answer
 
     def _wait_until_up(self, deadline: float, *, last: bool) -> bool:
-        """True when the broker serves; False when it lost its port to somebody and may try again."""
-        if self._up["log"] is None:  # compose has waited
+        """Whether the broker started; False when another process took its port and a retry is possible."""
+        if self._up["log"] is None:  # docker compose has already waited
             return True
         log = Path(self._up["log"])
         while True:
@@ -249,7 +248,7 @@ class LocalKafka:
             if b"Kafka Server started" in text and connects(self._up["port"]):
                 return True
             if (code := self._ask("poll")["returncode"]) is not None:
-                if b"Address already in use" in text and self._wish["port"] is None and not last:
+                if b"Address already in use" in text and self._request["port"] is None and not last:
                     return False
                 raise BrokerError(f"Kafka ended with exit status {code}:\n{supervisor.tail(log)}")
             if time.monotonic() > deadline:
@@ -257,7 +256,7 @@ class LocalKafka:
                 raise BrokerError(f"Kafka did not start in time:\n{supervisor.tail(log)}")
             time.sleep(0.05)
 
-    # What `up` needs: a broker that stays.
+    # Used by `up`, which leaves a broker running.
 
     def _detach(self, state: Path) -> None:
         content = {
@@ -265,16 +264,16 @@ class LocalKafka:
             "pid": self.pid,
             "data": self._up["data"],
             "log": self._up["log"],
-            "temporary": self._wish["data"] is None,
+            "temporary": self._request["data"] is None,
         }
         self._ask("detach", state=str(state), content=content)
         assert self._supervisor is not None
-        self._supervisor.returncode = 0  # it is nobody's child from here on
+        self._supervisor.returncode = 0  # Popen must not wait for it any more
         self._supervisor = None
 
 
 def connects(port: int) -> bool:
-    """Does something accept connections on this port of 127.0.0.1?"""
+    """Whether something accepts connections on this port of 127.0.0.1."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=1):
             return True
@@ -283,7 +282,7 @@ def connects(port: int) -> bool:
 
 
 def docker_answers() -> bool:
-    """Is there a Docker daemon, and compose to talk to it?"""
+    """Whether a Docker daemon answers and the compose plugin is installed."""
     if shutil.which("docker") is None:
         return False
     try:
@@ -296,16 +295,16 @@ def docker_answers() -> bool:
 
 
 @contextlib.contextmanager
-def broker_address(**wishes: Any) -> Iterator[str]:
-    """Yield the address of a broker: the one in the environment, else one that is started for it.
+def broker_address(**options: Any) -> Iterator[str]:
+    """Yield the address of a broker: ``PIVOTWATCH_BROKERS`` if set, else of a broker started here.
 
     Parameters
     ----------
-    **wishes
+    **options
         Passed to `LocalKafka`.
     """
     if given := os.environ.get(BROKERS):
         yield given
         return
-    with LocalKafka(**wishes) as kafka:
+    with LocalKafka(**options) as kafka:
         yield kafka.address

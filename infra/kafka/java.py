@@ -1,4 +1,4 @@
-"""Java, and the jars of a Kafka broker, copied once into the user's cache by Maven."""
+"""Finds Java, and the jars of a Kafka broker, which Maven copies once into the user's cache."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ INSTALL = (
 
 
 class Unavailable(Exception):
-    """A broker can't be had on this machine; the text says what to install."""
+    """Raised when this machine cannot run a broker; the message says what to install."""
 
 
 def cache_folder() -> Path:
-    """Where jars and state of the local Kafka are kept: ``$XDG_CACHE_HOME/pivotwatch``."""
+    """Folder for the jars and the state of the local Kafka: ``$XDG_CACHE_HOME/pivotwatch``."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     return Path(base) / "pivotwatch"
 
 
 def find_java() -> str | None:
-    """Path of the ``java`` to use: the one in JAVA_HOME, else the first on PATH."""
+    """Path of the ``java`` to use: the one in ``JAVA_HOME``, else the first one on ``PATH``."""
     home = os.environ.get("JAVA_HOME")
     if home and os.access(inside := os.path.join(home, "bin", "java"), os.X_OK):
         return inside
@@ -45,7 +45,7 @@ def find_java() -> str | None:
 
 
 def java_version(java: str) -> int | None:
-    """Major version of a Java, or None when it does not run."""
+    """Major version of a Java program, or None when it does not run."""
     try:
         done = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60, check=False)
     except (OSError, subprocess.TimeoutExpired):
@@ -71,7 +71,7 @@ def parse_java_version(text: str) -> int | None:
 
 
 def kafka_version() -> str:
-    """Version of Kafka that pom.xml names.
+    """The Kafka version in ``pom.xml``.
 
     Examples
     --------
@@ -85,12 +85,12 @@ def kafka_version() -> str:
 
 
 def require() -> tuple[str, Path]:
-    """Path of a fitting ``java`` and the folder with the jars, copied there if need be.
+    """Path of a suitable ``java`` and the folder of the jars, which are copied there first if needed.
 
     Raises
     ------
     Unavailable
-        When Java or Maven is missing or too old, or the jars can't be had.
+        When Java or Maven is missing, Java is too old, or Maven cannot fetch the jars.
     """
     java = find_java()
     version = java_version(java) if java else None
@@ -118,7 +118,7 @@ def require() -> tuple[str, Path]:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock between processes; it ends with the process at the latest."""
+    """Hold an exclusive lock between processes. The system releases it when the process ends."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -126,13 +126,13 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _copy_jars(maven: str, jars: Path) -> None:
-    """Let Maven copy the jars into a folder beside, then rename it: it is whole or not there."""
-    for left in jars.parent.glob("jars-*.part"):  # of a caller that was killed; the lock is ours
+    """Let Maven copy the jars into a temporary folder, then rename it: the final folder is never partial."""
+    for left in jars.parent.glob("jars-*.part"):  # from a caller that was killed: we hold the lock
         shutil.rmtree(left, ignore_errors=True)
     print(f"local kafka: fetching Kafka {kafka_version()} (about 45 MB, once)", file=sys.stderr)
     part = Path(tempfile.mkdtemp(prefix="jars-", suffix=".part", dir=jars.parent))
     try:
-        # -C: a jar whose checksum does not fit is refused.
+        # -C: Maven refuses a jar whose checksum is wrong.
         done = subprocess.run(
             [
                 *(maven, "-q", "-B", "-C", "-f", str(POM), "dependency:copy-dependencies"),

@@ -1,11 +1,11 @@
-"""The process between a caller and its broker: it outlives the caller by as long as it takes to clean up.
+"""The process between a caller and its broker. It cleans up after the caller, however the caller ends.
 
-`infra.kafka.broker.LocalKafka` starts it and speaks with it over a pipe, one JSON object a line.
-When the pipe closes, for whatever reason (the caller ended, or was killed with -9), or when
-SIGTERM comes, it ends the broker, removes the data that it made itself, and exits. After
-``detach`` only SIGTERM or the end of the broker ends it.
+`infra.kafka.broker.LocalKafka` starts it and talks to it over a pipe, one JSON object per line. When the pipe
+closes (the caller has ended, possibly by ``kill -9``) or SIGTERM arrives, the supervisor stops the broker,
+removes the temporary data, and exits. After the command ``detach`` it exits only on SIGTERM or when the
+broker ends.
 
-Started by its path, so it imports the standard library alone.
+It is started by its path, so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ from typing import Any, Protocol
 
 TEMPORARY = "pivotwatch-kafka-"
 CLUSTER = "cGl2b3R3YXRjaC1sb2NhbA"  # a cluster id is 16 bytes in URL-safe base64
-PORTS = range(20_000, 30_000)  # below the ports that systems give to outgoing connections
+PORTS = range(20_000, 30_000)  # below the ports that systems use for outgoing connections
 
 
-class Failed(Exception):
-    """What was asked for did not work; the text goes to the caller."""
+class CommandError(Exception):
+    """A command failed; the caller gets the message."""
 
 
 def free_port(avoid: int | None = None) -> int:
-    """A port of 127.0.0.1 on which nothing listens."""
+    """Return a port of 127.0.0.1 on which nothing listens."""
     for port in random.sample(PORTS, 200):
         if port != avoid and is_free(port):
             return port
-    raise Failed("no free port on 127.0.0.1")
+    raise CommandError("no free port on 127.0.0.1")
 
 
 def is_free(port: int) -> bool:
-    """Can a server listen on this port of 127.0.0.1?"""
+    """Whether a server can listen on this port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -64,12 +64,12 @@ def java_properties(port: int, controller_port: int, data: Path, settings: dict[
     Parameters
     ----------
     port, controller_port
-        Ports of 127.0.0.1 for clients and for the quorum of one.
+        Ports of 127.0.0.1 for clients and for the controller.
     data
         Folder of the log.
     settings
-        Further properties; they win. ``{port}``, ``{controller_port}`` and ``{data}`` in a
-        value are replaced.
+        Further properties; they override the defaults. ``{port}``, ``{controller_port}`` and ``{data}`` in
+        a value are replaced.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def java_properties(port: int, controller_port: int, data: Path, settings: dict[
     >>> properties["auto.create.topics.enable"]
     'false'
     """
-    ours = {
+    defaults = {
         "process.roles": "broker,controller",
         "node.id": "1",
         "controller.quorum.voters": "1@127.0.0.1:{controller_port}",
@@ -92,7 +92,7 @@ def java_properties(port: int, controller_port: int, data: Path, settings: dict[
         **common_properties(),
     }
     places = {"{port}": str(port), "{controller_port}": str(controller_port), "{data}": str(data)}
-    merged = {**ours, **settings}
+    merged = {**defaults, **settings}
     for key, value in merged.items():
         for place, replacement in places.items():
             value = value.replace(place, replacement)
@@ -101,7 +101,7 @@ def java_properties(port: int, controller_port: int, data: Path, settings: dict[
 
 
 def common_properties() -> dict[str, str]:
-    """What a single node needs, wherever it runs."""
+    """Server properties that a single node needs, in Java and in a container."""
     return {
         "auto.create.topics.enable": "false",
         "min.insync.replicas": "1",
@@ -116,10 +116,10 @@ def common_properties() -> dict[str, str]:
         "share.coordinator.state.topic.num.partitions": "4",
         "group.initial.rebalance.delay.ms": "0",
         "group.min.session.timeout.ms": "1000",
-        # A broker that was killed is let in again when its old session has ended (default: 9 s).
+        # A killed broker may register again only after its old session has ended (default: 9 s).
         "broker.session.timeout.ms": "3000",
         "broker.heartbeat.interval.ms": "500",
-        # Simulated records may carry time stamps of years ago: nothing expires by age.
+        # Simulated records may be years old, so nothing expires by age.
         "log.retention.ms": "-1",
         # The default takes 128 MB of the heap.
         "log.cleaner.dedupe.buffer.size": "16777216",
@@ -127,54 +127,54 @@ def common_properties() -> dict[str, str]:
 
 
 class Broker(Protocol):
-    """A broker that can be started and ended any number of times on the same data."""
+    """A broker that can be started and stopped any number of times on the same data."""
 
     def start(self) -> dict[str, Any]:
-        """Begin to start; what is returned goes to the caller."""
+        """Begin to start the broker, and return its port, process id and paths."""
 
     def end(self, *, graceful: bool) -> None:
-        """End the broker and wait until it is gone; nothing happens when it is not there."""
+        """Stop or kill the broker and wait until it has ended; do nothing when none runs."""
 
     def returncode(self) -> int | None:
         """Exit status of a broker that ended by itself, else None."""
 
     def discard(self) -> None:
-        """End the broker and remove what only it needed."""
+        """Stop the broker and remove its temporary files."""
 
 
 class JavaBroker:
-    """A broker in a Java process of this machine.
+    """A broker in a Java process on this machine.
 
     Parameters
     ----------
-    request_
-        ``java``, ``jars``, ``heap``, ``port`` (None: a free one), ``data`` (None: a temporary
-        folder, removed at the end), ``settings`` and ``scram`` (users and passwords).
+    request
+        ``java``, ``jars``, ``heap``, ``port`` (None: a free one), ``data`` (None: a temporary folder, removed
+        at the end), ``settings`` and ``scram`` (users and passwords).
     """
 
-    def __init__(self, request_: dict[str, Any]) -> None:
-        self.request_ = request_
-        self.temporary = request_["data"] is None
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.request = request
+        self.temporary = request["data"] is None
         if self.temporary:
             self.data = Path(tempfile.mkdtemp(prefix=TEMPORARY))
         else:
-            self.data = Path(request_["data"])
+            self.data = Path(request["data"])
             self.data.mkdir(parents=True, exist_ok=True)
-        self.port: int | None = request_["port"]
+        self.port: int | None = request["port"]
         self.controller_port: int | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> dict[str, Any]:
         if self.process is not None and self.process.poll() is None:
-            raise Failed("the broker is already running")
+            raise CommandError("the broker is already running")
         if self.port is None:
             self.port = free_port()
         elif not is_free(self.port):
-            raise Failed(f"port {self.port} of 127.0.0.1 is taken")
+            raise CommandError(f"port {self.port} of 127.0.0.1 is taken")
         if self.controller_port is None or not is_free(self.controller_port):
             self.controller_port = free_port(avoid=self.port)
         config = self.data / "server.properties"
-        properties = java_properties(self.port, self.controller_port, self.data, self.request_["settings"])
+        properties = java_properties(self.port, self.controller_port, self.data, self.request["settings"])
         config.write_text("".join(f"{key}={escape(value)}\n" for key, value in properties.items()))
         log = self.data / "broker.log"
         with log.open("ab") as output:
@@ -182,7 +182,7 @@ class JavaBroker:
             if not (self.data / "log" / "meta.properties").exists():
                 self._format(config, output)
             self.process = subprocess.Popen(
-                [*self._java(self.request_["heap"]), "kafka.Kafka", str(config)],
+                [*self._java(self.request["heap"]), "kafka.Kafka", str(config)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
@@ -198,19 +198,19 @@ class JavaBroker:
 
     def _java(self, heap: str) -> list[str]:
         return [
-            self.request_["java"],
+            self.request["java"],
             f"-Xmx{heap}",
             "-XX:+ExitOnOutOfMemoryError",
             "-Djava.awt.headless=true",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
             "-cp",
-            os.path.join(self.request_["jars"], "*"),
+            os.path.join(self.request["jars"], "*"),
         ]
 
     def _format(self, config: Path, output: Any) -> None:
         command = ["kafka.tools.StorageTool", "format", "--cluster-id", CLUSTER, "--config", str(config)]
-        for user, password in self.request_.get("scram", {}).items():
+        for user, password in self.request.get("scram", {}).items():
             command += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
         done = subprocess.run(
             [*self._java("128m"), *command, "--ignore-formatted"],
@@ -220,7 +220,7 @@ class JavaBroker:
             check=False,
         )
         if done.returncode != 0:
-            raise Failed("Kafka could not format its data folder:\n" + tail(self.data / "broker.log"))
+            raise CommandError("Kafka could not format its data folder:\n" + tail(self.data / "broker.log"))
 
     def end(self, *, graceful: bool) -> None:
         process, self.process = self.process, None
@@ -243,26 +243,26 @@ class JavaBroker:
 
 
 class ComposeBroker:
-    """A broker in a container, by ``docker compose``; its data live as long as the container.
+    """A broker in a container, run by ``docker compose``. Its data end with the container.
 
     Parameters
     ----------
-    request_
+    request
         ``compose`` (path of the file), ``heap``, ``port`` (None: a free one) and ``settings``.
     """
 
-    def __init__(self, request_: dict[str, Any]) -> None:
-        self.request_ = request_
-        self.port: int = request_["port"] or free_port()
+    def __init__(self, request: dict[str, Any]) -> None:
+        self.request = request
+        self.port: int = request["port"] or free_port()
         self.project = f"{TEMPORARY}{uuid.uuid4().hex[:12]}"
         self.folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
-        variables = {**common_properties(), **request_["settings"]}
+        variables = {**common_properties(), **request["settings"]}
         lines = (f"{environment_name(key)}={value}\n" for key, value in variables.items())
         (self.folder / "env").write_text("".join(lines))
         self.environment = {
             **os.environ,
             "PIVOTWATCH_KAFKA_PORT": str(self.port),
-            "PIVOTWATCH_KAFKA_HEAP": request_["heap"],
+            "PIVOTWATCH_KAFKA_HEAP": request["heap"],
             "PIVOTWATCH_KAFKA_ENV_FILE": str(self.folder / "env"),
         }
 
@@ -272,7 +272,7 @@ class ComposeBroker:
 
     def _compose(self, *arguments: str) -> None:
         done = subprocess.run(
-            ["docker", "compose", "-p", self.project, "-f", self.request_["compose"], *arguments],
+            ["docker", "compose", "-p", self.project, "-f", self.request["compose"], *arguments],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -282,7 +282,7 @@ class ComposeBroker:
         )
         if done.returncode != 0:
             lines = "\n".join(done.stdout.strip().splitlines()[-20:])
-            raise Failed(f"docker compose {arguments[0]} failed:\n{lines}")
+            raise CommandError(f"docker compose {arguments[0]} failed:\n{lines}")
 
     def end(self, *, graceful: bool) -> None:
         self._compose("stop" if graceful else "kill")
@@ -298,7 +298,7 @@ class ComposeBroker:
 
 
 def environment_name(key: str) -> str:
-    """Name of the variable by which the Kafka image takes a server property.
+    """Name of the environment variable that sets a server property in the Kafka image.
 
     Examples
     --------
@@ -311,7 +311,7 @@ def environment_name(key: str) -> str:
 
 
 def escape(value: str) -> str:
-    r"""Write a value so that a Java properties file gives it back.
+    r"""Escape a value for a Java properties file.
 
     Examples
     --------
@@ -322,26 +322,26 @@ def escape(value: str) -> str:
 
 
 def tail(path: Path, lines: int = 15) -> str:
-    """The last lines of a file, as far as it can be read."""
+    """The last lines of a file, or the error when it cannot be read."""
     try:
         return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
     except OSError as error:
         return str(error)
 
 
-class Ended(Exception):
-    """A signal asked for the end."""
+class StopRequested(Exception):
+    """A signal asked the supervisor to stop."""
 
 
 class Supervisor:
-    """Takes commands from standard input, answers on standard output, and cleans up.
+    """Reads commands from standard input, answers on standard output, and cleans up at the end.
 
     Parameters
     ----------
     broker
-        What is looked after.
+        The broker to start and stop.
     parent
-        Process id of the caller; a second way to notice its end.
+        Process id of the caller, as a second way to notice that it has ended.
     """
 
     def __init__(self, broker: Broker, parent: int) -> None:
@@ -352,7 +352,7 @@ class Supervisor:
         self.buffer = b""
 
     def run(self) -> None:
-        """Serve until the caller is gone, a signal comes, or a detached broker has ended."""
+        """Serve until the caller has ended, a signal arrives, or a detached broker has ended."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._signalled)
         try:
@@ -360,7 +360,7 @@ class Supervisor:
                 self._answer(line)
             if self.detached:
                 self._stay()
-        except Ended:
+        except StopRequested:
             pass
         finally:
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -371,21 +371,21 @@ class Supervisor:
 
     def _stay(self) -> None:
         nowhere = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):  # whoever reads the caller's output is not to wait for us
+        for descriptor in (0, 1, 2):  # a reader of the caller's output must not wait for this process
             os.dup2(nowhere, descriptor)
         while self.broker.returncode() is None:
             time.sleep(0.2)
 
     @staticmethod
     def _signalled(number: int, frame: FrameType | None) -> None:
-        raise Ended
+        raise StopRequested
 
     def _next_line(self) -> bytes | None:
         while b"\n" not in self.buffer:
             if self.detached or os.getppid() != self.parent:
                 return None
             if not select.select([0], [], [], 0.5)[0]:
-                self.broker.returncode()  # reaps a broker that died
+                self.broker.returncode()  # collects the exit status of a broker that died
                 continue
             part = os.read(0, 65536)
             if not part:
@@ -397,9 +397,9 @@ class Supervisor:
     def _answer(self, line: bytes) -> None:
         try:
             answer = self._do(json.loads(line))
-        except (Failed, OSError) as error:
+        except (CommandError, OSError) as error:
             answer = {"error": str(error)}
-        with contextlib.suppress(BrokenPipeError):  # the caller is gone: the next read says so
+        with contextlib.suppress(BrokenPipeError):  # the caller has ended: the next read notices it
             os.write(1, json.dumps(answer).encode() + b"\n")
 
     def _do(self, command: dict[str, Any]) -> dict[str, Any]:
@@ -419,14 +419,14 @@ class Supervisor:
                 beside.rename(state)
                 self.state, self.detached = state, True
             case other:
-                raise Failed(f"unknown command: {other}")
+                raise CommandError(f"unknown command: {other}")
         return {}
 
 
 def main() -> None:
-    """Take the wish and the caller's process id from the command line and serve."""
-    request_ = json.loads(sys.argv[1])
-    broker: Broker = JavaBroker(request_) if request_["provider"] == "java" else ComposeBroker(request_)
+    """Read the request and the caller's process id from the command line, and serve."""
+    request = json.loads(sys.argv[1])
+    broker: Broker = JavaBroker(request) if request["provider"] == "java" else ComposeBroker(request)
     Supervisor(broker, int(sys.argv[2])).run()
 
 

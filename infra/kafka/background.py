@@ -1,7 +1,7 @@
-"""A broker that stays when who started it has ended: ``up``, ``down`` and ``status``.
+"""Commands ``up``, ``down`` and ``status``: a broker that keeps running after the command has ended.
 
-What runs is noted in a file. Its supervisor holds a lock as long as it lives: so the note of a dead one
-is known.
+A state file describes the broker. Its supervisor holds a file lock while it runs, so a state file that a dead
+broker left behind is recognised.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from infra.kafka.broker import BROKERS, LocalKafka
 
 
 def state_folder() -> Path:
-    """Where ``up`` notes what it started: ``$XDG_RUNTIME_DIR/pivotwatch``, else the cache."""
+    """Folder of the state file: ``$XDG_RUNTIME_DIR/pivotwatch``, else the cache folder."""
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     return Path(runtime) / "pivotwatch" if runtime else java.cache_folder()
 
 
 def state_file() -> Path:
-    """The note about the broker that ``up`` left running."""
+    """Path of the file that describes the broker that ``up`` left running."""
     return state_folder() / "local-kafka.json"
 
 
 @contextlib.contextmanager
-def life_lock() -> Iterator[int | None]:
-    """Yield the descriptor of the lock that lives as long as the broker, None while it is held.
+def running_lock() -> Iterator[int | None]:
+    """Yield the descriptor of the lock of the running broker, or None while a broker holds it.
 
-    The supervisor inherits it, so it tells a live broker from a note left by a dead one.
+    The supervisor inherits the descriptor and so holds the lock until it ends.
     """
     state_folder().mkdir(parents=True, exist_ok=True)
     with (state_folder() / "local-kafka.lock").open("w") as file:
@@ -52,7 +52,7 @@ def life_lock() -> Iterator[int | None]:
 
 
 def read_state() -> dict[str, Any] | None:
-    """What ``up`` noted, or None."""
+    """Content of the state file, or None when there is none."""
     try:
         state: dict[str, Any] = json.loads(state_file().read_text())
     except FileNotFoundError:
@@ -60,17 +60,17 @@ def read_state() -> dict[str, Any] | None:
     return state
 
 
-def up(wishes: Mapping[str, Any]) -> int:
-    """Start a broker that stays until ``down``, or find the one that is there; print its address."""
+def up(options: Mapping[str, Any]) -> int:
+    """Start a broker that runs until ``down``, or find the one that runs; print its address."""
     if given := os.environ.get(BROKERS):
-        note(f"{BROKERS} is set, nothing was started")
+        report(f"{BROKERS} is set: nothing was started")
         print(given)
         return 0
-    with life_lock() as descriptor:
+    with running_lock() as descriptor:
         if descriptor is not None:
-            sweep()
-            kafka = LocalKafka(**wishes)
-            kafka._keep = (descriptor,)
+            remove_leftovers()
+            kafka = LocalKafka(**options)
+            kafka._inherited = (descriptor,)
             try:
                 address = kafka.start()
                 kafka._detach(state_file())
@@ -80,18 +80,18 @@ def up(wishes: Mapping[str, Any]) -> int:
             return 0
     state = wait_for_state()
     if state is None:
-        note("another `up` is under way, but does not come to an end")
+        report("another `up` is starting a broker and has not finished; try again, or run `down`")
         return 3
-    note("already running")
+    report("already running")
     print(state["address"])
     return 0
 
 
 def down() -> int:
-    """End the broker that ``up`` started and wait until nothing of it is left."""
-    with life_lock() as descriptor:
+    """Stop the broker that ``up`` started, and remove its data."""
+    with running_lock() as descriptor:
         if descriptor is not None:
-            note("what was left of a broker is removed" if sweep() else "nothing was running")
+            report("removed what a dead broker left" if remove_leftovers() else "nothing was running")
             return 0
     state = wait_for_state()
     if state is not None:
@@ -99,53 +99,53 @@ def down() -> int:
             os.kill(state["supervisor"], signal.SIGTERM)
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
-        with life_lock() as descriptor:
+        with running_lock() as descriptor:
             if descriptor is not None:
-                sweep()
-                note("stopped")
+                remove_leftovers()
+                report("stopped")
                 return 0
         time.sleep(0.05)
-    note("the broker does not end")
+    report("the broker did not stop within 90 s")
     return 1
 
 
 def status(*, as_json: bool) -> int:
-    """Print the address of the broker that runs."""
+    """Print the address of the running broker."""
     if given := os.environ.get(BROKERS):
-        note(f"{BROKERS} is set")
+        report(f"{BROKERS} is set")
         print(json.dumps({"address": given, "pid": None, "data": None, "log": None}) if as_json else given)
         return 0
-    with life_lock() as descriptor:
+    with running_lock() as descriptor:
         running = descriptor is None
     state = read_state()
     if running and state is not None:
         print(json.dumps(state) if as_json else state["address"])
         return 0
     if running:
-        note("starting")
+        report("starting")
     elif state is not None:
-        note("not running; a broker died and left its data (`down` removes them)")
+        report("not running; a broker died and left its data (`down` removes them)")
     else:
-        note("not running")
+        report("not running")
     return 1
 
 
 def wait_for_state(timeout: float = 120.0) -> dict[str, Any] | None:
-    """What ``up`` noted, once it has; None when it ended without, or takes too long."""
+    """Wait for the state file of another ``up``; None when that ended without one or takes too long."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         state = read_state()
         if state is not None:
             return state
-        with life_lock() as descriptor:
+        with running_lock() as descriptor:
             if descriptor is not None:
                 return None
         time.sleep(0.05)
     return None
 
 
-def sweep() -> bool:
-    """Remove what a broker left whose supervisor was killed. The life lock must be held."""
+def remove_leftovers() -> bool:
+    """Remove what a broker left whose supervisor was killed. The caller must hold the running lock."""
     state = read_state()
     if state is None:
         return False
@@ -161,13 +161,13 @@ def sweep() -> bool:
 
 
 def command_line(pid: int) -> str:
-    """Command line of a process, empty when there is none."""
+    """Command line of a process, or an empty string when there is no such process."""
     done = subprocess.run(
         ["ps", "-o", "command=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
     return done.stdout
 
 
-def note(text: str) -> None:
-    """Say something on standard error."""
+def report(text: str) -> None:
+    """Print a message on standard error."""
     print(f"local kafka: {text}", file=sys.stderr)
