@@ -48,7 +48,7 @@ format: $(STAMP) ## Put the code in the form that check wants
 	$(BIN)/ruff check --fix-only .
 
 chaos: $(STAMP) ## Every fault against real workers, 24 kills and more, and every test that kills (SEED=1)
-	$(BIN)/python -m tests.chaos siege --seed $(or $(SEED),1)
+	$(BIN)/python -m tests.chaos faults --seed $(or $(SEED),1)
 	PIVOTWATCH_TEST_LONG=1 $(BIN)/python -m pytest -m chaos tests
 	$(BIN)/python -m tests.chaos timing --seed $(or $(SEED),1) --accounts 150000 --kills 7
 

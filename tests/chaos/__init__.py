@@ -1,1 +1,1 @@
-"""Faults against a real broker and real worker processes: nothing may change."""
+"""Injects faults into a real broker and real workers, and checks that no result changes."""

@@ -1,4 +1,4 @@
-"""A broker that may be stopped and killed, reachable directly and through a proxy."""
+"""Fixtures: a broker that tests may stop and kill, reachable directly and through a proxy."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.ground import Ground
+from tests.chaos.testbed import BrokerTestbed
 
 
 @pytest.fixture(scope="session")
-def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    """Where sieges take place."""
-    with Ground(tmp_path_factory.mktemp("chaos")) as made:
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerTestbed]:
+    """The broker and the proxy of the session."""
+    with BrokerTestbed(tmp_path_factory.mktemp("chaos")) as made:
         yield made
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """For logs of workers."""
+    """Folder for the logs of workers."""
     return tmp_path

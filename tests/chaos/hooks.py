@@ -1,7 +1,7 @@
-"""``pivotwatch`` behind a hook: ``python -m tests.chaos.hooks HOOK ARGUMENTS…``.
+"""Runs ``pivotwatch`` with a fault built in: ``python -m tests.chaos.hooks HOOK ARGUMENTS…``.
 
-The production code has no switches for tests. Here its steps are wrapped before the command
-line is entered.
+The production code has no switches for tests, so this module wraps its operators and then runs the command
+line.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import Any
 from pivotwatch.engine.operator import SlicedOperator
 
 FILE = "CHAOS_FILE"
-"""Names a file in the environment that says when the hook is on: it acts once, and removes it."""
+"""Environment variable: path of a file. A hook acts while it exists; one that acts once removes the file."""
 
 
 Process = Callable[[Sequence[Any]], Any]
 
 
 def raising(process: Process, records: Sequence[Any]) -> None:
-    """Raise in the middle of a chunk, once."""
+    """Raise once, in the middle of a chunk."""
     if _taken():
         process(records[: len(records) // 2])
         raise RuntimeError("raised in mid-stream")
 
 
 def slow(process: Process, records: Sequence[Any]) -> None:
-    """Take long for every chunk."""
+    """Wait before every chunk."""
     time.sleep(float(os.environ["CHAOS_SLOW"]))
 
 
@@ -64,7 +64,7 @@ def wrap(make_operator: Callable[..., Any], hook: str) -> Callable[..., Any]:
 
 
 def _taken() -> bool:
-    """Is the file there? It is gone afterwards."""
+    """Whether the file existed; it is removed."""
     try:
         Path(os.environ[FILE]).unlink()
     except (KeyError, FileNotFoundError):
@@ -73,7 +73,7 @@ def _taken() -> bool:
 
 
 def hang_agents() -> None:
-    """Let every agent wait for ever once the file is there: the process runs, and gets nowhere."""
+    """Let every agent wait while the file exists: the process runs and makes no progress."""
     import asyncio
 
     from pivotwatch.engine.worker import Shell
@@ -89,7 +89,7 @@ def hang_agents() -> None:
 
 
 def main() -> None:
-    """Hook in, and run the command."""
+    """Install the hook and run the command."""
     from pivotwatch.cli import main as command
     from pivotwatch.detection.counting.operator import CountingOperator
     from pivotwatch.detection.scoring.operator import ScoringOperator

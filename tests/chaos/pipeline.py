@@ -1,4 +1,4 @@
-"""A pipeline of real workers over topics of its own."""
+"""A pipeline of real worker processes on its own topics."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEADLINE = 120.0
 
 
 def wait_for(what: str, condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
-    """Poll until the condition holds, and return its value."""
+    """Poll until the condition is true and return its value; fail after the deadline (seconds)."""
     end = time.monotonic() + deadline
     while not (value := condition()):
         if time.monotonic() > end:
@@ -44,11 +44,11 @@ class Worker:
     Attributes
     ----------
     role, instance
-        As on the command line.
+        The values of ``--role`` and ``--instance``.
     port
-        Of its web server.
+        Port of its web server.
     started
-        When the process was started (`time.monotonic`).
+        Start time (`time.monotonic`).
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class Worker:
 
     @property
     def running(self) -> bool:
-        """Has it not ended yet?"""
+        """Whether the process runs."""
         return self.process.poll() is None
 
     def get(self, path: str) -> tuple[int, dict[str, Any]]:
-        """Status and body of a page of its web server; 0 when it does not answer."""
+        """Status and JSON body of a page of its web server; status 0 when it does not answer."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=2) as answer:
                 return answer.status, json.load(answer)
@@ -77,7 +77,7 @@ class Worker:
             return 0, {}
 
     def wait_ready(self) -> float:
-        """Wait until it says that it is ready; seconds since it was started."""
+        """Wait until ``/ready`` answers 200; return the seconds since the start."""
         wait_for(f"{self.role} {self.instance} to be ready", self._is_ready)
         return time.monotonic() - self.started
 
@@ -86,12 +86,12 @@ class Worker:
         return self.get("/ready")[0] == 200
 
     def kill(self) -> None:
-        """End it as kill -9 does."""
+        """Kill the process with ``kill -9``."""
         self.process.kill()
         self.process.wait()
 
     def terminate(self, deadline: float = 10.0) -> float:
-        """End it by SIGTERM, in an orderly way and in time; how long that took."""
+        """Stop the process with SIGTERM; fail unless it ends in time with status 0. Return the seconds."""
         begun = time.monotonic()
         self.process.terminate()
         status = self.process.wait(deadline)
@@ -99,23 +99,23 @@ class Worker:
         return time.monotonic() - begun
 
     def tail(self) -> str:
-        """The end of what it has written."""
+        """The last part of its log."""
         return self.log.read_text(errors="replace")[-4000:]
 
 
 class Pipeline:
-    """Topics with workers on them.
+    """Topics, and the workers on them.
 
     Parameters
     ----------
     broker
-        Address for this process.
+        Address of the broker for this process.
     prefix, folder
-        Of names, and for logs.
+        Prefix of topic and group names; folder for logs.
     partitions
-        Of ``requests``.
+        Number of partitions of ``requests``.
     settings
-        Of the configuration; ``brokers`` may lead the workers another way.
+        Keys of the configuration. ``brokers`` gives the workers another address, that of a proxy.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class Pipeline:
             "topic_prefix": prefix,
             "app_prefix": f"{prefix}pw",
             "requests_partitions": partitions,
-            # The events are of the past: neither Kafka nor an idle partition may end them by the clock.
+            # The events are old: neither retention nor the idle rule, which use the clock, may apply.
             "retention": {"requests": 0},
             "idle_after": "1d",
             "checkpoint_interval": "500ms",
@@ -141,7 +141,7 @@ class Pipeline:
             topics.create(client, topics.specs(self.config), broker)
 
     def close(self) -> None:
-        """End everything that still runs."""
+        """Stop everything that still runs."""
         if self.feeder is not None:
             self.feeder.stop()
         for worker in self.workers:
@@ -151,7 +151,7 @@ class Pipeline:
             client.close()
 
     def worker(self, role: str, instance: str = "w1", *flags: str, hook: str = "", **env: str) -> Worker:
-        """Start a worker: ``pivotwatch worker``, or the same behind a hook of `tests.chaos.hooks`."""
+        """Start ``pivotwatch worker``, with a hook of `tests.chaos.hooks` if one is named."""
         port = free_port()
         log = self.folder / f"{role}-{instance}-{len(self.workers)}.log"
         module = ["tests.chaos.hooks", hook] if hook else ["pivotwatch"]
@@ -164,11 +164,11 @@ class Pipeline:
         return worker
 
     def again(self, worker: Worker) -> Worker:
-        """Start a worker that has ended anew."""
+        """Start a worker with the role and instance of one that has ended."""
         return self.worker(worker.role, worker.instance)
 
     def release(self, releases: Iterable[dict[str, Any]], topic: Logical = "releases") -> None:
-        """Send control records."""
+        """Send control records, releases by default."""
         items = [
             Record(0, entry.get("model", "x").encode(), json.dumps(entry).encode(), int(time.time() * 1000))
             for entry in releases
@@ -176,19 +176,19 @@ class Pipeline:
         Feeder(self.config, topic, items).run()
 
     def feed(self, records: Iterable[Record], rate: float | None = None) -> Feeder:
-        """Send records in the background, so many a second."""
+        """Send records in the background, at ``rate`` records per second."""
         self.feeder = Feeder(self.config, "requests", records, rate)
         self.feeder.start()
         return self.feeder
 
     def finish(self) -> None:
-        """Bring everything to its end: every bucket closed, scored, and all of it committed."""
+        """Run both roles with ``--until-end``: every bucket is closed, scored and committed."""
         for worker in [self.worker(role, "w1", "--until-end") for role in ("accounts", "networks")]:
             status = worker.process.wait(DEADLINE)
             assert status == 0, f"{worker.role}: exit status {status}\n{worker.tail()}"
 
     def committed(self, role: str, topic: Logical) -> tuple[list[int], list[int]]:
-        """What a group has committed, and where its topic ends; waits for a broker that is away."""
+        """Committed offsets and end offsets of a group's topic; waits while the broker is down."""
         return wait_for("the broker", lambda: self._committed(role, topic))  # type: ignore[no-any-return]
 
     def _committed(self, role: str, topic: Logical) -> tuple[list[int], list[int]] | None:
@@ -212,20 +212,20 @@ class Pipeline:
         )
 
     def lag(self, role: str = "accounts", topic: Logical = "requests") -> int:
-        """Records that are not in a committed checkpoint."""
+        """Number of records that no committed checkpoint covers."""
         committed, ends = self.committed(role, topic)
         return sum(ends) - sum(committed)
 
 
 class Feeder(threading.Thread):
-    """Sends records to explicit partitions, and does not give up while the broker is away.
+    """Sends records to explicit partitions, and retries while the broker is down.
 
     Parameters
     ----------
     config, topic, records
-        What goes where.
+        The configuration, the topic, and the records to send.
     rate
-        Records a second; as fast as possible when None.
+        Records per second; None sends as fast as possible.
     """
 
     def __init__(
@@ -241,26 +241,26 @@ class Feeder(threading.Thread):
         self._stopped = threading.Event()
 
     def to(self, topic: str) -> None:
-        """Send to a topic of this name instead."""
+        """Send to the topic of this name instead."""
         self._topic = topic
 
     def stop(self) -> None:
-        """Send no more."""
+        """Stop sending."""
         self._stopped.set()
         self.join(60)
 
-    def hurry(self) -> None:
+    def send_rest_at_once(self) -> None:
         """Send the rest as fast as possible."""
         self._rate = None
 
     def done(self) -> bool:
-        """Has everything been sent?"""
+        """Whether everything has been sent; raises when sending failed."""
         if self.error is not None:
             raise self.error
         return not self.is_alive()
 
     def run(self) -> None:
-        """Send."""
+        """Send all records."""
         try:
             asyncio.run(self._send())
         except BaseException as error:
@@ -272,7 +272,7 @@ class Feeder(threading.Thread):
             linger_ms=5,
             acks="all",
             enable_idempotence=True,
-            # Until then it tries again: longer than any broker is away here.
+            # It retries until then: longer than any outage here.
             request_timeout_ms=300_000,
             max_request_size=1_500_000,
         )

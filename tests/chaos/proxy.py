@@ -10,12 +10,12 @@ from typing import Self
 
 
 class Proxy:
-    """Forwards a port of 127.0.0.1 to another one, from a thread of its own.
+    """Forwards one port of 127.0.0.1 to another, in its own thread.
 
     Parameters
     ----------
     port, target
-        Where it listens, and what is behind it.
+        The port on which it listens, and the port to which it connects.
     """
 
     def __init__(self, port: int, target: int) -> None:
@@ -42,15 +42,15 @@ class Proxy:
             one.close()
 
     def stall(self) -> None:
-        """Let nothing through, and keep every connection."""
+        """Pass no data, but keep every connection open."""
         self._open.clear()
 
     def flow(self) -> None:
-        """Go on."""
+        """Pass data again."""
         self._open.set()
 
     def cut(self) -> None:
-        """Reset every connection."""
+        """Close every connection."""
         self._cut.set()
 
     def _run(self) -> None:

@@ -1,4 +1,4 @@
-"""The soak: resident memory of real workers under a load that leaves nothing to grow."""
+"""The soak test: resident memory of real workers under a load whose state does not grow."""
 
 from __future__ import annotations
 
@@ -10,68 +10,70 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.curve import picture, trend
-from tests.chaos.ground import Ground
+from tests.chaos.comparison import compare_with_undisturbed
+from tests.chaos.fault_run import FaultRun
 from tests.chaos.pipeline import Worker, wait_for
-from tests.chaos.siege import Siege
-from tests.chaos.steady import SETTINGS, WATCH_S, Steady
-from tests.chaos.verdict import judge
+from tests.chaos.steady_traffic import SETTINGS, WATCH_S, SteadyTraffic
+from tests.chaos.testbed import BrokerTestbed
+from tests.chaos.trend import picture, trend
 
 LOOK_S = 5.0
 WARM_UP_MINUTES = 2 * WATCH_S / 60
-"""Until two watches are over: by then all that a watch takes was taken and given back."""
+"""Two watches: by then the memory that a watch needs has been allocated and freed once."""
 ENTITY = {"kind": "network", "id": "AS-nobody"}
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]
 
 
-def soak(ground: Ground, *, seed: int, minutes: float, accounts: int, rate: int, say: Say) -> dict[str, Any]:
-    """Resident memory once a minute, after the warm-up; its slope, and whether it is flat."""
-    with ground.siege(seed, checkpoint_interval="5s", **SETTINGS) as siege:
-        load = Steady(
+def soak(
+    testbed: BrokerTestbed, *, seed: int, minutes: float, accounts: int, rate: int, log: Log
+) -> dict[str, Any]:
+    """Measure resident memory once a minute after the warm-up; return its slope and whether it is flat."""
+    with testbed.fault_run(seed, checkpoint_interval="5s", **SETTINGS) as fault_run:
+        load = SteadyTraffic(
             accounts, rate, int((minutes + WARM_UP_MINUTES) * 60), int(time.time() * 1000), seed=seed
         )
-        siege.pipeline.release(load.releases())
-        siege.begin()
-        feeder = siege.pipeline.feed(load.records(), load.records_a_second)
-        curves: dict[str, list[float]] = {worker.role: [] for worker in siege.workers}
+        fault_run.pipeline.release(load.releases())
+        fault_run.start_all()
+        feeder = fault_run.pipeline.feed(load.records(), load.records_per_second)
+        curves: dict[str, list[float]] = {worker.role: [] for worker in fault_run.workers}
         begun = time.monotonic()
         for minute in itertools.count():
-            seen = _minute(siege, begun + 60.0 * minute)
+            seen = _minute(fault_run, begun + 60.0 * minute)
             if feeder.done():
                 break
             for role, values in seen.items():
                 curves[role].append(statistics.median(values))
             last = {role: curve[-1] for role, curve in curves.items()}
-            say(f"minute {minute}: {last}, lag {siege.pipeline.lag()}")
-            siege.pipeline.release(
+            log(f"minute {minute}: {last}, lag {fault_run.pipeline.lag()}")
+            fault_run.pipeline.release(
                 [{"entity": ENTITY, "verdict": ("benign", "verified")[minute % 2], "by": "soak"}], "decisions"
             )
-        siege.end()
-        verdict = judge(siege.pipeline)
+        fault_run.drain_and_stop()
+        comparison = compare_with_undisturbed(fault_run.pipeline)
     skip = round(WARM_UP_MINUTES)
-    told = {role: _told(curve[skip:]) for role, curve in curves.items()}
+    resident = {role: _figures_of(curve[skip:]) for role, curve in curves.items()}
     return {
         "minutes": minutes,
         "warm-up": {role: curve[:skip] for role, curve in curves.items()},
-        "events": verdict.events,
-        "alerts": verdict.alerts,
-        "dead letters": verdict.letters,
-        "resident": told,
-        "exact": verdict.exact,
-        "problems": verdict.problems,
-        "flat": all(one["flat"] for one in told.values()),
+        "events": comparison.events,
+        "alerts": comparison.alerts,
+        "dead letters": comparison.dead_letters,
+        "resident": resident,
+        "exact": comparison.exact,
+        "problems": comparison.problems,
+        "flat": all(one["flat"] for one in resident.values()),
     }
 
 
-def _minute(siege: Siege, begin: float) -> dict[str, list[float]]:
-    """Resident memory of the workers, every few seconds of a minute, while somebody scrapes them."""
-    seen: dict[str, list[float]] = {worker.role: [] for worker in siege.workers}
-    assert siege.pipeline.feeder is not None
-    done = siege.pipeline.feeder.done
+def _minute(fault_run: FaultRun, begin: float) -> dict[str, list[float]]:
+    """Resident memory of each worker every `LOOK_S` seconds of one minute, with a scrape each time."""
+    seen: dict[str, list[float]] = {worker.role: [] for worker in fault_run.workers}
+    assert fault_run.pipeline.feeder is not None
+    done = fault_run.pipeline.feeder.done
     for due in (begin + i * LOOK_S for i in range(round(60 / LOOK_S))):
         wait_for("the next look", lambda: time.monotonic() >= due or done(), 120)  # noqa: B023
-        for worker in siege.workers:
+        for worker in fault_run.workers:
             for page in ("metrics", "health"):
                 url = f"http://127.0.0.1:{worker.port}/{page}"
                 with urllib.request.urlopen(url, timeout=30) as answer:
@@ -80,7 +82,7 @@ def _minute(siege: Siege, begin: float) -> dict[str, list[float]]:
     return seen
 
 
-def _told(curve: list[float]) -> dict[str, Any]:
+def _figures_of(curve: list[float]) -> dict[str, Any]:
     line = trend(curve)
     return {
         "curve, MB": curve,
@@ -93,7 +95,7 @@ def _told(curve: list[float]) -> dict[str, Any]:
 
 
 def resident_mb(worker: Worker) -> float:
-    """Resident memory of a process."""
+    """Resident memory of a worker's process, in MB."""
     status = Path(f"/proc/{worker.process.pid}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmRSS"))
     return round(int(line.split()[1]) / 1024, 1)

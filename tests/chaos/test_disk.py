@@ -1,4 +1,4 @@
-"""The disk under the data of broker and workers is full for a while."""
+"""The disk of the broker is full for a while, and the disk of the workers all the time."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.ground import Ground
+from tests.chaos.comparison import compare_with_undisturbed
 from tests.chaos.pipeline import wait_for
+from tests.chaos.testbed import BrokerTestbed
 from tests.chaos.traffic import records, simulate
-from tests.chaos.verdict import judge
 
 SIZE = 80 * 2**20
 
 
 @contextlib.contextmanager
 def small_disk(folder: Path) -> Iterator[Path]:
-    """A file system of its own, which is full soon."""
+    """Mount a small file system."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
@@ -33,7 +33,7 @@ def small_disk(folder: Path) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Take what is left."""
+    """Write a file that takes all free space."""
     path = disk / "ballast"
     with path.open("wb") as file, contextlib.suppress(OSError):
         while True:
@@ -51,27 +51,27 @@ def test_a_full_disk_under_broker_and_workers_changes_nothing(
     with (
         small_disk(tmp_path / "of-broker") as disk,
         small_disk(tmp_path / "of-workers") as full,
-        Ground(tmp_path / "logs", disk / "kafka") as ground,
+        BrokerTestbed(tmp_path / "logs", disk / "kafka") as testbed,
     ):
-        # A worker keeps nothing on a disk: it may start, work and end where there is no room at all.
+        # A worker stores nothing on disk: it must start, work and end on a full disk.
         fill(full)
         for name in ("HOME", "TMPDIR", "XDG_CACHE_HOME"):
             monkeypatch.setenv(name, str(full))
-        with ground.siege(6, partitions=2) as siege:
-            siege.pipeline.release(simulation.releases)
-            siege.begin()
-            feeder = siege.pipeline.feed(records(simulation, 2, seed=6, batch=20), 60)
-            siege.progress("accounts")
+        with testbed.fault_run(6, partitions=2) as fault_run:
+            fault_run.pipeline.release(simulation.releases)
+            fault_run.start_all()
+            feeder = fault_run.pipeline.feed(records(simulation, 2, seed=6, batch=20), 60)
+            fault_run.wait_for_progress("accounts")
             ballast = fill(disk)
-            # The broker takes its log directory offline, and ends when it was the only one.
-            wait_for("the broker to notice", lambda: not siege.kafka.running)
-            siege.kafka.kill()
+            # The broker takes its only log directory offline, and therefore ends.
+            wait_for("the broker to notice", lambda: not fault_run.kafka.running)
+            fault_run.kafka.kill()
             ballast.unlink()
-            siege.kafka.start()
-            siege.progress("accounts")
-            siege.replace(siege.workers[0])
+            fault_run.kafka.start()
+            fault_run.wait_for_progress("accounts")
+            fault_run.kill_and_restart(fault_run.workers[0])
             assert feeder.sent
-            siege.end()
-            verdict = judge(siege.pipeline)
-        assert verdict.exact, verdict
-        assert verdict.alerts
+            fault_run.drain_and_stop()
+            comparison = compare_with_undisturbed(fault_run.pipeline)
+        assert comparison.exact, comparison
+        assert comparison.alerts

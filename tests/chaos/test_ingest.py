@@ -1,6 +1,6 @@
-"""Ingest is killed again and again: every event of others counts once, and the alerts stay the same.
+"""Ingest is killed twenty times: every event counts once, and the alerts stay the same.
 
-Twenty kills: only in the long form.
+Because of the many kills the test runs only in ``make chaos``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from pivotwatch.engine.kafka import sync_client
 from pivotwatch.ingest.http_server import serve
 from pivotwatch.ingest.settings import read_settings
 from pivotwatch.tools.compare_alerts import compare, distinct
-from tests.chaos.ground import Ground
+from tests.chaos.comparison import read
 from tests.chaos.pipeline import Feeder, Pipeline, Worker, wait_for
+from tests.chaos.testbed import BrokerTestbed
 from tests.chaos.traffic import Record, simulate
-from tests.chaos.verdict import read
 from tests.ingest.samples import attribute, otlp_message
 
 SEED = 5
@@ -40,7 +40,7 @@ KILLS = 20
 PARTITIONS = 3
 BATCH = 12
 RATE = 40.0
-"""Messages a second, of up to `BATCH` spans."""
+"""Messages per second; each has up to `BATCH` spans."""
 
 OWN_MAPPING = """
 like = "otlp_json"
@@ -61,19 +61,19 @@ PLACES = {
     "tools": "tools",
     "account_created": "created",
 }
-TOLD = {"ts", *PLACES}
-"""Fields of an event that a span has; it knows no payment and no sign-up."""
+IN_SPAN = {"ts", *PLACES}
+"""Fields of an event that a span contains (no payment, no sign-up)."""
 
 
 def span(line: bytes) -> dict[str, Any]:
-    """An event as somebody's traces tell of it."""
+    """An event as an OpenTelemetry span."""
     event = orjson.loads(line)
     attributes = [attribute(place, event[field]) for field, place in PLACES.items() if field in event]
     return {"spanId": "01", "startTimeUnixNano": str(event["ts"] * 10**6), "attributes": attributes}
 
 
 def messages(lines: list[bytes]) -> Iterator[Record]:
-    """Messages of some spans each, now and then a bad one, dealt to partitions by no account."""
+    """Messages of some spans each, with a bad one now and then, on random partitions."""
     rng, start = random.Random(SEED), 0
     while start < len(lines):
         size = rng.randint(1, BATCH)
@@ -92,13 +92,15 @@ def ends(pipeline: Pipeline, topic: str) -> int:
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_every_event_counts_once_however_often_ingest_is_killed(ground: Ground, tmp_path: Path) -> None:
+def test_every_event_counts_once_however_often_ingest_is_killed(
+    testbed: BrokerTestbed, tmp_path: Path
+) -> None:
     mapping = tmp_path / "spans.toml"
     mapping.write_text(OWN_MAPPING)
     simulation = simulate(300, seed=SEED)
     lines = [line for part in simulation.slices() for line in part.lines]
     settings: dict[str, Any] = {
-        # A day goes by in half a minute: what is a moment for a worker is an hour for the events.
+        # A day of events is sent in half a minute: a moment of a worker is an hour of event time.
         "allowed_lateness": "6h",
         "ingest": {
             "mappings": {"spans": str(mapping)},
@@ -106,13 +108,13 @@ def test_every_event_counts_once_however_often_ingest_is_killed(ground: Ground, 
         },
     }
     topic = settings["ingest"]["topics"][0]["name"]
-    with ground.siege(SEED, **settings) as siege:
-        pipeline = siege.pipeline
+    with testbed.fault_run(SEED, **settings) as fault_run:
+        pipeline = fault_run.pipeline
         requests = pipeline.config.topic("requests")
         with sync_client.admin(pipeline.config) as admin:
             admin.create_topics([NewTopic(topic, PARTITIONS, 1)])
         pipeline.release(simulation.releases)
-        siege.begin()
+        fault_run.start_all()
         pipeline.feeder = Feeder(pipeline.config, "requests", messages(lines), RATE)
         pipeline.feeder.to(topic)
         pipeline.feeder.start()
@@ -120,18 +122,18 @@ def test_every_event_counts_once_however_often_ingest_is_killed(ground: Ground, 
             ingest = pipeline.worker("ingest", "i1")
             reached = ends(pipeline, requests)
             wait_for("arrays", lambda: ends(pipeline, requests) >= reached + 20)  # noqa: B023
-            siege.random_wait()
-            siege.kill(ingest)
+            fault_run.random_wait()
+            fault_run.kill(ingest)
             if number == KILLS // 2:
-                siege.replace(siege.pick())
-                pipeline.feeder.hurry()  # What is left is a backlog.
+                fault_run.kill_and_restart(fault_run.random_worker())
+                pipeline.feeder.send_rest_at_once()  # the rest is a backlog
         wait_for("the feeder", pipeline.feeder.done)
         finish(pipeline.worker("ingest", "i1", "--until-end"))
-        siege.end()
+        fault_run.drain_and_stop()
 
-        counted, repeats = once(pipeline)
+        counted, repeats = counts_of(pipeline)
         assert counted == Counter(orjson.loads(line)["id"] for line in lines)
-        assert repeats > 0, "nothing was sent twice: the test shows nothing"
+        assert repeats > 0, "no event was sent twice, so the test shows nothing"
         found = distinct(
             [line.value or b"" for line in read(pipeline.config, pipeline.config.topic("alerts"))]
         )
@@ -145,8 +147,8 @@ def finish(worker: Worker) -> None:
     assert status == 0, worker.tail()
 
 
-def once(pipeline: Pipeline) -> tuple[Counter[str], int]:
-    """How often each event counts, and how many were left out because they had come before."""
+def counts_of(pipeline: Pipeline) -> tuple[Counter[str], int]:
+    """How often each event counts, and how many repeats were dropped."""
     counted, repeats = Counter[str](), 0
     for partition in range(pipeline.partitions):
         origins = OffsetDeduplicator()
@@ -158,17 +160,17 @@ def once(pipeline: Pipeline) -> tuple[Counter[str], int]:
 
 
 def undisturbed(pipeline: Pipeline, lines: list[bytes], releases: list[dict[str, str]]) -> dict[str, bytes]:
-    """The alerts of the same events without Kafka, of what the spans tell of them."""
-    told = [
-        orjson.dumps({field: value for field, value in orjson.loads(line).items() if field in TOLD})
+    """The alerts of the same events without Kafka, from the fields that a span contains."""
+    events = [
+        orjson.dumps({field: value for field, value in orjson.loads(line).items() if field in IN_SPAN})
         for line in lines
     ]
-    outputs = replay(pipeline.for_workers.settings, told, partitions=pipeline.partitions, releases=releases)
+    outputs = replay(pipeline.for_workers.settings, events, partitions=pipeline.partitions, releases=releases)
     return distinct([output.value for output in outputs if output.topic == "alerts"])
 
 
 def test_posts_while_the_broker_is_away_come_again_and_count_once(
-    ground: Ground, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    testbed: BrokerTestbed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INGEST_TEST_SECRET", SECRET)
     http = {"port": 0, "hmac_env": "INGEST_TEST_SECRET", "broker_timeout": "1s"}
@@ -193,12 +195,12 @@ def test_posts_while_the_broker_is_away_come_again_and_count_once(
 
         async with aiohttp.ClientSession() as client:
             assert (await post(client, 0))[0] == 200
-            await asyncio.to_thread(ground.kafka.stop)
+            await asyncio.to_thread(testbed.kafka.stop)
             assert await post(client, 1) == (503, "1")
-            assert await post(client, 2) == (503, "1"), "not even taken: nobody answers"
+            assert await post(client, 2) == (503, "1"), "refused at once: no broker answers"
             async with client.get(f"{url}/healthz") as answer:
                 assert answer.status == 503
-            await asyncio.to_thread(ground.kafka.start)
+            await asyncio.to_thread(testbed.kafka.start)
             async with asyncio.timeout(90):
                 for number in (1, 2, 3):
                     while (await post(client, number))[0] != 200:
@@ -207,8 +209,8 @@ def test_posts_while_the_broker_is_away_come_again_and_count_once(
         await http_publisher.stop()
         return statuses
 
-    with ground.siege(SEED) as siege:
-        statuses = asyncio.run(play(siege.pipeline.config))
-        counted, _ = once(siege.pipeline)
+    with testbed.fault_run(SEED) as fault_run:
+        statuses = asyncio.run(play(fault_run.pipeline.config))
+        counted, _ = counts_of(fault_run.pipeline)
     assert set(statuses) == {200, 503}
     assert counted == Counter(f"r{number}" for number in range(4))

@@ -1,4 +1,4 @@
-"""A simulated stream as Kafka records, and everything that may go wrong with it on the way in."""
+"""A simulated stream as Kafka records, with input faults: disorder, repeats, wrong clocks, bad records."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LATE_MS = 86_400_000
 JITTER_MS = 240_000
 """Below the allowed lateness of five minutes."""
 
-POISON: tuple[bytes | None, ...] = (
+BAD_RECORDS: tuple[bytes | None, ...] = (
     b"",
     None,
     b"\x00\xff\xfe",
@@ -42,12 +42,12 @@ POISON: tuple[bytes | None, ...] = (
     b'[{"id":"p"},{"id":"p","ts":1e999}]',
     b"x" * 950_000,
 )
-"""One record of every kind that cannot be read."""
+"""One record of every unreadable kind."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Record:
-    """A record of ``requests``, ready to be sent."""
+    """A record to be sent to ``requests``."""
 
     partition: int
     key: bytes | None
@@ -57,32 +57,32 @@ class Record:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Mess:
-    """How bad the way in is.
+class InputFaults:
+    """Faults of the input.
 
     Attributes
     ----------
     reorder
-        Deliver events out of order, by less than the allowed lateness.
+        Whether events arrive out of order, by less than the allowed lateness.
     repeats
-        Share of the records that a transport sends twice.
+        Fraction of the records that are sent twice.
     jumps
-        Share of the events whose producer's clock is an hour ahead, or a day behind.
-    poison
-        Send every kind of bad record, so often.
+        Fraction of the events with a clock that is an hour ahead or a day behind.
+    bad_records
+        How often each kind of bad record is sent.
     """
 
     reorder: bool = False
     repeats: float = 0.0
     jumps: float = 0.0
-    poison: int = 0
+    bad_records: int = 0
 
 
-MESSY = Mess(reorder=True, repeats=0.01, jumps=0.002, poison=3)
+ALL_INPUT_FAULTS = InputFaults(reorder=True, repeats=0.01, jumps=0.002, bad_records=3)
 
 
 def simulate(accounts: int, *, seed: int, days: float = 1.0, mean_rate: float | None = None) -> Simulation:
-    """A campaign among so many honest accounts; one day of warming up, then the release."""
+    """Simulate a campaign among this many honest accounts: one day before the release, then ``days``."""
     return generate(
         "c1",
         seed=seed,
@@ -95,19 +95,24 @@ def simulate(accounts: int, *, seed: int, days: float = 1.0, mean_rate: float | 
 
 
 def records(
-    simulation: Simulation, partitions: int, *, seed: int, batch: int = 50, mess: Mess | None = None
+    simulation: Simulation,
+    partitions: int,
+    *,
+    seed: int,
+    batch: int = 50,
+    input_faults: InputFaults | None = None,
 ) -> Iterator[Record]:
-    """The stream, as arrays of up to ``batch`` events of one partition."""
+    """The stream as Kafka records; each is an array of up to ``batch`` events of one partition."""
     rng = np.random.default_rng([seed, 77])
-    mess = mess or Mess()
+    input_faults = input_faults or InputFaults()
     dealer = Dealer(partitions)
     slices = max(1, simulation.hours)
     for number, part in enumerate(simulation.slices()):
         lines, delivery = list(part.lines), part.delivery
-        if mess.reorder:
+        if input_faults.reorder:
             order = np.argsort(delivery + rng.integers(0, JITTER_MS, len(lines)), kind="stable")
             lines, delivery = [lines[i] for i in order.tolist()], delivery[order]
-        for i in np.flatnonzero(rng.random(len(lines)) < mess.jumps).tolist():
+        for i in np.flatnonzero(rng.random(len(lines)) < input_faults.jumps).tolist():
             lines[i] = _jumped(lines[i], ahead=bool(rng.random() < 0.5))
         for start in range(0, len(lines), batch * partitions):
             stamp = int(delivery[start : start + batch * partitions].max())
@@ -117,14 +122,14 @@ def records(
                     value = b"[" + b",".join(line.value or b"" for line in own) + b"]"
                     record = Record(partition, None, value, stamp)
                     yield record
-                    if rng.random() < mess.repeats:
+                    if rng.random() < input_faults.repeats:
                         yield record
-        if mess.poison and number % max(1, slices // mess.poison) == 1:
-            yield from _poison(int(delivery[-1]), partitions)
+        if input_faults.bad_records and number % max(1, slices // input_faults.bad_records) == 1:
+            yield from _bad_records(int(delivery[-1]), partitions)
 
 
-def _poison(stamp: int, partitions: int) -> Iterator[Record]:
-    for number, value in enumerate(POISON):
+def _bad_records(stamp: int, partitions: int) -> Iterator[Record]:
+    for number, value in enumerate(BAD_RECORDS):
         yield Record(number % partitions, b"key-%d" % number, value, stamp, (("trace", b"\x00\xff"),))
 
 

@@ -18,7 +18,7 @@ ODD = "AS9"
 
 
 @functools.cache
-def launch(share, office):
+def launch(share, rig):
     """Everyone moves within hours of the release, all but one network with (nearly) all requests.
 
     The accounts of that network send ``share`` of theirs, all hours or in working hours, with requests of
@@ -30,12 +30,12 @@ def launch(share, office):
     for hour in range(RELEASE + 30):
         for a in range(odd + rest):
             is_odd = a < odd
-            if is_odd and office and not 8 <= hour % 24 < 18:
+            if is_odd and rig and not 8 <= hour % 24 < 18:
                 continue
             moved = hour >= RELEASE + 1 + a % 6
             part = share if is_odd else (0.5 if a % 20 == 0 else 0.97)
             for _ in range(int(rng.poisson(4 if is_odd else 3))):
-                size = 7.0 if is_odd and not office else rng.normal(7.0, 1.0)
+                size = 7.0 if is_odd and not rig else rng.normal(7.0, 1.0)
                 more = {"input_tokens": int(np.exp(size)), "output_tokens": int(np.exp(size + 0.5))}
                 model = MODEL if moved and rng.random() < part else "m-1"
                 network = ODD if is_odd else f"AS{a % 7}"
@@ -45,9 +45,9 @@ def launch(share, office):
 
 
 @functools.cache
-def told(share, office=False, partitions=1):
+def told(share, rig=False, partitions=1):
     releases = [{"model": MODEL, "released_at": START + RELEASE * HOUR_MS}]
-    lines = launch(share, office)
+    lines = launch(share, rig)
     outputs = list(replay(SETTINGS, lines, partitions=partitions, releases=releases))
     return [a for a in alerts(outputs) if a["data"]["entity"]["kind"] != "account"]
 
@@ -70,7 +70,7 @@ def test_a_steady_split_is_found_at_everybodys_pace():
 
 @pytest.mark.slow
 def test_a_company_that_sends_nearly_all_is_not():
-    assert told(0.96, office=True) == []
+    assert told(0.96, rig=True) == []
 
 
 def test_the_number_of_partitions_leaves_no_trace():

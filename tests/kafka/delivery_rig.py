@@ -21,7 +21,7 @@ from tests.kafka.engine_rig import ROOT
 LIFE = ("open", "updated", "updated", "resolved")
 
 
-class Office:
+class DeliveryRig:
     """Topics, and delivery workers on them."""
 
     def __init__(self, broker: str, prefix: str, folder: Path) -> None:
@@ -106,7 +106,7 @@ class Office:
                 worker.wait()
 
 
-def lives(count: int, *states: str) -> list[bytes]:
+def incident_histories(count: int, *states: str) -> list[bytes]:
     """So many incidents, a revision of each in turn."""
     return [
         raw(state, alert_id=f"{number:016x}", revision=revision)

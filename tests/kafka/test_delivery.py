@@ -15,16 +15,16 @@ from tests.delivery.receiver import SECRET, Receiver, receiver
 from tests.formats.examples import raw
 from tests.formats.ocsf_check import faults
 from tests.kafka.conftest import MakeTopic
-from tests.kafka.delivery_rig import Office, expect_all, lives
+from tests.kafka.delivery_rig import DeliveryRig, expect_all, incident_histories
 from tests.kafka.engine_rig import wait_for
 from tests.kills import LONG
 
 
 @pytest.fixture
-def office(broker: str, topic_prefix: str, make_topic: MakeTopic, tmp_path: Path) -> Iterator[Office]:
+def rig(broker: str, topic_prefix: str, make_topic: MakeTopic, tmp_path: Path) -> Iterator[DeliveryRig]:
     make_topic("alerts", partitions=2)
     make_topic("deliveries.dlq")
-    made = Office(broker, topic_prefix, tmp_path)
+    made = DeliveryRig(broker, topic_prefix, tmp_path)
     yield made
     made.close()
 
@@ -45,46 +45,46 @@ def free_port() -> int:
 
 @pytest.mark.chaos
 def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing_after_deduplication(
-    office: Office, hook: Receiver
+    rig: DeliveryRig, hook: Receiver
 ) -> None:
-    records = lives(25)
+    records = incident_histories(25)
     hook.script.extend([500, 200, "cut", 200, 200, 503] * 8)
-    office.target("hook", hook)
-    office.produce(*records)
+    rig.target("hook", hook)
+    rig.produce(*records)
     repeats_allowed = 0
     for killed_at in (10, 45, 80) if LONG else (45,):
-        worker = office.worker()
+        worker = rig.worker()
         wait_for("deliveries", lambda at=killed_at: len(hook.taken) >= at)
         worker.kill()
         worker.wait()
         repeats_allowed += 4  # So many are under way at once.
-    assert office.worker("--until-end").wait(60) == 0
+    assert rig.worker("--until-end").wait(60) == 0
     repeats = expect_all(hook, records)
     print(f"{len(records)} delivered, {repeats} of them twice")
     assert repeats <= repeats_allowed
-    assert office.read("deliveries.dlq") == []
+    assert rig.read("deliveries.dlq") == []
     # A further run has nothing to do, and says nothing again.
     taken = len(hook.taken)
-    assert office.worker("--until-end").wait(60) == 0
+    assert rig.worker("--until-end").wait(60) == 0
     assert len(hook.taken) == taken
 
 
 def test_a_target_that_is_down_slows_no_other_and_gets_everything_after_a_restart(
-    office: Office, hook: Receiver
+    rig: DeliveryRig, hook: Receiver
 ) -> None:
-    records = lives(10)
+    records = incident_histories(10)
     with receiver() as down:
         down.always = "hang"
-        office.target("well", hook)
-        office.target("down", down)
-        office.produce(*records)
-        worker = office.worker()
+        rig.target("well", hook)
+        rig.target("down", down)
+        rig.produce(*records)
+        worker = rig.worker()
         wait_for("the target that is well", lambda: len(hook.taken) == len(records))
         assert down.taken == []
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0
         down.always = 503
-        worker = office.worker()
+        worker = rig.worker()
         wait_for("some more tries", lambda: len([1 for _, act in down.tries if act == 503]) > 5)
         down.always = 200
         wait_for("the target that was down", lambda: len(down.taken) == len(records))
@@ -93,20 +93,20 @@ def test_a_target_that_is_down_slows_no_other_and_gets_everything_after_a_restar
         assert expect_all(down, records) == 0
         # The delivery log knew what the other had: not one repeat, though the offsets were held back.
         assert expect_all(hook, records) == 0
-    assert SECRET.encode() not in office.log.read_bytes()
+    assert SECRET.encode() not in rig.log.read_bytes()
 
 
 @pytest.mark.chaos
-def test_workers_that_come_and_go_lose_nothing(office: Office, hook: Receiver) -> None:
-    first, second = lives(10)[:20], lives(10)[20:]
-    office.target("hook", hook)
+def test_workers_that_come_and_go_lose_nothing(rig: DeliveryRig, hook: Receiver) -> None:
+    first, second = incident_histories(10)[:20], incident_histories(10)[20:]
+    rig.target("hook", hook)
     short = ("--set", "session_timeout=3s")
-    one = office.worker(*short)
-    office.produce(*first)
+    one = rig.worker(*short)
+    rig.produce(*first)
     wait_for("the first", lambda: len(hook.taken) >= 10)
-    two = office.worker(*short, instance="d2")
-    office.produce(*second)
-    wait_for("a partition for each", lambda: office.log.read_text().count(": delivering from") >= 4)
+    two = rig.worker(*short, instance="d2")
+    rig.produce(*second)
+    wait_for("a partition for each", lambda: rig.log.read_text().count(": delivering from") >= 4)
     one.send_signal(signal.SIGKILL if LONG else signal.SIGTERM)
     wait_for("everything", lambda: len(set(hook.webhook_ids())) == 40)
     expect_all(hook, first + second)
@@ -114,19 +114,19 @@ def test_workers_that_come_and_go_lose_nothing(office: Office, hook: Receiver) -
     assert two.wait(30) == 0
 
 
-def test_after_the_budget_dead_letters_that_are_counted(office: Office, hook: Receiver) -> None:
-    records = lives(3, "open", "resolved")
+def test_after_the_budget_dead_letters_that_are_counted(rig: DeliveryRig, hook: Receiver) -> None:
+    records = incident_histories(3, "open", "resolved")
     hook.always = 500
-    office.target("hook", hook, retry_budget="200ms")
-    office.produce(b'{"data":{"alert_id":"x"}}', *records)
+    rig.target("hook", hook, retry_budget="200ms")
+    rig.produce(b'{"data":{"alert_id":"x"}}', *records)
     port = free_port()
-    office.worker("--set", f"web_port={port}")
-    wait_for("dead letters", lambda: len(office.read("deliveries.dlq")) == len(records) + 1)
-    letters = office.read("deliveries.dlq")
+    rig.worker("--set", f"web_port={port}")
+    wait_for("dead letters", lambda: len(rig.read("deliveries.dlq")) == len(records) + 1)
+    letters = rig.read("deliveries.dlq")
     told = [dict(letter.headers) for letter in letters]
     assert sorted(one["pivotwatch.errors.class"] for one in told) == [b"budget"] * 6 + [b"unreadable"]
     assert {letter.value for letter in letters} >= set(records)
-    text = office.log.read_text()
+    text = rig.log.read_text()
     assert text.count("dead letter: alert") == len(records) + 1
     assert "for target hook: budget: " in text
     assert "status 500" in text
@@ -136,80 +136,78 @@ def test_after_the_budget_dead_letters_that_are_counted(office: Office, hook: Re
     assert 'pivotwatch_dead_letters_total{reason="budget"} 6.0' in metrics
 
 
-def test_findings_and_events_go_to_topics(office: Office, make_topic: MakeTopic) -> None:
+def test_findings_and_events_go_to_topics(rig: DeliveryRig, make_topic: MakeTopic) -> None:
     findings, events = make_topic("findings"), make_topic("events")
-    office.targets = [
+    rig.targets = [
         {"name": "siem", "kind": "ocsf", "topic": findings, "min_severity": "high"},
         {"name": "bus", "kind": "cloudevents", "topic": events},
     ]
-    records = [*lives(2), raw("open", alert_id="f" * 16, revision=1, severity="low")]
-    office.produce(*records)
-    assert office.worker("--until-end").wait(60) == 0
-    found = [orjson.loads(record.value) for record in office.read("findings")]
+    records = [*incident_histories(2), raw("open", alert_id="f" * 16, revision=1, severity="low")]
+    rig.produce(*records)
+    assert rig.worker("--until-end").wait(60) == 0
+    found = [orjson.loads(record.value) for record in rig.read("findings")]
     assert len(found) == 8
     assert all(faults(one) == [] for one in found)
-    bus = office.read("events")
+    bus = rig.read("events")
     assert sorted(record.value for record in bus) == sorted(records)
     assert dict(bus[0].headers)["content-type"] == b"application/cloudevents+json"
     assert bus[0].key == orjson.loads(bus[0].value)["data"]["alert_id"].encode()
 
 
-def test_the_command_tests_a_target_that_is_a_topic(office: Office, make_topic: MakeTopic) -> None:
-    office.targets = [{"name": "siem", "kind": "ocsf", "topic": make_topic("findings")}]
-    done = office.run("deliver", "test", "siem")
+def test_the_command_tests_a_target_that_is_a_topic(rig: DeliveryRig, make_topic: MakeTopic) -> None:
+    rig.targets = [{"name": "siem", "kind": "ocsf", "topic": make_topic("findings")}]
+    done = rig.run("deliver", "test", "siem")
     assert done.stdout == "open: accepted: written\nresolved: accepted: written\n"
-    found = [orjson.loads(record.value) for record in office.read("findings")]
+    found = [orjson.loads(record.value) for record in rig.read("findings")]
     assert [one["activity_id"] for one in found] == [1, 3]
     assert all(faults(one) == [] for one in found)
 
 
-def test_a_role_without_targets_says_what_to_configure(office: Office) -> None:
-    assert office.worker().wait(30) == 2
-    assert "configure [[delivery.targets]]" in office.log.read_text()
+def test_a_role_without_targets_says_what_to_configure(rig: DeliveryRig) -> None:
+    assert rig.worker().wait(30) == 2
+    assert "configure [[delivery.targets]]" in rig.log.read_text()
 
 
 def test_a_target_whose_topic_is_not_there_holds_up_no_other(
-    office: Office, hook: Receiver, make_topic: MakeTopic
+    rig: DeliveryRig, hook: Receiver, make_topic: MakeTopic
 ) -> None:
-    records = lives(3)
-    office.target("hook", hook)
-    office.targets.append({"name": "bus", "kind": "cloudevents", "topic": f"{office.prefix}events"})
-    office.produce(*records)
-    worker = office.worker()
+    records = incident_histories(3)
+    rig.target("hook", hook)
+    rig.targets.append({"name": "bus", "kind": "cloudevents", "topic": f"{rig.prefix}events"})
+    rig.produce(*records)
+    worker = rig.worker()
     wait_for("the target that is well", lambda: len(hook.taken) == len(records))
     assert worker.poll() is None
     make_topic("events")
-    wait_for("the other", lambda: len(office.read("events")) == len(records))
+    wait_for("the other", lambda: len(rig.read("events")) == len(records))
     assert expect_all(hook, records) == 0
-    assert office.read("deliveries.dlq") == []
+    assert rig.read("deliveries.dlq") == []
 
 
 def test_dead_letters_are_listed_and_delivered_again(
-    office: Office, hook: Receiver, monkeypatch: pytest.MonkeyPatch
+    rig: DeliveryRig, hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    records = lives(2, "open", "resolved")
+    records = incident_histories(2, "open", "resolved")
     with receiver() as chat:
         monkeypatch.setenv("CHAT_SECRET", chat.url)
-        office.target("hook", hook)
-        office.targets.append(
-            {"name": "chat", "kind": "slack", "secret_env": "CHAT_SECRET", "interval": "1ms"}
-        )
+        rig.target("hook", hook)
+        rig.targets.append({"name": "chat", "kind": "slack", "secret_env": "CHAT_SECRET", "interval": "1ms"})
         hook.always = chat.always = 400
-        office.produce(b'{"data":{"alert_id":"x"}}', *records)
-        assert office.worker("--until-end").wait(60) == 0
+        rig.produce(b'{"data":{"alert_id":"x"}}', *records)
+        assert rig.worker("--until-end").wait(60) == 0
 
-        listed = office.run("dlq", "list", "--deliveries")
+        listed = rig.run("dlq", "list", "--deliveries")
         assert listed.stdout.count("refused: status 400") == 8
         assert "(all)  (no alert)  unreadable: not an alert" in listed.stdout
         assert "9 dead letters: 8 refused, 1 unreadable" in listed.stderr
-        mine = office.run("dlq", "list", "--deliveries", "--target", "hook").stdout
+        mine = rig.run("dlq", "list", "--deliveries", "--target", "hook").stdout
         assert sorted(line.split()[2] for line in mine.splitlines()) == sorted(
             orjson.loads(record)["id"] for record in records
         )
 
         chat.always = 410
         hook.always = 200
-        again = office.run("dlq", "redrive", "--deliveries", "--all", check=False)
+        again = rig.run("dlq", "redrive", "--deliveries", "--all", check=False)
         assert again.returncode == 1
         assert again.stderr.count("NOT sent: status 410") == 1
         assert again.stderr.count("NOT sent: disabled after status 410") == 1
@@ -217,10 +215,10 @@ def test_dead_letters_are_listed_and_delivered_again(
         assert expect_all(hook, records) == 0
 
         chat.always = 200
-        rest = office.run("dlq", "redrive", "--deliveries", "--target", "chat")
+        rest = rig.run("dlq", "redrive", "--deliveries", "--target", "chat")
         # What is over by now is not told as if it had just begun.
         assert rest.stderr.count("is outdated: the target already got revision 2") == 2
         assert "4 done, 0 not sent" in rest.stderr
         assert [body["blocks"][0]["text"]["text"].split()[0] for body in chat.bodies()] == ["✅", "✅"]
-    assert office.run("dlq", "redrive", "--deliveries", check=False).returncode == 2
-    assert "--target needs --deliveries" in office.run("dlq", "list", "--target", "x", check=False).stderr
+    assert rig.run("dlq", "redrive", "--deliveries", check=False).returncode == 2
+    assert "--target needs --deliveries" in rig.run("dlq", "list", "--target", "x", check=False).stderr

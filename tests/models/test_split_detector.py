@@ -315,12 +315,12 @@ def test_few_members_have_no_split_and_fields_without_spread_no_sizes():
 
 
 def test_the_hours_of_a_day():
-    office, clock, daily = HourOfDay(), HourOfDay(), HourOfDay()
+    rig, clock, daily = HourOfDay(), HourOfDay(), HourOfDay()
     for hour in range(96):
-        office.add(hour * HOUR_MS, HOUR_MS, 30 if 9 <= hour % 24 < 17 else 0)
+        rig.add(hour * HOUR_MS, HOUR_MS, 30 if 9 <= hour % 24 < 17 else 0)
         clock.add(hour * HOUR_MS, HOUR_MS, 10)
         daily.add(hour * DAY_MS, DAY_MS, 1000)
-    assert office.quiet_share() == 0
+    assert rig.quiet_share() == 0
     assert clock.quiet_share() == pytest.approx(1 / 3)
     assert daily.quiet_share() is None
     early = HourOfDay()

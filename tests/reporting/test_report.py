@@ -117,7 +117,7 @@ def test_doubts_name_a_roll_out_and_likeness():
 
 def test_a_roll_out_is_told_once_and_under_what_speaks_against_it():
     pattern = {"name": "roll-out", "split": {"sign": "roll-out"}}
-    told = "Company roll-out pattern: it keeps office hours (2% in its eight quietest hours)."
+    told = "Company roll-out pattern: it keeps rig hours (2% in its eight quietest hours)."
     found = {"observed_share": 0.95, "pattern": pattern}
     text = page(alert(reasons=["It moved.", told], evidence=found))
     happened, _, against = text.partition("What speaks against it")

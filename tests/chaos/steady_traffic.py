@@ -1,10 +1,11 @@
-"""Traffic that leaves nothing to grow: fixed accounts, groups and models, event time as fast as the clock.
+"""Traffic whose state does not grow: fixed accounts, groups and models, with event time as fast as the clock.
 
-Every account is there within the first seconds, and tries every model in its first requests: what an account
-has used is told in every bucket for 90 days, so each model that anybody took up later would make the records
-longer. From then on all keep to the base model, but that every `WATCH_S` seconds a model is released and the
-accounts of one network, who alone have not tried it, move to it at once, which is an alert. When the watch is
-over they go back. So after the first watches everything that is kept is there, and hardly anything new comes.
+Every account is active within the first seconds and tries every model in its first requests. (Bucket
+records list for 90 days which models an account has used, so a model that accounts use for the first time
+later would make them longer.) Afterwards all accounts use the base model. Every `WATCH_S` seconds a model is
+released. The accounts of one network, the only ones that have not tried it, then switch to it together,
+which raises an alert. After the watch they switch back. So after the first watches the state is complete and
+hardly changes in size.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import orjson
 
 from pivotwatch.contracts.events import format_time
 from pivotwatch.detection.replay import Dealer
-from tests.chaos.traffic import POISON, Record
+from tests.chaos.traffic import BAD_RECORDS, Record
 
 BUCKET_S, WATCH_S, LATENESS_S = 5, 150, 2
 SETTINGS: dict[str, Any] = {
@@ -26,33 +27,35 @@ SETTINGS: dict[str, Any] = {
     "watch": f"{WATCH_S}s",
     "allowed_lateness": f"{LATENESS_S}s",
 }
-"""Short buckets and watches: what they hold fills up and goes again many times in half an hour."""
+"""Short buckets and watches, so that their state is built and discarded many times in half an hour."""
 
 BATCH = 20
 PER_NETWORK, PER_PAYMENT = 40, 20
-POISON_EACH, LATE_EACH, FAILED_EACH, TEXT_EACH = 249, 51, 41, 31
-"""One record in so many is poison, or has an event that is late, has failed, or has its time as text."""
+BAD_EACH, LATE_EACH, FAILED_EACH, TEXT_EACH = 249, 51, 41, 31
+"""One record in this many is bad, or has an event that is late, has failed, or has its time as text."""
 LATE_MS = 60_000
 MOVE_AT = 0.6
-"""When the network of a release moves, as a part of the watch."""
+"""When the network switches to the released model, as a fraction of the watch."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Steady:
+class SteadyTraffic:
     """A steady load.
 
     Attributes
     ----------
     accounts
-        Number of accounts, all of them always active.
+        Number of accounts; all of them are always active.
     rate
-        Events a second.
+        Events per second.
     seconds
-        How long.
+        Duration.
     begin
-        Event time of the first event, epoch milliseconds.
+        Event time of the first event, in epoch milliseconds.
     partitions
-        Of ``requests``.
+        Number of partitions of ``requests``.
+    seed
+        Seed of the random numbers.
     """
 
     accounts: int
@@ -63,17 +66,17 @@ class Steady:
     seed: int = 1
 
     @property
-    def records_a_second(self) -> float:
-        """Records of `BATCH` events a second."""
+    def records_per_second(self) -> float:
+        """Records of `BATCH` events per second."""
         return self.rate / BATCH
 
     @property
     def models(self) -> int:
-        """Number of models that are released."""
+        """Number of released models."""
         return -(-self.seconds // WATCH_S)
 
     def releases(self) -> list[dict[str, Any]]:
-        """The calendar, whole from the beginning."""
+        """The complete release calendar."""
         return [
             {"model": f"m-{i}", "released_at": format_time(self.begin + i * WATCH_S * 1000)}
             for i in range(1, self.models)
@@ -84,11 +87,11 @@ class Steady:
         rng = np.random.default_rng(self.seed)
         dealt = self._dealt()
         at = [0] * self.partitions
-        for number in range(int(self.seconds * self.records_a_second)):
-            stamp = self.begin + int(number * 1000 / self.records_a_second)
+        for number in range(int(self.seconds * self.records_per_second)):
+            stamp = self.begin + int(number * 1000 / self.records_per_second)
             partition = number % self.partitions
-            if number % POISON_EACH == POISON_EACH - 1:
-                value = POISON[number // POISON_EACH % len(POISON)]
+            if number % BAD_EACH == BAD_EACH - 1:
+                value = BAD_RECORDS[number // BAD_EACH % len(BAD_RECORDS)]
                 yield Record(partition, b"key", value, stamp, (("trace", b"\x00\xff"),))
                 continue
             own, start = dealt[partition], at[partition]
@@ -101,7 +104,7 @@ class Steady:
                 for i, account in enumerate(accounts)
             ]
             if number % LATE_EACH == 0:
-                # Of a network of its own: of groups whose events come late nothing is concluded for a day.
+                # In its own network: groups with late events are not scored for a day.
                 events[0] |= {"ts": stamp - LATE_MS, "network": "AS-late", "links": {}}
             if number % FAILED_EACH == 0:
                 events[1]["status"] = 429
@@ -133,11 +136,11 @@ class Steady:
         return f"m-{window}" if moves and draw < 0.9 else "m-0"
 
     def moving(self, window: int) -> int:
-        """Number of the network that moves at once to the model of a watch."""
+        """Number of the network that switches to the model of a watch."""
         return window * 7 % (self.accounts // PER_NETWORK - 1) + 1
 
     def _dealt(self) -> list[list[int]]:
-        """Accounts by partition, as Kafka deals them."""
+        """Accounts by partition, as Kafka's partitioner assigns them."""
         dealer = Dealer(self.partitions)
         lines = [
             (number, orjson.dumps({"account": f"account-{number:06d}"})) for number in range(self.accounts)

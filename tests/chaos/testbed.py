@@ -1,4 +1,4 @@
-"""The ground on which sieges take place: a broker, a proxy before it, names."""
+"""The testbed of fault runs: a broker, a proxy in front of it, and unused topic names."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any, Self
 
 from infra.kafka.local import LocalKafka
 from infra.kafka.supervisor import free_port
+from tests.chaos.fault_run import FaultRun
 from tests.chaos.pipeline import Pipeline
 from tests.chaos.proxy import Proxy
-from tests.chaos.siege import Siege
 
 LISTENERS = "PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}"
 PROTOCOLS = "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT"
 
 
-class Ground:
-    """A broker of one's own (Java, since it is stopped by signals) with a second way to it, by a proxy.
+class BrokerTestbed:
+    """A private broker (in Java, because signals stop it), reachable directly and through a proxy.
 
     Parameters
     ----------
     folder
-        For logs.
+        Folder for logs.
     data_dir
-        For the broker's data.
+        Folder for the broker's data; None takes a temporary one.
     """
 
     def __init__(self, folder: Path, data_dir: Path | None = None) -> None:
@@ -56,10 +56,10 @@ class Ground:
         self.kafka.close()
 
     @contextlib.contextmanager
-    def siege(
+    def fault_run(
         self, seed: int, *, partitions: int = 4, through_proxy: bool = False, **settings: Any
-    ) -> Iterator[Siege]:
-        """A pipeline on new topics, ended afterwards."""
+    ) -> Iterator[FaultRun]:
+        """Yield a pipeline on new topics, and stop it afterwards."""
         number = next(self._numbers)
         folder = self.folder / str(number)
         folder.mkdir(parents=True)
@@ -67,6 +67,6 @@ class Ground:
             settings["brokers"] = self.proxied
         pipeline = Pipeline(self.kafka.address, f"s{number}-", folder, partitions=partitions, **settings)
         try:
-            yield Siege(pipeline, self.kafka, seed, proxy=self.proxy)
+            yield FaultRun(pipeline, self.kafka, seed, proxy=self.proxy)
         finally:
             pipeline.close()

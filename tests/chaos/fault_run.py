@@ -1,4 +1,4 @@
-"""A pipeline under faults: who is struck, how it recovers, and what is counted."""
+"""A pipeline into which faults are injected: it starts, kills and restarts workers, and records times."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ SOURCES: dict[str, Logical] = {"accounts": "requests", "networks": "buckets"}
 
 
 @dataclasses.dataclass
-class Siege:
-    """What faults need.
+class FaultRun:
+    """The pipeline, the broker and the proxy that faults act on, with counts and times.
 
     Attributes
     ----------
     outage, stall
-        Seconds that a stopped broker stays away, and that the network stands still.
+        Seconds for which the broker is stopped, and for which the network passes nothing.
     longest_wait
-        Seconds within which a random moment lies.
+        Upper limit of a random wait, in seconds.
     injected
-        How many faults of each kind.
+        Number of injected faults of each kind.
     recoveries
-        Seconds from a kill -9, with the restart at once, until the worker was ready again.
+        Seconds from a kill -9 with immediate restart until the worker is ready again.
     stops
-        Seconds that orderly ends took.
+        Seconds that orderly stops took.
     timed
-        Other times.
+        Other times, by name.
     """
 
     pipeline: Pipeline
@@ -54,7 +54,7 @@ class Siege:
     def __post_init__(self) -> None:
         self.rng = random.Random(self.seed)
 
-    def begin(self) -> None:
+    def start_all(self) -> None:
         """Start one worker of each role."""
         for role in SOURCES:
             self.start(role, "w1")
@@ -67,20 +67,20 @@ class Siege:
         self.workers.append(worker)
         return worker
 
-    def pick(self) -> Worker:
-        """A random worker."""
+    def random_worker(self) -> Worker:
+        """Choose a worker at random."""
         return self.rng.choice(self.workers)
 
-    def count(self, kind: str, number: int = 1) -> None:
-        """A fault is injected."""
+    def count_fault(self, kind: str, number: int = 1) -> None:
+        """Record an injected fault."""
         self.injected[kind] += number
 
     def kill(self, worker: Worker) -> None:
-        """Kill -9."""
-        self.count("kill -9 of a worker")
+        """Kill a worker with ``kill -9``."""
+        self.count_fault("kill -9 of a worker")
         worker.kill()
 
-    def replace(self, worker: Worker) -> Worker:
+    def kill_and_restart(self, worker: Worker) -> Worker:
         """Kill a worker and start it again, as a supervisor does."""
         self.kill(worker)
         self.workers.remove(worker)
@@ -88,59 +88,58 @@ class Siege:
         self.recoveries.append(again.wait_ready())
         return again
 
-    def leave(self, worker: Worker) -> float:
-        """End a worker by SIGTERM, in time; how long that took."""
+    def stop(self, worker: Worker) -> float:
+        """Stop a worker with SIGTERM; return the seconds that took."""
         self.workers.remove(worker)
         return worker.terminate()
 
-    def revive(self) -> None:
-        """Start again whoever has ended by itself: better dead than wrong, a supervisor is there."""
+    def restart_ended(self) -> None:
+        """Restart every worker that ended by itself, as a supervisor does; wait until all are ready."""
         for worker in list(self.workers):
             if not worker.running:
-                self.count("worker ended by itself")
+                self.count_fault("worker ended by itself")
                 self.workers.remove(worker)
                 self.start(worker.role, worker.instance)
         for worker in self.workers:
             worker.wait_ready()
 
     def random_wait(self) -> None:
-        """Wait until a random moment: the fault strikes anywhere in the work."""
+        """Wait for a random time, so that the next fault hits any point of the work."""
         time.sleep(self.rng.uniform(0.0, self.longest_wait))
 
-    def progress(self, role: str) -> float:
-        """Wait until the group has committed more than now; seconds that took."""
+    def wait_for_progress(self, role: str) -> float:
+        """Wait until the group of the role commits a higher offset; return the seconds that took."""
         begun = time.monotonic()
         before = self._committed(role)
 
         def moved() -> bool:
-            self.revive_dead()
+            self._restart_if_ended()
             committed = self._committed(role)
             return committed > before or self.pipeline.lag(role, SOURCES[role]) == 0
 
         wait_for(f"{role} to go on", moved)
         return time.monotonic() - begun
 
-    def revive_dead(self) -> None:
-        """As `revive`, without waiting for anybody."""
+    def _restart_if_ended(self) -> None:
         if any(not worker.running for worker in self.workers):
-            self.revive()
+            self.restart_ended()
 
-    def end(self) -> None:
-        """Everything that was sent is processed; every worker ends in an orderly way."""
+    def drain_and_stop(self) -> None:
+        """Wait until everything sent is processed, stop all workers, and close every bucket."""
         assert self.pipeline.feeder is not None
-        self.pipeline.feeder.hurry()
+        self.pipeline.feeder.send_rest_at_once()
         wait_for("the feeder", self.pipeline.feeder.done)
         wait_for("no lag", self._no_lag)
         for worker in list(self.workers):
-            self.stops.append(self.leave(worker))
+            self.stops.append(self.stop(worker))
         self.pipeline.finish()
 
     def wait_for(self, what: str, condition: Callable[[], Any]) -> Any:
-        """Poll, with a deadline."""
+        """Poll a condition until it holds or the deadline passes."""
         return wait_for(what, condition)
 
     def figures(self) -> dict[str, Any]:
-        """What is reported."""
+        """Counts and times for the report."""
         return {
             "injected": dict(sorted(self.injected.items())),
             "recovery_s": _summary(self.recoveries),
@@ -149,7 +148,7 @@ class Siege:
         }
 
     def _no_lag(self) -> bool:
-        self.revive_dead()
+        self._restart_if_ended()
         return all(self.pipeline.lag(role, topic) == 0 for role, topic in SOURCES.items())
 
     def _committed(self, role: str) -> int:

@@ -1,7 +1,7 @@
-"""Is a curve flat? The slope of Theil and Sen, its interval, and a picture in one line.
+"""The Theil-Sen slope of a series with its confidence interval, and a chart of the series in one line.
 
-The median of the slopes of all pairs of points is not moved by a few points that stand out, and its interval
-(Sen) is that of Kendall's rank statistic: of the noise nothing is assumed but that it is exchangeable.
+The median of the slopes of all pairs of points is robust against outliers. Its interval (Sen) comes from
+Kendall's rank statistic, which assumes only that the noise is exchangeable.
 
 References
 ----------
@@ -18,22 +18,22 @@ from collections.abc import Sequence
 
 CONFIDENCE_Z = 1.96
 MOST_GROWTH, WITHIN = 0.01, 30
-"""Flat is what grows by less than this part over so many points, even at the upper end of the interval."""
+"""A series is flat when the upper end of the interval is below this growth (fraction) over so many points."""
 LEVELS = "▁▂▃▄▅▆▇█"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Trend:
-    """A line through points at equal distances.
+    """A line through equidistant points.
 
     Attributes
     ----------
     level
         Median of the points.
     slope, low, high
-        Per point: the estimate and the ends of its interval of 95 %.
+        Change per point: the estimate and its 95 % interval.
     points
-        How many there were.
+        Number of points.
     """
 
     level: float
@@ -44,12 +44,12 @@ class Trend:
 
     @property
     def flat(self) -> bool:
-        """Is the growth over `WITHIN` points below `MOST_GROWTH` of the level, even by the interval's end?"""
+        """Whether the series grows by less than `MOST_GROWTH` over `WITHIN` points (upper interval end)."""
         return self.high * WITHIN < MOST_GROWTH * self.level
 
 
 def trend(values: Sequence[float]) -> Trend:
-    """The line through a series.
+    """Fit a line through a series.
 
     Examples
     --------
@@ -71,7 +71,7 @@ def trend(values: Sequence[float]) -> Trend:
 
 
 def picture(values: Sequence[float]) -> str:
-    """One character a point, from the least to the greatest.
+    """Draw a series with one character per point, from the smallest to the largest value.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The undisturbed run, computed from what the topics hold, and the comparison with it."""
+"""Computes an undisturbed run from the records in the topics, and compares the workers' results with it."""
 
 from __future__ import annotations
 
@@ -22,37 +22,39 @@ from pivotwatch.roles.networks import CONTROL_TOPICS
 from pivotwatch.tools.compare_alerts import DifferentRepeat, compare, distinct
 from tests.chaos.pipeline import Pipeline
 
-Letter = tuple[bytes | None, bytes, tuple[tuple[str, bytes], ...]]
+DeadLetter = tuple[bytes | None, bytes, tuple[tuple[str, bytes], ...]]
 
 
 @dataclasses.dataclass(slots=True)
-class Run:
-    """What a run leaves behind."""
+class Results:
+    """The results of a run: alerts by id, dead letters, and states by worker and partition."""
 
     alerts: dict[str, bytes]
-    letters: set[Letter]
+    dead_letters: set[DeadLetter]
     states: dict[str, Any]
 
 
 @dataclasses.dataclass(slots=True)
-class Verdict:
-    """How a disturbed run differs from the undisturbed one.
+class Comparison:
+    """The differences between a run with faults and the undisturbed run.
 
     Attributes
     ----------
-    alerts, letters
-        How many there should be, and how many dead letters.
+    events
+        Number of events in ``requests``.
+    alerts, dead_letters
+        Expected numbers.
     lost, duplicated, different
-        Alerts: missing; there though they should not be; same id, other bytes.
+        Alerts that are missing; that should not exist; that have the same id and other bytes.
     repeats
-        Alerts sent again, equal to the byte: allowed.
+        Alerts sent again, equal to the byte. These are allowed.
     problems
-        Everything else that is not as it should be, in words.
+        All differences, in words.
     """
 
     events: int = 0
     alerts: int = 0
-    letters: int = 0
+    dead_letters: int = 0
     lost: int = 0
     duplicated: int = 0
     different: int = 0
@@ -61,36 +63,35 @@ class Verdict:
 
     @property
     def exact(self) -> bool:
-        """Has nothing changed?"""
+        """Whether all results are the same."""
         return not (self.lost or self.duplicated or self.different or self.problems)
 
 
-def judge(pipeline: Pipeline) -> Verdict:
-    """Compare what the workers left with the undisturbed run over the same topics."""
-    config, verdict = pipeline.config, Verdict()
+def compare_with_undisturbed(pipeline: Pipeline) -> Comparison:
+    """Compare the results of the workers with an undisturbed run over the same topics."""
+    config, comparison = pipeline.config, Comparison()
     requests = [read(config, config.topic("requests"), p) for p in range(pipeline.partitions)]
     wanted = undisturbed(config, requests)
-    verdict.events = _events(requests)
-    verdict.alerts, verdict.letters = len(wanted.alerts), len(wanted.letters)
+    comparison.events = _events(requests)
+    comparison.alerts, comparison.dead_letters = len(wanted.alerts), len(wanted.dead_letters)
     raw = [line.value or b"" for line in read(config, config.topic("alerts"))]
     try:
         found = distinct(raw, "alerts")
     except DifferentRepeat as fault:
-        verdict.different += 1
-        verdict.problems.append(str(fault))
+        comparison.different += 1
+        comparison.problems.append(str(fault))
         found = {orjson.loads(value)["id"]: value for value in raw}
-    verdict.repeats = len(raw) - len(found)
+    comparison.repeats = len(raw) - len(found)
     for difference in compare(wanted.alerts, found):
         field = {"only in first": "lost", "only in second": "duplicated"}.get(difference.kind, "different")
-        setattr(verdict, field, getattr(verdict, field) + 1)
-        verdict.problems.append(f"{difference.id}: {difference.kind} {difference.fields}"[:500])
-    letters = {
+        setattr(comparison, field, getattr(comparison, field) + 1)
+        comparison.problems.append(f"{difference.id}: {difference.kind} {difference.fields}"[:500])
+    dead_letters = {
         (line.key, line.value or b"", tuple(line.headers)) for line in read(config, config.topic("dlq"))
     }
-    if letters != wanted.letters:
-        verdict.problems.append(
-            f"dead letters: {len(wanted.letters - letters)} missing, {len(letters - wanted.letters)} too many"
-        )
+    if dead_letters != wanted.dead_letters:
+        missing, extra = wanted.dead_letters - dead_letters, dead_letters - wanted.dead_letters
+        comparison.problems.append(f"dead letters: {len(missing)} missing, {len(extra)} too many")
     states = {
         f"accounts {p}": _stored(
             pipeline, "accounts", p, partial(CountingOperator, config.settings, p, pipeline.partitions)
@@ -100,25 +101,24 @@ def judge(pipeline: Pipeline) -> Verdict:
     states["networks"] = _stored(
         pipeline, "networks", 0, partial(ScoringOperator, config.settings, pipeline.partitions)
     )
-    verdict.problems += [
+    comparison.problems += [
         f"the state of {name} differs" for name, state in states.items() if state != wanted.states[name]
     ]
     for role, topic in (("accounts", "requests"), ("networks", "buckets")):
         committed, ends = pipeline.committed(role, topic)  # type: ignore[arg-type]
         if committed != ends:
-            verdict.problems.append(f"{role} has committed {committed}, the topic ends at {ends}")
-    return verdict
+            comparison.problems.append(f"{role} has committed {committed}, the topic ends at {ends}")
+    return comparison
 
 
-def undisturbed(config: Config, requests: Sequence[Sequence[Line]]) -> Run:
-    """The steps alone over the records of ``requests``, as `pivotwatch.detection.replay` runs them over
-    a file."""
+def undisturbed(config: Config, requests: Sequence[Sequence[Line]]) -> Results:
+    """The results of the operators alone over the records of ``requests``, as `replay` computes them."""
     settings, partitions = config.settings, len(requests)
     networks = ScoringOperator(settings, partitions)
     for topic in CONTROL_TOPICS:
         for line in read(config, config.topic(topic)):
             networks.control(topic, line)
-    alerts, letters, states = [], set[Letter](), {}
+    alerts, dead_letters, states = [], set[DeadLetter](), {}
 
     def take(outputs: Iterable[Output]) -> None:
         for output in outputs:
@@ -127,7 +127,7 @@ def undisturbed(config: Config, requests: Sequence[Sequence[Line]]) -> Run:
             elif output.topic == "alerts":
                 alerts.append(output.value)
             elif output.topic == "dlq":
-                letters.add((output.key, output.value, output.headers))
+                dead_letters.add((output.key, output.value, output.headers))
 
     for partition, lines in enumerate(requests):
         step = CountingOperator(settings, partition, partitions)
@@ -136,7 +136,7 @@ def undisturbed(config: Config, requests: Sequence[Sequence[Line]]) -> Run:
         take(step.final())
         states[f"accounts {partition}"] = _comparable(step)
     states["networks"] = _comparable(networks)
-    return Run(distinct(alerts), letters, states)
+    return Results(distinct(alerts), dead_letters, states)
 
 
 def read(config: Config, topic: str, partition: int = 0) -> list[Line]:
@@ -157,7 +157,7 @@ def read(config: Config, topic: str, partition: int = 0) -> list[Line]:
 
 
 def _stored(pipeline: Pipeline, role: str, partition: int, new: Callable[[], Any]) -> Any:
-    """The state in the changelog, as a step that continues it would write it."""
+    """The state in the changelog, as an operator that restores it would write it."""
     topic = f"{pipeline.config.app_id(role)}-state-changelog"
     stored: dict[bytes, bytes] = {}
     for line in read(pipeline.config, topic, partition):
