@@ -1,8 +1,8 @@
-"""``python -m tests.audit``: are there known weaknesses in what is installed?
+"""Looks for known vulnerabilities of the locked packages: ``python -m tests.audit``.
 
-`pip-audit` asks the open database of advisories (osv.dev) for every locked package. A weakness ends it with
-exit status 1. A database that cannot be reached says nothing about the packages: that is told, and is no
-failure, so that the checks can be run without a network; with ``--required`` it is one (exit status 3).
+`pip-audit` asks the database of advisories (osv.dev) for every locked package. Exit status 1 when one has a
+known vulnerability. When the database cannot be reached, the command prints a message and ends with status
+0, so that the checks run without a network; with ``--required`` it ends with status 3.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ REACH_SECONDS = 5.0
     default=ROOT / "requirements-dev.txt",
     help="Packages with their hashes.",
 )
-@click.option("--database", default=DATABASE, show_default=True, help="Where to ask.")
+@click.option("--database", default=DATABASE, show_default=True, help="Address of the database.")
 @click.option("--required", is_flag=True, help="Exit status 3 when the database cannot be reached.")
 def main(lock: Path, database: str, required: bool) -> None:
-    """Ask for known weaknesses of every locked package."""
+    """Look for known vulnerabilities of every locked package."""
     if why := unreachable(database):
         click.echo(f"audit: {database} not reached ({why}); nothing was checked", err=True)
         sys.exit(3 if required else 0)
-    found = weaknesses(lock, database)
+    found = vulnerabilities(lock, database)
     for line in found:
         click.echo(line, err=True)
     if found:
         sys.exit(1)
-    click.echo(f"audit: no known weakness in {lock.name}")
+    click.echo(f"audit: no known vulnerability in {lock.name}")
 
 
 def unreachable(database: str) -> str | None:
-    """Why there is no way to the database; None when it answers, whatever it says."""
+    """Why the database cannot be reached; None when it answers at all."""
     try:
         urllib.request.urlopen(urllib.request.Request(database, method="HEAD"), timeout=REACH_SECONDS).close()
     except urllib.error.HTTPError:
@@ -55,8 +55,8 @@ def unreachable(database: str) -> str | None:
     return None
 
 
-def weaknesses(lock: Path, database: str) -> list[str]:
-    """One line for each weakness; ends the process when the tool did not get through."""
+def vulnerabilities(lock: Path, database: str) -> list[str]:
+    """One line per vulnerability. Ends the process when pip-audit fails."""
     command = [
         sys.executable,
         "-m",
@@ -74,13 +74,13 @@ def weaknesses(lock: Path, database: str) -> list[str]:
     except (json.JSONDecodeError, KeyError):
         click.echo(f"audit: pip-audit failed:\n{done.stderr}", err=True)
         sys.exit(1)
-    # One that could not be asked for is not one without weaknesses.
+    # A package that was not checked counts as a finding.
     skipped = [f"{one['name']}: {one['skip_reason']}" for one in packages if "skip_reason" in one]
     return skipped + [
-        f"{one['name']} {one['version']}: {weakness['id']}"
-        + (f", mended in {', '.join(weakness['fix_versions'])}" if weakness["fix_versions"] else "")
+        f"{one['name']} {one['version']}: {vulnerability['id']}"
+        + (f", fixed in {', '.join(vulnerability['fix_versions'])}" if vulnerability["fix_versions"] else "")
         for one in packages
-        for weakness in one.get("vulns", ())
+        for vulnerability in one.get("vulns", ())
     ]
 
 

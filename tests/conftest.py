@@ -1,4 +1,4 @@
-"""What every test may use: a broker, names of its own, and one way to draw examples."""
+"""Fixtures for all tests (brokers, unused topic names), marks by folder, and Hypothesis profiles."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 TESTS = Path(__file__).parent
 
-# Examples are the same in every run of CI; elsewhere hypothesis looks for new ones.
+# In CI the examples are the same in every run; elsewhere Hypothesis looks for new ones.
 settings.register_profile("ci", derandomize=True, deadline=None, print_blob=True)
 settings.register_profile("local", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
@@ -31,7 +31,7 @@ MARKS = {"kafka": ("kafka",), "chaos": ("kafka", "chaos"), "browser": ("browser"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by their folder, and all that use the broker."""
+    """Mark tests by their folder and by the fixtures that they use."""
     for item in items:
         folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
         for mark in MARKS.get(folder, ()):
@@ -46,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _kills_are_counted() -> Iterator[None]:
-    """See `tests.kills`."""
+    """Count kills during the session; see `tests.kills`."""
     with pytest.MonkeyPatch.context() as patch:
         kills.watch(patch)
         yield
@@ -54,7 +54,7 @@ def _kills_are_counted() -> Iterator[None]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Only what a test itself does is counted, not how its fixtures end."""
+    """Count kills of the test itself, but not of its fixtures."""
     with kills.BUDGET.paused(item.nodeid):
         return (yield)
 
@@ -68,7 +68,7 @@ def broker() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """A broker for one module that lets nobody in without TLS and a password."""
+    """A broker for one test module that requires TLS and a password."""
     from tests.kafka.security_rig import secured_broker
 
     with secured_broker(tmp_path_factory.mktemp("tls")) as made:
@@ -77,7 +77,7 @@ def secured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
 
 @pytest.fixture(scope="module")
 def secured_admin(secured: Secured) -> Iterator[KafkaAdminClient]:
-    """Who may do everything there."""
+    """An admin client with all rights on the secured broker."""
     from pivotwatch.engine.kafka import sync_client
     from tests.kafka.security_rig import ADMIN
 
@@ -87,6 +87,6 @@ def secured_admin(secured: Secured) -> Iterator[KafkaAdminClient]:
 
 @pytest.fixture
 def topic_prefix(request: pytest.FixtureRequest) -> str:
-    """A start of topic, group and app names that no other test has, nor an earlier run."""
+    """A prefix of topic, group and app names that no other test and no earlier run uses."""
     name = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40]
     return f"{name}-{uuid.uuid4().hex[:8]}-"

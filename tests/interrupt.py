@@ -1,4 +1,4 @@
-"""Ctrl-C for processes that tests start."""
+"""Makes child processes of tests react to Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import signal
 
 
 def interruptible() -> None:
-    """Run in a child before its program: SIGINT ends it.
+    """Let SIGINT end a child process; call it in the child before the program starts.
 
-    What a shell starts in the background ignores SIGINT, and so do its children: also the tests' own.
+    A program that a shell starts in the background ignores SIGINT, and so do its children.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,7 +1,7 @@
-"""How often a run kills: ``make test`` may do so three times, the rest is for ``make chaos``.
+"""Limits the kills of a test run: three in ``make test``, any number in ``make chaos``.
 
-A kill is SIGKILL or SIGSTOP to a worker or a broker while a test runs. They are counted where all of
-them pass: in ``os.kill``, in `LocalKafka.kill`, and where a worker is told to kill itself.
+A kill is SIGKILL or SIGSTOP to a worker or a broker while a test runs. Kills are counted in ``os.kill``, in
+`LocalKafka.kill`, and where a test asks a worker to kill itself.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from infra.kafka.local import LocalKafka
 LONG = bool(os.environ.get("PIVOTWATCH_TEST_LONG"))
 MOST = 3
 OURS = (b"pivotwatch", b"tests.", b"kafka")
-"""What the command line of a worker or a broker holds."""
+"""Parts of the command line by which a worker or a broker is recognised."""
 
 
 class Budget:
-    """Kills so far, by test; one too many fails the test that does it."""
+    """Counts kills by test, and fails the test that exceeds the limit."""
 
     def __init__(self) -> None:
         self.by: list[str] = []
         self.test: str | None = None
 
     def count(self) -> None:
-        """A kill is about to happen."""
+        """Count a kill."""
         if self.test is not None:
             self.by.append(self.test)
             if len(self.by) > MOST and not LONG:
@@ -39,7 +39,7 @@ class Budget:
 
     @contextlib.contextmanager
     def paused(self, test: str | None = None) -> Iterator[None]:
-        """Count for another test meanwhile, or not at all: ending what a test leaves running is no fault."""
+        """Count kills for another test inside the block, or, with None, do not count them."""
         before, self.test = self.test, test
         try:
             yield
@@ -51,7 +51,7 @@ BUDGET = Budget()
 
 
 def is_ours(pid: int) -> bool:
-    """Is it a worker or a broker that runs?"""
+    """Whether the process is a running worker or broker."""
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -60,7 +60,7 @@ def is_ours(pid: int) -> bool:
 
 
 def watch(patch: pytest.MonkeyPatch) -> None:
-    """Let everything that kills be counted."""
+    """Patch the functions that kill so that they count."""
     send, end = os.kill, LocalKafka.kill
 
     def counted(pid: int, number: int) -> None:
@@ -78,6 +78,6 @@ def watch(patch: pytest.MonkeyPatch) -> None:
 
 
 def quietly(act: Callable[[], Any]) -> None:
-    """End what a test leaves running."""
+    """Call ``act`` without counting kills, to end what a test left running."""
     with BUDGET.paused():
         act()

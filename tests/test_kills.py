@@ -1,4 +1,4 @@
-"""The budget of kills counts what is killed, and fails the test that goes beyond it."""
+"""Counting of kills: `tests.kills`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAITS = [sys.executable, "-c", "import time; time.sleep(600)", "pivotwatch"]
 
 @pytest.fixture
 def budget(monkeypatch: pytest.MonkeyPatch) -> kills.Budget:
-    """One of its own, within the same bounds."""
+    """A separate counter with the same limit."""
     own = kills.Budget()
     own.test = "it"
     monkeypatch.setattr(kills, "BUDGET", own)
@@ -25,7 +25,7 @@ def budget(monkeypatch: pytest.MonkeyPatch) -> kills.Budget:
     return own
 
 
-def killed(how: str = "kill") -> None:
+def kill_a_worker(how: str = "kill") -> None:
     worker = subprocess.Popen(WAITS)
     wait_for("its command line", lambda: kills.is_ours(worker.pid))
     if how == "stop":
@@ -36,18 +36,18 @@ def killed(how: str = "kill") -> None:
     worker.wait()
 
 
-def test_the_fourth_kill_of_a_run_fails(budget: kills.Budget) -> None:
-    killed()
-    killed("terminate")
-    killed("stop")
-    kills.quietly(killed)
+def test_the_fourth_kill_fails_the_test(budget: kills.Budget) -> None:
+    kill_a_worker()
+    kill_a_worker("terminate")
+    kill_a_worker("stop")
+    kills.quietly(kill_a_worker)
     assert len(budget.by) == 2
     budget.count()
     with pytest.raises(pytest.fail.Exception, match="more than 3 kills"):
         budget.count()
 
 
-def test_the_long_form_has_no_bound(budget: kills.Budget, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_runs_have_no_limit(budget: kills.Budget, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kills, "LONG", True)
     for _ in range(9):
         budget.count()

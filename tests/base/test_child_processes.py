@@ -1,4 +1,4 @@
-"""Worker processes under one roof."""
+"""Several worker processes under one command."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_the_first_that_dies_ends_the_others_and_gives_the_status(capsys: pytest
     assert "worker b exited with status 7; stopping the others" in capsys.readouterr().err
 
 
-def test_an_end_without_a_reason_is_a_failure() -> None:
+def test_an_unexpected_end_is_a_failure() -> None:
     with Processes() as processes:
         processes.start("a", ends(0))
         assert supervise(processes, ["a"], until_end=False) == 1
@@ -56,14 +56,14 @@ def test_until_end_waits_for_all() -> None:
         assert supervise(processes, ["a", "b"], until_end=True) == 0
 
 
-def test_a_killed_process_has_the_status_of_a_shell() -> None:
+def test_a_killed_process_has_the_status_that_a_shell_reports() -> None:
     with Processes() as processes:
         processes.start("a", FOR_EVER)
         os.kill(pids(processes)[0], signal.SIGKILL)
         assert processes.next_end() == ("a", 128 + signal.SIGKILL)
 
 
-def test_one_that_does_not_listen_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("pivotwatch.base.child_processes.GRACE_SECONDS", 0.1)
     with Processes(logs=tmp_path) as processes:
         processes.start("a", DEAF)
@@ -88,7 +88,7 @@ def test_sigterm_leaves_every_block() -> None:
 
 
 def test_sigterm_to_the_command_ends_its_workers() -> None:
-    """The whole way: a stand-in for the command, with a worker that waits for ever."""
+    """A stand-in for the command, with a worker that waits forever."""
     text = (
         "import sys\n"
         "from pivotwatch.base.child_processes import Processes, Stopped, sigterm_raises, supervise\n"

@@ -1,4 +1,4 @@
-"""Classes of networks from a list."""
+"""Classes of networks, read from a list."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ AS64500 hosting
         ("", None),
     ],
 )
-def test_the_narrowest_range_says_it(network: str, expected: str | None) -> None:
+def test_the_narrowest_range_decides(network: str, expected: str | None) -> None:
     assert NetworkClasses(LINES).of(network) == expected
 
 
@@ -48,12 +48,12 @@ def test_the_narrowest_range_says_it(network: str, expected: str | None) -> None
         ("somewhere proxy", "does not appear to be"),
     ],
 )
-def test_a_wrong_line_is_told(line: str, told: str) -> None:
+def test_a_wrong_line_is_reported(line: str, told: str) -> None:
     with pytest.raises(WrongUse, match=told):
         NetworkClasses([line], "list")
 
 
-def test_a_list_that_cannot_be_read(tmp_path: Path) -> None:
+def test_an_unreadable_list_is_reported(tmp_path: Path) -> None:
     with pytest.raises(OutOfReach, match="No such file"):
         NetworkClasses.load(tmp_path / "none")
     path = tmp_path / "list"
@@ -63,7 +63,7 @@ def test_a_list_that_cannot_be_read(tmp_path: Path) -> None:
     assert class_of(None)("AS1") is None
 
 
-def test_an_alert_tells_the_class() -> None:
+def test_an_alert_contains_the_class() -> None:
     events, releases = launch()
     classes = NetworkClasses(["AS8 proxy"]).of
     outputs = replay(

@@ -1,4 +1,4 @@
-"""Headless Chromium, and tabs that complain when a page does."""
+"""Fixtures: headless Chromium, and tabs that record errors of a page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DESK, TELEPHONE = (1280, 800), (390, 844)
 
 @contextmanager
 def started() -> Iterator[Browser]:
-    """The system's Chromium."""
+    """Start the Chromium of the system."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         try:
@@ -29,7 +29,7 @@ def started() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A browser for the tests of a module; skipped where there is none, but not in CI."""
+    """A browser for the tests of a module. Tests are skipped without Chromium, but not in CI."""
     if CHROMIUM is None and not os.environ.get("CI"):
         pytest.skip("chromium is not installed")
     with started() as browser:
@@ -37,14 +37,14 @@ def chromium() -> Iterator[Browser]:
 
 
 class Tab:
-    """A page in a window of its own, which keeps what it complained of and where it went.
+    """A page in its own window. It records errors and requested addresses.
 
     Attributes
     ----------
     complaints
-        Messages of the console at level warning or error, and uncaught exceptions.
+        Console messages of level warning or error, and uncaught exceptions.
     asked
-        Every address that it asked for.
+        Every address that the page requested.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Tab:
             self.complaints.append(message.text)
 
     def violations(self) -> list[str]:
-        """What axe finds wrong with the page as it is, with the places."""
+        """Accessibility violations that axe finds on the current page, with their places."""
         response = Axe().run(self.page).response
         return [
             f"{one['id']}: {one['help']}: " + "; ".join(str(node["target"]) for node in one["nodes"])
@@ -77,13 +77,13 @@ class Tab:
         ]
 
     def too_wide(self) -> bool:
-        """Does one have to scroll sideways?"""
+        """Whether the page is wider than the window."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth > innerWidth"))
 
 
 @pytest.fixture
 def tab(chromium: Browser) -> Iterator[Any]:
-    """Opens tabs; at the end none may have complained or asked for anything from elsewhere."""
+    """Opens tabs. At the end, no tab may have recorded an error or requested another host."""
     tabs: list[Tab] = []
 
     def open_tab(**how: Any) -> Tab:

@@ -1,7 +1,7 @@
-"""The picture of the page in the README: ``python -m tests.browser.picture``.
+"""Makes the pictures of the page for the README: ``python -m tests.browser.picture``.
 
-A launch with several campaigns is played into a pipeline of real workers; what the page then shows is
-saved in light and in dark, beside this file.
+It plays a launch with several campaigns into a pipeline of real workers, and saves a light and a dark
+screenshot of the page in this folder.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SECONDS = 300
 
 
 def main() -> None:
-    """Make both."""
+    """Make both pictures."""
     with (
         tempfile.TemporaryDirectory() as logs,
         broker_address() as broker,
@@ -34,7 +34,9 @@ def main() -> None:
     ):
         live.start_all()
         live.play(HOURS)
-        last = live.released_at + (HOURS - 3) * 3_600_000  # what the last events could close
+        last = (
+            live.released_at + (HOURS - 3) * 3_600_000
+        )  # wait until all buckets before the last events are scored
         wait_for("the last bucket", lambda: live.judged_at() >= last, SECONDS)
         for name in ("light", "dark"):
             tab = Tab(browser, dark=name == "dark", size=SIZE)

@@ -1,4 +1,4 @@
-"""A pipeline that runs: broker, workers, a played launch with a campaign in it, and the page."""
+"""A running pipeline: broker, workers, the page, and a simulated launch with a campaign."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ PEOPLE = [
 
 
 def free_port() -> int:
-    """A port that nobody uses."""
+    """Return a free port."""
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         return int(one.getsockname()[1])
 
 
 class Pipeline:
-    """Topics of its own, and workers on them.
+    """Topics, and workers on them.
 
     Attributes
     ----------
     url
-        Of the page.
+        Address of the page.
     """
 
     def __init__(
@@ -67,24 +67,24 @@ class Pipeline:
         self.processes.start(role, worker_command(role, "--instance", f"{role}-0"), environment)
 
     def end(self, name: str) -> None:
-        """End a worker; in the long form as kill -9 does."""
+        """Stop a worker; in ``make chaos``, kill it with ``kill -9``."""
         number = signal.SIGKILL if LONG else signal.SIGTERM
         self.processes._running[name].send_signal(number)
         assert self.processes.next_end(timeout=30) == (name, 128 + number if LONG else 0)
 
     def log(self, name: str) -> str:
-        """What a worker has written."""
+        """The log of a worker."""
         assert self.processes.logs is not None
         return (self.processes.logs / f"{name}.log").read_text(errors="replace")
 
     def start_all(self) -> None:
-        """Start the whole pipeline, and wait for the page."""
+        """Start all workers, and wait for the page."""
         for role in ROLES:
             self.start(role)
         self.wait_for_page()
 
     def wait_for_page(self) -> None:
-        """Until the page answers and has read its topics."""
+        """Wait until the page answers and has read its topics."""
 
         def answers() -> bool:
             with contextlib.suppress(urllib.error.URLError, OSError):
@@ -94,7 +94,7 @@ class Pipeline:
         wait_for("the page", answers, DEADLINE)
 
     def play(self, hours: float) -> None:
-        """Play on, as fast as it goes, up to so many hours after the release."""
+        """Send the simulated events up to ``hours`` after the release, as fast as possible."""
         until = self.released_at + hours * 3_600_000
 
         def part() -> Iterator[Slice]:
@@ -107,13 +107,13 @@ class Pipeline:
             player.play(part(), self.config.topic("requests"), batch=50)
 
     def records(self, logical: Logical) -> list[ConsumerRecord]:
-        """What a topic holds now."""
+        """All records of a topic."""
         with sync_client.consumer(self.config) as client:
             topics = [self.config.topic(logical)]
             return list(sync_client.records(client, topics, from_beginning=True, until_end=True))
 
-    def judged_at(self) -> float:
-        """The beginning of the last bucket that was judged, in epoch milliseconds."""
+    def scored_at(self) -> float:
+        """Start of the last scored bucket, in epoch milliseconds."""
         found = self.records("status")
         return parse_time(orjson.loads(found[-1].value)["bucket"]) if found else 0.0
 
@@ -128,7 +128,7 @@ def pipeline(
     scale: float = SCALE,
     **settings: Any,
 ) -> Iterator[Pipeline]:
-    """Topics, and workers that are ended afterwards."""
+    """Yield a pipeline, and stop its workers afterwards."""
     changes = {"web_ports": {"web": free_port()}, "web": {"people": PEOPLE}} | settings
     config = isolated(load(brokers=broker)).model_copy(
         update={"topic_prefix": prefix, "app_prefix": prefix + "pw"} | changes

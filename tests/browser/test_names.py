@@ -1,4 +1,4 @@
-"""Names that others choose, however long or strange, neither break the page nor become a part of it."""
+"""Long or strange names in records neither break the layout of the page nor run as code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATHS = ("/", "/incidents?state=all&kind=all", f"/incidents/{2:016x}")
 
 @pytest.fixture
 def address():
-    """A page without Kafka: one incident with an ordinary name, one with strange ones."""
+    """Serve a page without Kafka, with one incident with ordinary names and one with strange names."""
     found, over = threading.Event(), threading.Event()
     told = []
 
@@ -39,7 +39,7 @@ def address():
 
 
 @pytest.mark.parametrize("size", [DESK, TELEPHONE])
-def test_strange_names_neither_break_the_page_nor_run(address, tab, size):
+def test_strange_names_neither_break_the_layout_nor_run(address, tab, size):
     window = tab(size=size)
     for path in PATHS:
         window.page.goto(address + path)

@@ -1,4 +1,4 @@
-"""The live page in headless Chromium, on a running pipeline with a campaign in its traffic."""
+"""The live page in headless Chromium, on a running pipeline with a campaign."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ REACHABLE = "(stops) => [...document.querySelectorAll(stops)].filter((one) => on
 
 @pytest.fixture(scope="module")
 def live(broker, tmp_path_factory):
-    """A pipeline that runs; each test says how far the launch has to be played."""
+    """A running pipeline. Each test says up to which hour the launch must be played."""
     prefix = f"page-{time.time_ns():x}-"
     with pipeline(broker, prefix, tmp_path_factory.mktemp("logs")) as made:
         made.start_all()
@@ -54,7 +54,7 @@ def first_incident(window, live):
 
 
 @pytest.mark.chaos
-def test_an_incident_comes_is_judged_and_nothing_is_lost_while_the_page_is_away(
+def test_an_incident_appears_is_decided_and_nothing_is_lost_while_the_page_is_down(
     broker, tmp_path, topic_prefix, tab
 ):
     with pipeline(broker, topic_prefix, tmp_path) as live:
@@ -66,14 +66,14 @@ def test_an_incident_comes_is_judged_and_nothing_is_lost_while_the_page_is_away(
         assert wall.violations() == []
         page.evaluate("window.neverReloaded = true")
 
-        # An incident comes by itself, and is announced.
+        # An incident appears without a reload and is announced to screen readers.
         live.play(30)
         expect(page.locator(CARDS).first).to_be_visible(timeout=SOON)
         expect(page.locator("#said")).to_contain_text("New incident", timeout=SOON)
         expect(page.locator("#releases")).to_contain_text("m-2")
         expect(page.locator("#link-word")).to_have_text("live")
 
-        # Somebody who may decides; the broker has it before the page says so.
+        # An operator decides. The broker has the decision before the page confirms it.
         log_in(desk, live)
         desk.page.locator(f"{CARDS} h3 a").first.click()
         name = desk.page.locator("h1 bdi").first.inner_text()
@@ -87,14 +87,14 @@ def test_an_incident_comes_is_judged_and_nothing_is_lost_while_the_page_is_away(
             "kim",
             "their own load test",
         )
-        # With the next bucket it is over, and the wall says whose word that was.
+        # After the next bucket the incident is suppressed, and the page names who decided.
         live.play(40)
         expect(page.locator("#ended")).to_contain_text(name, timeout=SOON)
         expect(page.locator("#ended")).to_contain_text("benign by kim", timeout=SOON)
         expect(page.locator(CARDS).filter(has_text=name)).to_have_count(0)
         expect(desk.page.locator("#summary")).to_contain_text("Suppressed", timeout=SOON)
 
-        # The worker of the page ends (in `make chaos` it is killed); the launch goes on without it.
+        # The worker of the page stops (in `make chaos` it is killed), and the launch continues.
         def has_every_alert_once():
             return int(page.evaluate("document.documentElement.dataset.alerts")) == len(
                 live.records("alerts")
@@ -114,7 +114,7 @@ def test_an_incident_comes_is_judged_and_nothing_is_lost_while_the_page_is_away(
         expect(page.locator("#figures")).to_contain_text(f"{end.day} {end:%b %H:%M}", timeout=SOON)
         wait_for("every alert once, those from meanwhile as well", has_every_alert_once)
         assert page.evaluate("window.neverReloaded")
-        # A browser complains by itself when nobody answers.
+        # The browser logs an error of its own when the server does not answer.
         for one in (wall, desk):
             one.context.close()
             assert [text for text in one.complaints if AWAY not in text] == []
@@ -123,7 +123,7 @@ def test_an_incident_comes_is_judged_and_nothing_is_lost_while_the_page_is_away(
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("size", [DESK, TELEPHONE])
-def test_every_page_is_laid_out_and_axe_finds_nothing(live, tab, dark, size):
+def test_every_page_fits_and_has_no_accessibility_violation(live, tab, dark, size):
     window = tab(dark=dark, size=size)
     window.page.goto(live.url + "/login")
     assert window.violations() == []
@@ -137,7 +137,7 @@ def test_every_page_is_laid_out_and_axe_finds_nothing(live, tab, dark, size):
         assert not window.too_wide(), path
 
 
-def test_everything_is_reached_and_done_by_the_keyboard(live, tab):
+def test_the_keyboard_reaches_and_operates_everything(live, tab):
     window = tab()
     first_incident(window, live)
     page, seen = window.page, []
@@ -151,9 +151,9 @@ def test_everything_is_reached_and_done_by_the_keyboard(live, tab):
         assert shown, name
         seen.append((tag, name))
     assert seen[0] == ("A", "#main")
-    # Of the radio buttons one stop stands for all.
+    # A group of radio buttons is one tab stop.
     assert len(seen) == page.evaluate(REACHABLE, STOPS) + 1
-    # Skip to the content, down to the form, choose by arrow, decide.
+    # Skip to the content, move to the form, choose with the arrow keys, decide.
     page.reload()
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
@@ -172,7 +172,7 @@ def test_everything_is_reached_and_done_by_the_keyboard(live, tab):
     expect(page.locator("#decided")).to_contain_text("taken back by kim")
 
 
-def test_what_comes_leaves_focus_open_parts_and_a_form_as_they_are(live, tab):
+def test_updates_keep_focus_open_sections_and_form_input(live, tab):
     window = tab()
     first_incident(window, live)
     page = window.page
@@ -180,7 +180,7 @@ def test_what_comes_leaves_focus_open_parts_and_a_form_as_they_are(live, tab):
     page.get_by_label("Note").fill("half a sent")
     page.locator("#told a").first.focus()
     href = page.evaluate("document.activeElement.getAttribute('href')")
-    # The server sends the part anew with something else in it.
+    # The server sends the section again with other content.
     page.evaluate("for (const id of ['evidence', 'told']) sent.set(id, ''); refresh()")
     wait_for("a refresh", lambda: page.evaluate("sent.get('told') !== ''"))
     assert page.evaluate("document.activeElement.getAttribute('href')") == href
@@ -188,7 +188,7 @@ def test_what_comes_leaves_focus_open_parts_and_a_form_as_they_are(live, tab):
     assert page.get_by_label("Note").input_value() == "half a sent"
 
 
-def test_a_page_that_nobody_sees_holds_no_connection_and_catches_up(live, tab):
+def test_a_hidden_page_closes_its_connection_and_catches_up_later(live, tab):
     window = tab()
     first_incident(window, live)
     page = window.page
@@ -205,7 +205,7 @@ def test_a_page_that_nobody_sees_holds_no_connection_and_catches_up(live, tab):
     expect(page.locator("#link-word")).to_have_text("live")
 
 
-def test_a_viewer_looks_and_decides_nothing(live, tab):
+def test_a_viewer_cannot_decide(live, tab):
     live.play(30)
     window = tab()
     log_in(window, live, LEE)
@@ -216,7 +216,7 @@ def test_a_viewer_looks_and_decides_nothing(live, tab):
     expect(window.page.get_by_role("heading", name="Log in")).to_be_visible()
 
 
-def test_without_script_the_page_is_whole(live, tab):
+def test_the_page_is_complete_without_scripts(live, tab):
     live.play(30)
     window = tab(java_script_enabled=False)
     log_in(window, live)

@@ -1,4 +1,4 @@
-"""The report in headless Chromium: light and dark, on a desk and a telephone, without a word of complaint."""
+"""The report in headless Chromium: light and dark, wide and narrow, without console errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def page(tmp_path):
 
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("size", [DESK, TELEPHONE])
-def test_it_is_laid_out_in_light_and_dark(tab, page, dark, size):
+def test_it_fits_in_light_and_dark(tab, page, dark, size):
     window = tab(dark=dark, size=size)
     window.page.goto(page)
     background = window.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -38,7 +38,7 @@ def test_it_prints(tab, page):
     assert window.page.pdf().startswith(b"%PDF")
 
 
-def test_on_paper_the_accounts_are_there_without_a_click(tab, page):
+def test_printing_shows_the_accounts_without_a_click(tab, page):
     window = tab()
     window.page.goto(page)
     visible = "[...document.querySelectorAll('.ids')].map(list => list.checkVisibility())"

@@ -1,4 +1,4 @@
-"""Configuration: precedence, and mistakes that a person can mend."""
+"""Configuration: precedence, and messages for mistakes."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_lists_in_the_environment_are_joined_by_commas(monkeypatch: pytest.Monke
     assert load().aliases == ("*-latest", "auto")
 
 
-def test_every_mistake_is_one_line_that_says_where_what_and_what_instead(
+def test_every_mistake_is_one_line_with_place_value_and_expectation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write(
@@ -121,7 +121,7 @@ def test_a_password_file_wins_and_a_missing_one_is_named(tmp_path: Path) -> None
         load(sasl_password_file=tmp_path / "gone").password()
 
 
-def test_a_file_that_is_missing_or_no_toml_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_missing_or_invalid_is_named(tmp_path: Path) -> None:
     with pytest.raises(OutOfReach, match=r"gone\.toml: No such file or directory"):
         load(tmp_path / "gone.toml")
     with pytest.raises(WrongUse, match=r"c\.toml: not a TOML file: "):
@@ -142,17 +142,17 @@ def test_a_child_process_gets_the_same_configuration(tmp_path: Path, monkeypatch
     assert load() == config
 
 
-def test_every_key_has_a_table_or_none() -> None:
+def test_keys_lists_every_key_and_table() -> None:
     assert set(keys()) == set(Config.model_fields)
 
 
 @given(st.integers(min_value=0, max_value=10**12))
-def test_durations_survive_writing_and_reading(ms: int) -> None:
+def test_durations_are_read_as_they_are_written(ms: int) -> None:
     duration = timedelta(milliseconds=ms)
     assert millis(parse_duration(format_duration(duration))) == ms
 
 
 @pytest.mark.parametrize("value", ["", "h", "-1h", "1 fortnight", True, None, "1e400d", [1]])
-def test_no_duration(value: object) -> None:
+def test_invalid_durations_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match="expected a duration"):
         parse_duration(value)

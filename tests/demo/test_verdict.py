@@ -1,4 +1,4 @@
-"""The demo's judgement of what was found."""
+"""The result that the demo prints: found or not, and how late."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_related_group_or_a_merged_one_finds_it_too() -> None:
     assert compare_with_truth([merged], TRUTH).found_entities == 1
 
 
-def test_what_does_not_find_it() -> None:
+def test_other_alerts_do_not_count_as_found() -> None:
     early = {"detected_at": "2026-02-05T17:00:00Z", "onset": "2026-02-05T16:00:00Z"}
     verdict = compare_with_truth(
         [
@@ -68,7 +68,7 @@ def test_what_does_not_find_it() -> None:
 
 
 def shown(alerts: list[Alert]) -> tuple[str, str]:
-    """What the display says of a run, on a pipe: standard output and standard error."""
+    """Standard output and standard error of the display of a run, on a pipe."""
     out, err = StringIO(), StringIO()
     display = Display(datetime(2026, 2, 5, 17, tzinfo=UTC), Console(file=out))
     display.progress = Console(file=err)
@@ -100,7 +100,7 @@ def test_without_a_terminal_it_is_plain_and_complete() -> None:
     assert "\x1b" not in out + err
 
 
-def test_not_found_says_so() -> None:
+def test_a_missed_campaign_is_reported() -> None:
     out, _ = shown([])
     assert out.startswith("NOT FOUND  the hidden campaign raised no alert")
     assert "precision" not in out

@@ -1,1 +1,1 @@
-"""Looking for input that stops a step."""
+"""Fuzz tests of every decoder."""

@@ -1,7 +1,7 @@
-"""``python -m tests.fuzz``: every decoder for a while under atheris; status 1 when one raised.
+"""Runs atheris on every decoder: ``python -m tests.fuzz``. Exit status 1 when one raised.
 
-Each target has a process of its own, because the fuzzer ends it. What stopped a target is left
-in the folder named at the end.
+Each target has its own process, because the fuzzer ends the process. Inputs that stopped a target are
+stored in the folder that is printed at the end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 
 def fuzz(name: str, corpus: Path, seconds: int) -> None:
-    """Run one target in this process; does not return."""
+    """Run one target in this process. Does not return."""
     import atheris
 
     with atheris.instrument_imports(include=["streams", "models"]):

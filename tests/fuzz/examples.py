@@ -1,4 +1,4 @@
-"""Good examples of everything that is decoded."""
+"""Valid examples for every decoder."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EVENT = {
 _BUCKETS, _CALENDAR = launch_buckets()
 _FROM = 12
 ACTIVE = tuple(record.value or b"" for record in _BUCKETS)[_FROM:]
-"""Bucket records of a launch, the first of them somewhere in the middle."""
+"""Consecutive bucket records from the middle of a launch."""
 RELEASE = {"model": MODEL, "released_at": _CALENDAR[0]["released_at"]}
 DECISION = {"entity": {"kind": "network", "id": "AS1"}, "verdict": "verified", "by": "kim"}
 ALERT: bytes = alert(1).value
@@ -73,7 +73,7 @@ GROUP_SHARD = 1
 
 
 class Log:
-    """A changelog that nobody writes to."""
+    """A changelog that drops every write."""
 
     async def send(self, key: bytes, value: bytes | None) -> Awaitable[object]:
         raise NotImplementedError
@@ -81,7 +81,7 @@ class Log:
 
 @functools.cache
 def stored(role: str) -> Snapshot:
-    """A state in the middle of a campaign."""
+    """A stored state from the middle of a campaign."""
     version = {"accounts": CountingOperator, "networks": ScoringOperator}[role].version
     found = latest(stored_state.read(role, version), stored_state.identity(role))
     assert found is not None
@@ -91,7 +91,7 @@ def stored(role: str) -> Snapshot:
 
 
 def live_of(role: str, snapshot: Snapshot) -> Any:
-    """What a worker makes of a state."""
+    """The live partition that a worker restores from a state."""
     parts: dict[str, Any] = {
         "partition": 0,
         "generation": 1,

@@ -1,4 +1,4 @@
-"""What is fuzzed: for each decoder a function of bytes that must never raise, and examples to begin with."""
+"""The fuzz targets: for each decoder a function of bytes that must never raise, and example inputs."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ from tests.fuzz.examples import (
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
-    """One decoder: takes bytes, raises nothing; ``seeds`` are good or nearly good."""
+    """One decoder: a function of bytes that must not raise, and valid or nearly valid ``seeds``."""
 
     run: Callable[[bytes], None]
     seeds: Sequence[bytes]
@@ -65,7 +65,7 @@ def _number(value: bytes) -> int:
 
 
 def _requests(data: bytes) -> None:
-    """Bad is said of each, the good is counted, and the bucket closes."""
+    """Every bad event becomes a dead letter, good events are counted, and the bucket closes."""
     step = CountingOperator(Settings(), 0, 1)
     outputs = step.process([Line(data, key=data[:8], timestamp=START)])
     outputs += step.process([Line(orjson.dumps(EVENT))])
@@ -76,7 +76,7 @@ def _requests(data: bytes) -> None:
 
 
 def _origin(data: bytes) -> None:
-    """Headers of others: nothing is refused, and ours are read as before."""
+    """Foreign headers: no record is refused, and valid headers are read as before."""
     step = CountingOperator(Settings(), 0, 1)
     origin, _, places = data.partition(b"\n")
     array = orjson.dumps([EVENT])
@@ -101,7 +101,7 @@ def _networks(*records: bytes) -> None:
 
 
 def _bucket(data: bytes) -> None:
-    """A whole record; a bucket of another millennium would be waited for, empty ones one by one."""
+    """A bucket record. Its bucket number is limited: the operator processes skipped buckets one by one."""
     head = data.partition(b"\n")[0]
     try:
         newer = orjson.loads(head)["v"] > 1
@@ -116,7 +116,7 @@ NEXT, _ = decode(ACTIVE[3])
 
 
 def _content(data: bytes) -> None:
-    """The content of the next record, with a header that fits."""
+    """The content of the next bucket record, with a valid header."""
     head = Header(1, 0, NEXT.since, NEXT.b, 0, 1, HOUR_MS, zlib.crc32(data))
     _networks(msgspec.json.encode(head) + b"\n" + data)
 
@@ -139,7 +139,7 @@ def _source(name: str) -> Callable[[bytes], None]:
 
     def run(data: bytes) -> None:
         decoded = decoder.decode(data)
-        for _, event in decoded.events:  # what it passes on is read by accounts
+        for _, event in decoded.events:  # the counting operator must read what the source passes on
             assert not CountingOperator(Settings(), 0, 1).process([Line(orjson.dumps(event))])
         for bad in decoded.bad:
             for redaction in ("redacted", "full", "empty"):
@@ -149,7 +149,7 @@ def _source(name: str) -> Callable[[bytes], None]:
 
 
 def _post(data: bytes) -> None:
-    """Headers and body of a request of somebody."""
+    """Headers and body of an HTTP request."""
     signature, _, body = data.partition(b"\n")
     text_ = signature.decode("utf-8", "surrogateescape")
     headers = {"webhook-id": text_, "webhook-timestamp": text_[:10], "webhook-signature": text_}
@@ -168,7 +168,7 @@ _POSTED = Decoder(SourceMapping("litellm", load_file("litellm")))
 
 
 def _alert(data: bytes) -> None:
-    """As delivery reads it: what is an alert can be told to every kind of target."""
+    """An alert as delivery reads it: every valid alert can be rendered for every target."""
     try:
         alert = parse_alert(data)
     except WrongUse:
@@ -205,7 +205,7 @@ def _position(data: bytes) -> None:
 
 
 def _dead_letter(data: bytes) -> None:
-    """A record of the topic of dead letters, which anybody may have written."""
+    """A record of the dead-letter topic, from any writer."""
     name, _, value = data.partition(b"\n")
     own = {"stage": b"decode", "class": b"BadEvent", "message": b"not JSON"}
     for key in ("topic", "partition", "offset", "stage", "message", "length", "position", "null"):
@@ -224,7 +224,7 @@ def _dead_letter(data: bytes) -> None:
 
 
 def _marker(data: bytes) -> None:
-    """Whatever lies in a changelog: it is read, or refused with a message."""
+    """A marker in a changelog: it is read, or refused with a message."""
     try:
         Manifest.decode(data)
         latest({b"1.x/marker": data}, Identity("accounts", 1, "f"))
@@ -252,7 +252,7 @@ def _seeds(role: str, part: int | str) -> list[bytes]:
     return [getattr(snapshot, part) if isinstance(part, str) else snapshot.shards[part]]
 
 
-def _ledger(data: bytes) -> None:
+def _notification_log(data: bytes) -> None:
     key, _, value = data.partition(b"\n")
     try:
         NotificationLog(Log(), {key: value})
@@ -266,7 +266,7 @@ def _sample(data: bytes) -> None:
 
 
 def targets() -> dict[str, Target]:
-    """All of them by name."""
+    """All targets by name."""
     event = orjson.dumps(EVENT)
     found = {
         "requests": Target(_requests, [event, b"[%s,%s]" % (event, event), b'[{"id":"r"}, 7]']),
@@ -286,7 +286,7 @@ def targets() -> dict[str, Target]:
         "position": Target(_position, [b"a0-12.s0-8"]),
         "dead letter": Target(_dead_letter, [b"requests\n{}"]),
         "marker": Target(_marker, [_example_marker()]),
-        "delivery log": Target(_ledger, [LOG]),
+        "delivery log": Target(_notification_log, [LOG]),
         "sample": Target(_sample, [event]),
     }
     for role, part in STATES:
@@ -305,7 +305,7 @@ STATES: tuple[tuple[str, int | str], ...] = (
     ("networks", 64),
     ("networks", GROUP_SHARD),
 )
-"""Parts of a state: shards of accounts, a segment of open buckets, what is global, a shard of groups."""
+"""Parts of a state: metadata, a shard of accounts, a segment of open buckets, pins, global state, groups."""
 
 
 def _example_marker() -> bytes:

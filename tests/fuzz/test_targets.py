@@ -1,4 +1,4 @@
-"""The targets of ``make fuzz`` hold for what they begin with, for small changes of it and for plain noise."""
+"""The targets of ``make fuzz`` with their seeds, with small changes of the seeds, and with random bytes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.fuzz.targets import Target, targets
 ROOT = Path(__file__).parents[2]
 TARGETS = targets()
 DECODES = {"loads", "Decoder", "frombuffer", "FromString", "unpack", "model_validate_json", "convert"}
-"""Names of calls that make something of bytes, or of what was made of them."""
+"""Names of calls that decode bytes or decoded values."""
 COVERED = {
     "pivotwatch_models.base.columns": "state of accounts, 0",
     "pivotwatch.contracts.codec": "alert",
@@ -33,7 +33,7 @@ COVERED = {
     "pivotwatch.detection.counting.open_bucket_codec": "state of accounts, 4",
     "pivotwatch.web.read_model": "alert on the page",
 }
-"""Module that decodes to the target that reaches it."""
+"""Decoding modules, with the target that reaches each."""
 ELSEWHERE = {
     "pivotwatch.tools.compare_alerts": "files of alerts: tests/contracts/test_alerts.py",
     "pivotwatch.config.toml_files": "the configuration: tests/config/test_config.py",
@@ -45,7 +45,7 @@ ELSEWHERE = {
     "pivotwatch.web.api": "requests of a person: tests/web/test_access.py",
     "pivotwatch.web.authentication": "signed cookies: tests/web/test_access.py",
 }
-"""Module that decodes what nobody else writes into Kafka, or what other tests look at."""
+"""Decoding modules without a target, with the reason or the test that covers each."""
 DEEP = b"[" * 1000 + b"]" * 1000
 
 
@@ -62,14 +62,14 @@ def test_a_decoder_never_raises(target: Target, data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
-def test_a_seed_is_one_that_gets_far(target: Target) -> None:
+def test_seeds_are_decoded(target: Target) -> None:
     assert target.seeds
     target.run(target.seeds[0])
     target.run(b"")
 
 
 def decoding() -> set[str]:
-    """The modules that decode something."""
+    """The modules that contain a decoding call."""
     found = set()
     for package in ("models", "streams"):
         for path in (ROOT / package).rglob("*.py"):

@@ -1,4 +1,4 @@
-"""The metrics that pivotwatch serves, and which ones an expression uses."""
+"""Lists the metrics that pivotwatch serves, and the metrics that an expression uses."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ INFRA = ROOT / "infra"
 RULES = INFRA / "prometheus" / "rules" / "pivotwatch.yml"
 
 
-class Nobody:
+class NoPartitions:
     live: ClassVar = {}
 
 
 def served() -> set[str]:
-    """Every name under which a worker serves a sample."""
+    """Names of all samples that a worker serves."""
     names = set()
-    for name, kind in Metrics("accounts", Nobody()).names().items():
+    for name, kind in Metrics("accounts", NoPartitions()).names().items():
         names |= (
             {name + ending for ending in ("_bucket", "_sum", "_count")} if kind == "histogram" else {name}
         )
@@ -33,13 +33,13 @@ def served() -> set[str]:
 
 
 def recorded() -> set[str]:
-    """What recording rules make."""
+    """Names that the recording rules define."""
     groups = yaml.safe_load(RULES.read_text())["groups"]
     return {rule["record"] for group in groups for rule in group["rules"] if "record" in rule}
 
 
 def used(expression: str) -> set[str]:
-    """The metrics that an expression of PromQL uses.
+    """The metrics that a PromQL expression uses.
 
     >>> sorted(used('rate(pivotwatch_events_total{role="pivotwatch_x"}[5m]) / pivotwatch:a:b'))
     ['pivotwatch:a:b', 'pivotwatch_events_total']
@@ -49,6 +49,6 @@ def used(expression: str) -> set[str]:
 
 
 def needs(program: str) -> None:
-    """Skip where a program is not installed; never in CI, which installs it (.ci/run)."""
+    """Skip the test when a program is not installed, but not in CI, which installs it (.ci/run)."""
     if shutil.which(program) is None and not os.environ.get("CI"):
         pytest.skip(f"{program} is not installed")

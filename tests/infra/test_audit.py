@@ -1,4 +1,4 @@
-"""The audit of dependencies, against a database of our own."""
+"""The audit of dependencies, against a local database."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WEAK = {
 
 
 class Database(BaseHTTPRequestHandler):
-    """Knows one weak package."""
+    """A database with one vulnerable package."""
 
     def do_HEAD(self) -> None:
         self.send_response(405)
@@ -47,7 +47,7 @@ class Database(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -67,25 +67,25 @@ def audit(folder: Path, database: str, *packages: str, flags: tuple[str, ...] = 
     return CliRunner().invoke(main, ["--lock", str(lock), "--database", database, *flags])
 
 
-def test_a_known_weakness_fails(database: str, tmp_path: Path) -> None:
+def test_a_known_vulnerability_fails(database: str, tmp_path: Path) -> None:
     done = audit(tmp_path, database, "sound", "weak")
     assert (done.exit_code, done.stdout) == (1, "")
     assert done.stderr == "weak 1.0: TEST-2026-1, mended in 1.1\n"
 
 
-def test_packages_without_known_weakness_pass(database: str, tmp_path: Path) -> None:
+def test_packages_without_known_vulnerabilities_pass(database: str, tmp_path: Path) -> None:
     done = audit(tmp_path, database, "sound", flags=("--required",))
     assert (done.exit_code, done.stderr) == (0, "")
     assert done.stdout == "audit: no known weakness in lock.txt\n"
 
 
-def test_a_tool_that_fails_is_not_a_pass(database: str, tmp_path: Path) -> None:
+def test_a_failing_tool_fails_the_audit(database: str, tmp_path: Path) -> None:
     done = audit(tmp_path, database, "broken")
     assert done.exit_code == 1
     assert "pip-audit failed" in done.stderr
 
 
-def test_a_database_out_of_reach_is_told_and_fails_only_where_it_is_required(tmp_path: Path) -> None:
+def test_an_unreachable_database_is_reported_and_fails_only_with_required(tmp_path: Path) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}/v1/query"
     for flags, status in (((), 0), (("--required",), 3)):
         done = audit(tmp_path, nowhere, "weak", flags=flags)

@@ -1,4 +1,4 @@
-"""Compose, image, Kubernetes and systemd: what can be said of them without a daemon or a cluster."""
+"""Checks of compose, image, Kubernetes and systemd files that need no daemon and no cluster."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def workers() -> dict[str, dict[str, Any]]:
 
 
 def check_environment(names: set[str]) -> None:
-    """Every variable of ours is a key of the configuration."""
+    """Check that every PIVOTWATCH_ variable is a key of the configuration."""
     ours = {name.removeprefix("PIVOTWATCH_").lower() for name in names if name.startswith("PIVOTWATCH_")}
     assert ours - {"config"} <= set(Config.model_fields)
 
@@ -51,11 +51,11 @@ def run(*command: str, cwd: Path = ROOT) -> str:
 # Compose.
 
 
-def test_every_service_is_watched_and_has_no_rights_that_it_does_not_need():
+def test_every_service_has_a_health_check_and_minimal_rights():
     for name, service in compose()["services"].items():
         assert "healthcheck" in service, name
         for port in service.get("ports", ()):
-            assert port.startswith("127.0.0.1:"), f"{name} is open to the network"
+            assert port.startswith("127.0.0.1:"), f"{name} listens beyond 127.0.0.1"
         if name != "kafka":
             assert service["read_only"], name
             assert service["cap_drop"] == ["ALL"], name
@@ -63,7 +63,7 @@ def test_every_service_is_watched_and_has_no_rights_that_it_does_not_need():
             assert service["security_opt"] == ["no-new-privileges:true"]
 
 
-def test_files_that_are_mounted_are_there():
+def test_mounted_files_exist():
     for service in compose()["services"].values():
         for volume in service.get("volumes", ()):
             source = volume.split(":")[0]
@@ -73,7 +73,7 @@ def test_files_that_are_mounted_are_there():
                 assert source in compose()["volumes"]
 
 
-def test_workers_have_roles_names_and_a_configuration_that_is_read():
+def test_workers_have_known_roles_names_and_a_valid_configuration():
     for name, service in workers().items():
         _, _, role, _, instance = service["command"]
         assert role in get_args(Role)
@@ -82,7 +82,7 @@ def test_workers_have_roles_names_and_a_configuration_that_is_read():
     load(INFRA / "compose" / "pivotwatch.toml")
 
 
-def test_prometheus_looks_for_the_workers_that_run():
+def test_prometheus_scrapes_the_workers_of_compose():
     targets = yaml.safe_load((INFRA / "prometheus" / "targets" / "workers.yml").read_text())
     watched = {(t, group["labels"]["role"]) for group in targets for t in group["targets"]}
     always = {name: one for name, one in workers().items() if "profiles" not in one}
@@ -92,11 +92,11 @@ def test_prometheus_looks_for_the_workers_that_run():
     }
 
 
-def test_kafka_is_the_version_of_the_tests():
+def test_kafka_has_the_version_of_the_tests():
     assert compose()["services"]["kafka"]["image"] == f"apache/kafka:{kafka_version()}"
 
 
-def test_compose_reads_it_where_there_is_compose():
+def test_docker_compose_accepts_the_file():
     if shutil.which("docker") and run_quietly("docker", "compose", "version"):
         variables = ("PIVOTWATCH_GRAFANA_PASSWORD_FILE=LICENSE", "PIVOTWATCH_WEB_TOKEN_FILE=LICENSE")
         run("env", *variables, "docker", "compose", "-f", "infra/compose/compose.yaml", "config", "--quiet")
@@ -109,7 +109,7 @@ def run_quietly(*command: str) -> bool:
 # The image.
 
 
-def test_the_image_is_made_in_two_stages_of_files_that_are_there_and_runs_without_rights():
+def test_the_image_has_two_stages_copies_existing_files_and_runs_without_root():
     lines = (INFRA / "docker" / "Dockerfile").read_text().splitlines()
     assert sum(line.startswith("FROM ") for line in lines) == 2
     let_in = (INFRA / "docker" / "Dockerfile.dockerignore").read_text().splitlines()
@@ -124,8 +124,8 @@ def test_the_image_is_made_in_two_stages_of_files_that_are_there_and_runs_withou
 
 
 @pytest.mark.slow
-def test_the_package_brings_every_file_that_it_reads(tmp_path: Path):
-    """As the image is built: from the files that the Dockerfile copies."""
+def test_the_package_contains_every_file_that_it_reads(tmp_path: Path):
+    """The package is built from the files that the Dockerfile copies."""
     for name in ("models", "streams"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
@@ -153,7 +153,7 @@ def test_the_package_brings_every_file_that_it_reads(tmp_path: Path):
     }
     assert needed <= packed, sorted(needed - packed)
 
-    # And what is installed from it works, far from here.
+    # The installed package works outside the repository.
     run(
         sys.executable,
         "-m",
@@ -186,9 +186,9 @@ def workload(name: str) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
-def test_a_workload_keeps_its_members_is_probed_and_has_no_rights(name: str):
+def test_a_workload_has_stable_names_probes_and_minimal_rights(name: str):
     parts = workload(name)
-    # The page is in no group and keeps nothing: any pod is as good as another.
+    # The page has no consumer group and no state, so its pods need no stable names.
     running = parts["StatefulSet" if name in MEMBERS else "Deployment"]["spec"]
     budget = parts["PodDisruptionBudget"]["spec"]
     assert running["selector"] == budget["selector"]
@@ -220,7 +220,7 @@ def test_a_workload_keeps_its_members_is_probed_and_has_no_rights(name: str):
     assert mounted == {volume["name"] for volume in pod["volumes"]}
 
 
-def test_kustomizations_name_files_that_are_there_and_configurations_that_are_read():
+def test_kustomizations_name_existing_files_and_valid_configurations():
     for path in KUBERNETES.rglob("kustomization.yaml"):
         for content in documents(path):
             for key in ("resources", "components"):
@@ -231,7 +231,7 @@ def test_kustomizations_name_files_that_are_there_and_configurations_that_are_re
 
 
 @pytest.mark.parametrize("name", ["base", "overlays/example"])
-def test_the_page_listens_to_others_because_it_asks_who_they_are(name: str):
+def test_the_page_of_kubernetes_requires_a_login(name: str):
     (container,) = workload("web")["Deployment"]["spec"]["template"]["spec"]["containers"]
     environment = {one["name"]: one.get("value") for one in container["env"]}
     config = load(
@@ -246,7 +246,7 @@ def test_the_page_listens_to_others_because_it_asks_who_they_are(name: str):
         assert str(person.token_file.parent) in mounts
 
 
-def test_the_page_of_compose_listens_to_others_because_it_asks_who_they_are():
+def test_the_page_of_compose_requires_a_login():
     service = workers()["web"]
     config = load(
         INFRA / "compose" / "pivotwatch.toml", web_host=service["environment"]["PIVOTWATCH_WEB_HOST"]
@@ -259,7 +259,7 @@ def test_the_page_of_compose_listens_to_others_because_it_asks_who_they_are():
     assert config.delivery["base_url"].endswith(service["ports"][0].rpartition(":")[0])
 
 
-def test_only_what_holds_no_state_is_scaled():
+def test_only_ingest_and_delivery_are_scaled():
     found = documents(KUBERNETES / "components" / "autoscaling" / "scalers.yaml")
     scaled = [one["spec"] for one in found if one["kind"] == "ScaledObject"]
     assert {one["scaleTargetRef"]["name"] for one in scaled} == {"ingest", "delivery"}
@@ -269,12 +269,12 @@ def test_only_what_holds_no_state_is_scaled():
         assert trigger["metadata"]["consumerGroup"] == load().app_id(role)
 
 
-def test_nothing_holds_a_secret():
+def test_no_file_contains_a_secret():
     for path in KUBERNETES.rglob("*.yaml"):
         assert all(one["kind"] != "Secret" for one in documents(path))
 
 
-def test_kustomize_builds_it_where_there_is_kustomize():
+def test_kustomize_builds_the_overlay():
     if shutil.which("kustomize"):
         for folder in ("base", "overlays/example"):
             built = run("kustomize", "build", str(KUBERNETES / folder))
@@ -285,7 +285,7 @@ def test_kustomize_builds_it_where_there_is_kustomize():
 # systemd.
 
 
-def test_systemd_finds_nothing_wrong_where_there_is_systemd(tmp_path: Path):
+def test_systemd_accepts_the_unit(tmp_path: Path):
     unit = tmp_path / "pivotwatch@accounts-0.service"
     shutil.copy(INFRA / "systemd" / "pivotwatch@.service", unit)
     if shutil.which("systemd-analyze"):
@@ -296,6 +296,6 @@ def test_the_unit_takes_the_role_from_its_name(tmp_path: Path):
     text = (INFRA / "systemd" / "pivotwatch@.service").read_text()
     line = re.search(r"^ExecStart=/bin/sh -c '(.*)' %i$", text, re.MULTILINE)
     assert line is not None
-    # As systemd does: %% is a percent sign, $$ a dollar sign.
+    # systemd reads %% as a percent sign and $$ as a dollar sign.
     script = line[1].replace("%%", "%").replace("$$", "$").replace("/opt/pivotwatch/bin/pivotwatch", "echo")
     assert run("sh", "-c", script, "accounts-0") == "worker --role accounts --instance accounts-0\n"

@@ -1,4 +1,4 @@
-"""The dashboard and its provisioning, and the configuration of Alertmanager: read and compared."""
+"""Checks of the Grafana dashboard, its provisioning, and the Alertmanager configuration."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def dashboard() -> dict[str, Any]:
 
 
 def expressions() -> list[str]:
-    read_model = dashboard()
-    panels = [target["expr"] for panel in read_model["panels"] for target in panel.get("targets", [])]
-    return panels + [note["expr"] for note in read_model["annotations"]["list"]]
+    board = dashboard()
+    panels = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    return panels + [note["expr"] for note in board["annotations"]["list"]]
 
 
 def test_every_metric_of_the_dashboard_is_served():
@@ -44,7 +44,7 @@ def test_every_metric_of_the_contract_is_shown_or_alerted():
         assert f"pivotwatch_{name}" in shown
 
 
-def test_panels_have_distinct_places_and_numbers_and_explain_themselves():
+def test_panels_do_not_overlap_and_have_descriptions():
     panels = dashboard()["panels"]
     assert len({panel["id"] for panel in panels}) == len(panels)
     taken: set[tuple[int, int]] = set()
@@ -61,7 +61,7 @@ def test_panels_have_distinct_places_and_numbers_and_explain_themselves():
         assert panel["type"] == "row" or panel["description"]
 
 
-def test_the_dashboard_uses_the_source_that_is_provisioned():
+def test_the_dashboard_uses_the_provisioned_data_source():
     source = yaml.safe_load((GRAFANA / "provisioning" / "datasources" / "prometheus.yml").read_text())
     uid = source["datasources"][0]["uid"]
     for panel in dashboard()["panels"]:
@@ -72,7 +72,7 @@ def test_the_dashboard_uses_the_source_that_is_provisioned():
     ]
 
 
-def test_alertmanager_takes_its_configuration():
+def test_amtool_accepts_the_configuration():
     needs("amtool")
     done = subprocess.run(
         ["amtool", "check-config", "infra/alertmanager/alertmanager.yml"],

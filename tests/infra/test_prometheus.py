@@ -1,4 +1,4 @@
-"""Rules and scrape configuration, by promtool; and a real Prometheus that scrapes a real worker."""
+"""Rules and scrape configuration, checked by promtool; a real Prometheus that scrapes a real worker."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def tool(*arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_promtool_finds_nothing_wrong():
+def test_promtool_accepts_configuration_and_rules():
     tool("check", "config", "infra/prometheus/prometheus.yml")
     tool("check", "rules", "infra/prometheus/rules/pivotwatch.yml")
 
@@ -46,7 +46,7 @@ def test_rules_fire_when_they_should():
     tool("test", "rules", "tests/infra/prometheus_rules.yml")
 
 
-def test_every_rule_uses_metrics_that_are_there_and_is_tested():
+def test_every_rule_uses_served_metrics_and_has_a_test():
     groups = yaml.safe_load(RULES.read_text())["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     for rule in rules:
@@ -54,12 +54,12 @@ def test_every_rule_uses_metrics_that_are_there_and_is_tested():
     tests = (ROOT / "tests" / "infra" / "prometheus_rules.yml").read_text()
     for rule in rules:
         if "alert" in rule:
-            assert f"alertname: {rule['alert']}\n" in tests, f"{rule['alert']} is never seen firing"
+            assert f"alertname: {rule['alert']}\n" in tests, f"{rule['alert']} fires in no test"
             assert set(rule["annotations"]) == {"summary", "description"}
 
 
 def get(url: str) -> Any:
-    """The JSON answer, None when there is none yet."""
+    """The JSON answer, or None while there is none."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return json.load(answer)
@@ -144,7 +144,7 @@ def test_a_real_prometheus_scrapes_a_real_worker(broker: str, topic_prefix: str,
             return float(found[0]["value"][1]) if found else None
 
         wait_for("the web server", lambda: query("up") is not None, server, logs[1])
-        # The array counts as five, {} goes to the dead letters.
+        # The array counts as five events; {} becomes a dead letter.
         wait_for("events", lambda: query("sum(pivotwatch_events_total)") == 55, worker, logs[0])
         wait_for("checkpoints", lambda: query("pivotwatch_checkpoint_seconds_count"), worker, logs[0])
         assert query('up{job="pivotwatch", role="accounts"}') == 1

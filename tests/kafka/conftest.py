@@ -1,4 +1,4 @@
-"""Topics for tests against a real broker."""
+"""Fixtures that create topics on a real broker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 
 
 class MakeTopic(Protocol):
-    """Creates a topic and gives back its name."""
+    """Creates a topic and returns its name."""
 
     def __call__(self, name: str, partitions: int = 1, **configs: str) -> str: ...
 
@@ -25,7 +25,7 @@ def admin(broker: str) -> Iterator[KafkaAdminClient]:
 
 @pytest.fixture
 def make_topic(admin: KafkaAdminClient, topic_prefix: str) -> MakeTopic:
-    """Create topics named ``topic_prefix + name``; ``cleanup_policy="compact"`` and the like are configs."""
+    """Create topics named ``topic_prefix + name``; keywords (``cleanup_policy="compact"``) set configs."""
 
     def make(name: str, partitions: int = 1, **configs: str) -> str:
         topic = topic_prefix + name

@@ -1,4 +1,4 @@
-"""Topics, workers of the role delivery on them, and what receivers must have got."""
+"""Topics and workers of the role delivery for tests, and a check of what receivers got."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIFE = ("open", "updated", "updated", "resolved")
 
 
 class DeliveryRig:
-    """Topics, and delivery workers on them."""
+    """Topics, and workers of the role delivery on them."""
 
     def __init__(self, broker: str, prefix: str, folder: Path) -> None:
         self.broker, self.prefix, self.folder = broker, prefix, folder
@@ -38,7 +38,7 @@ class DeliveryRig:
         )
 
     def target(self, name: str, hook: Receiver, **more: Any) -> None:
-        """Add a webhook."""
+        """Add a webhook target."""
         quick = {"retry_first": "5ms", "retry_most": "100ms", "timeout": "2s"}
         self.targets.append(
             {"name": name, "kind": "webhook", "url": hook.url, "secret_env": "HOOK_SECRET", **quick, **more}
@@ -68,7 +68,7 @@ class DeliveryRig:
         return self.folder / "worker.log"
 
     def produce(self, *records: bytes, pause: float = 0.0) -> None:
-        """Write alerts, keyed as networks does, in their order whatever the broker does."""
+        """Write alerts in order, with the keys that the role networks uses."""
         with KafkaProducer(bootstrap_servers=self.broker, acks="all", enable_idempotence=True) as producer:
             for record in records:
                 key = orjson.loads(record)["data"]["alert_id"].encode()
@@ -84,7 +84,7 @@ class DeliveryRig:
             )
 
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run a command of pivotwatch to its end."""
+        """Run a pivotwatch command to its end."""
         return subprocess.run(
             [sys.executable, "-m", "pivotwatch", *command],
             env=self.environment(),
@@ -96,7 +96,7 @@ class DeliveryRig:
         )
 
     def environment(self) -> dict[str, str]:
-        """For workers and commands."""
+        """Environment of workers and commands."""
         return {**self.config().environment(), "HOOK_SECRET": SECRET, "NO_PROXY": "127.0.0.1"}
 
     def close(self) -> None:
@@ -107,7 +107,7 @@ class DeliveryRig:
 
 
 def incident_histories(count: int, *states: str) -> list[bytes]:
-    """So many incidents, a revision of each in turn."""
+    """Alerts of ``count`` incidents: first revision 1 of each, then revision 2 of each, and so on."""
     return [
         raw(state, alert_id=f"{number:016x}", revision=revision)
         for revision, state in enumerate(states or LIFE, start=1)
@@ -116,7 +116,7 @@ def incident_histories(count: int, *states: str) -> list[bytes]:
 
 
 def expect_all(hook: Receiver, records: list[bytes]) -> int:
-    """Nothing lost, in order per incident, repeats equal; returns how many came twice."""
+    """Check that nothing is lost, incidents are in order and repeats equal; return the number of repeats."""
     wanted = {orjson.loads(record)["id"]: orjson.loads(record) for record in records}
     firsts = list(dict.fromkeys(hook.webhook_ids()))
     assert sorted(firsts) == sorted(wanted)

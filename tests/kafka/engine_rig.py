@@ -1,4 +1,4 @@
-"""Topics and worker processes for the tests of the engine."""
+"""Topics and worker processes for tests of the engine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LOGICAL = ("buckets", "alerts", "status", "dlq", "releases", "decisions")
 
 
 def wait_for(what: str, condition: Callable[[], Any], deadline: float = DEADLINE) -> Any:
-    """Poll until the condition holds, and return its value."""
+    """Poll until the condition is true, and return its value; fail after the deadline (seconds)."""
     end = time.monotonic() + deadline
     while not (value := condition()):
         assert time.monotonic() < end, f"waited {deadline} s in vain for {what}"
@@ -44,21 +44,21 @@ class Worker:
         self.log = log
 
     def wait(self, deadline: float = DEADLINE) -> int:
-        """Its exit status."""
+        """Wait for the end of the process; return its exit status."""
         return self.process.wait(deadline)
 
     def text(self) -> str:
-        """What it has written."""
+        """The content of its log."""
         return self.log.read_text()
 
     def kill(self) -> None:
-        """End it as kill -9 does."""
+        """Kill the process with ``kill -9``."""
         self.process.kill()
         self.process.wait()
 
 
 class Rig:
-    """A set of topics with workers on it."""
+    """Topics, and workers on them."""
 
     def __init__(self, broker: str, prefix: str, folder: Path, partitions: int = 2, **settings: Any) -> None:
         self.config: Config = load(
@@ -80,13 +80,13 @@ class Rig:
         admin.close()
 
     def close(self) -> None:
-        """End every worker that still runs."""
+        """Kill every worker that still runs."""
         for worker in self.workers:
             if worker.process.poll() is None:
                 kills.quietly(worker.kill)
 
     def worker(self, role: str, *flags: str, instance: str = "w1", **env: str) -> Worker:
-        """Start a worker; one that is told to kill itself counts as killed."""
+        """Start a worker. One that is configured to kill itself counts as a kill."""
         if KILL_AT in env:
             kills.BUDGET.count()
         log = self.folder / f"{self.config.topic_prefix}{role}-{len(self.workers)}.log"
@@ -103,7 +103,7 @@ class Rig:
         return worker
 
     def run(self, role: str, *flags: str, status: int = 0, **env: str) -> Worker:
-        """Run a worker until the end of its input."""
+        """Run a worker with ``--until-end``, and check its exit status."""
         worker = self.worker(role, "--until-end", *flags, **env)
         ended = worker.wait()
         assert ended == status, f"exit status {ended}\n{worker.text()[-4000:]}"
@@ -117,7 +117,7 @@ class Rig:
     def produce_raw(
         self, records: Iterable[tuple[bytes, bytes]], topic: str = "requests", commit: bool | None = None
     ) -> None:
-        """Produce keys and values; in a transaction that is committed or not, when ``commit`` is given."""
+        """Produce keys and values. With ``commit``, use a transaction, and commit or abort it."""
 
         async def send() -> None:
             producer = AIOKafkaProducer(
@@ -155,23 +155,23 @@ class Rig:
             return found
 
     def distinct(self, topic: str) -> dict[bytes, bytes]:
-        """The records of a topic after repeats are dropped; repeats must be equal to the byte."""
+        """The records of a topic without repeats, which must be equal to the byte."""
         found: dict[bytes, bytes] = {}
         for key, value in self.read(topic):
             assert found.setdefault(key, value) == value, f"{key!r} came twice, and not the same"
         return found
 
     def size(self, topic: str) -> int:
-        """How many records a topic has, transaction markers included."""
+        """Number of records of a topic, transaction markers included."""
         with sync_client.consumer(self.config) as client:
             return sum(client.end_offsets(sync_client.partitions_of(client, topic)).values())
 
     def changelog(self, role: str) -> str:
-        """Name of a role's changelog."""
+        """Name of the changelog topic of a role."""
         return f"{self.config.app_id(role)}-state-changelog"
 
     def committed(self, role: str = "accounts", topic: str = "requests") -> tuple[list[int], list[int]]:
-        """What the group has committed, and where the topic ends, partition by partition."""
+        """Committed offsets of the group, and end offsets of the topic, per partition."""
         client = KafkaConsumer(
             bootstrap_servers=self.config.brokers, group_id=self.config.app_id(role), enable_auto_commit=False
         )
@@ -185,7 +185,7 @@ class Rig:
 
 @contextlib.contextmanager
 def rig(broker: str, prefix: str, folder: Path, **settings: Any) -> Iterator[Rig]:
-    """A rig whose workers are ended afterwards."""
+    """Yield a rig, and kill its workers afterwards."""
     made = Rig(broker, prefix, folder, **settings)
     try:
         yield made
@@ -194,12 +194,12 @@ def rig(broker: str, prefix: str, folder: Path, **settings: Any) -> Iterator[Rig
 
 
 def events(count: int, accounts: int = 97, per_second: int = 20) -> list[dict[str, Any]]:
-    """A plain stream of events."""
+    """A simple stream of events."""
     return [{"a": f"a{index % accounts}", "t": index // per_second} for index in range(count)]
 
 
 def poison_file(folder: Path) -> str:
-    """A file whose being there makes the poisoned event raise."""
+    """Create a file; while it exists, the poisoned event makes the operator raise."""
     path = folder / "poison"
     path.touch()
     return os.fspath(path)

@@ -1,7 +1,7 @@
-"""Small but real steps, and the worker process that runs them.
+"""Small operators for tests of the engine, and a worker process that runs them.
 
-``python -m tests.kafka.engine_steps ROLE INSTANCE [--until-end] [--reset-state]``, configured
-through the environment. An event is ``{"a": account, "t": seconds}``.
+``python -m tests.kafka.engine_steps ROLE INSTANCE [--until-end] [--reset-state]``, configured through the
+environment. An event is ``{"a": account, "t": seconds}``.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from pivotwatch_models.settings import Settings
 BUCKET = 100
 LATENESS = 20
 SHARDS = 64
-# An event of this account raises, once the file named in the environment is there.
+# An event of this account raises while the file named in the environment exists.
 POISON = b"poison"
 POISON_FILE = "ENGINE_TEST_POISON"
-# Milliseconds that an event takes; the n-th write to the changelog after which the process kills itself.
+# Milliseconds per event; the number of the changelog write after which the process kills itself.
 SLOW = float(os.environ.get("ENGINE_TEST_SLOW_MS", 0)) / 1000
 KILL_AT = int(os.environ.get("ENGINE_TEST_KILL_AT", 0))
-# Seconds until the worker learns that its partitions were taken away.
+# Seconds by which the worker learns too late that its partitions were revoked.
 LATE_NEWS = float(os.environ.get("ENGINE_TEST_LATE_NEWS", 0))
 
 
 class CountingStep:
-    """Counts per bucket and account; a bucket closes when the watermark passes its end."""
+    """Counts events per bucket and account. A bucket closes when the watermark passes its end."""
 
     def __init__(self, settings: Settings, partition: int, partitions: int) -> None:
         self.p = partition
@@ -119,7 +119,7 @@ class CountingStep:
 
 
 class SummingStep:
-    """Sums the bucket records of all partitions; an alert names the control records in use."""
+    """Sums the bucket records of all partitions. An alert names the control records in effect."""
 
     def __init__(self, settings: Settings, partitions: int, network_class: Any) -> None:
         self.partitions = partitions
@@ -183,7 +183,7 @@ class SummingStep:
 
 
 def kill_at(number: int) -> None:
-    """Kill this process when the changelog has the n-th record that is sent to it."""
+    """Kill this process after the n-th record sent to the changelog."""
     from pivotwatch.engine.changelog import PartitionLog
 
     send, sent = PartitionLog.send, 0
@@ -201,7 +201,7 @@ def kill_at(number: int) -> None:
 
 
 def late_news() -> None:
-    """Let the worker learn only after a while that its partitions were taken away."""
+    """Delay the news that partitions were revoked."""
     from pivotwatch.engine.fetching.consumer import FetchConsumer
 
     revoked = FetchConsumer.on_partitions_revoked

@@ -1,4 +1,4 @@
-"""Workers of the role ``ingest`` for tests, and what came of their arrays."""
+"""Workers of the role ``ingest`` for tests, and their results in ``requests``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def ingest(made: Rig, *flags: str, instance: str = "i1", **env: str) -> Worker:
 
 
 def ingest_all(made: Rig, **env: str) -> Worker:
-    """Run a worker until the end of its topics."""
+    """Run a worker with ``--until-end``, and check its exit status."""
     worker = ingest(made, "--until-end", **env)
     ended = worker.wait()
     assert ended == 0, f"exit status {ended}\n{worker.text()[-4000:]}"
@@ -49,7 +49,7 @@ def ingest_all(made: Rig, **env: str) -> Worker:
 
 
 def fill(made: Rig, topic: str, partitions: list[list[bytes]]) -> None:
-    """Produce values to the partitions of a topic, under a key that is no account."""
+    """Produce values to the partitions of a topic, with a key that is not an account."""
 
     async def send() -> None:
         async with AIOKafkaProducer(bootstrap_servers=made.config.brokers, linger_ms=5) as producer:
@@ -75,7 +75,7 @@ def records(made: Rig, topic: str) -> dict[int, list[Any]]:
 
 
 def counts(made: Rig) -> Counter[str]:
-    """Requests per account, as the accounts step counts what is in ``requests``."""
+    """Requests per account, as the counting operator counts the records in ``requests``."""
     total: Counter[str] = Counter()
     for partition, some in records(made, made.config.topic("requests")).items():
         step = CountingOperator(COUNTING, partition, made.partitions)
@@ -86,14 +86,14 @@ def counts(made: Rig) -> Counter[str]:
 
 
 def end_of(made: Rig, topic: str) -> int:
-    """How many offsets a topic has."""
+    """Sum of the end offsets of a topic."""
     with sync_client.consumer(made.config) as client:
         tps = sync_client.partitions_of(client, topic)
         return sum(client.end_offsets(tps).values())
 
 
 def committed(made: Rig, topic: str, partitions: int) -> list[int]:
-    """What the group has committed."""
+    """Committed offsets of the group, per partition."""
     from kafka import KafkaConsumer
 
     client = KafkaConsumer(bootstrap_servers=made.config.brokers, group_id=made.config.app_id("ingest"))
@@ -104,13 +104,13 @@ def committed(made: Rig, topic: str, partitions: int) -> list[int]:
 
 
 def everything(made: Rig, topics: Iterable[str]) -> str:
-    """All that was written anywhere: records, keys, headers, logs."""
+    """Everything that was written: keys, values and headers of records, and logs."""
     told = [repr((r.key, r.value, r.headers)) for t in topics for s in records(made, t).values() for r in s]
     return "\n".join([*told, *(worker.text() for worker in made.workers)])
 
 
 def main() -> int:
-    """Run one worker; INGEST_TEST_SLOW_MS makes each record take that long, in small chunks."""
+    """Run one worker. ``INGEST_TEST_SLOW_MS`` delays each record by this time and makes chunks small."""
     from pivotwatch.base.errors import Fault
     from pivotwatch.config.config import load
     from pivotwatch.engine.fetching.chunks import ChunkScheduler

@@ -1,4 +1,4 @@
-"""A broker with TLS, passwords and lists of rights, and the users of the roles on it."""
+"""A broker with TLS, passwords and access control lists, and the users of the roles."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ADMIN, PASSWORD = "admin", "only-for-this-test"
 
 
 def certificates(folder: Path) -> None:
-    """A certificate authority, and a broker's certificate for 127.0.0.1."""
+    """Create a certificate authority, and a broker certificate for 127.0.0.1."""
     (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
     openssl(
         folder, "req", "-x509", *KEY, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=ca"
@@ -42,7 +42,7 @@ def certificates(folder: Path) -> None:
 
 
 def certificate(folder: Path, file: str, name: str, *more: str) -> None:
-    """A key and a certificate of the authority, each in a file and both in ``FILE-chain.pem``."""
+    """Create a key and a certificate, each in its file and both in ``FILE-chain.pem``."""
     openssl(folder, "req", *KEY, "-keyout", f"{file}.key", "-out", f"{file}.csr", "-subj", f"/CN={name}")
     signed = ("-in", f"{file}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2")
     openssl(folder, "x509", "-req", *signed, *more, "-out", f"{file}.pem")
@@ -59,7 +59,7 @@ def openssl(folder: Path, *arguments: str) -> None:
 
 
 def server_settings(folder: Path) -> dict[str, str]:
-    """TLS and SCRAM for clients; everything is forbidden that no list allows."""
+    """Server properties: TLS and SCRAM for clients; everything is denied unless a rule allows it."""
     login = "org.apache.kafka.common.security.scram.ScramLoginModule required"
     return {
         "listeners": "SASL_SSL://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}",
@@ -76,13 +76,13 @@ def server_settings(folder: Path) -> dict[str, str]:
         "ssl.truststore.type": "PEM",
         "ssl.truststore.location": str(folder / "ca.pem"),
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        # The quorum of one speaks to itself on a listener of its own, without a name.
+        # The controller uses its own listener, without authentication.
         "super.users": f"User:{ADMIN};User:ANONYMOUS",
     }
 
 
 def mutual_settings(folder: Path) -> dict[str, str]:
-    """TLS by which clients, too, show who they are; the name in a certificate is the user."""
+    """Server properties: TLS with client certificates; the name in a certificate is the user."""
     ours = server_settings(folder)
     by_password = ("sasl.", "listener.name.")
     return {name: value for name, value in ours.items() if not name.startswith(by_password)} | {
@@ -92,13 +92,13 @@ def mutual_settings(folder: Path) -> dict[str, str]:
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,SSL:SSL",
         "ssl.client.auth": "required",
         "ssl.principal.mapping.rules": "RULE:^CN=(.*)$/$1/",
-        # The broker speaks to itself with its own certificate.
+        # The broker connects to itself with its own certificate.
         "super.users": f"User:{ADMIN};User:127.0.0.1;User:ANONYMOUS",
     }
 
 
 class Secured:
-    """A broker that lets nobody in without a password."""
+    """A broker that requires a password."""
 
     def __init__(self, address: str, folder: Path) -> None:
         self.address = address
@@ -106,7 +106,7 @@ class Secured:
         (folder / "password").write_text(PASSWORD + "\n")
 
     def config(self, user: str, **settings: Any) -> Config:
-        """The configuration of a user; the password is in a file."""
+        """The configuration of a user, with the password in a file."""
         return load(
             **{
                 "brokers": self.address,
@@ -124,7 +124,7 @@ class Secured:
 
 @contextlib.contextmanager
 def secured_broker(folder: Path) -> Iterator[Secured]:
-    """A broker that knows every user of `pivotwatch.engine.kafka.acls`, and ends with the block."""
+    """Yield a broker with every user of `pivotwatch.engine.kafka.acls`."""
     certificates(folder)
     scram = dict.fromkeys((ADMIN, *(f"pivotwatch-{user}" for user in USERS)), PASSWORD)
     with LocalKafka(provider="java", settings=server_settings(folder), scram=scram) as kafka:
@@ -142,7 +142,7 @@ KINDS = {"topic": ResourceType.TOPIC, "group": ResourceType.GROUP}
 
 
 def allow(client: KafkaAdminClient, user: str, wanted: list[Grant]) -> None:
-    """Give a user these rights, and no other."""
+    """Grant a user exactly these rights."""
     principal = f"User:pivotwatch-{user}"
     anything = ResourcePatternFilter(ResourceType.ANY, None, ACLResourcePatternType.ANY)
     client.delete_acls([ACLFilter(principal, None, ACLOperation.ANY, ACLPermissionType.ANY, anything)])

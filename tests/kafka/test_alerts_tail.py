@@ -1,4 +1,4 @@
-"""Following alerts on a real broker."""
+"""``pivotwatch alerts tail`` on a real broker."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tail(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["alerts", "tail", *arguments], catch_exceptions=False)
 
 
-def test_json_is_what_lies_in_kafka(send: Send, options: list[str]) -> None:
+def test_json_prints_the_records_unchanged(send: Send, options: list[str]) -> None:
     values = [alert_bytes(revision=number) for number in range(1, 4)]
     send(*values, None)
     result = tail("--format", "json", "--from-beginning", "--until-end", *options)
@@ -50,7 +50,7 @@ def test_json_is_what_lies_in_kafka(send: Send, options: list[str]) -> None:
     assert sorted(result.stdout_bytes.splitlines()) == sorted(values)
 
 
-def test_ocsf_is_one_finding_a_line(send: Send, options: list[str]) -> None:
+def test_ocsf_prints_one_finding_per_line(send: Send, options: list[str]) -> None:
     send(alert_bytes(revision=1, state="open"), b"{}", alert_bytes(revision=2))
     result = tail("--format", "ocsf", "--from-beginning", "--until-end", *options)
     assert result.exit_code == 0
@@ -60,13 +60,13 @@ def test_ocsf_is_one_finding_a_line(send: Send, options: list[str]) -> None:
     assert result.stderr.count("skipped a record: not an alert") == 1
 
 
-def test_cloudevents_is_another_name(send: Send, options: list[str]) -> None:
+def test_cloudevents_is_the_same_as_json(send: Send, options: list[str]) -> None:
     send(alert_bytes())
     result = tail("--format", "cloudevents", "--from-beginning", "--until-end", *options)
     assert result.stdout_bytes == alert_bytes() + b"\n"
 
 
-def test_text_is_for_a_person_and_a_foreign_record_ends_nothing(send: Send, options: list[str]) -> None:
+def test_text_is_readable_and_foreign_records_are_skipped(send: Send, options: list[str]) -> None:
     send(b"{}", b"x", alert_bytes())
     result = tail("--from-beginning", "--until-end", *options)
     assert result.exit_code == 0
@@ -74,12 +74,12 @@ def test_text_is_for_a_person_and_a_foreign_record_ends_nothing(send: Send, opti
     assert result.stderr.count("skipped a record: not an alert") == 2
 
 
-def test_without_from_beginning_only_what_comes(send: Send, options: list[str]) -> None:
+def test_without_from_beginning_only_new_alerts_are_printed(send: Send, options: list[str]) -> None:
     send(alert_bytes())
     assert tail("--until-end", *options).stdout == ""
 
 
-def test_following_shows_each_alert_at_once_and_ends_at_ctrl_c(send: Send, options: list[str]) -> None:
+def test_it_prints_each_alert_at_once_and_ends_at_ctrl_c(send: Send, options: list[str]) -> None:
     command = [
         sys.executable,
         "-m",
@@ -104,7 +104,7 @@ def test_following_shows_each_alert_at_once_and_ends_at_ctrl_c(send: Send, optio
     assert b"Traceback" not in err
 
 
-def test_a_missing_topic_says_how_to_make_it(options: list[str]) -> None:
+def test_a_missing_topic_says_how_to_create_it(options: list[str]) -> None:
     result = tail(*options)
     assert result.exit_code == 3
     assert "alerts: make it with `pivotwatch topics create`" in result.stderr

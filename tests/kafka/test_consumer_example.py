@@ -1,4 +1,4 @@
-"""The consumer in streams/pivotwatch/formats/README.md, as it stands there."""
+"""The example consumer of streams/pivotwatch/formats/README.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The role delivery on a real broker, with real receivers: killed, stopped, and with targets down."""
+"""The role delivery on a real broker with real receivers: kills, stops, and targets that are down."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def hook() -> Iterator[Receiver]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port on which nothing listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -44,9 +44,7 @@ def free_port() -> int:
 
 
 @pytest.mark.chaos
-def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing_after_deduplication(
-    rig: DeliveryRig, hook: Receiver
-) -> None:
+def test_kill_9_loses_nothing_and_repeats_only_known_ids(rig: DeliveryRig, hook: Receiver) -> None:
     records = incident_histories(25)
     hook.script.extend([500, 200, "cut", 200, 200, 503] * 8)
     rig.target("hook", hook)
@@ -57,19 +55,19 @@ def test_kill_9_at_any_moment_loses_nothing_and_doubles_nothing_after_deduplicat
         wait_for("deliveries", lambda at=killed_at: len(hook.taken) >= at)
         worker.kill()
         worker.wait()
-        repeats_allowed += 4  # So many are under way at once.
+        repeats_allowed += 4  # This many deliveries run concurrently.
     assert rig.worker("--until-end").wait(60) == 0
     repeats = expect_all(hook, records)
     print(f"{len(records)} delivered, {repeats} of them twice")
     assert repeats <= repeats_allowed
     assert rig.read("deliveries.dlq") == []
-    # A further run has nothing to do, and says nothing again.
+    # A further run has nothing to deliver.
     taken = len(hook.taken)
     assert rig.worker("--until-end").wait(60) == 0
     assert len(hook.taken) == taken
 
 
-def test_a_target_that_is_down_slows_no_other_and_gets_everything_after_a_restart(
+def test_a_target_that_is_down_delays_no_other_and_gets_everything_after_a_restart(
     rig: DeliveryRig, hook: Receiver
 ) -> None:
     records = incident_histories(10)
@@ -91,7 +89,7 @@ def test_a_target_that_is_down_slows_no_other_and_gets_everything_after_a_restar
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0
         assert expect_all(down, records) == 0
-        # The delivery log knew what the other had: not one repeat, though the offsets were held back.
+        # The notification log prevents repeats to the other target, although the offsets were not committed.
         assert expect_all(hook, records) == 0
     assert SECRET.encode() not in rig.log.read_bytes()
 
@@ -114,7 +112,9 @@ def test_workers_that_come_and_go_lose_nothing(rig: DeliveryRig, hook: Receiver)
     assert two.wait(30) == 0
 
 
-def test_after_the_budget_dead_letters_that_are_counted(rig: DeliveryRig, hook: Receiver) -> None:
+def test_deliveries_beyond_the_retry_budget_become_counted_dead_letters(
+    rig: DeliveryRig, hook: Receiver
+) -> None:
     records = incident_histories(3, "open", "resolved")
     hook.always = 500
     rig.target("hook", hook, retry_budget="200ms")
@@ -136,7 +136,7 @@ def test_after_the_budget_dead_letters_that_are_counted(rig: DeliveryRig, hook: 
     assert 'pivotwatch_dead_letters_total{reason="budget"} 6.0' in metrics
 
 
-def test_findings_and_events_go_to_topics(rig: DeliveryRig, make_topic: MakeTopic) -> None:
+def test_ocsf_findings_and_cloudevents_go_to_topics(rig: DeliveryRig, make_topic: MakeTopic) -> None:
     findings, events = make_topic("findings"), make_topic("events")
     rig.targets = [
         {"name": "siem", "kind": "ocsf", "topic": findings, "min_severity": "high"},
@@ -154,7 +154,7 @@ def test_findings_and_events_go_to_topics(rig: DeliveryRig, make_topic: MakeTopi
     assert bus[0].key == orjson.loads(bus[0].value)["data"]["alert_id"].encode()
 
 
-def test_the_command_tests_a_target_that_is_a_topic(rig: DeliveryRig, make_topic: MakeTopic) -> None:
+def test_deliver_test_sends_to_a_topic(rig: DeliveryRig, make_topic: MakeTopic) -> None:
     rig.targets = [{"name": "siem", "kind": "ocsf", "topic": make_topic("findings")}]
     done = rig.run("deliver", "test", "siem")
     assert done.stdout == "open: accepted: written\nresolved: accepted: written\n"
@@ -168,7 +168,7 @@ def test_a_role_without_targets_says_what_to_configure(rig: DeliveryRig) -> None
     assert "configure [[delivery.targets]]" in rig.log.read_text()
 
 
-def test_a_target_whose_topic_is_not_there_holds_up_no_other(
+def test_a_target_without_its_topic_delays_no_other(
     rig: DeliveryRig, hook: Receiver, make_topic: MakeTopic
 ) -> None:
     records = incident_histories(3)

@@ -1,4 +1,4 @@
-"""The demo against a real broker, with a smaller scenario: found, cleaned up, and ended in every way."""
+"""``pivotwatch demo`` against a real broker, with a smaller scenario: it finds the campaign and cleans up."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.interrupt import interruptible
 
 
 def names(admin: KafkaAdminClient) -> set[str]:
-    """Topics and groups of any demo."""
+    """Topics and groups that belong to a demo."""
     groups = {group["group_id"] for group in admin.list_groups()}
     return {name for name in groups | set(admin.list_topics()) if name.startswith("demo-")}
 
 
-def test_a_hidden_campaign_is_found_and_nothing_is_left(
+def test_it_finds_the_campaign_and_removes_its_topics(
     broker: str, admin: KafkaAdminClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = names(admin)
@@ -37,7 +37,7 @@ def test_a_hidden_campaign_is_found_and_nothing_is_left(
     assert names(admin) <= before
 
 
-def test_a_worker_that_dies_shows_its_last_words(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_of_a_dead_worker_is_shown(broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
     dies = [sys.executable, "-c", "import sys; print('out of memory', file=sys.stderr); sys.exit(9)"]
     monkeypatch.setattr(demo, "worker_command", lambda role: dies)
     with pytest.raises(
@@ -67,7 +67,7 @@ def test_it_can_be_stopped(number: signal.Signals, broker: str, admin: KafkaAdmi
     assert str(process.pid).encode() not in children.stdout.split()
 
 
-def test_without_a_broker_it_says_where_to_get_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_broker_it_says_how_to_start_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PIVOTWATCH_BROKERS", raising=False)
     result = CliRunner().invoke(main, ["demo"])
     assert result.exit_code == 3

@@ -1,4 +1,4 @@
-"""Dead letters on a real broker: listed with their reason, sent again as they were."""
+"""``pivotwatch dlq`` on a real broker: lists dead letters with reasons, sends them again unchanged."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def raw(config: Config, topic: str) -> list[tuple[int, bytes | None, bytes | Non
 
 
 def send(config: Config) -> None:
-    """What the accounts step says of bad records."""
+    """Send the dead letters that the counting operator makes of bad records."""
     from kafka import KafkaProducer
 
     step = CountingOperator(config.settings, 1, 2)
@@ -79,4 +79,4 @@ def test_dead_letters_are_listed_and_sent_again(broker: str, topic_prefix: str, 
         again = raw(made.config, made.config.topic("requests"))
         assert [one for one in again if one[1] is None] == [(1, None, b'{"id":"x"}', []), (1, None, b"7", [])]
         assert [one[1:] for one in again if one[1] == b"acct-3"] == [(b"acct-3", None, [])], "null stays null"
-        assert len(raw(made.config, made.config.topic("dlq"))) == 6, "they stay where they are"
+        assert len(raw(made.config, made.config.topic("dlq"))) == 6, "dead letters stay in their topic"

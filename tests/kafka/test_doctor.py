@@ -1,4 +1,4 @@
-"""The doctor before a real broker."""
+"""``pivotwatch doctor`` on a real broker."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def by_name(config: Config) -> dict[str, list[Check]]:
     return found
 
 
-def test_a_bare_broker_needs_topics(config: Config) -> None:
+def test_a_broker_without_topics_fails(config: Config) -> None:
     found = by_name(config)
     assert [check.status for check in found["broker"]] == ["ok"]
     assert {check.next_step for check in found["topics"]} == {"pivotwatch topics create"}
     assert "events" not in found
 
 
-def test_what_lies_in_the_topics_is_judged(admin: KafkaAdminClient, config: Config) -> None:
+def test_records_in_the_topics_are_checked(admin: KafkaAdminClient, config: Config) -> None:
     create(admin, specs(config), config.brokers)
     requests, releases = config.topic("requests"), config.topic("releases")
     with KafkaProducer(bootstrap_servers=config.brokers, acks="all") as producer:
         for number in range(300):
             producer.send(requests, orjson.dumps({**EVENT, "id": str(number)}), key=b"a-1", partition=2)
         producer.send(requests, b"nonsense", partition=3)
-        # Of a key the last value counts.
+        # In a compacted topic the last value of a key counts.
         producer.send(releases, b"nonsense", key=b"m-9")
         entry = b'{"model": "m-9", "released_at": "2026-02-05T18:00:00Z"}'
         producer.send(releases, entry, key=b"m-9")
@@ -81,7 +81,7 @@ def run(config: Config, *arguments: str) -> Result:
     return CliRunner().invoke(main, ["doctor", *options, *arguments], catch_exceptions=False)
 
 
-def test_the_command_says_what_to_do_and_fails_until_it_is_done(
+def test_the_command_fails_and_says_what_to_do_until_it_is_done(
     admin: KafkaAdminClient, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIVOTWATCH_MIN_MEMBER", "9")
@@ -95,7 +95,7 @@ def test_the_command_says_what_to_do_and_fails_until_it_is_done(
     assert {check["status"] for check in orjson.loads(after.stdout)} == {"ok", "warn"}
 
 
-def test_delivery_is_looked_at(
+def test_delivery_is_checked(
     admin: KafkaAdminClient, config: Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(admin, specs(config), config.brokers)
@@ -127,13 +127,11 @@ def test_delivery_is_looked_at(
     bad = by_name(load(**base, delivery={"targets": "x", "bas_url": "y"}))["delivery"]
     assert [check.status for check in bad] == ["fail", "warn"]
     assert "did you mean base_url?" in bad[0].message
-    # Without any targets only the dead letters are news.
+    # Without targets, only dead letters are reported.
     assert [check.status for check in by_name(config)["delivery"]] == ["warn"]
 
 
-def test_traffic_of_others_is_looked_at(
-    admin: KafkaAdminClient, config: Config, make_topic: MakeTopic
-) -> None:
+def test_ingest_is_checked(admin: KafkaAdminClient, config: Config, make_topic: MakeTopic) -> None:
     create(admin, specs(config), config.brokers)
     good, wrong = make_topic("kong-log", 2), make_topic("otlp")
     with KafkaProducer(bootstrap_servers=config.brokers, acks="all") as producer:
@@ -183,7 +181,7 @@ def test_an_ingest_that_cannot_begin_fails(table: dict[str, object], told: str) 
     assert check.next_step
 
 
-def test_an_open_port_and_classes_of_pseudonyms_are_warned_of(
+def test_an_open_port_and_classes_of_pseudonyms_cause_warnings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A", "a secret of the tests")

@@ -15,7 +15,7 @@ import pytest
 from pivotwatch.base.errors import OutOfReach
 from tests.kafka.engine_rig import Rig, events, poison_file, rig, wait_for
 
-# Small chunks that take long.
+# Small, slow chunks.
 SLOW = {"ENGINE_TEST_SLOW_MS": "0.2", "ENGINE_TEST_CHUNK": "200"}
 
 
@@ -26,7 +26,7 @@ def made(broker: str, topic_prefix: str, tmp_path: Path) -> Iterator[Rig]:
 
 
 def counted(records: Mapping[bytes, bytes], kind: str) -> Counter[str]:
-    """Sum the counts of all bucket (or final) records."""
+    """Sum the counts of all records of a kind."""
     total: Counter[str] = Counter()
     for value in records.values():
         body = orjson.loads(value)
@@ -36,7 +36,7 @@ def counted(records: Mapping[bytes, bytes], kind: str) -> Counter[str]:
 
 
 def changelog_size(made: Rig) -> int:
-    """How many records the changelog has; 0 before there is one."""
+    """Number of records in the changelog; 0 before it exists."""
     try:
         return made.size(made.changelog("accounts"))
     except OutOfReach:
@@ -44,7 +44,7 @@ def changelog_size(made: Rig) -> int:
 
 
 def live_keys(made: Rig) -> set[bytes]:
-    """Keys of the changelog as compaction would leave it."""
+    """Keys of the changelog that remain after compaction."""
     latest = dict(made.read_topic(made.changelog("accounts")))
     return {key for key, value in latest.items() if value is not None}
 
@@ -85,7 +85,7 @@ def test_kill_9_in_mid_stream_changes_nothing(made: Rig, broker: str, tmp_path: 
         reached = changelog_size(made)
         worker = made.worker("accounts", "--until-end", **SLOW)
         wait_for("checkpoints", lambda: changelog_size(made) >= reached + further)  # noqa: B023
-        assert worker.process.poll() is None, "it ended before it could be killed"
+        assert worker.process.poll() is None, "the worker ended before it was killed"
         worker.kill()
     made.run("accounts")
 
@@ -110,12 +110,12 @@ def test_kill_9_at_every_stage_of_a_checkpoint(broker: str, topic_prefix: str, t
             )
         made.run("accounts")
         buckets = made.distinct("buckets")
-        assert len(made.read("buckets")) > len(buckets), "what a lost checkpoint had sent is sent again"
+        assert len(made.read("buckets")) > len(buckets), "outputs of a lost checkpoint are sent again"
         assert counted(buckets, "bucket") == counted(buckets, "final") == expected(stream)
-        assert len({key.split(b"/")[0] for key in live_keys(made)}) == 1, "older epochs were left"
+        assert len({key.split(b"/")[0] for key in live_keys(made)}) == 1, "older epochs were not deleted"
 
 
-def test_a_step_that_raises_ends_the_process_and_nothing_is_skipped(made: Rig, tmp_path: Path) -> None:
+def test_an_exception_ends_the_process_and_skips_nothing(made: Rig, tmp_path: Path) -> None:
     stream = [*events(12_000), {"a": "poison", "t": 600}, *({"a": "b", "t": 601} for _ in range(12_000))]
     made.produce(stream)
     poison = poison_file(tmp_path)
@@ -126,7 +126,7 @@ def test_a_step_that_raises_ends_the_process_and_nothing_is_skipped(made: Rig, t
     assert counted(made.distinct("buckets"), "final") == expected(stream)
 
 
-def test_sigterm_with_chunks_pending_ends_cleanly_and_soon(made: Rig) -> None:
+def test_sigterm_with_pending_chunks_ends_cleanly_and_soon(made: Rig) -> None:
     stream = events(30_000)
     made.produce(stream)
     worker = made.worker("accounts", **SLOW)

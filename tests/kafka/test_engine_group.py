@@ -35,13 +35,13 @@ def finals(made: Rig) -> Counter[str]:
 
 
 def bodies(made: Rig, kind: str) -> list[dict[str, Any]]:
-    """The distinct bucket records of a kind."""
+    """The distinct bucket records of one kind."""
     return [
         body for value in made.distinct("buckets").values() if (body := orjson.loads(value))["kind"] == kind
     ]
 
 
-def test_rebalances_in_mid_chunk(made: Rig) -> None:
+def test_rebalances_during_a_chunk(made: Rig) -> None:
     stream = events(22_000)
     made.produce(stream)
     first = made.worker("accounts", "--until-end", instance="a", **SLOW)
@@ -57,19 +57,19 @@ def test_rebalances_in_mid_chunk(made: Rig) -> None:
 
 
 @pytest.mark.long
-def test_an_idle_partition_is_completed_once_and_again_after_kill_9(
+def test_an_idle_partition_is_completed_in_the_same_way_after_kill_9(
     broker: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     with rig(broker, topic_prefix, tmp_path, partitions=1, idle_after="1s") as made:
         made.produce(events(3_000))
-        # 64 shards and the marker, then the decision: it dies before the idle record is sent.
+        # The worker is killed after 64 shards, the marker and the decision, before it sends the idle record.
         worker = made.worker("accounts", ENGINE_TEST_KILL_AT="66")
         worker.wait()
         assert not bodies(made, "idle")
         worker = made.worker("accounts")
         wait_for("the idle record", lambda: bodies(made, "idle"))
         assert [(body["b"], body["p"]) for body in bodies(made, "idle")] == [(1, 0)]
-        # What comes for a bucket that is complete is late; what comes later is counted.
+        # Events for a completed bucket are late; events for later buckets are counted.
         made.produce([{"a": "late", "t": 0}, {"a": "new", "t": 900}, {"a": "new", "t": 1_200}])
         wait_for("the next bucket", lambda: any(body["b"] == 9 for body in bodies(made, "bucket")))
         worker.process.terminate()
@@ -84,14 +84,14 @@ def test_only_committed_transactions_count(made: Rig) -> None:
     made.run("accounts")
     assert finals(made) == {"x": 7}
     committed, ends = made.committed()
-    assert committed == ends, "the marker at the end of a transaction is behind us, too"
+    assert committed == ends, "the offset includes the marker at the end of the transaction"
 
 
 @pytest.mark.long
-def test_what_a_transaction_hides_until_it_ends_is_not_late(
+def test_records_hidden_by_an_open_transaction_are_not_late(
     broker: str, topic_prefix: str, tmp_path: Path
 ) -> None:
-    """Also what others wrote behind its beginning. The partition seems dry meanwhile, and is not."""
+    """Records of other producers after its start are hidden too. The partition only seems idle meanwhile."""
 
     async def run(made: Rig) -> None:
         async def send(producer: AIOKafkaProducer, partition: int, account: str, at: int) -> None:
@@ -108,7 +108,7 @@ def test_what_a_transaction_hides_until_it_ends_is_not_late(
             await send(slow, 0, "slow", 20)
             await send(plain, 0, "behind", 30)
             await asyncio.to_thread(made.worker, "accounts")
-            # Partition 0 is looked after first: were it taken for dry, it would be completed by now.
+            # Partition 0 is checked first: if it counted as idle, it would be completed by now.
             await asyncio.to_thread(wait_for, "a dry partition", lambda: bodies(made, "idle"))
             assert [body["p"] for body in bodies(made, "idle")] == [1]
             await slow.commit_transaction()
@@ -121,7 +121,7 @@ def test_what_a_transaction_hides_until_it_ends_is_not_late(
 
 
 @pytest.mark.long
-def test_retention_that_overtakes_a_running_worker_ends_it_with_a_message(
+def test_records_deleted_by_retention_before_they_are_read_end_the_worker(
     broker: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     with rig(broker, topic_prefix, tmp_path, partitions=1) as made:
@@ -154,7 +154,7 @@ def test_a_state_that_does_not_fit_is_refused(made: Rig) -> None:
     assert "under settings" in refused.text()
     assert "--reset-state" in refused.text()
 
-    # The changelog is gone, the group's offsets are not.
+    # The changelog was deleted; the offsets of the group still exist.
     admin = KafkaAdminClient(bootstrap_servers=made.config.brokers)
     admin.delete_topics([made.changelog("accounts")])
     admin.close()
@@ -164,7 +164,7 @@ def test_a_state_that_does_not_fit_is_refused(made: Rig) -> None:
     assert finals(made) == Counter(event["a"] for event in stream)
 
 
-def test_of_two_workers_of_one_name_the_earlier_ends_and_the_later_counts_exactly(made: Rig) -> None:
+def test_a_second_worker_of_the_same_name_replaces_the_first(made: Rig) -> None:
     stream = events(4_000)
     made.produce(stream)
     first = made.worker("accounts")

@@ -32,7 +32,7 @@ def send_buckets(made: Rig, first: int, last: int, *, final: bool = False) -> No
 
 
 def alerts(made: Rig) -> list[dict[str, object]]:
-    """Alerts in the order of buckets, after repeats of the same bytes are dropped."""
+    """Alerts in the order of buckets, without equal repeats."""
     found = [orjson.loads(value) for value in made.distinct("alerts").values()]
     return sorted(found, key=lambda alert: alert["b"])
 
@@ -42,7 +42,7 @@ def release(made: Rig, name: str) -> None:
 
 
 def controls(alert: dict[str, object]) -> list[str]:
-    """Which control records an alert used."""
+    """The control records that were in effect for an alert."""
     return [control[2] for control in alert["controls"]]  # type: ignore[attr-defined]
 
 
@@ -69,8 +69,8 @@ def test_a_bucket_uses_the_same_control_records_after_kill_9(made: Rig) -> None:
     worker = made.worker("networks")
     wait_for("alerts", lambda: made.size(made.config.topic("alerts")) >= 10)
 
-    # The pin of "second" is written (write 1 after the restart is its first checkpoint's
-    # shard), the buckets that use it are scored, and the process dies.
+    # The pin of "second" is stored (write 1 after the restart is the first checkpoint's
+    # shard), the buckets that use it are scored, and the process is killed.
     release(made, "second")
     worker.kill()
     for kill_at in (1, 2, 3):
@@ -81,7 +81,7 @@ def test_a_bucket_uses_the_same_control_records_after_kill_9(made: Rig) -> None:
     send_buckets(made, 40, 41, final=True)
     made.run("networks")
 
-    found = alerts(made)  # distinct: no bucket was scored in two ways
+    found = alerts(made)  # distinct() fails when a bucket was scored in two ways
     assert [alert["b"] for alert in found] == list(range(41))
     used = [len(controls(alert)) for alert in found]
     assert used == sorted(used)
@@ -94,7 +94,7 @@ def test_a_control_record_takes_effect_while_buckets_flow(made: Rig) -> None:
     send_buckets(made, 0, 5)
     wait_for("alerts", lambda: made.size(made.config.topic("alerts")) >= 5)
     release(made, "late")
-    # Its own checkpoint shows that it was taken.
+    # Its checkpoint shows that the record was read.
     wait_for("the record in the state", lambda: any(b"late" in (v or b"") for _, v in state(made)))
     send_buckets(made, 5, 10)
     wait_for("alerts", lambda: made.size(made.config.topic("alerts")) >= 10)
@@ -104,8 +104,8 @@ def test_a_control_record_takes_effect_while_buckets_flow(made: Rig) -> None:
 
 
 @pytest.mark.long
-def test_a_worker_that_was_stopped_past_its_session_scores_nothing_more(made: Rig) -> None:
-    """What it has in its hands was scored by another meanwhile, with newer control records."""
+def test_a_worker_paused_past_its_session_scores_nothing_more(made: Rig) -> None:
+    """Another worker has scored its buckets meanwhile, with newer control records."""
     release(made, "first")
     send_buckets(made, 0, 40)
     slow = {"ENGINE_TEST_SLOW_MS": "300", "ENGINE_TEST_CHUNK": "1", "ENGINE_TEST_LATE_NEWS": "2"}
@@ -121,7 +121,7 @@ def test_a_worker_that_was_stopped_past_its_session_scores_nothing_more(made: Ri
     for worker in (stale, other):
         worker.process.terminate()
         assert worker.wait() == 0
-    found = alerts(made)  # distinct: no bucket was scored in two ways
+    found = alerts(made)  # distinct() fails when a bucket was scored in two ways
     assert [alert["b"] for alert in found] == list(range(40))
     assert controls(found[0]) == ["first"]
     assert controls(found[-1]) == ["first", "second"]

@@ -1,4 +1,4 @@
-"""Foreign records on everything that networks reads: the worker goes on, and the alerts stay the same."""
+"""Foreign records on all topics that networks reads: the worker continues, and the alerts stay the same."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONTROLS = [
 HEADERS = [("trace", b"1")]
 
 
-def test_networks_goes_on_past_foreign_records(broker: str, topic_prefix: str, tmp_path: Path) -> None:
+def test_networks_continues_after_foreign_records(broker: str, topic_prefix: str, tmp_path: Path) -> None:
     config = load(
         brokers=broker,
         topic_prefix=topic_prefix,
@@ -53,8 +53,8 @@ def test_networks_goes_on_past_foreign_records(broker: str, topic_prefix: str, t
     pivotwatch(config, *SCENARIO, "--kafka", broker, *to_kafka, "--speed", "0", "--batch", "100")
     pivotwatch(config, "worker", "--role", "accounts", "--role", "networks", "--until-end")
 
-    # The same bucket records once more, with a foreign one before each.
-    # (in this stream the one that leaves buckets out is a repeat)
+    # The same bucket records again, with a foreign record before each.
+    # (In this stream, the record that skips buckets is a repeat.)
     foreign = [value for name, value in FOREIGN.items() if name != "a bucket that leaves some out"]
     with sync_client.consumer(config) as client:
         topic = config.topic("buckets")

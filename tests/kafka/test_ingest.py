@@ -1,4 +1,4 @@
-"""The role ingest on a real broker: every source, exact counts whatever happens, nothing private left."""
+"""The role ingest on a real broker: all sources, exact counts under faults, no private data in the output."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SLOW = {"INGEST_TEST_SLOW_MS": "0.2"}
 
 @pytest.fixture
 def made(broker: str, topic_prefix: str, tmp_path: Path, make_topic: MakeTopic) -> Iterator[Rig]:
-    """Two topics of others, with one event and with many spans a message."""
+    """Two source topics: one event per message, and many spans per message."""
     topics = [
         {"name": make_topic("llm-log", 2), "source": "native"},
         {"name": make_topic("spans", 1), "source": "otlp_json"},
@@ -119,38 +119,38 @@ def test_kill_9_in_mid_stream_counts_each_event_once(made: Rig) -> None:
     everything_sent = sum(
         len(orjson.loads(record.value)) for some in records(made, requests).values() for record in some
     )
-    assert everything_sent > 14_100, "nothing was sent twice: the test shows nothing"
+    assert everything_sent > 14_100, "no event was sent twice, so the test shows nothing"
     assert counts(made) == expected(stream, 300)
     assert committed(made, log, 2) == [6000, 6000]
 
 
 def members(made: Rig) -> int:
-    """How many workers the group has."""
+    """Number of workers in the group."""
     group = made.config.app_id("ingest")
     with sync_client.admin(made.config) as client:
         return len(client.describe_groups([group])[group]["members"])
 
 
-def test_sigterm_commits_what_is_done_and_two_workers_share_the_partitions(made: Rig) -> None:
+def test_sigterm_commits_finished_work_and_two_workers_share_the_partitions(made: Rig) -> None:
     log, _ = names(made)
     stream = events(8_000)
     fill(made, log, [stream[:4000], stream[4000:]])
     requests = made.config.topic("requests")
     first, second = ingest(made, instance="i1", **SLOW), ingest(made, instance="i2", **SLOW)
     wait_for("arrays", lambda: end_of(made, requests) >= 9)
-    wait_for("both workers", lambda: members(made) == 2)  # The arrays may all be the other's.
+    wait_for("both workers", lambda: members(made) == 2)  # All arrays may come from the other worker.
     first.process.terminate()
     assert first.wait() == 0, first.text()[-4000:]
     assert "at the end:" in first.text()
     second.process.terminate()
     assert second.wait() == 0
-    # Both again: the group keeps the partitions of a member with a name for a while.
+    # Both start again: the group reserves the partitions of a named member for a while.
     for worker in [ingest(made, "--until-end", instance=name) for name in ("i1", "i2")]:
         assert worker.wait() == 0
     assert counts(made) == expected(stream, 0)
 
 
-def test_what_retention_took_is_told_and_the_rest_is_read(made: Rig, admin: KafkaAdminClient) -> None:
+def test_deleted_records_are_logged_and_the_rest_is_read(made: Rig, admin: KafkaAdminClient) -> None:
     log, _ = names(made)
     fill(made, log, [events(10), []])
     ingest_all(made)
@@ -161,7 +161,7 @@ def test_what_retention_took_is_told_and_the_rest_is_read(made: Rig, admin: Kafk
     assert sum(counts(made).values()) == 25
 
 
-def test_a_worker_tells_its_health_and_its_figures(made: Rig) -> None:
+def test_a_worker_serves_health_and_metrics(made: Rig) -> None:
     log, _ = names(made)
     port = free_port()
     made.config = made.config.model_copy(update={"web_port": port})
@@ -222,7 +222,7 @@ def test_nothing_private_survives_anywhere(
         sent = [e for some in records(made, requests).values() for r in some for e in orjson.loads(r.value)]
         told = everything(made, [requests, dlq])
         letters = end_of(made, dlq)
-    assert len(sent) == 2 * len(SAMPLES) + 1  # The spans know none of the broken times.
+    assert len(sent) == 2 * len(SAMPLES) + 1  # The broken times do not occur in spans.
     assert {event["account"][:3] for event in sent} == {"k1:"}
     assert letters >= 2 * len(SAMPLES)
     for secret in (*SECRETS, "PSEUDONYM-SECRET", "203.0.113.7", "some-key"):
@@ -233,7 +233,7 @@ def test_nothing_private_survives_anywhere(
     ("redaction", "value", "key"),
     [("full", b'{"account":7.5,"prompt":"x"}', b"some-key"), ("empty", b"", None)],
 )
-def test_dead_letters_as_asked(
+def test_dead_letters_have_the_configured_content(
     broker: str,
     topic_prefix: str,
     tmp_path: Path,
@@ -251,7 +251,7 @@ def test_dead_letters_as_asked(
     assert (letter.value, letter.key) == (value, key)
 
 
-def test_what_cannot_work_is_told(made: Rig) -> None:
+def test_invalid_settings_are_refused(made: Rig) -> None:
     def refused(**table: Any) -> str:
         with pytest.raises(Fault) as caught:
             run_worker(made.config.model_copy(update={"ingest": table}), role="ingest", until_end=True)

@@ -1,4 +1,4 @@
-"""A backlog of several partitions goes on in the order of event time, however fast each is read."""
+"""Ingest sends a backlog of several partitions in the order of event time, however fast it reads each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SETTINGS = Settings(bucket_ms=HOUR_MS, allowed_lateness_ms=5 * 60_000)
 
 @pytest.fixture
 def made(broker: str, topic_prefix: str, tmp_path: Path, make_topic: MakeTopic) -> Iterator[Rig]:
-    """Two topics of others: one of three partitions, one of one."""
+    """Two source topics: one with three partitions, one with one."""
     topics = [
         {"name": make_topic("log", 3), "source": "native"},
         {"name": make_topic("other", 1), "source": "native"},
@@ -32,7 +32,7 @@ def made(broker: str, topic_prefix: str, tmp_path: Path, make_topic: MakeTopic) 
 
 
 def backlog(name: str, count: int, hours: float = HOURS, padding: int = 0) -> list[bytes]:
-    """Events evenly over the hours, with as many bytes more as are wanted."""
+    """Events evenly over the hours, with ``padding`` extra bytes each."""
     step = hours * HOUR_MS / count
     return [
         orjson.dumps(
@@ -49,7 +49,7 @@ def backlog(name: str, count: int, hours: float = HOURS, padding: int = 0) -> li
 
 
 def late_and_counted(made: Rig) -> tuple[int, int]:
-    """What the accounts step makes of all that is in ``requests``."""
+    """Late and counted events of the counting operator over all of ``requests``."""
     late = counted = 0
     for partition, some in records(made, made.config.topic("requests")).items():
         step = CountingOperator(SETTINGS, partition, made.partitions)

@@ -1,4 +1,4 @@
-"""HTTP ingest against a real broker, by a real HTTP client."""
+"""HTTP ingest with a real HTTP client and a real broker."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Client:
 
 
 def served(made: Rig, play: Callable[[Client], Awaitable[None]], **http: Any) -> None:
-    """Run something against a server in this process."""
+    """Start a server in this process and run ``play`` against it."""
 
     async def run() -> None:
         table = {**made.config.ingest, "http": {**made.config.ingest["http"], **http}}
@@ -123,7 +123,7 @@ def test_protobuf_as_the_sdk_exports_it(made: Rig) -> None:
     assert counts(made) == Counter({"acct-9": 20})
 
 
-def test_what_is_refused_and_why(made: Rig) -> None:
+def test_bad_posts_are_refused_with_a_reason(made: Rig) -> None:
     good = orjson.dumps(native(1))
     private = orjson.dumps({**native(2), "account": EMAIL, "prompt": PROMPT})
 
@@ -159,7 +159,7 @@ def test_what_is_refused_and_why(made: Rig) -> None:
 
 
 def test_load(made: Rig) -> None:
-    """Many posters at once, each waiting for its answer: nothing is lost and nothing counted twice."""
+    """Many concurrent clients that wait for their answers: nothing is lost or counted twice."""
     posters, each, batch = 32, 25, 100
 
     async def play(client: Client) -> None:
@@ -189,7 +189,7 @@ def test_load(made: Rig) -> None:
     )
 
 
-def test_the_worker_listens_and_answers_what_has_come_before_it_ends(made: Rig) -> None:
+def test_the_worker_answers_open_posts_before_it_ends(made: Rig) -> None:
     web = free_port()
     made.config = made.config.model_copy(update={"web_port": web})
     worker = ingest(made)

@@ -1,4 +1,4 @@
-"""The local Kafka: it serves, it keeps its data over a restart, and it leaves nothing behind."""
+"""The local Kafka: it serves clients, keeps its data over a restart, and cleans up."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
+        assert time.monotonic() < deadline, "the condition did not become true in time"
         time.sleep(0.02)
 
 
@@ -65,7 +65,7 @@ def create(address: str, topic: str) -> None:
 def command_line(
     *arguments: str, environment: Mapping[str, str | None] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run ``python -m infra.kafka.local``; a variable that is None is taken away."""
+    """Run ``python -m infra.kafka.local``; an environment variable that is None is removed."""
     changed = {**os.environ, "PIVOTWATCH_BROKERS": None, **(environment or {})}
     return subprocess.run(
         [sys.executable, "-m", "infra.kafka.local", *arguments],
@@ -86,18 +86,18 @@ def script(folder: Path, name: str, text: str) -> None:
 
 @pytest.fixture
 def bare(tmp_path: Path) -> dict[str, str | None]:
-    """An environment without Java, Maven, Docker, jars and brokers."""
+    """An environment without Java, Maven, Docker, jars and broker."""
     (tmp_path / "bin").mkdir()
     return {"PATH": str(tmp_path / "bin"), "JAVA_HOME": None, "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
 
-def test_the_broker_takes_and_gives_records(broker: str, make_topic: MakeTopic) -> None:
+def test_the_broker_stores_records(broker: str, make_topic: MakeTopic) -> None:
     topic = make_topic("records")
     produce(broker, topic, [b"a", b"b"])
     assert consume(broker, topic, 2) == [b"a", b"b"]
 
 
-def kill_behind_its_back(kafka: LocalKafka) -> None:
+def kill_from_outside(kafka: LocalKafka) -> None:
     os.kill(kafka.pid or 0, signal.SIGKILL)
     wait_until(lambda: not kafka.running)
 
@@ -107,7 +107,7 @@ def kill_behind_its_back(kafka: LocalKafka) -> None:
     [
         LocalKafka.stop,
         pytest.param(LocalKafka.kill, marks=pytest.mark.long),
-        pytest.param(kill_behind_its_back, marks=pytest.mark.long),
+        pytest.param(kill_from_outside, marks=pytest.mark.long),
     ],
 )
 def test_a_restart_keeps_port_and_records(tmp_path: Path, end: Callable[[LocalKafka], None]) -> None:
@@ -134,7 +134,7 @@ def test_a_restart_keeps_port_and_records(tmp_path: Path, end: Callable[[LocalKa
     kafka.close()
 
 
-def test_a_chosen_port_that_is_taken_is_said(broker: str) -> None:
+def test_a_taken_port_is_reported(broker: str) -> None:
     port = int(broker.rsplit(":", 1)[1])
     with pytest.raises(BrokerError, match=f"port {port} of 127.0.0.1 is taken"):
         LocalKafka(port=port, provider="java").__enter__()
@@ -150,7 +150,7 @@ def test_a_broker_that_cannot_start_says_why_and_leaves_nothing(
 
 
 @pytest.mark.long
-def test_kill_9_of_the_caller_leaves_neither_process_nor_folder() -> None:
+def test_kill_9_of_the_caller_leaves_no_process_and_no_folder() -> None:
     text = (
         "import time\n"
         "from infra.kafka.local import LocalKafka\n"
@@ -170,7 +170,7 @@ def test_kill_9_of_the_caller_leaves_neither_process_nor_folder() -> None:
     wait_until(lambda: not alive(int(pid)) and not Path(folder).exists())
 
 
-def test_run_gives_the_address_and_the_exit_status(tmp_path: Path) -> None:
+def test_run_passes_the_address_and_the_exit_status(tmp_path: Path) -> None:
     told = tmp_path / "told"
     text = (
         "import os, pathlib, signal, sys\n"
@@ -185,43 +185,43 @@ def test_run_gives_the_address_and_the_exit_status(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def by_hand(tmp_path: Path) -> Iterator[dict[str, str | None]]:
-    """An environment in which ``up`` knows nothing of the user's own broker."""
+def separate(tmp_path: Path) -> Iterator[dict[str, str | None]]:
+    """An environment in which ``up`` does not see the user's own broker."""
     environment: dict[str, str | None] = {"XDG_RUNTIME_DIR": str(tmp_path)}
     yield environment
     command_line("down", environment=environment)
 
 
-def test_up_status_down(by_hand: dict[str, str | None]) -> None:
-    assert command_line("status", environment=by_hand).returncode == 1
-    started = command_line("up", "--with", "java", environment=by_hand)
+def test_up_status_down(separate: dict[str, str | None]) -> None:
+    assert command_line("status", environment=separate).returncode == 1
+    started = command_line("up", "--with", "java", environment=separate)
     assert started.returncode == 0, started.stderr
     address = started.stdout.strip()
-    again = command_line("up", "--with", "java", environment=by_hand)
+    again = command_line("up", "--with", "java", environment=separate)
     assert (again.returncode, again.stdout.strip()) == (0, address)
-    shown = command_line("status", "--json", environment=by_hand)
+    shown = command_line("status", "--json", environment=separate)
     assert shown.returncode == 0
     state = json.loads(shown.stdout)
     assert state["address"] == address
     create(address, "t")
 
-    assert command_line("down", environment=by_hand).returncode == 0
+    assert command_line("down", environment=separate).returncode == 0
     assert not alive(state["pid"])
     assert not Path(state["data"]).exists()
-    assert command_line("status", environment=by_hand).returncode == 1
-    assert command_line("down", environment=by_hand).returncode == 0
+    assert command_line("status", environment=separate).returncode == 1
+    assert command_line("down", environment=separate).returncode == 0
 
 
 @pytest.mark.long
-def test_what_a_killed_supervisor_left_is_seen_and_removed(by_hand: dict[str, str | None]) -> None:
-    assert command_line("up", "--with", "java", environment=by_hand).returncode == 0
-    state = json.loads(command_line("status", "--json", environment=by_hand).stdout)
+def test_leftovers_of_a_killed_supervisor_are_found_and_removed(separate: dict[str, str | None]) -> None:
+    assert command_line("up", "--with", "java", environment=separate).returncode == 0
+    state = json.loads(command_line("status", "--json", environment=separate).stdout)
     os.kill(state["supervisor"], signal.SIGKILL)
     wait_until(lambda: not alive(state["supervisor"]))
-    shown = command_line("status", environment=by_hand)
+    shown = command_line("status", environment=separate)
     assert shown.returncode == 1
     assert "left its data" in shown.stderr
-    assert command_line("down", environment=by_hand).returncode == 0
+    assert command_line("down", environment=separate).returncode == 0
     wait_until(lambda: not alive(state["pid"]))
     assert not Path(state["data"]).exists()
 
@@ -235,7 +235,7 @@ def test_without_java_and_maven_it_says_what_to_install(bare: dict[str, str | No
     assert done.stdout == ""
 
 
-def test_a_java_that_is_too_old_is_named(bare: dict[str, str | None], tmp_path: Path) -> None:
+def test_a_java_that_is_too_old_is_reported(bare: dict[str, str | None], tmp_path: Path) -> None:
     script(tmp_path / "bin", "java", """echo 'openjdk version "11.0.2" 2019-01-15' >&2\n""")
     script(tmp_path / "bin", "mvn", "exit 1\n")
     done = command_line("up", environment={**bare, "XDG_RUNTIME_DIR": str(tmp_path)})
@@ -251,7 +251,7 @@ def test_an_address_in_the_environment_wins(bare: dict[str, str | None]) -> None
         assert (done.returncode, done.stdout.strip()) == (0, "kafka.example:9092"), done.stderr
 
 
-def test_callers_at_once_fetch_the_jars_once(bare: dict[str, str | None], tmp_path: Path) -> None:
+def test_concurrent_callers_fetch_the_jars_once(bare: dict[str, str | None], tmp_path: Path) -> None:
     calls = tmp_path / "calls"
     script(tmp_path / "bin", "java", """echo 'openjdk version "21" 2023-09-19' >&2\n""")
     script(
@@ -281,7 +281,7 @@ def test_callers_at_once_fetch_the_jars_once(bare: dict[str, str | None], tmp_pa
     assert not left.exists()
 
 
-def test_jars_that_cannot_be_fetched_are_said_and_tried_again(
+def test_a_failed_fetch_of_jars_is_reported_and_leaves_nothing(
     bare: dict[str, str | None], tmp_path: Path
 ) -> None:
     script(tmp_path / "bin", "java", """echo 'openjdk version "21" 2023-09-19' >&2\n""")
@@ -292,10 +292,10 @@ def test_jars_that_cannot_be_fetched_are_said_and_tried_again(
     assert sorted(path.name for path in (tmp_path / "cache" / "pivotwatch").iterdir()) == ["jars.lock"]
 
 
-def test_compose_is_driven_like_java(
+def test_docker_compose_gets_the_right_commands(
     bare: dict[str, str | None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is asked of Docker, by a stand-in: no daemon is needed."""
+    """A stand-in for ``docker`` records the commands, so no daemon is needed."""
     calls = tmp_path / "calls"
     script(
         tmp_path / "bin",
@@ -330,7 +330,7 @@ def test_compose_is_driven_like_java(
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("pivotwatch-kafka-")] == []
 
 
-def test_compose_file_names_the_same_kafka() -> None:
+def test_the_compose_file_has_the_same_version_of_kafka() -> None:
     assert f"image: apache/kafka:{java.kafka_version()}\n" in COMPOSE.read_text()
 
 

@@ -1,4 +1,4 @@
-"""What the guide to operation in infra/README.md says, done: more partitions, a state rebuilt."""
+"""Procedures of infra/README.md, performed: more partitions, a rebuilt state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from kafka.admin import KafkaAdminClient
 from tests.kafka.engine_rig import events, rig, wait_for
 
 
-def test_more_partitions_are_refused_until_the_guide_is_followed(
+def test_more_partitions_are_refused_until_the_procedure_is_done(
     broker: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     with rig(broker, topic_prefix, tmp_path, partitions=2) as made:

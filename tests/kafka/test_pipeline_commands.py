@@ -1,4 +1,4 @@
-"""The commands together: what the workers find over Kafka is what a replay finds, to the byte."""
+"""The commands together: workers on Kafka and a replay give the same alerts, to the byte."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pivotwatch.config.config import load
 SCENARIO = ["simulate", "c1", "--scale", "0.1", "--days", "1"]
 
 
-def test_workers_and_replay_find_the_same(broker: str, topic_prefix: str, tmp_path: Path) -> None:
+def test_workers_and_replay_give_the_same_alerts(broker: str, topic_prefix: str, tmp_path: Path) -> None:
     config = load(
         brokers=broker,
         topic_prefix=topic_prefix,
         app_prefix=topic_prefix + "app",
         requests_partitions=3,
-        # The events are of the past: Kafka must not delete them by their age.
+        # The events are old: Kafka must not delete them by age.
         retention={"requests": 0},
     )
 

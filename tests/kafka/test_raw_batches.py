@@ -1,4 +1,4 @@
-"""Reading by batches from a real broker gives what aiokafka gives by itself, whatever the compression."""
+"""Reading raw batches from a real broker gives the same records as aiokafka, with every compression."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CODECS = (None, "gzip", "snappy", "lz4", "zstd")
 
 
 async def fill(broker: str, topic: str, prefix: str) -> None:
-    """Batches of every kind: compressed, aborted, committed, with headers and tombstones."""
+    """Produce batches of every kind: compressed, aborted, committed, with headers and tombstones."""
     for codec in CODECS:
         async with AIOKafkaProducer(bootstrap_servers=broker, compression_type=codec) as producer:
             sent = [
@@ -45,7 +45,7 @@ async def fill(broker: str, topic: str, prefix: str) -> None:
 
 @contextlib.asynccontextmanager
 async def reading(broker: str, tp: TopicPartition, *, batches: bool) -> AsyncIterator[Any]:
-    """A consumer of one partition, at its beginning."""
+    """Yield a consumer of one partition, at its start."""
     consumer = AIOKafkaConsumer(
         bootstrap_servers=broker, isolation_level="read_committed", auto_offset_reset="earliest"
     )
@@ -61,7 +61,7 @@ async def reading(broker: str, tp: TopicPartition, *, batches: bool) -> AsyncIte
 
 
 async def drain(consumer: Any, tp: TopicPartition, most: int) -> list[Any]:
-    """Everything up to the end of the partition."""
+    """Read up to the end of the partition."""
     end, found = (await consumer.end_offsets([tp]))[tp], []
     async with asyncio.timeout(DEADLINE):
         while await consumer.position(tp) < end:
@@ -71,7 +71,7 @@ async def drain(consumer: Any, tp: TopicPartition, most: int) -> list[Any]:
     return found
 
 
-def told(records: list[Any]) -> list[tuple[Any, ...]]:
+def fields_of(records: list[Any]) -> list[tuple[Any, ...]]:
     return [(r.offset, r.timestamp, r.timestamp_type, r.key, r.value, tuple(r.headers)) for r in records]
 
 
@@ -110,18 +110,18 @@ def test_the_records_are_the_same(
     async def test() -> None:
         await fill(broker, tp.topic, topic_prefix)
         async with reading(broker, tp, batches=False) as consumer:
-            expected = told(await drain(consumer, tp, 10_000))
+            expected = fields_of(await drain(consumer, tp, 10_000))
         assert len(expected) == 80 * len(CODECS)
         for most in (7, 10_000):
             async with reading(broker, tp, batches=True) as consumer:
                 found = await way(consumer, tp, most)
-            assert told(found) == expected
+            assert fields_of(found) == expected
             assert {type(record) for record in found} == {DefaultRecord}
 
     asyncio.run(test())
 
 
-def test_the_commands_can_read_them_too(broker: str, make_topic: MakeTopic, topic_prefix: str) -> None:
+def test_the_commands_read_them_too(broker: str, make_topic: MakeTopic, topic_prefix: str) -> None:
     topic = make_topic("mixed")
     asyncio.run(fill(broker, topic, topic_prefix))
     with sync_client.consumer(load(brokers=broker), isolation_level="read_committed") as client:

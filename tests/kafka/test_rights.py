@@ -1,5 +1,4 @@
-"""Every role runs with exactly the rights of `pivotwatch.engine.kafka.acls`, and says what is missing
-without one of them."""
+"""Every role runs with exactly its rights (`pivotwatch.engine.kafka.acls`) and names a missing right."""
 
 from __future__ import annotations
 
@@ -41,7 +40,7 @@ SOURCE = "their-log"
 SOURCES: dict[User, Sequence[str]] = {"ingest": (SOURCE,)}
 ROLES: tuple[User, ...] = ("accounts", "networks", "delivery", "ingest")
 BAD = b"no event"
-# Nobody listens there, and it is tried once: every alert becomes a dead letter.
+# Nothing listens there, and there is one attempt: every alert becomes a dead letter.
 NOBODY = {
     "name": "nobody",
     "kind": "alertmanager",
@@ -58,7 +57,7 @@ TABLES: dict[User, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def secured(secured: Secured) -> Secured:
-    """A broker whose topics hold what makes every role use every right."""
+    """A broker with records that make every role use each of its rights."""
     root = secured.config(ADMIN)
     run(root, "topics", "create")
     with sync_client.admin(root) as client:
@@ -75,18 +74,18 @@ def secured(secured: Secured) -> Secured:
             [lines[0], (b"a", BAD)],
         )
     )
-    for role in ("accounts", "networks"):  # So that the others find buckets and alerts.
+    for role in ("accounts", "networks"):  # Fill buckets and alerts for the other roles.
         run(root, "worker", "--role", role, "--until-end", "--log-level", "error")
     return secured
 
 
 def new(secured: Secured, role: User, prefix: str) -> Config:
-    """A role with a group and a changelog that nobody has had."""
+    """A configuration with a new group and a new changelog."""
     return secured.config(role, app_prefix=prefix, **TABLES.get(role, {}))
 
 
 def rights(config: Config, role: User) -> list[Grant]:
-    """What it gets, one operation a topic where they can be told apart."""
+    """The rights of a role, one operation per topic where they are separate."""
     return grants(config, role, SOURCES.get(role, ()))
 
 
@@ -106,13 +105,13 @@ def test_a_role_runs_with_exactly_its_rights(
     assert done.returncode == 0, done.stderr
 
 
-# `dlq redrive` reads them; the role itself only writes.
+# Only `dlq redrive` reads this topic; the role writes to it.
 UNUSED = {("delivery", "deliveries.dlq", "Read")}
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("role", ROLES)
-def test_without_one_of_them_it_ends_and_names_it(
+def test_without_one_right_a_role_ends_and_names_it(
     role: User, secured: Secured, secured_admin: KafkaAdminClient
 ) -> None:
     for number in range(len(rights(new(secured, role, "count"), role))):
@@ -136,7 +135,7 @@ def test_the_page_needs_its_topics_and_writes_decisions_only_with_the_right_to(
     config = new(secured, "web", "web")
     wanted = rights(config, "web")
     for missing in (grant for grant in wanted if grant.operations == ("Read",)):
-        # To write includes to describe, and then the page would only find out later.
+        # The right to write includes the right to describe: without it the page fails at the start.
         allow(secured_admin, "web", [grant for grant in wanted if grant.name != missing.name])
         done = command(config, "worker", "--role", "web", deadline=60)
         assert done.returncode == 3
@@ -150,7 +149,7 @@ def test_the_page_needs_its_topics_and_writes_decisions_only_with_the_right_to(
 
 @contextlib.contextmanager
 def page(config: Config, log: Path) -> Iterator[str]:
-    """The page, once it has read everything."""
+    """Yield the page after it has read its topics."""
     with log.open("wb") as stream:
         process = subprocess.Popen(
             [sys.executable, "-m", "pivotwatch", "worker", "--role", "web"],
@@ -181,7 +180,7 @@ def page(config: Config, log: Path) -> Iterator[str]:
 
 
 def decide(url: str) -> int:
-    """Judge the gravest incident; the status of the answer."""
+    """Post a decision on the first incident; return the status of the answer."""
     kim = {"Authorization": f"Bearer {KIM}"}
     listed = urllib.request.urlopen(urllib.request.Request(f"{url}/api/v1/incidents", headers=kim))
     incidents = orjson.loads(listed.read())["incidents"]

@@ -1,4 +1,4 @@
-"""Kafka over TLS with passwords (SASL/SCRAM), and users that may do no more than their role needs."""
+"""Kafka with TLS and passwords (SASL/SCRAM), and users with no more rights than their role needs."""
 
 from __future__ import annotations
 
@@ -59,10 +59,10 @@ def test_topics_workers_and_tail_over_tls_with_the_rights_of_their_role(
     )
     assert {orjson.loads(line)["data"]["model"] for line in told.splitlines()} == {MODEL}
 
-    # And no more than that.
+    # They have no other rights.
     may = {"accounts": {"requests"}, "networks": {"buckets", "releases", "decisions"}, "tail": {"alerts"}}
     for user, readable in may.items():
-        for topic in ("requests", "buckets", "alerts", "status", "releases"):  # these hold something
+        for topic in ("requests", "buckets", "alerts", "status", "releases"):  # these topics hold records
             assert can_read(secured.config(user), topic) == (topic in readable), (user, topic)
     may_write = {"accounts": {"buckets", "dlq"}, "networks": {"alerts", "status", "dlq"}, "tail": set()}
     for user, writable in may_write.items():
@@ -71,7 +71,7 @@ def test_topics_workers_and_tail_over_tls_with_the_rights_of_their_role(
 
 
 def can_read(config: Config, logical: Any) -> bool:
-    """Can a user fetch from a topic that holds something, whatever else it may know of it?"""
+    """Whether a user can fetch records from a topic."""
     with sync_client.consumer(config) as client:
         if config.topic(logical) not in client.topics():
             return False
@@ -80,7 +80,7 @@ def can_read(config: Config, logical: Any) -> bool:
         end = time.monotonic() + 20
         try:
             while not client.poll(timeout_ms=200):
-                assert time.monotonic() < end, f"{logical} can neither be read nor is that forbidden"
+                assert time.monotonic() < end, f"reading {logical} neither worked nor was denied"
         except TopicAuthorizationFailedError:
             return False
         return True
@@ -94,7 +94,7 @@ def can_write(config: Config, logical: Any) -> bool:
     return True
 
 
-def test_nobody_comes_in_without_the_password_the_authority_or_tls(secured: Secured, tmp_path: Path) -> None:
+def test_a_wrong_password_a_wrong_authority_and_no_tls_are_refused(secured: Secured, tmp_path: Path) -> None:
     (tmp_path / "wrong").write_text("guess")
     strangers = [
         secured.config(ADMIN, sasl_password_file=tmp_path / "wrong"),
@@ -105,7 +105,7 @@ def test_nobody_comes_in_without_the_password_the_authority_or_tls(secured: Secu
         list(pool.map(lambda config: run(config, "topics", "check", status=3), strangers))
 
 
-def test_passwords_are_never_sent_in_the_clear_unless_that_is_asked_for_by_name() -> None:
+def test_passwords_are_sent_without_tls_only_when_configured_explicitly() -> None:
     asked = {"sasl_mechanism": "SCRAM-SHA-512", "sasl_username": "u", "sasl_password": "p"}
     with pytest.raises(WrongUse, match="expected SASL_SSL"):
         load(**asked)
@@ -119,7 +119,7 @@ def test_passwords_are_never_sent_in_the_clear_unless_that_is_asked_for_by_name(
     assert credentials.ssl_context.check_hostname
 
 
-def test_a_password_is_rotated_while_a_connection_stands(
+def test_a_password_is_rotated_while_a_connection_is_open(
     secured: Secured, secured_admin: KafkaAdminClient, tmp_path: Path
 ) -> None:
     run(secured.config(ADMIN), "topics", "create")
@@ -144,10 +144,10 @@ def test_a_password_is_rotated_while_a_connection_stands(
         asyncio.run(produce(secured.config(ADMIN), "alerts", [(b"k", b"{}")]))
         end = time.monotonic() + 20
         while not standing.poll(timeout_ms=200):
-            assert time.monotonic() < end, "the connection that stood reads no more"
+            assert time.monotonic() < end, "the open connection does not read any more"
 
 
-def test_over_mutual_tls_the_name_in_the_certificate_has_the_rights(tmp_path: Path) -> None:
+def test_with_mutual_tls_the_name_in_the_certificate_is_the_user(tmp_path: Path) -> None:
     certificates(tmp_path)
     for user in ("accounts", "tail", "topics"):
         certificate(tmp_path, user, f"pivotwatch-{user}")
@@ -174,7 +174,7 @@ def test_over_mutual_tls_the_name_in_the_certificate_has_the_rights(tmp_path: Pa
         run(config("accounts"), "worker", "--role", "accounts", "--instance", "a0", "--until-end")
         assert can_read(config(ADMIN), "buckets")
 
-        # And no more than that, and nobody without a certificate or with one of another authority.
+        # No other rights, and no access without a certificate or with one of another authority.
         assert not can_read(config("tail"), "requests")
         (tmp_path / "other").mkdir()
         certificates(tmp_path / "other")

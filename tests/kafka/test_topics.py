@@ -1,4 +1,4 @@
-"""Topics on a real broker: created, checked, repaired as told."""
+"""``pivotwatch topics`` on a real broker: create, check, and follow the advice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def problems(findings: list[Finding], config: Config) -> dict[str, list[tuple[st
     return found
 
 
-def test_created_topics_are_as_they_should_be(admin: KafkaAdminClient, config: Config) -> None:
+def test_created_topics_pass_the_check(admin: KafkaAdminClient, config: Config) -> None:
     wanted = specs(config)
     missing = problems(check(admin, wanted, config.brokers), config)
     assert set(missing) == {
@@ -78,7 +78,7 @@ def test_every_mismatch_says_what_to_change(
     assert problem == "has 2 partitions, expected 1"
     assert f"--delete --topic {prefix}buckets; pivotwatch topics create" in remedy
 
-    # The remedies are true: done as told, nothing is left.
+    # After the advice is followed, no problem remains.
     resources = [
         ConfigResource(ConfigResourceType.TOPIC, prefix + "requests", {"retention.ms": "1814400000"}),
         ConfigResource(ConfigResourceType.TOPIC, prefix + "status", {"cleanup.policy": "compact"}),
@@ -89,7 +89,9 @@ def test_every_mismatch_says_what_to_change(
     assert set(left) == {"buckets"}
 
 
-def test_a_refused_topic_does_not_hide_the_others(admin: KafkaAdminClient, config: Config) -> None:
+def test_a_topic_that_cannot_be_created_does_not_stop_the_others(
+    admin: KafkaAdminClient, config: Config
+) -> None:
     wanted = specs(load(**config.model_dump(exclude={"replication_factor"}), replication_factor=9))
     mixed = [*wanted[:1], *specs(config)[1:]]
     found = create(admin, mixed, config.brokers)
@@ -108,7 +110,7 @@ def test_a_refused_topic_does_not_hide_the_others(admin: KafkaAdminClient, confi
         ({"cleanup.policy": "compact,delete"}, 3, ["has cleanup.policy=compact,delete, expected delete"]),
     ],
 )
-def test_a_topic_may_be_safer_than_it_must(
+def test_a_topic_may_be_safer_than_required(
     configs: dict[str, str], replicas: int, expected: list[str]
 ) -> None:
     wanted = {"cleanup.policy": "delete", "retention.ms": "1000", "min.insync.replicas": "2"}

@@ -1,1 +1,1 @@
-"""Memory with a bound."""
+"""Tests that memory stays bounded."""

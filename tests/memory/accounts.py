@@ -1,6 +1,6 @@
-"""Bytes per account of the accounts step: ``python -m tests.memory.accounts ACCOUNTS``.
+"""Measures bytes per account of the counting operator: ``python -m tests.memory.accounts ACCOUNTS``.
 
-In a process of its own, because what Python gives back to the system depends on the history.
+It runs in its own process, because the memory that Python returns to the system depends on what ran before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ EVENTS_PER_RECORD = 500
 
 
 def resident() -> int:
-    """Resident memory of this process, bytes."""
+    """Resident memory of this process, in bytes."""
     line = next(
         line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmRSS")
     )
@@ -32,7 +32,7 @@ def resident() -> int:
 
 
 def stream(accounts: int, hour: int) -> Iterator[Line]:
-    """Every account once in an hour; from the second hour on every fifth asks for a second model."""
+    """Every account once per hour; from the second hour on, every fifth account requests a second model."""
     begin = BEGIN + hour * HOUR_MS
     for start in range(0, accounts, EVENTS_PER_RECORD):
         events = []
@@ -51,9 +51,9 @@ def stream(accounts: int, hour: int) -> Iterator[Line]:
 
 
 def measure(accounts: int) -> dict[str, float]:
-    """Resident bytes per account: with nothing open but the models, and at the fullest.
+    """Resident bytes per account: without an open bucket (settled), and at most (fullest).
 
-    As in a worker, what is free is given back now and then. What the code itself takes is not counted.
+    Free memory is returned to the system at times, as in a worker. The memory of the code is not counted.
     """
     warm = CountingOperator(Settings(), 0, 1)
     for line in stream(1_000, 0):

@@ -1,4 +1,4 @@
-"""Memory of the accounts step stays below what the README of the engine promises."""
+"""Memory of the counting operator stays below the documented limits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import pytest
 
 SETTLED, FULLEST = 400, 900
-"""Bytes per account, two models watched: no bucket open, and at the fullest (streams/README.md)."""
+"""Bytes per account with two watched models: without an open bucket, and at most (streams/README.md)."""
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What a worker does about its memory after every checkpoint."""
+"""Returning memory to the system after every checkpoint: `pivotwatch.engine.gc_tuning`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pivotwatch.engine.gc_tuning import FULL_EACH, give_back
 
 @pytest.fixture
 def found():
-    """Unreachable objects found by every collection."""
+    """Number of unreachable objects that each garbage collection found."""
     found: list[int] = []
 
     def note(phase, info):
@@ -25,7 +25,7 @@ def found():
     gc.callbacks.remove(note)
 
 
-def test_giving_back_makes_no_garbage_of_its_own(found):
+def test_it_creates_no_garbage(found):
     for _ in range(FULL_EACH):
         give_back()
     assert len(found) >= FULL_EACH
@@ -37,10 +37,10 @@ class Cycle:
         self.itself = self
 
 
-def test_a_cycle_goes_at_once_and_an_old_one_in_a_while():
+def test_new_cycles_are_collected_at_once_and_old_ones_later():
     young, old = Cycle(), Cycle()
     seen = weakref.ref(old)
-    gc.collect()  # What survives is old from now on.
+    gc.collect()  # Objects that survive belong to the old generation from here on.
     young = Cycle()
     seen_young = weakref.ref(young)
     del young, old

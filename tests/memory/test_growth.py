@@ -1,7 +1,7 @@
-"""The steps keep no more after a year than after half of one, when the population stays as large as it is.
+"""The state of both operators does not grow over a year while the size of the population stays the same.
 
-Everything with an end is full and turns over: accounts come, move about, leave and are forgotten, each with a
-card of its own; models are released, watched and forgotten; one network moves at once and is told.
+Everything turns over: accounts (each with its own payment card) appear, change networks, leave and are
+forgotten; models are released, watched and forgotten; one network switches together and raises an alert.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ SETTINGS = Settings(bucket_ms=DAY_MS, watch_ms=14 * DAY_MS)
 ACCOUNTS, NETWORKS, LIFE, RELEASE_EACH = 150, 10, 30, 15
 CHECKPOINT_EACH = 5
 ROUND = 30
-"""Days after which lives and releases are at the same point again."""
+"""Days after which the lives of accounts and the releases repeat."""
 MOST = 0.01
-"""Growth that is let pass in 210 days."""
+"""Allowed growth in 210 days, as a fraction."""
 
 
 def day_of(day):
-    """One bucket: every account twice; each third day elsewhere."""
+    """The events of one bucket: two per account, and on every third day in another network."""
     release = day // RELEASE_EACH
     within = day % RELEASE_EACH
     events = []
@@ -61,7 +61,7 @@ def day_of(day):
 
 
 class Pipeline:
-    """Both steps, with a checkpoint now and then."""
+    """Both operators, with a checkpoint at times."""
 
     def __init__(self):
         self.accounts, self.networks = (
@@ -89,7 +89,7 @@ class Pipeline:
 
 
 def held(*roots):
-    """Bytes of everything that can be reached, each object once; not of code."""
+    """Bytes of all reachable objects, each counted once, without code."""
     seen, waiting, total = set(), list(roots), 0
     while waiting:
         one = waiting.pop()
@@ -105,8 +105,8 @@ CODE = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, t
 
 
 @pytest.mark.slow
-def test_what_the_steps_keep_does_not_grow(monkeypatch):
-    # So that they are reached, and what is kept up to them does not hide anything.
+def test_the_state_does_not_grow(monkeypatch):
+    # Small limits, so that the state reaches them during the test.
     monkeypatch.setattr(pivotwatch.detection.counting.account_table, "SLACK", 100)
     monkeypatch.setattr(pivotwatch.detection.counting.dictionary, "MAX_REMEMBERED", 300)
     pipeline = Pipeline()
@@ -116,7 +116,7 @@ def test_what_the_steps_keep_does_not_grow(monkeypatch):
         if day % ROUND == ROUND - 1:
             kept.append((held(pipeline.accounts), held(pipeline.networks)))
             alerts.append(pipeline.alerts)
-    assert len(pipeline.accounts.roster.names) < 5 * ACCOUNTS  # rows of the forgotten are used again
+    assert len(pipeline.accounts.roster.names) < 5 * ACCOUNTS  # rows of forgotten accounts are reused
     assert all(later > earlier for earlier, later in itertools.pairwise(alerts))
     for sizes in zip(*kept, strict=True):
         assert statistics.median(sizes[-4:]) <= statistics.median(sizes[5:9]) * (1 + MOST)

@@ -1,4 +1,4 @@
-"""The simulator knows nothing of the detector: else it would be tested on its own assumptions."""
+"""The simulator does not use the detector: otherwise the detector would be tested on its own assumptions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ print(*sorted(name for name in sys.modules if name.partition(".")[0] in roots))
 """
 
 
-def test_it_loads_nothing_of_the_detector() -> None:
+def test_it_imports_no_module_of_the_detector() -> None:
     found = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True, text=True)
     others = {name for name in found.stdout.split() if not name.startswith("pivotwatch.simulation")}
     assert "pivotwatch.simulation.campaigns" in found.stdout

@@ -1,4 +1,4 @@
-"""A simulation played through a real broker."""
+"""A simulation sent through a real broker."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def topics(broker: str, topic_prefix: str) -> Iterator[tuple[str, str]]:
 
 
 def read(broker: str, topic: str) -> list[list[tuple[bytes | None, bytes, int]]]:
-    """Key, value and timestamp of all records, partition by partition."""
+    """Key, value and timestamp of all records, by partition."""
     consumer = KafkaConsumer(bootstrap_servers=broker)
     places = [TopicPartition(topic, number) for number in range(PARTITIONS)]
     consumer.assign(places)
@@ -56,7 +56,7 @@ def expected(simulation: Simulation) -> list[list[tuple[bytes, bytes, int]]]:
     return partitions
 
 
-def test_records_have_key_time_and_order(broker: str, topics: tuple[str, str]) -> None:
+def test_records_have_the_right_key_time_and_order(broker: str, topics: tuple[str, str]) -> None:
     requests, releases = topics
     simulation = tiny()
     with Player(broker) as player:
@@ -83,7 +83,7 @@ def test_arrays_hold_the_same_events_in_the_same_partitions(broker: str, topics:
         )
 
 
-def test_the_speed_is_that_of_event_time(broker: str, topics: tuple[str, str]) -> None:
+def test_speed_scales_event_time(broker: str, topics: tuple[str, str]) -> None:
     with Player(broker) as player:
         started = time.monotonic()
         player.play(tiny().slices(), topics[0], speed=24 * 3600)
@@ -96,7 +96,7 @@ def test_a_refused_record_is_an_error(broker: str, topics: tuple[str, str]) -> N
         player.play(tiny(begin=far).slices(), topics[0])
 
 
-def test_no_broker_is_out_of_reach() -> None:
+def test_a_missing_broker_raises_out_of_reach() -> None:
     with pytest.raises(OutOfReach, match=r"no broker at 127\.0\.0\.1:1") as caught:
         Player("127.0.0.1:1", {"bootstrap_timeout_ms": 200})
     assert caught.value.exit_status == 3

@@ -1,4 +1,4 @@
-"""Files, the command, and Kafka."""
+"""Output of a simulation: files, the command, and Kafka."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def blob(simulation: Simulation) -> bytes:
 
 
 @pytest.mark.parametrize("name", ["e.jsonl", "e.jsonl.gz", "e.jsonl.zst"])
-def test_files_hold_the_same_lines_and_repeat_to_the_byte(tmp_path: Path, name: str) -> None:
+def test_files_hold_the_same_lines_and_are_reproducible_to_the_byte(tmp_path: Path, name: str) -> None:
     simulation = tiny()
     count = write_events(simulation.slices(), tmp_path / name)
     raw = (tmp_path / name).read_bytes()
@@ -63,7 +63,7 @@ def test_the_command_writes_to_standard_output() -> None:
     assert done.stdout == blob(generate("null", scale=0.01, days=1.0))
 
 
-def test_a_start_of_ones_own(tmp_path: Path) -> None:
+def test_the_start_can_be_chosen(tmp_path: Path) -> None:
     releases = tmp_path / "r.json"
     arguments = [
         "null",
@@ -107,6 +107,6 @@ def test_wrong_use_ends_with_status_2(arguments: list[str]) -> None:
     assert not result.stdout
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_folder_is_reported(tmp_path: Path) -> None:
     arguments = ["null", "--scale", "0.01", "--out", str(tmp_path / "none" / "e.jsonl")]
     assert isinstance(CliRunner().invoke(simulate, arguments).exception, OutOfReach)

@@ -1,4 +1,4 @@
-"""The stream of every scenario: form, order, totals, repeatability."""
+"""The stream of every scenario: format, order, totals, reproducibility."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def small(name: str, **parameters: Any) -> Simulation:
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_scenario_runs(name: str) -> None:
-    # The public campaigns are large; a two-hundredth of them will do.
+    # The public campaigns are large: use a two-hundredth of them.
     simulation = small(name, scale=0.005 if name.startswith("public") else 0.02)
     truth = simulation.truth
     assert truth["name"] == name
@@ -65,7 +65,7 @@ def test_every_scenario_runs(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["c5", "mixed"])
-def test_lines_are_what_a_json_encoder_writes(name: str) -> None:
+def test_lines_equal_the_output_of_a_json_encoder(name: str) -> None:
     for part in small(name).slices():
         for line in part.lines:
             assert orjson.dumps(orjson.loads(line)) == line
@@ -76,7 +76,7 @@ def test_lines_are_what_a_json_encoder_writes(name: str) -> None:
     seed=st.integers(0, 2**32 - 1),
     name=st.sampled_from(sorted(SCENARIOS.keys() - {"public-13m", "public-all"})),
 )
-def test_same_seed_same_bytes(seed: int, name: str) -> None:
+def test_the_same_seed_gives_the_same_bytes(seed: int, name: str) -> None:
     one = small(name, seed=seed, scale=0.01)
     again = small(name, seed=seed, scale=0.01)
     assert digest(one) == digest(again) == digest(one)
@@ -89,7 +89,7 @@ def test_another_seed_gives_another_stream() -> None:
 
 def test_honest_traffic_is_the_same_without_the_campaign() -> None:
     def without_id(event: dict[str, Any]) -> dict[str, Any]:
-        # The id counts all events of the hour, and C3 makes honest accounts move house.
+        # The id counts all events of the hour, and C3 moves honest accounts to another network.
         return {name: value for name, value in event.items() if name not in ("id", "network")}
 
     alone = [without_id(e) for e in events(small("null"))]
@@ -100,7 +100,7 @@ def test_honest_traffic_is_the_same_without_the_campaign() -> None:
         assert [without_id(e) for e in events(simulation) if e["account"] not in members] == alone
 
 
-def test_late_events_come_late_and_none_is_lost() -> None:
+def test_late_events_arrive_late_and_none_is_lost() -> None:
     simulation = small("delayed-delivery")
     late = simulation.truth["hard_negatives"][0]["id"]
     lags = Counter[bool]()

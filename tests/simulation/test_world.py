@@ -1,4 +1,4 @@
-"""The world behaves as the scenarios promise."""
+"""Simulated accounts behave as the scenarios describe."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def adopted(simulation: Simulation, days: float) -> float:
     ("name", "share"),
     [("c1", 0.5), ("c1-fast", 0.5), ("c2", 0.5), ("c3-50", 0.5), ("c5", 0.5), ("public-13m", 0.47)],
 )
-def test_a_campaign_moves_the_promised_share(name: str, share: float) -> None:
+def test_a_campaign_sends_the_stated_share(name: str, share: float) -> None:
     simulation = generate(name, seed=2, scale=0.05)
     campaign = simulation.truth["campaigns"][0]
     note = campaign["note"]
@@ -44,7 +44,7 @@ def test_a_campaign_moves_within_its_hours_of_the_release() -> None:
     moves = world.accounts["adopts"][simulation.setup.campaigns[0].rows]
     assert world.release <= moves.min()
     assert moves.max() <= world.release + DAY
-    # A third of them in the first quarter: together, but not in the same minute.
+    # A third of them in the first quarter: together, but not all at once.
     early = (moves < world.release + 6 * HOUR).mean()
     assert 0.2 < early < 0.6
 
@@ -96,7 +96,7 @@ def test_only_testers_use_the_model_before_its_release() -> None:
     assert 0 < len(users) <= 6
 
 
-def test_extraction_is_steady_and_honest_traffic_is_not() -> None:
+def test_extraction_is_uniform_and_honest_traffic_is_not() -> None:
     simulation = generate("c3-50", seed=1, scale=0.3, campaign_rate=96.0, days=3, accounts=500)
     members = set(simulation.truth["campaigns"][0]["members"])
     outputs: dict[bool, list[float]] = defaultdict(list)
@@ -131,7 +131,7 @@ def test_a_roll_out_keeps_office_hours_and_moves_nearly_all() -> None:
     assert inside / total > 0.8
 
 
-def test_part_of_a_company_stays() -> None:
+def test_part_of_a_company_does_not_switch() -> None:
     simulation = generate("enterprise-rollout-partial", seed=3, scale=1)
     world = simulation.setup.world
     staff = world.accounts[world.honest :]
@@ -154,7 +154,7 @@ def test_the_alias_moves_everybody_at_the_release(name: str, named: bool) -> Non
     assert share[True][True] / share[True].total() > 0.2
 
 
-def test_alias_requests_are_marked_unless_the_log_keeps_silent() -> None:
+def test_alias_requests_are_marked_unless_the_scenario_omits_it() -> None:
     marked = [e for e in events(generate("alias-upgrade", scale=0.02, days=1)) if "requested_model" in e]
     silent = [e for e in events(generate("alias-unnamed", scale=0.02, days=1)) if "requested_model" in e]
     assert len(marked) > 100
@@ -172,7 +172,7 @@ def test_an_outage_falls_back_to_the_new_model() -> None:
     assert len(during) > len(good)
 
 
-def test_a_withdrawn_model_answers_nobody_and_returns() -> None:
+def test_a_withdrawn_model_gets_no_requests_until_it_returns() -> None:
     simulation = generate("withdrawal-return", seed=1, scale=0.1)
     begin, end = simulation.setup.after(36), simulation.setup.after(72)
     times = np.array([e["ts"] for e in events(simulation) if e["model"] == NEW])
@@ -181,7 +181,7 @@ def test_a_withdrawn_model_answers_nobody_and_returns() -> None:
     assert (times >= end).sum() > 500
 
 
-def test_a_burst_without_a_move_takes_the_model_up_like_everybody() -> None:
+def test_a_burst_adopts_the_model_like_everyone() -> None:
     simulation = generate("c6", seed=1, scale=0.5)
     truth = simulation.truth
     assert not truth["campaigns"]
@@ -203,7 +203,7 @@ def test_fresh_accounts_share_sign_up_and_payment() -> None:
             assert release - 51 * HOUR <= event["account_created"] < release
 
 
-def test_entities_hold_the_members() -> None:
+def test_entities_list_the_members() -> None:
     simulation = generate("mixed", seed=1, scale=0.1, days=2)
     networks: dict[str, set[str]] = defaultdict(set)
     for event in events(simulation):

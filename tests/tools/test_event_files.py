@@ -1,4 +1,4 @@
-"""Event files in every form."""
+"""Event files: plain, gzip, zstd, and standard input."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
 
 @pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)
 @pytest.mark.parametrize("chunk", [4, 5, 1 << 20])
-def test_every_form_gives_the_same_lines(
+def test_every_format_gives_the_same_lines(
     pack: Callable[[bytes], bytes], chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_files, "CHUNK", chunk)
@@ -40,7 +40,7 @@ def test_every_form_gives_the_same_lines(
 
 
 @given(st.binary(max_size=60), st.sampled_from(sorted(PACKERS)), st.integers(4, 9))
-def test_content_does_not_matter(content: bytes, form: str, chunk: int) -> None:
+def test_any_content_is_read_unchanged(content: bytes, form: str, chunk: int) -> None:
     if form == "plain" and content.startswith((event_files.GZIP, event_files.ZSTANDARD, b"\xef\xbb\xbf")):
         return
     with pytest.MonkeyPatch.context() as patch:
@@ -50,7 +50,7 @@ def test_content_does_not_matter(content: bytes, form: str, chunk: int) -> None:
 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.compress])
-def test_a_cut_or_damaged_file_is_said(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_a_truncated_or_damaged_file_is_reported(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
     whole = pack(b"".join(b'{"id":"%d"}\n' % number for number in range(2000)))
     path = tmp_path / "events"
     path.write_bytes(whole[:-20])
@@ -61,7 +61,7 @@ def test_a_cut_or_damaged_file_is_said(pack: Callable[[bytes], bytes], tmp_path:
         list(Lines([str(path)]))
 
 
-def test_a_missing_file_is_said_before_the_others_are_read(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported_before_others_are_read(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"{}\n")
     with pytest.raises(OutOfReach, match="gone: No such file or directory"):
         Lines([str(tmp_path / "a"), str(tmp_path / "gone")])
@@ -69,7 +69,7 @@ def test_a_missing_file_is_said_before_the_others_are_read(tmp_path: Path) -> No
         Lines([str(tmp_path)])
 
 
-def test_standard_input_only_once() -> None:
+def test_standard_input_is_allowed_once() -> None:
     with pytest.raises(WrongUse, match="only once"):
         Lines(["-", "-"])
 

@@ -1,4 +1,4 @@
-"""What the doctor concludes from samples."""
+"""The checks that the doctor runs on samples of records."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def found(*records: SampleRecord, name: str) -> list[Check]:
     return [check for check in check_events(Sample(records), NOW) if check.name == name]
 
 
-def test_good_events_are_all_well() -> None:
+def test_good_events_pass() -> None:
     array = record([EVENT, {**EVENT, "account": "a-2"}], key=None)
     assert {check.status for check in check_events(Sample([record(), array]), NOW)} == {"ok"}
 
@@ -68,7 +68,7 @@ def test_nothing_readable_says_only_that() -> None:
         ("requested_model", "warn", "0% of the events have requested_model"),
     ],
 )
-def test_missing_fields_say_what_is_lost(field: str, status: str, message: str) -> None:
+def test_missing_fields_say_what_will_not_work(field: str, status: str, message: str) -> None:
     event = {key: value for key, value in EVENT.items() if key != field}
     [check] = [check for check in found(record(event), name="fields") if check.status != "ok"]
     assert (check.status, check.message) == (status, message)
@@ -80,7 +80,7 @@ def test_an_account_in_two_partitions_fails() -> None:
     assert (check.status, check.message) == ("fail", "1 accounts are in several partitions, such as a-1")
 
 
-def test_another_key_is_a_warning() -> None:
+def test_a_wrong_key_is_a_warning() -> None:
     [check] = found(record(key=b"team"), name="keys")
     assert (check.status, check.message) == (
         "warn",
@@ -88,7 +88,7 @@ def test_another_key_is_a_warning() -> None:
     )
 
 
-def test_a_clock_ahead() -> None:
+def test_a_clock_that_runs_ahead() -> None:
     [check] = found(record(when=NOW + timedelta(minutes=2)), name="clock")
     assert (check.status, check.message) == (
         "warn",
@@ -96,7 +96,7 @@ def test_a_clock_ahead() -> None:
     )
 
 
-def test_events_of_the_future_are_refused_and_the_doctor_says_so() -> None:
+def test_events_from_the_future_fail() -> None:
     [check] = found(record({**EVENT, "ts": "2026-02-06T00:11:00Z"}), name="clock")
     assert check.status == "fail"
     assert "1 events are more than 10 min later than their record" in check.message
@@ -113,7 +113,7 @@ def test_an_empty_calendar_is_a_warning() -> None:
     assert (check.status, check.message) == ("warn", "is empty, so releases are inferred from the events")
 
 
-def test_a_release_to_come_need_not_be_seen() -> None:
+def test_a_future_release_need_not_occur_in_events() -> None:
     entry = b'{"model": "m-9", "released_at": "2026-03-01T00:00:00Z"}'
     [check] = check_calendar([entry], {"m-1"}, NOW)
     assert (check.status, check.message) == ("ok", "releases: 0 past, 1 to come")
