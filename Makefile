@@ -1,4 +1,4 @@
-# Set-up needs Python 3.11 or newer with venv, and either Docker or Java 17 with Maven.
+# Needs Python 3.11 or newer with venv, and either Docker or Java 17 with Maven.
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,7 +14,7 @@ KAFKA := $(BIN)/python -m infra.kafka.local
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(STAMP) ## Make the environment in .venv (every other target does it by itself)
+setup: $(STAMP) ## Create the environment in .venv (the other targets do it when needed)
 
 $(STAMP): requirements-dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -25,13 +25,13 @@ $(STAMP): requirements-dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(STAMP) ## A local Kafka, the workers and a simulated launch with a hidden campaign
+demo: $(STAMP) ## Run a local Kafka, the workers, and a simulated launch with a hidden campaign
 	$(KAFKA) run -- $(BIN)/pivotwatch demo
 
-test: $(STAMP) ## Every test, doctests too, against a real broker
+test: $(STAMP) ## Run every test and doctest, against a real broker
 	$(BIN)/python -m pytest --doctest-modules models streams infra tests
 
-check: $(STAMP) ## Format, lint, types, known weaknesses of dependencies and the fast tests, some 75 s on two cores
+check: $(STAMP) ## Check format, lint, types, imports, dependencies, and run the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy models streams infra
@@ -40,48 +40,48 @@ check: $(STAMP) ## Format, lint, types, known weaknesses of dependencies and the
 		-m "not kafka and not chaos and not browser and not slow" \
 		models streams infra tests
 
-audit: $(STAMP) ## Known weaknesses of the locked dependencies; fails when the database is out of reach
+audit: $(STAMP) ## Look for known vulnerabilities of dependencies; fail when the database is unreachable
 	$(BIN)/python -m tests.audit --required
 
-format: $(STAMP) ## Put the code in the form that check wants
+format: $(STAMP) ## Format the code and apply safe lint fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix-only .
 
-chaos: $(STAMP) ## Every fault against real workers, 24 kills and more, and every test that kills (SEED=1)
+chaos: $(STAMP) ## Inject every fault into real workers, and run every test that kills (SEED=1)
 	$(BIN)/python -m tests.chaos faults --seed $(or $(SEED),1)
 	PIVOTWATCH_TEST_LONG=1 $(BIN)/python -m pytest -m chaos tests
 	$(BIN)/python -m tests.chaos timing --seed $(or $(SEED),1) --accounts 150000 --kills 7
 
-soak: $(STAMP) ## Steady load, resident memory must be flat (MINUTES=30)
+soak: $(STAMP) ## Run a steady load; fail unless resident memory is flat (MINUTES=30)
 	$(BIN)/python -m tests.chaos soak --minutes $(or $(MINUTES),30)
 
-fuzz: $(STAMP) ## Look for input that stops a step (SECONDS=60)
+fuzz: $(STAMP) ## Fuzz every decoder (SECONDS=60)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
 
-quality: $(STAMP) ## Every scenario over several seeds, one table; fails when a target is missed (SEEDS=2)
+quality: $(STAMP) ## Run every scenario with several seeds; fail when a target is missed (SEEDS=2)
 	$(BIN)/python -m tests.quality --seeds $(or $(SEEDS),2)
 
-bench: $(STAMP) ## Throughput and latency against a real broker and other engines (SIZE=small|1m|10m RUNS=3)
-	@$(MAKE) --no-print-directory peers || echo "Quix Streams and Bytewax do not install here: without them" >&2
+bench: $(STAMP) ## Measure throughput and latency beside other engines (SIZE=small|1m|10m RUNS=3)
+	@$(MAKE) --no-print-directory peers || echo "Quix Streams and Bytewax cannot be installed here; measuring without them" >&2
 	$(KAFKA) run -- $(BIN)/python -m tests.bench run --size $(or $(SIZE),small) --runs $(or $(RUNS),3) $(FLAGS)
 
-bench-growth: $(STAMP) ## Cost by accounts, networks, models, partitions, with a plot (RUNS=3 FLAGS=--write)
+bench-growth: $(STAMP) ## Measure cost by accounts, networks, models and partitions (RUNS=3 FLAGS=--write)
 	$(KAFKA) run -- $(BIN)/python -m tests.bench growth --runs $(or $(RUNS),3) $(FLAGS)
 
-bench-check: $(STAMP) ## Has anything become slower? Compares ratios with tests/bench/ratios.json
+bench-check: $(STAMP) ## Fail when something became slower than tests/bench/ratios.json
 	$(KAFKA) run -- $(BIN)/python -m tests.bench check --runs $(or $(RUNS),3) $(FLAGS)
 
-picture: $(STAMP) ## The picture of the page in the README, anew, from a pipeline that runs (needs Chromium)
+picture: $(STAMP) ## Renew the pictures of the page in the README (needs Chromium)
 	$(BIN)/python -m tests.browser.picture
 
-peers: $(PEERS)/.installed ## The environment of what bench compares with, in .venv-peers
+peers: $(PEERS)/.installed ## Create the environment of the other engines of bench, in .venv-peers
 
 $(PEERS)/.installed: tests/bench/peers.txt
 	@test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/peers.txt
 	@touch $@
 
-lock: ## Write the lock files anew from pyproject.toml (needs uv)
+lock: ## Renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" pyproject.toml --output-file requirements.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
@@ -90,6 +90,6 @@ lock: ## Write the lock files anew from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" tests/bench/peers.in --output-file tests/bench/peers.txt
 
-clean: ## Remove the environment and everything that was built
+clean: ## Remove the environments and all build results
 	rm -rf $(VENV) $(PEERS) build dist ./*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find models streams infra tests -name __pycache__ -type d -prune -exec rm -rf {} +

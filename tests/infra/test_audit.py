@@ -14,12 +14,12 @@ from click.testing import CliRunner, Result
 from infra.kafka.supervisor import free_port
 from tests.audit import main
 
-WEAK = {
+VULNERABILITY = {
     "id": "TEST-2026-1",
     "summary": "one that we made up",
     "affected": [
         {
-            "package": {"name": "weak", "ecosystem": "PyPI"},
+            "package": {"name": "vulnerable", "ecosystem": "PyPI"},
             "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.1"}]}],
         }
     ],
@@ -39,7 +39,7 @@ class Database(BaseHTTPRequestHandler):
         body = (
             b"no JSON"
             if name == "broken"
-            else json.dumps({"vulns": [WEAK]} if name == "weak" else {}).encode()
+            else json.dumps({"vulns": [VULNERABILITY]} if name == "vulnerable" else {}).encode()
         )
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -68,15 +68,15 @@ def audit(folder: Path, database: str, *packages: str, flags: tuple[str, ...] = 
 
 
 def test_a_known_vulnerability_fails(database: str, tmp_path: Path) -> None:
-    done = audit(tmp_path, database, "sound", "weak")
+    done = audit(tmp_path, database, "sound", "vulnerable")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == "weak 1.0: TEST-2026-1, mended in 1.1\n"
+    assert done.stderr == "vulnerable 1.0: TEST-2026-1, fixed in 1.1\n"
 
 
 def test_packages_without_known_vulnerabilities_pass(database: str, tmp_path: Path) -> None:
     done = audit(tmp_path, database, "sound", flags=("--required",))
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout == "audit: no known weakness in lock.txt\n"
+    assert done.stdout == "audit: no known vulnerability in lock.txt\n"
 
 
 def test_a_failing_tool_fails_the_audit(database: str, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_a_failing_tool_fails_the_audit(database: str, tmp_path: Path) -> None:
 def test_an_unreachable_database_is_reported_and_fails_only_with_required(tmp_path: Path) -> None:
     nowhere = f"http://127.0.0.1:{free_port()}/v1/query"
     for flags, status in (((), 0), (("--required",), 3)):
-        done = audit(tmp_path, nowhere, "weak", flags=flags)
+        done = audit(tmp_path, nowhere, "vulnerable", flags=flags)
         assert done.exit_code == status
         assert "not reached" in done.stderr
         assert "nothing was checked" in done.stderr
