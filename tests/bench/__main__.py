@@ -1,4 +1,4 @@
-"""``python -m tests.bench``: measurements against a real broker; see the README beside this file."""
+"""Measures speed and memory: ``python -m tests.bench``; see the README in this folder."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def main() -> None:
 @WRITE
 @click.option("--only", help="Comma-separated: throughput, latency, checkpoints.")
 def run(size: str, runs: int, write: bool, only: str | None) -> None:
-    """Throughput of every way, latency, and what checkpoints cost."""
+    """Throughput and latency of every engine, and the cost of checkpoints."""
     wanted = only.split(",") if only else ["throughput", "latency", "checkpoints"]
     if "throughput" in wanted:
         found = throughput.measure(SIZES[size], runs)
@@ -38,7 +38,7 @@ def run(size: str, runs: int, write: bool, only: str | None) -> None:
         show("latency", latency.report(seen, runs), write=write)
         latency.note(seen)
     if "checkpoints" in wanted:
-        # Shorter than this the default would save only at the end.
+        # In a shorter run the default interval would save only at the end.
         traffic = SIZES["1m"] if size == "small" else SIZES[size]
         saved = checkpoints.measure(traffic, runs)
         show("checkpoints", checkpoints.report(saved, traffic, runs), write=write)
@@ -49,7 +49,7 @@ def run(size: str, runs: int, write: bool, only: str | None) -> None:
 @WRITE
 @click.option("--day", default=1.0, show_default=True, help="Share of a day that the events span.")
 def growth_command(runs: int, write: bool, day: float) -> None:
-    """Cost by accounts, networks, watched models and partitions; the plot; replay."""
+    """Cost by accounts, networks, watched models and partitions, with a plot; speed of replay."""
     points = growth.measure(runs, day)
     replayed = growth.replay_rate(SIZES["1m"], runs)
     show("growth", growth.report(points, replayed, SIZES["1m"], runs, day), write=write)
@@ -60,7 +60,7 @@ def growth_command(runs: int, write: bool, day: float) -> None:
 @main.command()
 @WRITE
 def memory(write: bool) -> None:
-    """Resident bytes per account, with 100,000 and 1,000,000 of them."""
+    """Resident bytes per account, with 100,000 and 1,000,000 accounts."""
     rows = []
     for accounts in (100_000, 1_000_000):
         command = [sys.executable, "-m", "tests.memory.accounts", str(accounts)]
@@ -78,7 +78,7 @@ def memory(write: bool) -> None:
 @click.option("--workers", multiple=True, type=int, default=scale.WORKERS, show_default=True)
 @click.option("--partitions", multiple=True, type=int, default=scale.PARTITIONS, show_default=True)
 def scale_command(accounts: int, days: float, workers: tuple[int, ...], partitions: tuple[int, ...]) -> None:
-    """The same campaign over several numbers of workers and partitions; status 1 when alerts differ."""
+    """One campaign over several numbers of workers and partitions; exit status 1 when alerts differ."""
     simulation = scale.story(accounts, days)
     expected = scale.replayed(simulation)
     events, results = scale.measure(simulation, workers, partitions)
@@ -91,7 +91,7 @@ def scale_command(accounts: int, days: float, workers: tuple[int, ...], partitio
 @RUNS
 @click.option("--write", is_flag=True, help="Store the ratios of this run.")
 def check_command(runs: int, write: bool) -> None:
-    """Compare ratios with the stored ones; exit status 1 when something became slower."""
+    """Compare ratios of costs with the stored ones; exit status 1 when something became slower."""
     sys.exit(check.check(runs, write=write))
 
 

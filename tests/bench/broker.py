@@ -1,4 +1,4 @@
-"""Topics of a measurement, filled."""
+"""Topics filled with the events of a measurement."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from tests.bench.data import Traffic
 from tests.bench.probe import Task
 
 BATCH_BYTES = 65_536
-"""Size of a producer's batch: some three hundred events."""
+"""Size of a producer batch, in bytes: about 300 events."""
 
 
 class Place:
-    """Topics of their own for some traffic.
+    """A topic with the events of some traffic, and output topics.
 
     Attributes
     ----------
     messages
-        How many messages the topic holds once it is filled.
+        Number of messages in the filled topic.
     """
 
     def __init__(self, partitions: int) -> None:
@@ -35,26 +35,26 @@ class Place:
         sizes = (f"requests_partitions={partitions}", "replication_factor=1", "min_insync_replicas=1")
         options = [part for setting in sizes for part in ("--set", setting)]
         command = [sys.executable, "-m", "pivotwatch", "topics", "create", *options]
-        # The events are of a fixed day: a retention would delete them.
+        # The events are old: retention would delete them.
         environment = {**self.environment("none"), "PIVOTWATCH_RETENTION__REQUESTS": "0"}
         subprocess.run(command, env={**os.environ, **environment}, check=True, capture_output=True)
 
     @property
     def topic(self) -> str:
-        """Where the events are."""
+        """Name of the topic with the events."""
         return f"{self.prefix}requests"
 
     def environment(self, group: str, **more: str) -> dict[str, str]:
-        """What configures a worker; ``more`` are settings."""
+        """Environment that configures a worker; ``more`` are further settings."""
         own = {"PIVOTWATCH_TOPIC_PREFIX": self.prefix, "PIVOTWATCH_APP_PREFIX": group}
         return own | {f"PIVOTWATCH_{key.upper()}": value for key, value in more.items()}
 
     def task(self, job: str, messages: int, token: str | None = None) -> Task:
-        """A task for a group that is new."""
+        """A task with a new consumer group."""
         return Task(
             brokers=self.brokers,
             topic=self.topic,
-            # Nobody reads what the peers send; a worker's own goes to topics of its own.
+            # Nothing reads the outputs of the other engines; those of a worker go to its own topics.
             out=f"{self.prefix}status",
             group=f"bench-{uuid.uuid4().hex[:8]}",
             partitions=self.partitions,
@@ -64,7 +64,7 @@ class Place:
         )
 
     def fill(self, traffic: Traffic) -> None:
-        """Write the events, one object (or array) a message, uncompressed."""
+        """Write the events, one object (or array) per message, uncompressed."""
         asyncio.run(self._fill(traffic))
 
     async def _fill(self, traffic: Traffic) -> None:

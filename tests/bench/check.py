@@ -1,7 +1,7 @@
-"""Compares ratios with stored ones: a ratio of two costs of one run depends little on the machine.
+"""Compares ratios of costs with stored ones: a ratio of two costs of one run depends little on the machine.
 
-Every ratio is a cost over a cost, so more is worse. ``ratios.json`` holds for each what it was and how much
-more is still noise: at least a tenth, else twice the largest deviation of a single run when it was stored.
+A higher ratio is worse. ``ratios.json`` stores each ratio and its tolerance: a tenth, or twice the largest
+deviation of a single run when it was stored, whichever is larger.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ Results = list[dict[str, Any]]
 
 
 def cost(figure: str) -> Callable[[dict[str, Any]], float]:
-    """What an event costs, in a figure of a result."""
+    """Cost of an event, from one figure of a result."""
     return lambda one: float(one[figure] / one["asked"])
 
 
 def runs_of(above: Results, below: Results, figure: str, base: str | None = None) -> list[float]:
-    """The ratio of costs, run by run."""
+    """The ratio of two costs, per run."""
     over, under = cost(figure), cost(base or figure)
     return [over(a) / under(b) for a, b in zip(above, below, strict=True)]
 
 
 def measured(runs: int) -> dict[str, list[float]]:
-    """Every ratio, run by run."""
+    """All ratios, per run."""
     found = measure(SIZES["small"], runs, (WORKER, FAUST_COUNT))
     worker, ceiling, arrays = found[WORKER.name], found[CEILING], found[WORKER.name + ARRAYS]
     saved = checkpoints.measure(SIZES["small"], runs)
@@ -72,14 +72,14 @@ def measured(runs: int) -> dict[str, list[float]]:
 
 
 def memory(accounts: int = MEMORY_ACCOUNTS) -> dict[str, list[float]]:
-    """Kilobytes per account of the accounts step."""
+    """Kilobytes per account of the counting operator."""
     command = [sys.executable, "-m", "tests.memory.accounts", str(accounts)]
     found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     return {f"kB per account, {state}": [found[state] / 1000] for state in ("settled", "fullest", "stored")}
 
 
 def entries(found: dict[str, list[float]]) -> dict[str, dict[str, float]]:
-    """What to store.
+    """The entries of ``ratios.json``.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def entries(found: dict[str, list[float]]) -> dict[str, dict[str, float]]:
 def compare(
     found: dict[str, list[float]], stored: dict[str, dict[str, float]]
 ) -> tuple[list[list[str]], bool]:
-    """Rows to show, and whether anything became worse by more than noise.
+    """Rows of a table, and whether a ratio grew by more than its tolerance.
 
     Examples
     --------
@@ -130,7 +130,7 @@ def compare(
 
 
 def check(runs: int, *, write: bool) -> int:
-    """Measure, show, and store if asked to; exit status 1 when something became slower."""
+    """Measure and print, and store when requested. Returns exit status 1 when something became slower."""
     if write and runs < LEAST_RUNS:
         raise click.UsageError(f"a tolerance needs {LEAST_RUNS} runs at least")
     found = measured(runs)

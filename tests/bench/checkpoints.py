@@ -1,4 +1,4 @@
-"""What checkpoints cost: the same worker with them off, at the default, and ten times as often."""
+"""Cost of checkpoints: the same worker without them, with the default interval, and ten times as often."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ WAYS: dict[str, dict[str, str]] = {
 
 
 def measure(traffic: Traffic, runs: int) -> dict[str, list[dict[str, Any]]]:
-    """Every way in turn, several times over."""
+    """Measure every variant in turn, several times."""
     place = filled(traffic)
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for _ in range(runs):
@@ -29,13 +29,13 @@ def measure(traffic: Traffic, runs: int) -> dict[str, list[dict[str, Any]]]:
 
 
 def costs(found: dict[str, list[dict[str, Any]]], name: str, figure: str = "seconds") -> Samples:
-    """What a way costs more than none, as a share, run by run."""
+    """Additional cost of a variant as a fraction, per run."""
     pairs = zip(found[name], found["off"], strict=True)
     return Samples([one[figure] / off[figure] - 1 for one, off in pairs])
 
 
 def report(found: dict[str, list[dict[str, Any]]], traffic: Traffic, runs: int) -> str:
-    """The table."""
+    """The report as a Markdown table."""
     rows = [
         [
             name,

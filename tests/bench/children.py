@@ -1,4 +1,4 @@
-"""Runs runners: each in a process of its own, ended once it has told its result."""
+"""Starts runners, each in its own process, and reads their results."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from tests.bench.probe import Task
 
 ROOT = Path(__file__).parents[2]
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
-"""Interpreter of the environment that holds Quix Streams and Bytewax (``make peers``)."""
+"""Python of the environment with Quix Streams and Bytewax (``make peers``)."""
 LONGEST = 3_600.0
 
 
 class Stalled(Exception):
-    """An engine did not hand over all there was."""
+    """An engine did not deliver all records."""
 
 
 class Runner:
-    """One way through the events.
+    """One way to process the events.
 
     Parameters
     ----------
     name
-        As tables tell it.
+        Name in tables.
     module
-        Of ``tests.bench.runners``.
+        Module of ``tests.bench.runners``.
     job
         As in `Task`.
     peer
-        Does it run in the environment of the peers?
+        Whether it runs in the environment of the other engines.
     slow
-        Is it so slow that a part of the events must do?
+        Whether it is so slow that it gets only a part of the events.
     """
 
     def __init__(self, name: str, module: str, job: str, *, peer: bool = False, slow: bool = False) -> None:
@@ -47,12 +47,12 @@ class Runner:
 
     @property
     def there(self) -> bool:
-        """Can it run here?"""
+        """Whether it can run on this machine."""
         return not self.peer or PEERS.exists()
 
     @contextlib.contextmanager
-    def started(self, argument: str, environment: Mapping[str, str] | None = None) -> Iterator[Told]:
-        """The process, told what to do; it is ended in any case."""
+    def started(self, argument: str, environment: Mapping[str, str] | None = None) -> Iterator[Output]:
+        """Yield the process with its task, and end it afterwards."""
         python = str(PEERS) if self.peer else sys.executable
         command = [python, "-W", "ignore", "-m", f"tests.bench.runners.{self.module}", argument]
         with tempfile.TemporaryFile("w+") as errors:
@@ -67,13 +67,13 @@ class Runner:
             guard = threading.Timer(LONGEST, process.kill)
             guard.start()
             try:
-                yield Told(self.name, process, errors)
+                yield Output(self.name, process, errors)
             finally:
                 guard.cancel()
                 end(process)
 
     def run(self, task: Task, environment: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Its result; raises `Stalled` when records were lost on the way."""
+        """Run it and return its result; raises `Stalled` when it loses records."""
         with self.started(task.text(), environment) as told:
             found = told.next("seconds", "stalled")
         if "stalled" in found:
@@ -81,14 +81,14 @@ class Runner:
         return found
 
 
-class Told:
-    """What a runner says."""
+class Output:
+    """Reads the output of a runner."""
 
     def __init__(self, name: str, process: subprocess.Popen[str], errors: Any) -> None:
         self.name, self.process, self.errors = name, process, errors
 
     def next(self, *keys: str) -> dict[str, Any]:
-        """The next line that tells something under one of the keys."""
+        """The next line that holds one of the keys."""
         assert self.process.stdout is not None
         for line in self.process.stdout:
             with contextlib.suppress(json.JSONDecodeError):
@@ -100,7 +100,7 @@ class Told:
 
 
 def end(process: subprocess.Popen[str]) -> None:
-    """End a process, kindly at first."""
+    """Stop a process, and kill it when it does not end."""
     process.terminate()
     try:
         process.wait(15)

@@ -1,3 +1,3 @@
-"""Runners are programs, some for another environment: pytest does not import them."""
+"""Keeps pytest from importing the runners: they are programs, some for another environment."""
 
 collect_ignore_glob = ["runners/*"]

@@ -1,8 +1,8 @@
-"""The events of a measurement: made here, the same for the same parameters, to the byte.
+"""The events of a measurement. The same parameters give the same bytes.
 
-A plain day of a provider, not a story: accounts of uneven activity ask for an established model, and from
-the third hour on a quarter of them also for new ones. The events have the fields and the length of those
-that `pivotwatch simulate` writes. For stories with a truth see `pivotwatch.simulation`.
+A plain day of a provider: accounts with uneven activity request an established model, and from the third
+hour on a quarter of them also new models. The events have the fields and the length of those of `pivotwatch
+simulate`, which simulates campaigns.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from kafka.partitioner.default import murmur2
 from pivotwatch_models.settings import HOUR_MS
 
 BEGIN = 1_769_990_400_000
-"""2026-02-02, midnight in UTC."""
+"""2026-02-02 00:00 UTC, in epoch milliseconds."""
 SLICE = 50_000
 RELEASE_HOUR = 2
 
 
 class Message(NamedTuple):
-    """A record as a step takes it (`pivotwatch.contracts.records.InputRecord`)."""
+    """A record as an operator reads it (`pivotwatch.contracts.records.InputRecord`)."""
 
     value: bytes
     offset: int
@@ -39,13 +39,13 @@ class Traffic:
     Attributes
     ----------
     events, accounts, groups
-        How many; account ``i`` is in network ``i % groups``. BucketActivity falls off as ``1/sqrt(i)``.
+        Numbers. Account ``i`` is in network ``i % groups``; its activity is proportional to ``1/sqrt(i)``.
     watched
-        How many new models appear in the third hour.
+        Number of new models in the third hour.
     partitions
-        Of the topic; dealt by account, as Kafka's default partitioner does.
+        Number of partitions; accounts are assigned as by Kafka's default partitioner.
     array
-        Events of a message; with 1 a message is an object, else an array.
+        Events per message; with 1, a message is an object, else an array.
 
     Examples
     --------
@@ -64,7 +64,7 @@ class Traffic:
     seed: int = 1
 
     def slices(self) -> Iterator[list[list[Message]]]:
-        """The messages by partition, some tens of thousands at a time."""
+        """The messages by partition, in parts of some tens of thousands."""
         rng = np.random.default_rng(self.seed)
         partition_of = [-1] * self.accounts
         offsets = [0] * self.partitions
@@ -92,7 +92,7 @@ class Traffic:
         ]
 
     def _events(self, rng: np.random.Generator, start: int, size: int) -> Iterator[tuple[int, int, bytes]]:
-        """Account, event time and JSON of each event, in the order of time."""
+        """Account, event time and JSON of each event, in order of time."""
         numbers = np.arange(start, start + size)
         accounts = (self.accounts * rng.random(size) ** 2).astype(np.int64)
         moments = BEGIN + numbers * (self.hours * HOUR_MS) // self.events

@@ -1,4 +1,4 @@
-"""Medians and ranges, tables, and the places in the README that hold them."""
+"""Medians, ranges and tables, and their places in the README."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ README = Path(__file__).with_name("README.md")
 
 @dataclasses.dataclass
 class Samples:
-    """What was measured under one name, run by run."""
+    """The values of one measurement, per run."""
 
     values: list[float] = dataclasses.field(default_factory=list)
 
@@ -27,7 +27,7 @@ class Samples:
         return statistics.median(self.values)
 
     def text(self, form: Callable[[float], str]) -> str:
-        """The median and, of several runs, least and most.
+        """The median, and the range when there are several runs.
 
         Examples
         --------
@@ -42,7 +42,7 @@ class Samples:
 
 
 def thousands(value: float) -> str:
-    """A rate.
+    """Write a rate with a unit prefix.
 
     Examples
     --------
@@ -53,7 +53,7 @@ def thousands(value: float) -> str:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown.
+    """Write a Markdown table.
 
     Examples
     --------
@@ -67,14 +67,14 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def kafka_version() -> str:
-    """The version of the broker that Java and Maven bring."""
+    """The version of the local broker."""
     pom = (ROOT / "infra" / "kafka" / "pom.xml").read_text()
     found = re.search(r"<artifactId>kafka_2\.13</artifactId>\s*<version>([\d.]+)", pom)
     return found[1] if found else "?"
 
 
 def machine() -> str:
-    """What the figures were measured on, and whether it was busy before."""
+    """The machine and its load before the measurement."""
     load = os.getloadavg()[0]
     beside = f", while other work ran (load {load:.1f} before the run)" if load > 0.7 else ""
     return (
@@ -84,7 +84,7 @@ def machine() -> str:
 
 
 def taken(runs: int) -> str:
-    """What the figures of so many runs are.
+    """Say which statistic the figures of this many runs are.
 
     Examples
     --------
@@ -95,14 +95,14 @@ def taken(runs: int) -> str:
 
 
 def show(name: str, text: str, *, write: bool) -> None:
-    """Print, and put into its place in the README if asked to."""
+    """Print a text, and write it to its place in the README when requested."""
     print(f"\n{text}\n", flush=True)
     if write:
         README.write_text(replaced(README.read_text(), name, text))
 
 
 def replaced(page: str, name: str, text: str) -> str:
-    r"""A page with other text between the marks of a place.
+    r"""Replace the text between the markers of a place in a page.
 
     Examples
     --------
@@ -117,5 +117,5 @@ def replaced(page: str, name: str, text: str) -> str:
 
 
 def column(found: Sequence[dict[str, Any]], value: Callable[[dict[str, Any]], float]) -> Samples:
-    """One figure of several results."""
+    """The same figure of several results."""
     return Samples([value(one) for one in found])

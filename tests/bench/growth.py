@@ -1,7 +1,7 @@
-"""How the cost of an event grows: with accounts, networks, watched models and partitions.
+"""Growth of the cost of an event with accounts, networks, watched models and partitions.
 
-The first three are measured in memory, on one partition, with constant activity of an account; the last
-with a real worker. CPU time, because it depends less on what else runs.
+The first three are measured in memory, on one partition, with constant activity per account; the last with a
+real worker. The figures are CPU times, because these depend less on other processes.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Points = dict[str, dict[int, list[dict[str, Any]]]]
 
 
 def hours(scale: float) -> int:
-    """Hours of a share of a day; the release is in the third."""
+    """Hours of a fraction of a day; the release is in the third hour."""
     return max(4, round(24 * scale))
 
 
 def traffic_of(kind: str, size: int, scale: float = 1.0) -> Traffic:
-    """The events of one point; ``scale`` shortens the day."""
+    """The events of one point of the curve; ``scale`` shortens the day."""
     span = hours(scale)
     share = span / 24
     if kind == "accounts":
@@ -59,7 +59,7 @@ SIZES: dict[str, tuple[int, ...]] = {
 
 
 def measure(runs: int, scale: float, sizes: Mapping[str, Sequence[int]] | None = None) -> Points:
-    """Every point, several times over."""
+    """Measure every point several times."""
     points: Points = {kind: {size: [] for size in of} for kind, of in (sizes or SIZES).items()}
     places = {
         size: filled(traffic_of("partitions", size, scale / 3)) for size in points.get("partitions", {})
@@ -77,22 +77,22 @@ def measure(runs: int, scale: float, sizes: Mapping[str, Sequence[int]] | None =
 
 
 def per_event(one: dict[str, Any]) -> float:
-    """CPU microseconds of the accounts step (or of the worker)."""
+    """CPU microseconds per event of the counting operator (or of the worker)."""
     return float(one["cpu"] * 1e6 / one["asked"])
 
 
 def networks_per_event(one: dict[str, Any]) -> float:
-    """CPU microseconds of the networks step."""
+    """CPU microseconds per event of the scoring operator."""
     return float(one["networks_cpu"] * 1e6 / one["asked"])
 
 
 def longest_accounts(one: dict[str, Any]) -> float:
-    """CPU milliseconds of the longest call of the accounts step: the close of a bucket."""
+    """CPU milliseconds of the longest call of the counting operator: the close of a bucket."""
     return float(one["longest_accounts"] * 1e3)
 
 
 def longest_networks(one: dict[str, Any]) -> float:
-    """CPU milliseconds of the longest call of the networks step: the score of a bucket."""
+    """CPU milliseconds of the longest call of the scoring operator: the scoring of a bucket."""
     return float(one["longest_networks"] * 1e3)
 
 
@@ -122,7 +122,7 @@ def replay_rate(traffic: Traffic, runs: int) -> Samples:
 
 
 def report(points: Points, replayed: Samples, replay_of: Traffic, runs: int, scale: float) -> str:
-    """The tables."""
+    """The report as Markdown tables."""
     rows = []
     for kind, sizes in points.items():
         for size, results in sizes.items():
@@ -156,7 +156,7 @@ def report(points: Points, replayed: Samples, replay_of: Traffic, runs: int, sca
 
 
 def panels(points: Points) -> list[Panel]:
-    """What the plot shows."""
+    """The panels of the plot."""
 
     def curve(name: str, kind: str, figure: Any) -> Curve:
         return Curve(name, [(size, column(r, figure).median) for size, r in points[kind].items()])
@@ -185,5 +185,5 @@ def panels(points: Points) -> list[Panel]:
 
 
 def plot(points: Points) -> None:
-    """Draw it."""
+    """Draw the plot."""
     PLOT.write_text(draw(panels(points), "Cost of an event, and the longest call, as things grow"))

@@ -1,4 +1,4 @@
-"""Time from the producer's call to the end of the step that counted the event, at a steady rate."""
+"""Latency: time from the producer's call until the operator has counted the event, at a steady rate."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from aiokafka import AIOKafkaProducer
 
 from tests.bench.broker import Place
-from tests.bench.children import BYTEWAX, FAUST_STEPS, QUIX, WORKER, Runner, Told
+from tests.bench.children import BYTEWAX, FAUST_STEPS, QUIX, WORKER, Output, Runner
 from tests.bench.figures import Samples, machine, table, taken
 
 RATES = (100, 1_000)
@@ -25,7 +25,7 @@ Percentiles = tuple[float, float]
 
 
 def measure(runs: int, engines: Sequence[Runner] = ENGINES) -> dict[tuple[str, int], list[Percentiles]]:
-    """Median and 99th percentile in milliseconds, by engine and rate, run by run."""
+    """Median and 99th percentile in milliseconds, by engine and rate, per run."""
     place = Place(4)
     found: dict[tuple[str, int], list[Percentiles]] = {}
     for _ in range(runs):
@@ -48,8 +48,8 @@ async def _run(place: Place, engine: Runner, pace: int) -> Percentiles:
     return float(np.percentile(seen, 50)), float(np.percentile(seen, 99))
 
 
-async def _warm_up(producer: AIOKafkaProducer, topic: str, token: str, told: Told) -> None:
-    """Send events until the engine has seen one."""
+async def _warm_up(producer: AIOKafkaProducer, topic: str, token: str, told: Output) -> None:
+    """Send events until the engine has counted one."""
     ready = asyncio.create_task(asyncio.to_thread(told.next, "ready"))
     while not ready.done():
         await producer.send_and_wait(topic, _event(f"{token}:warm", 0), key=b"acct-0")
@@ -58,7 +58,7 @@ async def _warm_up(producer: AIOKafkaProducer, topic: str, token: str, told: Tol
 
 
 async def _produce(producer: AIOKafkaProducer, topic: str, token: str, pace: int) -> None:
-    """Send at a steady rate, each event with the moment at which it is handed over."""
+    """Send events at a steady rate, each with its send time."""
     loop = asyncio.get_running_loop()
     began = loop.time()
     for number in range(pace * SECONDS):
@@ -85,7 +85,7 @@ def _event(name: str, account: int) -> bytes:
 
 
 def report(found: dict[tuple[str, int], list[Percentiles]], runs: int) -> str:
-    """The table."""
+    """The report as a Markdown table."""
     rows = []
     for name in dict.fromkeys(name for name, _ in found):
         row = [f"**{name}**" if name == WORKER.name else name]
@@ -99,7 +99,7 @@ def report(found: dict[tuple[str, int], list[Percentiles]], runs: int) -> str:
 
 
 def note(found: dict[tuple[str, int], list[Percentiles]]) -> None:
-    """Say it when the worker is slower than it should be."""
+    """Print a warning when the worker misses its target of 50 ms at the 99th percentile."""
     for pace in RATES:
         p99 = Samples([one[1] for one in found.get((WORKER.name, pace), [])])
         if p99.values and p99.median > 50:

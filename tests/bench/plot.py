@@ -1,4 +1,4 @@
-"""A few curves as SVG, readable on light and on dark ground, without any help of a page."""
+"""Draws curves as a self-contained SVG that is readable on light and dark backgrounds."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Curve:
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """Curves over the same sizes, which stand at equal distances."""
+    """Curves over the same sizes, which are drawn at equal distances."""
 
     title: str
     curves: Sequence[Curve]
 
 
 def draw(panels: Sequence[Panel], title: str) -> str:
-    """The drawing.
+    """Draw the panels.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def draw(panels: Sequence[Panel], title: str) -> str:
 
 
 def short(number: float) -> str:
-    """A number of few characters.
+    """Write a number with few characters.
 
     Examples
     --------

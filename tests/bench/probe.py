@@ -1,9 +1,8 @@
-"""What a runner measures of itself, and how it tells.
+"""Measurements that a runner makes of itself, and their output.
 
-A runner is a process of its own: it gets a `Task` as its argument and prints one line of JSON. Time runs
-from the first record that the job gets to the last one's end, so neither start-up nor joining a group
-counts; what the job still does at the end of its input (closing what is open) is added. CPU time is that of
-the whole process, threads of libraries included.
+A runner is a process that gets a `Task` as its argument and prints one line of JSON. Time runs from the
+first record to the end of the last one, so start-up and joining a group do not count; closing the open
+buckets at the end counts. CPU time is that of the whole process, including threads of libraries.
 """
 
 from __future__ import annotations
@@ -29,18 +28,18 @@ STALLED_SECONDS = 30.0
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What a runner shall do.
+    """The task of a runner.
 
     Attributes
     ----------
     brokers, topic, out, group, partitions
-        Where the events are, where outputs go, under which group's name to read.
+        Brokers, input topic, output topic, consumer group, number of partitions.
     messages
-        After so many the job is done.
+        Number of messages to process.
     job
-        ``steps`` (the accounts step) or ``count`` (decode and two dictionaries).
+        ``steps`` (the counting operator) or ``count`` (decode, and count in two dictionaries).
     token
-        Measure latency: count only events whose ids begin with it, ``TOKEN:NANOSECONDS``.
+        To measure latency: count only events whose ids have the form ``TOKEN:NANOSECONDS``.
     """
 
     brokers: str = ""
@@ -54,16 +53,16 @@ class Task:
 
     @classmethod
     def given(cls) -> Task:
-        """The task of this process."""
+        """Read the task of this process."""
         return cls(**json.loads(sys.argv[1]))
 
     def text(self) -> str:
-        """The argument of a runner."""
+        """The task as the argument of a runner."""
         return json.dumps(dataclasses.asdict(self))
 
 
 class Span:
-    """Wall and CPU seconds between `start` and `stop`, added up."""
+    """Adds up wall and CPU seconds between `start` and `stop`."""
 
     def __init__(self) -> None:
         self.seconds = self.cpu = 0.0
@@ -87,7 +86,7 @@ class Span:
 
 
 class Latencies:
-    """Time from the producer's call to the end of the step, of the events of one run."""
+    """Latencies of the events of one run."""
 
     def __init__(self, token: str, expected: int) -> None:
         self.token = token + ":"
@@ -97,7 +96,7 @@ class Latencies:
         self.ready = False
 
     def take(self, values: Iterable[bytes | None]) -> None:
-        """Note the events that a step has just counted; tells when it is ready, and when it is done."""
+        """Record events that the operator has just counted; prints when the first and the last arrived."""
         now = time.monotonic_ns()
         for value in values:
             name = orjson.loads(value or b"{}").get("id", "")
@@ -111,7 +110,7 @@ class Latencies:
 
 
 class Count:
-    """Decode and count in two dictionaries: the least that any engine could do."""
+    """Decodes events and counts them in two dictionaries: the minimum for any engine."""
 
     def __init__(self) -> None:
         self.accounts: dict[tuple[str, str, int], int] = {}
@@ -130,58 +129,58 @@ class Count:
                 networks[key] = networks.get(key, 0) + 1
 
     def found(self) -> dict[str, Any]:
-        """What was counted."""
+        """The counts."""
         counts = sorted([*self.accounts.items(), *self.networks.items()])
         return {"events": sum(self.accounts.values()), "digest": digest([orjson.dumps(counts)])}
 
 
 class Sent:
-    """What was sent, as digests: the records of a million accounts would be most of the memory."""
+    """Digests of the sent records: the records of a million accounts would take most of the memory."""
 
     def __init__(self) -> None:
         self._digests: list[bytes] = []
 
     def add(self, outputs: Iterable[Output]) -> None:
-        """Note the records of buckets."""
+        """Add bucket records."""
         self._digests += [hashlib.sha256(o.value).digest() for o in outputs if o.topic == "buckets"]
 
     def digest(self) -> str:
-        """Of all of them, in whatever order they were sent."""
+        """A digest of all records, independent of their order."""
         return digest(sorted(self._digests))
 
 
 class Steps:
-    """The accounts step of every partition, as an engine drives it that is not ours."""
+    """The counting operators of all partitions, for another engine."""
 
     def __init__(self, partitions: int) -> None:
         self.steps = [CountingOperator(Settings(), p, partitions) for p in range(partitions)]
         self.sent = Sent()
 
     def take(self, partition: int, records: Sequence[InputRecord]) -> list[Output]:
-        """Feed records of a partition; returns what is to be sent."""
+        """Process records of a partition; returns the records to send."""
         outputs = self.steps[partition].process(records)
         self.sent.add(outputs)
         return outputs
 
     def final(self) -> None:
-        """Close what is open."""
+        """Close the open buckets."""
         for step in self.steps:
             self.sent.add(step.final())
 
     def found(self) -> dict[str, Any]:
-        """What was counted and sent."""
+        """The counts, and a digest of the sent records."""
         return counted(self.steps, self.sent)
 
 
 class Peer:
-    """Drives `Steps` or `Count` for an engine that hands over records; tells when all have come.
+    """Runs `Steps` or `Count` for an engine that delivers records, and prints the result at the end.
 
-    It also tells when nothing comes any more though something should: engines lose records.
+    It also reports when no more records arrive although some are missing, because engines lose records.
 
     Parameters
     ----------
     task
-        What to do.
+        The task.
     """
 
     def __init__(self, task: Task) -> None:
@@ -194,7 +193,7 @@ class Peer:
         threading.Thread(target=self._guard, daemon=True).start()
 
     def take(self, partition: int, records: Sequence[InputRecord]) -> list[Output]:
-        """Do the job; returns what is to be sent."""
+        """Process records; returns the records to send."""
         if self.span.began is None:
             self.span.start()
         outputs: list[Output] = []
@@ -211,7 +210,7 @@ class Peer:
         return outputs
 
     def _guard(self) -> None:
-        """Tell when there was no progress for a while."""
+        """Report when there is no progress for a while."""
         before = self.left + 1
         while 0 < self.left < before:
             before = self.left
@@ -229,12 +228,12 @@ class Peer:
 
 
 def counted(steps: Iterable[Any], sent: Sent) -> dict[str, Any]:
-    """Events that steps counted, and a digest of the records of their buckets."""
+    """Number of counted events, and a digest of the bucket records."""
     return {"events": sum(step.counters()["events"] for step in steps), "digest": sent.digest()}
 
 
 def digest(values: Iterable[bytes]) -> str:
-    """A short name of some bytes."""
+    """A short digest of some bytes."""
     return hashlib.sha256(b"\n".join(values)).hexdigest()[:16]
 
 
@@ -245,5 +244,5 @@ def measured(span: Span) -> dict[str, float]:
 
 
 def tell(found: dict[str, Any]) -> None:
-    """Hand a result to who started us, on a line of its own: engines write to the same place."""
+    """Print a result for the parent process on its own line, because engines print to the same stream."""
     print("\n" + json.dumps(found), flush=True)

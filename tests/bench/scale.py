@@ -1,8 +1,8 @@
-"""Scaling out: one simulated campaign over several numbers of workers and partitions.
+"""Scale-out: one simulated campaign over several numbers of workers and partitions.
 
-Two cores cannot show that more workers are faster; they show that the alerts of groups stay the same, and
-what an event costs in CPU time. Findings of single accounts depend on the partitions by design and are left
-out, as is their number in the evidence of a group.
+Two cores cannot show that more workers are faster. They show that the alerts of groups stay the same, and
+the CPU time of an event. Findings of single accounts depend on the partitions by design; they and their
+number in the evidence of a group are left out.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Result:
     Attributes
     ----------
     alerts, digest
-        How many alerts of groups, and what they are.
+        Number of alerts of groups, and a digest of them.
     accounts, networks
         CPU seconds of all processes of the role, without those of the same processes over empty topics.
     """
@@ -53,12 +53,12 @@ class Result:
 
 
 def story(accounts: int, days: float) -> Simulation:
-    """The campaign that everybody gets."""
+    """The simulated campaign of all runs."""
     return generate("c1", seed=1, accounts=accounts, days=days, warmup_days=1.0)
 
 
 class Field:
-    """A topic of requests with the events, or without any, and topics of its own for every run over it."""
+    """A topic ``requests`` with or without events, and separate other topics for every run over it."""
 
     def __init__(self, address: str, partitions: int, simulation: Simulation | None = None) -> None:
         self.address, self.partitions = address, partitions
@@ -81,7 +81,7 @@ class Field:
             app_prefix=f"{self.prefix}{run}",
             topics={"requests": self.requests, **topics},
             requests_partitions=self.partitions,
-            retention={"requests": 0},  # The events are of the past.
+            retention={"requests": 0},  # The events are old.
         )
 
     @staticmethod
@@ -90,7 +90,7 @@ class Field:
             assert all(found.ok for found in create(client, specs(config), config.brokers))
 
     def run(self, workers: int) -> Result:
-        """Send the same events through so many workers."""
+        """Process the events with this many workers."""
         config = self.config(f"w{workers}-{uuid.uuid4().hex[:4]}")
         self._create(config)
         with Player(self.address) as player:
@@ -109,7 +109,7 @@ class Field:
 
 
 def cpu_of(config: Config, role: str, instances: Sequence[str]) -> float:
-    """CPU seconds of the workers of a role, at once, to the end of their input."""
+    """CPU seconds of concurrent workers of a role until the end of their input."""
     command = [sys.executable, "-m", "pivotwatch", "worker", "--role", role, "--log-level", "error"]
     environment = config.environment()
     children = [
@@ -119,7 +119,7 @@ def cpu_of(config: Config, role: str, instances: Sequence[str]) -> float:
     spent = 0.0
     try:
         for child in children:
-            # The usage of this child alone; what others of us have used does not count.
+            # The usage of this child process alone.
             _, status, usage = os.wait4(child.pid, 0)
             child.returncode = os.waitstatus_to_exitcode(status)
             if child.returncode:
@@ -134,7 +134,7 @@ def cpu_of(config: Config, role: str, instances: Sequence[str]) -> float:
 
 
 def summary(records: Iterable[bytes]) -> tuple[int, str]:
-    """How many alerts of groups there are, and a digest of all of them in their order."""
+    """Number of alerts of groups, and a digest of them in their order."""
     digest, count = hashlib.sha256(), 0
     for alert in distinct_groups(records):
         digest.update(orjson.dumps(alert, option=orjson.OPT_SORT_KEYS))
@@ -143,7 +143,7 @@ def summary(records: Iterable[bytes]) -> tuple[int, str]:
 
 
 def distinct_groups(records: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
-    """Alerts of groups without repeats, and without what depends on the partitions."""
+    """Alerts of groups without repeats and without fields that depend on the partitions."""
     seen: set[str] = set()
     for record in records:
         alert = orjson.loads(record)
@@ -155,7 +155,7 @@ def distinct_groups(records: Iterable[bytes]) -> Iterator[Mapping[str, Any]]:
 
 
 def replayed(simulation: Simulation, partitions: int = 1) -> tuple[int, str]:
-    """What a replay over one partition finds."""
+    """The alerts of a replay over one partition."""
     config = Config()
     lines = (line for part in simulation.slices() for line in part.lines)
     outputs = replay(config.settings, lines, releases=simulation.releases, partitions=partitions)
@@ -165,7 +165,7 @@ def replayed(simulation: Simulation, partitions: int = 1) -> tuple[int, str]:
 def measure(
     simulation: Simulation, workers: Sequence[int] = WORKERS, partitions: Sequence[int] = PARTITIONS
 ) -> tuple[int, list[Result]]:
-    """The number of events, and every run."""
+    """The number of events, and the results of all runs."""
     address, results, events = Config().brokers, [], 0
     for number in partitions:
         empty, field = Field(address, number), Field(address, number, simulation)
@@ -179,7 +179,7 @@ def measure(
 
 
 def report(events: int, results: Sequence[Result], expected: tuple[int, str]) -> str:
-    """The table."""
+    """The report as a Markdown table."""
     rows = [
         [
             f"{one.partitions}",
@@ -209,5 +209,5 @@ def report(events: int, results: Sequence[Result], expected: tuple[int, str]) ->
 
 
 def differ(results: Sequence[Result], expected: tuple[int, str]) -> bool:
-    """Did any run find anything else than a replay?"""
+    """Whether the alerts of any run differ from those of a replay."""
     return any((one.alerts, one.digest) != expected for one in results)

@@ -1,4 +1,4 @@
-"""What is measured is what it is said to be."""
+"""The events of the benchmark have the stated properties."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def dealt(traffic: Traffic) -> list[list[bytes]]:
     return out
 
 
-def test_events_are_sound_and_as_asked() -> None:
+def test_events_are_valid_and_have_the_parameters() -> None:
     events = [check_event(orjson.loads(value)) for values in dealt(SMALL) for value in values]
     assert len(events) == len({e.id for e in events}) == 3_000
     assert 180 < len({e.account for e in events}) <= 200
@@ -35,7 +35,7 @@ def test_events_are_sound_and_as_asked() -> None:
     assert max(moments) < BEGIN + 6 * HOUR_MS
 
 
-def test_each_partition_is_in_order_and_dealt_as_kafka_deals() -> None:
+def test_partitions_are_in_order_and_assigned_as_by_kafka() -> None:
     parts = dealt(SMALL)
     for number, values in enumerate(parts):
         moments = [orjson.loads(value)["ts"] for value in values]
@@ -44,7 +44,7 @@ def test_each_partition_is_in_order_and_dealt_as_kafka_deals() -> None:
         assert [len(one) for one in lines] == [len(values) if p == number else 0 for p in range(3)]
 
 
-def test_the_same_every_time_and_in_arrays() -> None:
+def test_events_are_reproducible_and_the_same_in_arrays() -> None:
     single = dealt(SMALL)
     assert dealt(SMALL) == single
     arrays = dealt(dataclasses.replace(SMALL, array=7))
@@ -53,8 +53,8 @@ def test_the_same_every_time_and_in_arrays() -> None:
     ]
 
 
-def test_peers_have_the_versions_of_the_step() -> None:
-    """Another numpy would be another step."""
+def test_other_engines_use_the_same_versions_of_libraries() -> None:
+    """With another numpy, the operator would be another one."""
     pin = re.compile(r"^([a-z-]+)(?:\[\w+\])?==([\w.]+)", re.M)
     ours = dict(pin.findall((ROOT / "requirements.txt").read_text()))
     asked = dict(pin.findall((ROOT / "tests" / "bench" / "peers.in").read_text()))

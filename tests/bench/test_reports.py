@@ -1,4 +1,4 @@
-"""What is told of figures, with figures that are made up."""
+"""Reports of the benchmark, with invented figures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FOUND = {
 }
 
 
-def test_ratios_are_of_the_same_run_and_a_missed_target_is_told() -> None:
+def test_ratios_use_the_same_run_and_missed_targets_are_reported() -> None:
     told = {row[0]: row[1:] for row in throughput.targets(FOUND)}
     assert told[throughput.CEILING] == ["0.33 (0.25–0.40)", "0.33 (0.25–0.40)", "at least 0.35, missed"]
     assert told[FAUST_COUNT.name] == ["22.50 (20.00–25.00)", "22.50 (20.00–25.00)", "at least 15"]
@@ -38,19 +38,19 @@ def test_the_table_is_sorted_by_rate() -> None:
     assert "| 22 k (20 k–25 k) |" in text
 
 
-def test_engines_that_counted_otherwise_are_not_compared() -> None:
+def test_engines_with_other_counts_are_not_compared() -> None:
     other = {**FOUND, WORKER.name: [result(1_000, 0.04, digest="e")]}
     throughput.check_same(FOUND, [WORKER.name])
     with pytest.raises(Exception, match="did not count the same"):
         throughput.check_same(other, [WORKER.name])
 
 
-def test_cost_of_checkpoints_is_that_over_none() -> None:
+def test_the_cost_of_checkpoints_is_relative_to_none() -> None:
     found = {"off": [result(1_000, 1.0), result(1_000, 2.0)], "default": [result(1_000, 1.1)] * 2}
     assert checkpoints.costs(found, "default").values == pytest.approx([0.1, -0.45])
 
 
-def test_the_page_has_a_place_for_every_figure() -> None:
+def test_the_readme_has_a_place_for_every_figure() -> None:
     page = README.read_text()
     for name in (*(f"throughput {size}" for size in SIZES), "latency", "checkpoints", "growth", "memory"):
         assert f"<!-- {name} -->\nnew\n" in replaced(page, name, "new")

@@ -1,4 +1,4 @@
-"""Every way counts exactly the same: what is slow or quick is the same work. Nothing here is timed."""
+"""All engines count exactly the same, so the benchmark compares the same work. Nothing is timed here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def expected() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("runner", RUNNERS, ids=[f"{r.module}-{r.job}" for r in RUNNERS])
-def test_the_same_counts(
+def test_all_engines_give_the_same_counts(
     runner: Runner, place: Place, expected: dict[str, Any], broker: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if not runner.there:
@@ -44,7 +44,7 @@ def test_the_same_counts(
 
 
 @pytest.mark.slow
-def test_arrays_hold_the_same(expected: dict[str, Any]) -> None:
+def test_arrays_give_the_same_counts(expected: dict[str, Any]) -> None:
     arrays = dataclasses.replace(TRAFFIC, array=50)
     for way, job in (("steps", "steps"), ("ceiling", "count")):
         found = in_memory(way, arrays)

@@ -1,4 +1,4 @@
-"""Events per second of every way through the same events, interleaved."""
+"""Throughput: events per second of every engine over the same events, in interleaved runs."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ Found = dict[str, list[dict[str, Any]]]
 
 
 def slow_part(traffic: Traffic) -> Traffic:
-    """So many events as a naive loop gets: a rate needs no more, and it takes ten times as long."""
+    """Number of events for the naive loop: fewer, because it takes ten times as long."""
     share = min(1.0, 50_000 / traffic.events)
     hours = max(1, round(traffic.hours * share))
     return dataclasses.replace(traffic, events=traffic.events * hours // traffic.hours, hours=hours)
 
 
 def in_memory(way: str, traffic: Traffic) -> dict[str, Any]:
-    """A way without Kafka."""
+    """Run an engine without Kafka."""
     with MEMORY.started(json.dumps({"way": way, **dataclasses.asdict(traffic)})) as told:
         return told.next("seconds") | {"asked": traffic.events}
 
 
 def through_kafka(runner: Runner, place: Place, traffic: Traffic, **settings: str) -> dict[str, Any]:
-    """A way through Kafka; once more when records were lost on the way, which is told."""
+    """Run an engine through Kafka; report lost records and try once more."""
     for _ in range(TRIES):
         task = place.task(runner.job, place.messages)
         try:
@@ -62,7 +62,7 @@ def through_kafka(runner: Runner, place: Place, traffic: Traffic, **settings: st
 
 
 def measure(traffic: Traffic, runs: int, runners: Sequence[Runner] = RUNNERS) -> Found:
-    """Every way in turn, several times over."""
+    """Measure every engine in turn, several times."""
     arrays = dataclasses.replace(traffic, array=ARRAY)
     part = slow_part(traffic)
     places = {t: filled(t) for t in (traffic, arrays, part)}
@@ -83,26 +83,26 @@ def measure(traffic: Traffic, runs: int, runners: Sequence[Runner] = RUNNERS) ->
 
 
 def filled(traffic: Traffic) -> Place:
-    """A topic with the events."""
+    """Create a topic and fill it with the events."""
     place = Place(traffic.partitions)
     place.fill(traffic)
     return place
 
 
 def check_same(found: Found, names: Sequence[str]) -> None:
-    """Every engine must have sent the same records for the same buckets, to the byte."""
+    """Check that all engines sent the same bucket records, to the byte."""
     digests = {one["digest"] for name in (STEP, *names) for one in found.get(name, [])}
     if len(digests) > 1:
         raise click.ClickException("the engines did not count the same")
 
 
 def rate(one: dict[str, Any], figure: str = "seconds") -> float:
-    """Events per second (or per CPU second)."""
+    """Events per second, or per CPU second."""
     return float(one["asked"] / one[figure])
 
 
 def report(found: Found, traffic: Traffic, runs: int) -> str:
-    """The table."""
+    """The report as a Markdown table."""
     ceiling = column(found[CEILING], rate).median
     rows = []
     order = sorted(found, key=lambda name: -column(found[name], rate).median)
@@ -142,7 +142,7 @@ def report(found: Found, traffic: Traffic, runs: int) -> str:
 
 
 def targets(found: Found) -> list[list[str]]:
-    """Ratios of the worker to other ways of the same run, and what they should be."""
+    """Ratios of the worker to other engines in the same run, with their targets."""
     wanted = {
         CEILING: 0.35,
         FAUST_COUNT.name: 15.0,

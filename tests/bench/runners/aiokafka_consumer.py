@@ -1,4 +1,4 @@
-"""The bare aiokafka consumer, which is what Faust fetches with: it reads and does nothing."""
+"""Only reads with the aiokafka consumer, which Faust uses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The accounts step under Bytewax, which hands over batches."""
+"""The counting operator in Bytewax, which delivers batches."""
 
 from __future__ import annotations
 

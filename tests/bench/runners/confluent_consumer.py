@@ -1,4 +1,4 @@
-"""The bare librdkafka consumer, which Quix Streams and Bytewax fetch with: it reads and does nothing."""
+"""Only reads with the librdkafka consumer, which Quix Streams and Bytewax use."""
 
 from __future__ import annotations
 

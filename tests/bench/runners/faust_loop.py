@@ -1,4 +1,4 @@
-"""A naive Faust loop: one event at a time, through the step or two dictionaries."""
+"""A plain Faust loop: one event at a time, through the counting operator or two dictionaries."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.bench.probe import Peer, Task
 
 
 class App(faust.App):
-    """Leaves nothing on disk."""
+    """A Faust app that stores nothing on disk."""
 
     def _create_directories(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Settings for everything that fetches with librdkafka."""
+"""Settings of the engines that use librdkafka."""
 
 QUICK = {"fetch.queue.backoff.ms": 5}
-"""Its default, 1 s, leaves a quick reader waiting: a bare consumer is half as fast with it."""
+"""With the default of 1 s, a fast reader waits: a consumer alone is only half as fast."""

@@ -1,6 +1,6 @@
-"""The same events without Kafka: the ceiling (two dictionaries), or both steps.
+"""The same events without Kafka: counted in two dictionaries (the ceiling), or by both operators.
 
-The argument is a `Traffic`, and which of the two. Making the events is not timed.
+The arguments are a `Traffic` and the name of the job. Generating the events is not timed.
 """
 
 from __future__ import annotations

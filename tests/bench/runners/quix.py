@@ -1,4 +1,4 @@
-"""The accounts step under Quix Streams, which hands over one message at a time."""
+"""The counting operator in Quix Streams, which delivers one message at a time."""
 
 from __future__ import annotations
 
