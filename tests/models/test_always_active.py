@@ -16,7 +16,7 @@ NEW, FIRST, AWAY_6 = 0, 1, 6
 
 
 def table(**cells):
-    """Accounts per cohort of the middle band; names are exposures: x4=100."""
+    """Accounts per cohort of the middle volume band; names are exposures: ``x4=100``."""
     out = np.zeros((3, 2, EXPOSURES), dtype=np.int64)
     for name, value in cells.items():
         out[1, 0, int(name[1:])] = value
@@ -27,8 +27,8 @@ def middle(clock, age, risk, events):
     return clock.update(age, risk, events)[1]
 
 
-def test_whose_chance_grows_with_the_time_away_is_as_expected():
-    """One in a thousand decides in each hour; who was away for six shows six hours' decisions."""
+def test_a_chance_that_grows_with_the_time_away_is_normal():
+    """Each hour, one in a thousand decides to switch; after six hours away, six hours' decisions appear."""
     at_risk, seen, expected = middle(AlwaysActiveHazard(), 50, table(x4=2_000, x6=1_000), table(x4=2, x6=6))
     assert (at_risk, seen) == (2_000, 2)
     assert expected == pytest.approx(2.0)
@@ -41,20 +41,20 @@ def test_the_first_activity_since_the_release_counts_from_the_release():
     assert in_the_first_hour == pytest.approx(300 * 3 / 1_000)
 
 
-def test_the_usual_pace_of_the_others_steadies_that_of_one_bucket():
+def test_the_long_term_hazard_of_others_stabilises_that_of_one_bucket():
     clock = AlwaysActiveHazard()
     middle(clock, 50, table(x4=1_000, x6=1_000), table(x6=12))
     _, _, expected = middle(clock, 51, table(x4=100, x6=10), table(x6=0))
     assert expected == pytest.approx(100 * 3 / (10 * 6 + 3 / 0.002))
 
 
-def test_new_accounts_tell_nothing():
+def test_new_accounts_do_not_count():
     with_new = middle(AlwaysActiveHazard(), 10, table(x4=100, x6=300, x0=5_000), table(x6=3, x0=900))
     assert with_new == middle(AlwaysActiveHazard(), 10, table(x4=100, x6=300), table(x6=3))
 
 
-def test_when_every_activity_has_the_same_chance_the_expectation_follows():
-    """An outage with fallback: a tenth of all that are active, however long they had been away."""
+def test_when_all_active_accounts_have_the_same_chance_the_expectation_follows():
+    """An outage with fallback: a tenth of all active accounts, for any time away."""
     clock = AlwaysActiveHazard()
     for age in range(1, 20):
         clock.update(age, table(x4=1_000, x6=1_000), table(x4=1, x6=6))
@@ -62,14 +62,14 @@ def test_when_every_activity_has_the_same_chance_the_expectation_follows():
     assert expected == pytest.approx(seen)
 
 
-def test_where_nearly_everybody_is_always_there_nothing_is_concluded():
+def test_without_enough_others_there_is_no_evidence():
     at_risk, _, _ = middle(AlwaysActiveHazard(), 10, table(x4=3_100, x6=100), table(x4=300, x6=1))
     assert at_risk == 0
     at_risk, _, _ = middle(AlwaysActiveHazard(), 10, table(x4=2_900, x6=100), table(x4=300, x6=1))
     assert at_risk == 2_900
 
 
-def test_one_band_of_a_campaign_is_not_the_measure_of_another():
+def test_volume_bands_of_a_campaign_are_not_compared_with_each_other():
     alone = middle(AlwaysActiveHazard(), 50, table(x4=2_000, x6=1_000), table(x4=80, x6=6))
     risk, events = table(x4=2_000, x6=1_000), table(x4=80, x6=6)
     risk.reshape(3, 2, EXPOSURES)[2, 0, ALWAYS_ACTIVE] = 3_000
@@ -77,7 +77,7 @@ def test_one_band_of_a_campaign_is_not_the_measure_of_another():
     assert middle(AlwaysActiveHazard(), 50, risk, events) == alone
 
 
-def test_nobody_at_risk_nobody_expected():
+def test_without_accounts_at_risk_nothing_is_expected():
     zeros = np.zeros(COHORTS, dtype=np.int64)
     assert AlwaysActiveHazard().update(5, zeros, zeros) == [(0, 0, 0.0)] * 3
 
@@ -117,7 +117,7 @@ def test_a_campaign_without_a_key_is_reported_as_the_populations():
     assert incident.leading.theta == world.settings.theta
 
 
-def test_a_restart_in_between_leaves_no_trace():
+def test_a_restart_does_not_change_the_result():
     straight, restarted = Crowd(), Crowd()
     for world in (straight, restarted):
         world.keyless = 0
@@ -155,8 +155,8 @@ class Masked(Crowd):
         return counts
 
 
-def test_networks_of_a_campaign_that_is_most_of_all_traffic_are_named():
-    """Each moves no faster than all the others do, as nearly all the others are the campaign's too."""
+def test_networks_of_a_campaign_with_most_of_the_traffic_are_alerted():
+    """Each network is as fast as all others, because nearly all others belong to the campaign too."""
     world = Masked()
     world.calm(10)
     assert world.reported == []
@@ -186,8 +186,8 @@ def test_groups_that_only_stand_out_stay_in_the_comparison(monkeypatch):
     ]
 
 
-def test_a_quiet_hour_of_few_others_is_not_taken_for_their_pace():
-    """Programs that never pause beside few people: what the others do in one hour is mostly chance."""
+def test_one_quiet_hour_of_few_others_is_not_their_hazard():
+    """Programs that never pause, and few people: the people's events of one hour are mostly chance."""
     clock = AlwaysActiveHazard()
     for age in range(20, 40):
         clock.update(age, table(x4=300, x6=50), table(x6=age % 2))

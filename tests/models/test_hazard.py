@@ -1,4 +1,4 @@
-"""The population clock by hand, and what keeps a group from explaining itself."""
+"""The population's hazard, calculated by hand, and its independence of the group that is scored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DECAY = 0.995
 
 
 def row(**cohorts):
-    """A row of cohorts: c3=100 puts 100 into cohort 3."""
+    """A row of cohorts: ``c3=100`` puts 100 accounts into cohort 3."""
     out = np.zeros(COHORTS, dtype=np.int64)
     for name, value in cohorts.items():
         out[int(name[1:])] = value
@@ -31,7 +31,7 @@ def row(**cohorts):
 
 
 def give(clock, sets, group=0):
-    """One bucket of disjoint groups: each a row of risk and a row of events; nobody flagged."""
+    """One bucket of disjoint groups, none flagged: for each, accounts at risk and events by cohort."""
     risk = np.array([r for r, _ in sets])
     events = np.array([e for _, e in sets])
     return clock.update(
@@ -43,7 +43,7 @@ def give(clock, sets, group=0):
     )
 
 
-def test_the_first_bucket_has_the_plain_hazard():
+def test_the_first_bucket_has_the_observed_hazard():
     clock = PopulationHazard(DECAY)
     result = give(clock, [(row(c0=60), row(c0=6)), (row(c0=40), row(c0=0))])
     assert result.hazard == pytest.approx(6 / 100)
@@ -56,7 +56,7 @@ def test_the_first_bucket_without_anyone_at_risk_has_no_hazard():
     assert (result.hazard, clock.slow_hazard, result.expected.tolist()) == (0.0, 0.0, [0.0])
 
 
-def test_two_buckets_by_hand():
+def test_two_buckets_calculated_by_hand():
     clock = PopulationHazard(DECAY)
     give(clock, [(row(c0=60, c5=100), row(c0=6, c5=2)), (row(c0=40), row(c0=0))])
     # h = 8/200 = 0.04, expected: c0 4, c5 4, events: c0 6, c5 2.
@@ -71,18 +71,18 @@ def test_two_buckets_by_hand():
     without_0 = (2 + 20 * h1) / (m0 * 38 + 20)
     without_1 = (8 + 20 * h1) / (m0 * 50 + m5 * 90 + 20)
     assert result.expected.tolist() == pytest.approx([(m0 * 50 + m5 * 90) * without_0, m0 * 38 * without_1])
-    # What was learnt from this bucket: multipliers decay, the slow hazard moves by a fifth.
+    # State after this bucket: multipliers decay, the slow hazard changes by a fifth.
     h2 = result.hazard
     assert clock.slow_hazard == pytest.approx(0.8 * h1 + 0.2 * h2)
     assert clock.pace[0] == pytest.approx((2 + DECAY * 6 + 7) / (2 + DECAY * 100 * h1 + 88 * m0 * h2))
 
 
-def test_the_multipliers_of_a_bucket_do_not_know_that_bucket():
+def test_the_multipliers_of_a_bucket_do_not_use_that_bucket():
     calm, wild = PopulationHazard(DECAY), PopulationHazard(DECAY)
     first = [(row(c0=100, c1=100), row(c0=1, c1=1)), (row(c0=100, c1=100), row(c0=1, c1=1))]
     give(calm, first)
     give(wild, first)
-    # The other group has as many events in both, of another cohort: the same expectation here.
+    # The other group has the same number of events in both, in another cohort: the expectation is the same.
     own = (row(c0=100), row(c0=0))
     a = give(calm, [own, (row(c0=100, c1=100), row(c0=20, c1=0))])
     b = give(wild, [own, (row(c0=100, c1=100), row(c0=0, c1=20))])
@@ -90,8 +90,8 @@ def test_the_multipliers_of_a_bucket_do_not_know_that_bucket():
     assert calm.pace[0] > wild.pace[0]
 
 
-def test_a_group_does_not_explain_itself():
-    """However many of its own move, the expectation of a group is the same."""
+def test_the_expectation_of_a_group_does_not_depend_on_itself():
+    """The expectation of a group is the same for any number of its own events."""
     expected = []
     for own in (0, 10, 100):
         clock = PopulationHazard(DECAY)
@@ -100,8 +100,8 @@ def test_a_group_does_not_explain_itself():
     assert len(set(expected)) == 1
 
 
-def test_what_is_flagged_is_in_nobodys_expectation():
-    """The totals that the clock is given leave out the flagged; their groups are still expected of."""
+def test_flagged_groups_do_not_count_in_expectations():
+    """The totals leave out flagged groups, but flagged groups still get an expectation."""
     clock = PopulationHazard(DECAY)
     free_risk, free_events = row(c0=900), row(c0=9)
     flagged_risk = row(c0=100)
@@ -117,8 +117,8 @@ def test_what_is_flagged_is_in_nobodys_expectation():
     assert clock.seen == 9
 
 
-def test_cohorts_that_stand_out_are_in_nobodys_hazard():
-    """Their expectation is a part of the pace of the others; what was learnt of them is forgotten."""
+def test_cohorts_that_stand_out_do_not_count_in_the_hazard():
+    """Their expectation is a fraction of the hazard of the others, and their own past is discarded."""
     clock = PopulationHazard(DECAY)
     always, away = ALWAYS_ACTIVE, ALWAYS_ACTIVE + 1
     risk, events = row(**{f"c{always}": 900, f"c{away}": 100}), row(**{f"c{always}": 90, f"c{away}": 2})
@@ -141,8 +141,8 @@ def test_cohorts_that_stand_out_are_in_nobodys_hazard():
     assert clock.pace[always] == pytest.approx((2 + 2) / (2 + 100 * clock.slow_hazard), rel=0.2)
 
 
-def test_where_nobody_else_is_at_risk_those_that_stand_out_are_expected_at_the_usual_pace():
-    """Nobody to hold them against: that is no reason to expect that none of them moves."""
+def test_without_others_at_risk_those_that_stand_out_get_the_usual_hazard():
+    """A missing comparison does not mean that none of them is expected to switch."""
     clock = PopulationHazard(DECAY)
     always, away = ALWAYS_ACTIVE, ALWAYS_ACTIVE + 1
     flagged = np.arange(COHORTS) == always
@@ -156,8 +156,8 @@ def test_where_nobody_else_is_at_risk_those_that_stand_out_are_expected_at_the_u
     assert result.expected == pytest.approx([90 * 0.02])
 
 
-def test_when_everyone_jumps_in_one_bucket_the_expectation_jumps_with_them():
-    """A default alias: hazard 0.6 for one hour after a calm of 0.01. Of the same bucket's clock."""
+def test_when_everyone_switches_in_one_bucket_the_expectation_follows():
+    """A default alias: hazard 0.6 for one hour after 0.01. The expectation uses the same bucket."""
     clock = PopulationHazard(DECAY)
     groups = 40
     for _ in range(30):
@@ -201,7 +201,7 @@ def test_a_restored_clock_continues_exactly(buckets, cut):
 
 @settings(max_examples=60)
 @given(counts, st.randoms(use_true_random=False))
-def test_the_order_of_the_groups_leaves_no_trace(groups, random):
+def test_the_order_of_groups_does_not_matter(groups, random):
     rows = of_counts(groups)
     order = list(range(len(rows)))
     random.shuffle(order)
@@ -212,7 +212,7 @@ def test_the_order_of_the_groups_leaves_no_trace(groups, random):
     assert a.snapshot() == b.snapshot()
 
 
-def test_every_cohort_has_a_number_of_its_own():
+def test_every_cohort_has_a_unique_number():
     numbers = {
         int(cohort(np.array([band]), np.array([young]), np.array([exposed]))[0])
         for band in (0, 1, 3)
@@ -226,7 +226,7 @@ def test_bands_of_volume_end_at_powers_of_two():
     assert volume_band(np.array([1, 2, 4, 8, 16, 32, 33, 10**9])).tolist() == [0, 1, 2, 3, 4, 5, 6, 6]
 
 
-def test_exposure_tells_since_when_an_account_could_have_moved():
+def test_exposure_is_the_time_since_an_account_could_have_switched():
     released, now = 100, 106
     never, before, level = -1, 90, {1: 4, 2: 5, 3: 5, 4: 6, 6: 6}
     assert exposure(np.array([never, before]), now, released).tolist() == [0, 1]

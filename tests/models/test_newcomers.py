@@ -17,17 +17,17 @@ def expected(clock, risk, own_risk=0, own_events=0):
     return value
 
 
-def test_before_anything_is_known_all_are_expected_to_begin():
+def test_without_data_every_newcomer_is_expected_to_use_the_model():
     assert expected(NewcomerHazard(), 30) == 30
 
 
 @given(st.integers(0, 500), st.integers(0, 500), st.integers(0, 50))
-def test_a_group_that_was_all_there_was_learns_nothing_from_itself(risk, more, now):
+def test_a_group_does_not_learn_from_itself(risk, more, now):
     events = min(risk, more)
     assert expected(NewcomerHazard(risk, events), now, risk, events) == now
 
 
-def test_the_others_are_the_measure():
+def test_the_expectation_comes_from_the_other_newcomers():
     clock = NewcomerHazard()
     clock.update(1_000, 250)
     clock.update(50, 50)
@@ -35,7 +35,7 @@ def test_the_others_are_the_measure():
 
 
 class Crowd(World):
-    """Newcomers in network A and in the twenty others; of these a share begins with the model."""
+    """Newcomers in network A and in twenty other networks; a share of them starts with the model."""
 
     newcomers, of_others, share = 0, 0, 0.6
 
@@ -61,7 +61,7 @@ def test_a_class_of_newcomers_is_remarkable_only_where_others_begin_otherwise(sh
     assert sum(entity == A for reason, entity, *_ in world.reported if reason == "opened") == reported
 
 
-def test_newcomers_leave_the_hazard_of_the_others_alone():
+def test_newcomers_do_not_change_the_hazard_of_others():
     quiet, crowded = Crowd(), Crowd()
     crowded.of_others = 20
     for world in (quiet, crowded):

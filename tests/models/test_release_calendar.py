@@ -1,4 +1,4 @@
-"""Which models count as released, and since when."""
+"""The release calendar: which models count as released, and since when."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def calendar():
 
 
 def sight(made, model, first, accounts=20, networks=5, after=0):
-    """Accounts use a model for the first time, ``after`` ms after its first sight."""
+    """First uses of a model, ``after`` ms after the model was first seen."""
     made.sight(model, first, first + after)
     made.first_uses(model, first + after, accounts, {f"net-{i}" for i in range(networks)})
     return made.get(model)
 
 
-def test_the_calendar_wins_over_what_is_inferred():
+def test_an_entry_overrides_an_inferred_release():
     made = calendar()
     assert sight(made, "m", OLD_ENOUGH).inferred
     made.enter("m", OLD_ENOUGH - HOUR_MS)
     assert made.get("m") == Release("m", OLD_ENOUGH - HOUR_MS)
 
 
-def test_a_struck_out_entry_leaves_what_was_inferred():
+def test_without_its_entry_a_release_is_inferred_again():
     made = calendar()
     made.enter("m", START)
     sight(made, "m", OLD_ENOUGH)
@@ -43,7 +43,7 @@ def test_a_struck_out_entry_leaves_what_was_inferred():
     assert made.get("never-entered") is None
 
 
-def test_an_entry_can_be_moved():
+def test_the_time_of_an_entry_can_change():
     made = calendar()
     made.enter("m", START)
     made.enter("m", START + DAY_MS)
@@ -58,15 +58,15 @@ def test_an_entry_can_be_moved():
         ({"accounts": 19}, False),
         ({"networks": 4}, False),
         ({"after": 23 * HOUR_MS}, True),
-        ({"after": 24 * HOUR_MS}, False),  # not within 24 h of its first sight
+        ({"after": 24 * HOUR_MS}, False),  # not within 24 h after it was first seen
     ],
 )
-def test_the_inferred_rule(change, inferred):
+def test_the_rule_for_inferred_releases(change, inferred):
     release = sight(calendar(), "m", **{"first": OLD_ENOUGH, **change})
     assert release == (Release("m", change.get("first", OLD_ENOUGH), inferred=True) if inferred else None)
 
 
-def test_accounts_and_networks_add_up_over_the_buckets_of_a_day():
+def test_accounts_and_networks_add_up_over_a_day():
     made = calendar()
     for hour in range(4):
         made.sight("m", OLD_ENOUGH, OLD_ENOUGH + hour * HOUR_MS)
@@ -76,7 +76,7 @@ def test_accounts_and_networks_add_up_over_the_buckets_of_a_day():
     assert made.get("m") == Release("m", OLD_ENOUGH, inferred=True)
 
 
-def test_a_model_that_returns_after_an_absence_is_not_new():
+def test_a_model_that_returns_is_not_a_release():
     made = calendar()
     sight(made, "m", START + HOUR_MS, accounts=1, networks=1)
     made.sight("m", START + 300 * HOUR_MS, START + 300 * HOUR_MS)
@@ -84,7 +84,7 @@ def test_a_model_that_returns_after_an_absence_is_not_new():
     assert made.get("m") is None
 
 
-def test_the_earliest_sight_of_any_partition_counts():
+def test_the_earliest_first_use_in_any_partition_counts():
     made = calendar()
     made.sight("m", OLD_ENOUGH + HOUR_MS, OLD_ENOUGH + HOUR_MS)
     made.sight("m", OLD_ENOUGH, OLD_ENOUGH + HOUR_MS)
@@ -99,7 +99,7 @@ def test_an_inferred_release_is_not_moved_by_later_uses():
     assert made.get("m") == before
 
 
-def test_only_the_first_begin_counts():
+def test_only_the_first_start_counts():
     made = calendar()
     made.begin(0)
     assert made.stream_start == START
@@ -116,11 +116,11 @@ def test_a_release_is_watched_from_its_bucket_until_the_watch_is_over():
 
     assert not watched(START - HOUR_MS)
     assert watched(START)
-    assert watched(START + watch)  # its last half hour
+    assert watched(START + watch)  # the last half hour of the watch
     assert not watched(START + watch + HOUR_MS)
 
 
-def test_releases_come_by_name():
+def test_releases_are_sorted_by_name():
     made = calendar()
     for model in ("b", "c", "a"):
         made.enter(model, START)

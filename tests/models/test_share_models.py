@@ -1,4 +1,4 @@
-"""The models of an account: equal to river where they copy it, to a scalar reading elsewhere."""
+"""The models of an account, compared with river and with a scalar implementation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def one(value):
 
 @st.composite
 def histories(draw, longest=40):
-    """Buckets: who was active, and how many of how many requests each made to the candidate."""
+    """Buckets: active accounts, and for each its requests and those of them to the candidate model."""
     buckets = []
     for bucket in range(draw(st.integers(1, longest))):
         active = sorted(draw(st.sets(st.integers(0, ACCOUNTS - 1))))
@@ -43,7 +43,7 @@ def histories(draw, longest=40):
 
 
 def feed(models, step, places=range(ACCOUNTS)):
-    """One bucket into the models; the accounts live in the rows ``places``."""
+    """Feed one bucket into the models; the accounts have the rows ``places``."""
     bucket, active, n, k, others = step
     rows = np.array([places[a] for a in active], dtype=np.int64)
     changes = models.update(bucket, rows, np.array(n, dtype=int), np.array(k, dtype=int), others)
@@ -68,7 +68,7 @@ def feed(models, step, places=range(ACCOUNTS)):
     threshold=st.sampled_from([0.1, 0.5, 2.0]),
     min_instances=st.integers(1, 9),
 )
-def test_page_hinkley_is_that_of_river_to_the_last_bit(xs, threshold, min_instances):
+def test_page_hinkley_equals_that_of_river_exactly(xs, threshold, min_instances):
     ours = AccountModels(PageHinkley(threshold, min_instances))
     river = drift.PageHinkley(
         mode="up", threshold=threshold, min_instances=min_instances, delta=0.005, alpha=0.9999
@@ -87,7 +87,7 @@ def test_page_hinkley_is_that_of_river_to_the_last_bit(xs, threshold, min_instan
         assert changes.drift[0] == (river.drift_detected and k > 0)
 
 
-def test_page_hinkley_begins_anew_after_a_drift():
+def test_page_hinkley_restarts_after_a_drift():
     ours = AccountModels(QUICK)
     drifts = []
     for bucket in range(60):
@@ -99,15 +99,15 @@ def test_page_hinkley_begins_anew_after_a_drift():
     assert all(later - earlier >= QUICK.min_instances for earlier, later in itertools.pairwise(drifts))
 
 
-def test_a_bucket_without_a_request_to_the_model_is_no_finding_even_if_the_statistic_is_over():
+def test_a_bucket_without_requests_to_the_model_gives_no_finding():
     ours = AccountModels(PageHinkley(threshold=0.05, min_instances=2))
-    # Everyone else leaves the model while this account never used it: its residual rises.
+    # All other accounts stop using the model and this account never used it: its residual rises.
     changes = [ours.update(b, one(0), one(5), one(0), (105, 100 if b < 5 else 0)) for b in range(10)]
-    assert ours.columns["flags"].any() or ours.columns["n"][0] < 10  # it did drift at some time
+    assert ours.columns["flags"].any() or ours.columns["n"][0] < 10  # the statistic did exceed its threshold
     assert not any(change.drift[0] for change in changes)
 
 
-def test_a_move_is_dated_to_the_bucket_after_the_last_minimum():
+def test_a_switch_begins_in_the_bucket_after_the_last_minimum():
     ours = AccountModels(PageHinkley(threshold=2.0))
     found = None
     for bucket in range(100, 120):
@@ -118,11 +118,11 @@ def test_a_move_is_dated_to_the_bucket_after_the_last_minimum():
     assert found[1] == 112
 
 
-def test_the_only_account_of_a_partition_is_compared_with_nobody():
+def test_the_only_account_of_a_partition_has_no_comparison():
     assert share_residual(one(4), one(1), total_n=4, total_k=1).tolist() == [0.25]
 
 
-def test_the_threshold_falls_with_the_width_of_the_bucket_and_not_below_its_least():
+def test_the_threshold_decreases_with_the_bucket_width_down_to_a_minimum():
     widths = [HOUR_MS // 4, HOUR_MS, 6 * HOUR_MS, DAY_MS, 7 * DAY_MS]
     thresholds = [PageHinkley.calibrated(width).threshold for width in widths]
     assert thresholds == sorted(thresholds, reverse=True)
@@ -132,8 +132,8 @@ def test_the_threshold_falls_with_the_width_of_the_bucket_and_not_below_its_leas
 # Tempered CUSUM, first use and switch
 
 
-def scalar_reading(history):
-    """detection.md, one account after the other, in plain floats."""
+def scalar_implementation(history):
+    """The method in plain floats, one account after the other."""
     w = {(a, s): 0.0 for a in range(ACCOUNTS) for s in (0.3, 0.6, 0.9)}
     used, switched, out = set(), set(), []
     for _, active, n, k, _ in history:
@@ -154,7 +154,7 @@ def scalar_reading(history):
 
 @settings(max_examples=60)
 @given(histories())
-def test_events_are_those_of_a_scalar_reading_of_the_method(history):
+def test_events_equal_those_of_a_scalar_implementation(history):
     models = AccountModels(QUICK)
     for step, expected in zip(history, scalar_reading(history), strict=True):
         reported = feed(models, step)
@@ -165,7 +165,7 @@ def test_events_are_those_of_a_scalar_reading_of_the_method(history):
 
 @settings(max_examples=40)
 @given(histories())
-def test_first_use_and_switch_happen_at_most_once_and_end_the_risk(history):
+def test_first_use_and_switch_happen_at_most_once_and_end_being_at_risk(history):
     models = AccountModels(QUICK)
     had = {FIRST_USE: set(), SWITCH: set()}
     for step in history:
@@ -177,7 +177,7 @@ def test_first_use_and_switch_happen_at_most_once_and_end_the_risk(history):
                 had[kind] |= {account} if event else set()
 
 
-def test_a_switch_needs_more_than_a_first_try():
+def test_one_request_is_not_a_switch():
     models = AccountModels(QUICK)
     tried = models.update(0, one(0), one(10), one(1), (1000, 1))
     assert tried.events[FIRST_USE][0]
@@ -187,7 +187,7 @@ def test_a_switch_needs_more_than_a_first_try():
 
 
 def test_many_requests_within_one_bucket_are_tempered():
-    """Without tempering a hundred requests in one bucket would weigh like a hundred buckets."""
+    """Without tempering, a hundred requests in one bucket would count like a hundred buckets."""
     burst = AccountModels(QUICK)
     burst.update(0, one(0), one(100), one(100), (1000, 100))
     steady = AccountModels(QUICK)
@@ -198,8 +198,8 @@ def test_many_requests_within_one_bucket_are_tempered():
 
 @settings(max_examples=30)
 @given(histories(), st.integers(1, 500))
-def test_an_inactive_account_is_frozen(history, pause):
-    """The same history with a pause inside gives the same events: nothing fades meanwhile."""
+def test_the_state_of_an_inactive_account_does_not_change(history, pause):
+    """The same history with a pause gives the same events."""
     straight, paused = AccountModels(QUICK), AccountModels(QUICK)
     for step in history:
         bucket, *rest = step
@@ -212,7 +212,7 @@ def test_an_inactive_account_is_frozen(history, pause):
 
 @settings(max_examples=40)
 @given(histories(), histories())
-def test_a_forgotten_row_is_as_new_for_the_next_account(before, after):
+def test_a_forgotten_row_is_empty_for_the_next_account(before, after):
     used, new = AccountModels(QUICK), AccountModels(QUICK)
     for step in before:
         feed(used, step)
@@ -235,8 +235,8 @@ def test_a_row_that_was_never_used_can_be_forgotten_and_saved():
     st.permutations(range(ACCOUNTS)),
     st.sets(st.integers(0, ACCOUNTS - 1)),
 )
-def test_restored_rows_continue_exactly_wherever_they_are_put(history, cut, order, kept):
-    """At any moment, any subset of the accounts, into any rows, in any order."""
+def test_restored_rows_continue_exactly_in_any_place(history, cut, order, kept):
+    """Restored at any time, any subset of the accounts, into any rows, in any order."""
     straight = AccountModels(QUICK)
     for step in history[:cut]:
         feed(straight, step)
@@ -255,7 +255,7 @@ def test_restored_rows_continue_exactly_wherever_they_are_put(history, cut, orde
     assert moved.snapshot(rows) == straight.snapshot(kept)
 
 
-def test_a_snapshot_does_not_change_with_what_comes_after():
+def test_a_snapshot_does_not_change_afterwards():
     models = AccountModels(QUICK)
     models.update(0, one(0), one(3), one(3), (100, 3))
     state = models.snapshot(one(0))
@@ -265,7 +265,7 @@ def test_a_snapshot_does_not_change_with_what_comes_after():
 
 
 @pytest.mark.parametrize("rows", [[], [5], [9, 2]])
-def test_rows_beyond_what_was_used_can_be_snapshot(rows):
+def test_unused_rows_can_be_saved(rows):
     rows = np.array(rows, dtype=np.int64)
     state = AccountModels(QUICK).snapshot(rows)
     again = AccountModels(QUICK)
