@@ -1,4 +1,4 @@
-"""A worker that is told to end while it begins."""
+"""SIGTERM to a worker while it starts."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 
 
 def catches(pid: int, number: signal.Signals) -> bool:
-    """Does a process have a handler for a signal?"""
+    """Whether a process has a handler for a signal."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("SigCgt"):
             return bool(int(line.split()[1], 16) >> (number - 1) & 1)
     return False
 
 
-def test_sigterm_before_it_has_begun_ends_it_with_a_message() -> None:
-    # Nobody answers there: it looks for a broker for five seconds.
+def test_sigterm_during_the_start_ends_it_with_a_message() -> None:
+    # Nothing answers there, so the worker looks for a broker for five seconds.
     command = [
         sys.executable,
         "-m",

@@ -1,4 +1,4 @@
-"""The content of a bucket record, read into arrays."""
+"""Decoding of the content of a bucket record into arrays."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_sets_are_read_as_they_were_written(some):
     assert flat.tolist() == [number for one in ordered for number in one]
 
 
-def test_what_a_record_leaves_out_is_nothing():
+def test_missing_parts_are_empty():
     told = bucket_content.decode(b'{"watermark":7,"joined":[["network","AS1",2]]}')
     assert (told.late, bytes(told.active), bytes(told.groups)) == (0, b"[]", b"[]")
     assert bucket_content.tallies_of(told.joined) == [("network", "AS1", 2)]

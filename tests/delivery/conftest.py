@@ -1,4 +1,4 @@
-"""A receiver, and the secrets of the targets."""
+"""Fixtures: a receiver, and the secrets of targets."""
 
 from __future__ import annotations
 

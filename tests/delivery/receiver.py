@@ -1,4 +1,4 @@
-"""A real HTTP receiver on 127.0.0.1: verifies signatures, keeps what it took, and misbehaves as asked."""
+"""A real HTTP receiver on 127.0.0.1: it verifies signatures, stores requests, and misbehaves on demand."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ SECRET = "whsec_c2VjcmV0LW9mLXRoZS1yZWNlaXZlcg=="
 
 
 class Receiver:
-    """Takes requests at any path.
+    """Accepts requests on any path.
 
     Attributes
     ----------
     script
-        What to do with the next requests, one each: a status, ``(status, headers)``, ``hang``, ``cut``,
-        or ``taken-but-cut`` (it is kept, yet the sender hears nothing). When it is used up: 200.
+        Answers to the next requests, one each: a status, ``(status, headers)``, ``hang``, ``cut``,
+        or ``taken-but-cut`` (the request is stored, but the sender gets no answer).
     always
-        What to do when the script is used up.
+        The answer after the script is used up.
     taken
-        Headers and body of every request that was answered with 2xx, and of those taken but cut.
+        Headers and body of every request that was answered with 2xx or was taken but cut.
     tries
-        Every request, with the answer it got.
+        Every request with its answer.
     """
 
     def __init__(self) -> None:
@@ -40,11 +40,11 @@ class Receiver:
         self.url = ""
 
     def bodies(self) -> list[Any]:
-        """What was taken."""
+        """Bodies of the accepted requests."""
         return [body for _, body in self.taken]
 
     def webhook_ids(self) -> list[str]:
-        """The ids that were taken, repeats too; every signature is verified with the reference library."""
+        """Ids of the accepted requests, with repeats; verifies every signature with the reference library."""
         return [headers["webhook-id"] for headers, _ in self.taken]
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -59,7 +59,7 @@ class Receiver:
         if act == "taken-but-cut":
             self.taken.append((headers, orjson.loads(raw)))
         if act in ("hang", "cut", "taken-but-cut"):
-            if request.transport is not None:  # None when the sender is gone.
+            if request.transport is not None:  # None when the sender has disconnected.
                 request.transport.abort()
             return web.Response()
         status, answer_headers = act if isinstance(act, tuple) else (act, {})
@@ -70,7 +70,7 @@ class Receiver:
 
 @contextmanager
 def receiver() -> Iterator[Receiver]:
-    """A receiver in a thread of its own."""
+    """Yield a receiver that runs in its own thread."""
     made, started, loop = Receiver(), threading.Event(), asyncio.new_event_loop()
 
     async def serve() -> web.AppRunner:
@@ -85,7 +85,7 @@ def receiver() -> Iterator[Receiver]:
         return runner
 
     async def end(runner: web.AppRunner) -> None:
-        # Who hangs would hang on.
+        # A hanging request would never end.
         left = asyncio.all_tasks() - {asyncio.current_task()}
         for task in left:
             task.cancel()

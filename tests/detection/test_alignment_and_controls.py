@@ -1,4 +1,4 @@
-"""Bucket records put together and given out in order, and control records with effect at their buckets."""
+"""Alignment: bucket records are released in order, and control records take effect at their buckets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WIDTH = 3_600_000
 
 
 def record(p, bucket, since=None, first=False, final=False, idle=False):
-    """Header and piece, as they arrive."""
+    """Header and content of a part of a record."""
     since = bucket if since is None else since
     outputs = encode(
         p, since, bucket, {"p": p, "b": bucket}, width=WIDTH, first=first, final=final, idle=idle
@@ -30,7 +30,7 @@ def record(p, bucket, since=None, first=False, final=False, idle=False):
     return [decode(output.value) for output in outputs]
 
 
-def given_out(inbox):
+def released(inbox):
     out = []
     while inbox.ready() is not None:
         bucket = inbox.next
@@ -42,7 +42,7 @@ def feed(inbox, pieces):
     out = []
     for header, piece in pieces:
         inbox.put(header, piece)
-        out += given_out(inbox)
+        out += released(inbox)
     return out
 
 
@@ -107,7 +107,7 @@ def test_parts_sent_again_after_a_crash_make_one_record():
     assert out == [(5, {0: (False, {"p": 0, "b": 5})})]
 
 
-def test_an_idle_record_completes_and_is_known_as_such():
+def test_an_idle_record_completes_a_bucket_and_is_marked():
     inbox = BucketAlignment(2, WIDTH)
     feed(inbox, record(0, 5))
     assert feed(inbox, record(1, 5, idle=True)) == [
@@ -122,7 +122,7 @@ def test_a_record_of_an_unknown_partition_is_refused():
 
 @st.composite
 def sendings(draw):
-    """What two or three partitions send, each in its order, interleaved, some of it repeated."""
+    """Records of two or three partitions, each in order, interleaved, with repeats."""
     partitions = draw(st.integers(1, 3))
     streams = []
     for p in range(partitions):
@@ -147,7 +147,7 @@ def sendings(draw):
 
 @settings(max_examples=100)
 @given(sendings(), st.sets(st.integers(0, 40)))
-def test_however_they_arrive_every_body_is_given_out_once_in_order(sent, restarts):
+def test_in_any_order_of_arrival_every_record_is_released_once_in_order(sent, restarts):
     partitions, streams, flat = sent
     inbox, out = BucketAlignment(partitions, WIDTH), []
     for i, piece in enumerate(flat):
@@ -177,7 +177,7 @@ def control(value, offset=0, key=None):
     return Line(orjson.dumps(value) if value is not None else None, offset, key=key)
 
 
-def test_a_control_has_effect_at_its_bucket_and_not_before():
+def test_a_control_takes_effect_at_its_bucket_and_not_before():
     controls = ControlLog()
     controls.take("releases", control(ENTRY), 7)
     assert controls.due(6) == []
@@ -187,13 +187,13 @@ def test_a_control_has_effect_at_its_bucket_and_not_before():
     assert not controls.waiting
 
 
-def test_before_the_first_bucket_a_control_has_effect_from_the_start():
+def test_before_the_first_bucket_a_control_takes_effect_from_the_start():
     controls = ControlLog()
     controls.take("releases", control(ENTRY), None)
     assert controls.due(-3) == [Entry("m-2", ENTRY["released_at"])]
 
 
-def test_controls_come_in_the_order_in_which_they_were_taken():
+def test_controls_are_returned_in_the_order_of_arrival():
     controls = ControlLog()
     controls.take("releases", control(ENTRY), 7)
     controls.take("decisions", control(BENIGN), 5)
@@ -221,7 +221,7 @@ def test_an_offset_is_taken_once_per_topic():
         (b"0123456789abcdef", Decision(None, "0123456789abcdef", None, "")),
     ],
 )
-def test_an_empty_decision_takes_back_what_its_key_says(key, decision):
+def test_an_empty_decision_withdraws_the_decision_of_its_key(key, decision):
     controls = ControlLog()
     controls.take("decisions", control(None, key=key), None)
     assert controls.due(0) == [decision]
@@ -238,8 +238,8 @@ def test_pins_hold_what_no_snapshot_holds():
     assert orjson.loads(controls.pins()) == []
 
 
-def test_after_a_crash_pins_of_pins_are_the_same():
-    """A second crash before the next snapshot finds the same."""
+def test_pins_survive_a_second_crash():
+    """A second crash before the next snapshot finds the same pins."""
     controls = ControlLog()
     controls.take("releases", control(ENTRY, 0), 7)
     first = controls.pins()
@@ -277,7 +277,7 @@ actions = st.lists(
 @settings(max_examples=100)
 @given(actions)
 def test_buckets_see_the_same_controls_however_often_it_crashes(acts):
-    """A shell's rules: pins are written before a bucket is scored; a crash goes back to snapshot and pins."""
+    """Pins are stored before a bucket is scored; after a crash, the snapshot and the pins are restored."""
     straight, crashing = ControlLog(), ControlLog()
     saved, pins, at = orjson.dumps(crashing.snapshot()), crashing.pins(), 0
     bucket, offsets, wanted, seen = 0, itertools.count(), {}, {}

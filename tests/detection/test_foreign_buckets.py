@@ -1,4 +1,4 @@
-"""Records of ``buckets`` that accounts did not write: dead letters, and nothing else changes."""
+"""Records on ``buckets`` that the role accounts did not write become dead letters and change nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.detection.test_bad_input import told
 
 BUCKETS, RELEASES = launch_buckets()
 MIDDLE = 24
-"""By then the release is watched and the campaign under way."""
+"""A bucket in which the release is watched and the campaign has begun."""
 
 
 def begun(until: int) -> ScoringOperator:
@@ -39,7 +39,7 @@ HEADER, CONTENT = decode(BUCKETS[MIDDLE].value)
 
 
 def again(header: dict[str, object], content: bytes = CONTENT) -> bytes:
-    """The next genuine record with another header, or another content of which the header knows."""
+    """The next genuine record with another header, or with other content and a matching header."""
     head = msgspec.to_builtins(HEADER) | {"crc": zlib.crc32(content)} | header
     return orjson.dumps(head) + b"\n" + content
 
@@ -49,7 +49,7 @@ def with_body(**fields: object) -> bytes:
 
 
 def changed(*path: str | int, to: object) -> bytes:
-    """One place of the content changed; None takes it away."""
+    """The content with one place changed; None removes it."""
     body = orjson.loads(CONTENT)
     place = body
     for step in path[:-1]:
@@ -129,7 +129,7 @@ def test_a_foreign_record_is_a_dead_letter_and_changes_nothing(value):
     assert step.snapshot() == END
 
 
-def test_what_makes_a_record_foreign_is_told():
+def test_the_reason_is_in_the_dead_letter():
     def reason(name):
         return told(STORE.into(networks_step()).process([Line(FOREIGN[name])])[0])["message"]
 
@@ -141,7 +141,7 @@ def test_what_makes_a_record_foreign_is_told():
     assert "at `$.requests`" in reason("requests below zero")
 
 
-def test_a_part_of_another_record_does_not_get_into_a_genuine_one():
+def test_parts_of_foreign_records_are_not_joined_with_genuine_ones():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pivotwatch.contracts.bucket_record.MAX_BYTES", 300)
         parts, _ = launch_buckets.__wrapped__()
@@ -152,8 +152,8 @@ def test_a_part_of_another_record_does_not_get_into_a_genuine_one():
     assert out == networks_step(1, RELEASES).process(BUCKETS)
 
 
-def test_a_record_that_is_missing_stops_its_partition_and_nothing_is_scored_without_it():
-    """Sent again in their order they give what they would have given."""
+def test_a_missing_record_stops_its_partition_and_scoring():
+    """When the records are sent again in order, the results are as if none had been missing."""
     straight, step = networks_step(1, RELEASES).process(BUCKETS), networks_step(1, RELEASES)
     before = step.process(BUCKETS[:9])
     later = step.process(BUCKETS[10:])
@@ -166,15 +166,15 @@ def test_a_record_that_is_missing_stops_its_partition_and_nothing_is_scored_with
 BUCKETS_AT = [decode(record.value)[0].b for record in BUCKETS]
 
 
-def test_accounts_that_begin_anew_may_leave_buckets_out():
-    """Their state was reset, and the topic does not go back as far."""
+def test_after_a_reset_accounts_may_skip_buckets():
+    """The state was reset, and the topic does not reach back to the skipped buckets."""
     step = STORE.into(networks_step())
     later = HEADER.b + 5
     assert dead(step.process([Line(again({"b": later, "since": later, "first": True}))])) == []
     assert step.inbox.next == later + 1
 
 
-def test_a_genuine_record_of_a_newer_version_is_neither_read_nor_left_out():
+def test_a_genuine_record_of_a_newer_version_ends_the_worker():
     value = again({"v": 2, "new": [1]})
     with pytest.raises(WrongUse, match="version 2; this program knows 1: upgrade"):
         networks_step().process([Line(value)])
@@ -188,7 +188,7 @@ NEAR = st.sampled_from([-1, 1, 10, -10])
 
 @st.composite
 def mutants(draw):
-    """The content of the next genuine record, changed in one to three places; the header knows."""
+    """The content of the next genuine record, changed in one to three places, with a matching header."""
     body = copy.deepcopy(BODY)
     for _ in range(draw(st.integers(1, 3))):
         place, key = body, draw(st.sampled_from(sorted(body)))
@@ -214,7 +214,7 @@ def mutants(draw):
 
 @settings(max_examples=150)
 @given(mutants())
-def test_whatever_is_changed_it_is_taken_or_a_dead_letter_and_never_raises(value):
+def test_a_changed_record_is_accepted_or_a_dead_letter_and_never_raises(value):
     step = STORE.into(networks_step())
     out = step.process([Line(value)])
     rest = step.process(BUCKETS[MIDDLE : MIDDLE + 4])

@@ -1,4 +1,4 @@
-"""The names of models that a partition knows: bounded, and real releases win over made-up names."""
+"""Model names that a partition keeps: they are bounded, and real releases win over invented names."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def fed(known, steps):
 
 @settings(max_examples=200)
 @given(buckets)
-def test_both_numbers_are_bounded_and_what_is_left_out_is_counted(steps):
+def test_known_and_followed_names_are_bounded_and_dropped_names_are_counted(steps):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_FOLLOWED", 2)
         patch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_KNOWN", 4)
@@ -55,7 +55,7 @@ def test_both_numbers_are_bounded_and_what_is_left_out_is_counted(steps):
 
 @settings(max_examples=100)
 @given(buckets, st.integers(0, 25))
-def test_a_restart_leaves_no_trace(steps, cut):
+def test_a_restart_does_not_change_results(steps, cut):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_FOLLOWED", 2)
         patch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_KNOWN", 4)
@@ -68,7 +68,7 @@ def test_a_restart_leaves_no_trace(steps, cut):
             assert (again.dropped, again.forgotten) == (straight.dropped, straight.forgotten)
 
 
-def test_a_name_that_comes_back_within_90_days_is_not_new_and_after_them_it_is():
+def test_a_name_is_new_again_only_after_90_days():
     known = ModelTracker(keep=90)
     at_once(known.take(0, {"m": (1, 1000)}))
     known.expire(90)
@@ -79,7 +79,7 @@ def test_a_name_that_comes_back_within_90_days_is_not_new_and_after_them_it_is()
     assert known.names["m"].first == 181
 
 
-def test_what_lost_its_place_is_not_followed_again_and_what_waits_takes_one(monkeypatch):
+def test_a_dropped_model_is_not_followed_again_and_a_waiting_one_is(monkeypatch):
     monkeypatch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_FOLLOWED", 1)
     known = ModelTracker(keep=90)
     at_once(known.take(0, {"a": (1, 2000), "b": (1, 1000)}))
@@ -94,7 +94,7 @@ def test_what_lost_its_place_is_not_followed_again_and_what_waits_takes_one(monk
 
 
 def flood(bucket, accounts=3, junk=40):
-    """Some accounts make up names all the time."""
+    """Some accounts constantly invent model names."""
     return [
         event(
             f"junk-{i % accounts}",
@@ -124,13 +124,13 @@ def flooded():
     return [e for b in range(12) for e in [*flood(b), *(release(b, 2 + b) if b >= 4 else [])]]
 
 
-def test_a_release_is_followed_amid_a_flood_of_names_that_a_few_accounts_make_up(monkeypatch):
+def test_a_release_is_followed_among_names_invented_by_a_few_accounts(monkeypatch):
     small(monkeypatch)
     step = accounts_step()
     told = bodies(step.process(records(flooded())) + step.final())
     for bucket in range(4, 12):
         body = told[HOUR + bucket]
-        assert body["requests"] == 40 + 2 + bucket  # the events count, whatever becomes of their names
+        assert body["requests"] == 40 + 2 + bucket  # events count even when their model names are dropped
         (real,) = [row for row in body["models"] if row["model"] == "m-real"]
         assert real["first"] == HOUR + 4
         first_uses = sum(first for _, _, first, *_ in real["movers"])
@@ -142,7 +142,7 @@ def test_a_release_is_followed_amid_a_flood_of_names_that_a_few_accounts_make_up
 
 @settings(max_examples=15, deadline=None)
 @given(st.lists(st.integers(0, 600), max_size=6), st.sets(st.integers(0, 6)))
-def test_of_a_flood_too_a_restart_leaves_no_trace(cuts, restored_after):
+def test_with_invented_names_a_restart_does_not_change_results(cuts, restored_after):
     with pytest.MonkeyPatch.context() as patch:
         small(patch)
         made = flooded()
@@ -158,8 +158,8 @@ def test_of_a_flood_too_a_restart_leaves_no_trace(cuts, restored_after):
         assert outputs + step.final() == expected
 
 
-def test_what_is_left_of_an_earlier_life_of_a_name_is_not_taken_up_again(monkeypatch):
-    """Shards of accounts that were quiet meanwhile still hold it."""
+def test_leftovers_of_a_forgotten_name_are_not_used_again(monkeypatch):
+    """Shards of accounts that were inactive meanwhile still contain the old name."""
     monkeypatch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_FOLLOWED", 1)
     monkeypatch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_KNOWN", 1)
     others = [event(account, START + HOUR_MS, model="n", id=account) for account in "bc"]
@@ -179,7 +179,7 @@ def test_what_is_left_of_an_earlier_life_of_a_name_is_not_taken_up_again(monkeyp
     assert [mover[0] for mover in row["movers"]] == ["quiet"]
 
 
-def test_a_name_that_is_forgotten_in_the_bucket_in_which_it_comes_back_begins_anew():
+def test_a_name_that_is_forgotten_in_the_bucket_of_its_return_is_new():
     again = HOUR + KEEP + 1
     made = [event("a", model="m"), event("a", again * HOUR_MS + 60_000, model="m", id="2")]
     step = accounts_step()
@@ -208,7 +208,7 @@ def test_twenty_thousand_names_leave_the_marker_small():
 # The calendar
 
 
-def test_the_calendar_keeps_what_was_taken_up_and_counts_what_it_forgets(monkeypatch):
+def test_the_calendar_keeps_used_models_and_counts_forgotten_ones(monkeypatch):
     monkeypatch.setattr(pivotwatch_models.release_calendar, "MAX_SIGHTINGS", 3)
     calendar = ReleaseCalendar()
     calendar.begin(0)

@@ -1,4 +1,4 @@
-"""When the state that a worker has read of its changelog is handed over."""
+"""When a worker gets the state that was read from its changelog."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Loaded = list[Mapping[int, Mapping[bytes, bytes]]]
 
 
 class Owner:
-    """Keeps what it is handed."""
+    """Records the state that it gets."""
 
     def __init__(self) -> None:
         self.loaded: Loaded = []
@@ -27,7 +27,7 @@ class Owner:
 
 
 class App(faust.App):
-    """Keeps what it would have crashed with."""
+    """Records the error of a crash."""
 
     def __init__(self, crashed: list[BaseException]) -> None:
         super().__init__("test", store="memory://")
@@ -38,7 +38,7 @@ class App(faust.App):
 
 
 class Case:
-    """A table with one partition assigned, driven as Faust's recovery drives it."""
+    """A table with one assigned partition, driven as by Faust's recovery."""
 
     def __init__(self) -> None:
         self.owner = Owner()
@@ -54,8 +54,8 @@ class Case:
         await self.table.on_rebalance({self.tp}, set(), set())
         self.recovery.add_active(self.table, self.tp)
 
-    def set_out(self, end: int) -> None:
-        """The recovery begins to read, up to what is the end of the log now."""
+    def begin_recovery(self, end: int) -> None:
+        """Begin the recovery, which reads up to the current end of the log."""
         self.recovery.active_highwaters[self.tp] = end - 1
         self.recovery.active_offsets[self.tp] = -1
 
@@ -75,10 +75,10 @@ def case() -> Case:
     return Case()
 
 
-def test_what_was_read_is_handed_over_without_what_was_deleted(case: Case) -> None:
+def test_the_state_contains_what_was_read_without_deleted_keys(case: Case) -> None:
     async def drive() -> Loaded:
         await case.assign()
-        case.set_out(3)
+        case.begin_recovery(3)
         case.read(0, b"old")
         case.read(1, b"gone", key=b"x")
         case.read(2, b"new")
@@ -89,31 +89,31 @@ def test_what_was_read_is_handed_over_without_what_was_deleted(case: Case) -> No
     assert case.table.records_read == 4
 
 
-def test_the_completion_of_an_assignment_that_has_ended_loads_nothing(case: Case) -> None:
+def test_a_completion_after_the_end_of_the_assignment_loads_nothing(case: Case) -> None:
     async def drive() -> Loaded:
         await case.assign()
-        case.set_out(1)
+        case.begin_recovery(1)
         case.read(0, b"v")
         await case.assign()
-        assert await case.complete() == []  # Faust has not looked at the log again yet.
-        case.set_out(2)
+        assert await case.complete() == []  # Faust has not checked the log again yet.
+        case.begin_recovery(2)
         case.read(0, b"v")
-        assert await case.complete() == []  # It is read in part.
+        assert await case.complete() == []  # The log is partly read.
         case.read(1, b"w")
         return await case.complete()
 
     assert asyncio.run(drive()) == [{0: {b"k": b"w"}}]
 
 
-def test_a_log_that_is_empty_and_grows_meanwhile_is_complete(case: Case) -> None:
-    """The writer before us, no longer of the group, may still write: nobody waits for that."""
+def test_an_empty_log_that_grows_meanwhile_is_complete(case: Case) -> None:
+    """A former owner outside the group may still write; recovery does not wait for its records."""
 
     async def ends(*tps: TP) -> dict[TP, int]:
         return dict.fromkeys(tps, 65)
 
     async def drive() -> Loaded:
         await case.assign()
-        case.set_out(0)
+        case.begin_recovery(0)
         case.app.__dict__["consumer"] = SimpleNamespace(highwaters=ends)
         return await case.complete()
 

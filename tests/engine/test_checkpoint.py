@@ -1,4 +1,4 @@
-"""Checkpoints: whatever is cut off or comes late, one whole state is found."""
+"""Checkpoints: after any interruption and any late write, a complete state is found."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ HERE = Identity("accounts", 4, "0123456789abcdef")
 
 
 class Crash(Exception):
-    """The process dies here."""
+    """The process is killed at this point."""
 
 
 class Log:
-    """A changelog partition in memory, which can die after so many writes."""
+    """A changelog partition in memory, which can fail after a number of writes."""
 
     def __init__(self, stored: dict[bytes, bytes] | None = None, dies_after: int | None = None) -> None:
         self.stored = {} if stored is None else stored
@@ -54,7 +54,7 @@ class Log:
 
 
 class Owner:
-    """A worker: what it found, and a state that follows from the offset alone."""
+    """A worker: the state that it found, and a state that depends only on the offset."""
 
     def __init__(self, log: Log, name: str, generation: int = 1, shards: int = 3) -> None:
         self.acknowledged: list[int] = []
@@ -79,7 +79,7 @@ def state(offset: int, shards: int = 3) -> dict[int, bytes]:
 
 
 def meta(offset: int) -> bytes:
-    """Some do not fit into a marker."""
+    """Metadata; some of it does not fit into a marker."""
     return b"meta %d" % offset + b"." * META_BYTES * (offset % 3 == 1)
 
 
@@ -90,7 +90,7 @@ def assert_whole(found: Snapshot | None) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, 12), st.integers(1, 4)), min_size=1, max_size=8))
-def test_a_crash_after_any_write_leaves_a_whole_state(lives: list[tuple[int, int]]) -> None:
+def test_a_crash_after_any_write_leaves_a_complete_state(lives: list[tuple[int, int]]) -> None:
     async def run() -> None:
         stored: dict[bytes, bytes] = {}
         acknowledged = 0
@@ -117,7 +117,7 @@ def test_late_writes_of_a_worker_that_lost_its_partition_do_no_harm(data: st.Dat
         stored: dict[bytes, bytes] = {}
         first = Owner(Log(stored), "first", generation=1)
         await first.save()
-        # The stalled worker goes on from the same state, on a log of its own.
+        # The stalled worker continues from the same state, on its own log.
         stalled_log = Log(dict(stored))
         stalled = Owner(stalled_log, "stalled", generation=2)
         new = Owner(Log(stored), "new", generation=3)
@@ -147,7 +147,7 @@ def test_the_order_of_a_checkpoint() -> None:
         saving = asyncio.create_task(checkpoints.save(Snapshot(7, b"", {0: b"a", 1: b"b"}), [output]))
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        assert log.writes == [], "nothing is written before the outputs are there"
+        assert log.writes == [], "nothing is written before the outputs are acknowledged"
         output.set_result(None)
         await saving
         assert [key for key, _ in log.writes] == [
@@ -175,12 +175,12 @@ def test_a_meta_of_any_length_fits_and_a_decision_keeps_it() -> None:
             await checkpoints.decide(decision=offset)
             assert latest(log.stored, HERE) == Snapshot(offset, long, {0: b"a"}, decision=offset)
         assert max(len(value or b"") for _, value in log.writes) < 1_000_000
-        assert len(log.stored) == 3, "the marker, and both slots of the one shard"
+        assert len(log.stored) == 3, "the marker, and both slots of the shard"
 
     asyncio.run(run())
 
 
-def test_an_output_that_failed_leaves_the_last_checkpoint() -> None:
+def test_a_failed_output_leaves_the_last_checkpoint() -> None:
     async def run() -> None:
         log = Log()
         owner = Owner(log, "me")
@@ -196,7 +196,7 @@ def test_an_output_that_failed_leaves_the_last_checkpoint() -> None:
     asyncio.run(run())
 
 
-def test_decisions_are_kept_with_the_state_they_stand_on() -> None:
+def test_decisions_are_stored_with_the_state_that_they_refer_to() -> None:
     async def run() -> None:
         log = Log()
         owner = Owner(log, "me")
@@ -239,7 +239,7 @@ def test_a_shard_of_any_size_is_written_in_parts_and_an_empty_one_not_at_all() -
 
 
 def _foreign_marker(log_of: Identity = HERE, **head: Any) -> bytes:
-    """A marker of an empty state, as another worker may have written it."""
+    """A marker of an empty state, written by another worker."""
     body: dict[str, Any] = {
         "version": 1,
         **dataclasses.asdict(log_of),
@@ -276,7 +276,7 @@ def test_no_marker_is_no_state() -> None:
     assert latest(found, HERE) is None
 
 
-def test_deleting_everything_begins_with_the_markers() -> None:
+def test_a_reset_deletes_the_markers_first() -> None:
     async def run() -> None:
         log = Log({b"0.a/0.0.0": b"", b"0.a/marker": b"", b"0.b/marker": b""})
         await delete(log, list(log.stored))

@@ -1,6 +1,6 @@
-"""One full record per source, as its producer writes it, with what must not pass in every place it may be.
+"""One complete record per source, with private values in every place where they may occur.
 
-Field names and types are those of the public documents named beside each; all values are ours.
+Field names and types come from the public documents named beside each; all values are invented.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ LITELLM_EVENT = {
 
 
 def attribute(key: str, value: Any) -> dict[str, Any]:
-    """An attribute in OTLP's JSON; whole numbers are texts there."""
+    """An attribute in OTLP JSON, where integers are strings."""
     if isinstance(value, int):
         return {"key": key, "value": {"intValue": str(value)}}
     if isinstance(value, list):
@@ -121,7 +121,7 @@ START_NS = 1544712660123000000
 
 
 def otlp_span(attributes: dict[str, Any], span_id: str = "eee19b7ec3c1b174") -> dict[str, Any]:
-    """A span in OTLP's JSON."""
+    """A span in OTLP JSON."""
     return {
         "traceId": "5b8efff798038103d269b633813fc60c",
         "spanId": span_id,
@@ -137,7 +137,7 @@ def otlp_span(attributes: dict[str, Any], span_id: str = "eee19b7ec3c1b174") -> 
 
 
 def otlp_message(*spans: dict[str, Any]) -> dict[str, Any]:
-    """A message of spans."""
+    """A message with spans."""
     return {
         "resourceSpans": [
             {

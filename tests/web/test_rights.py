@@ -1,4 +1,4 @@
-"""The page with TLS of its own, and with the rights that its role has on a Kafka with TLS and SCRAM."""
+"""The page with its own TLS, and with the rights of its role on a Kafka with TLS and SCRAM."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.web.test_role import address, worker
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
 
-def test_over_tls_they_are_enough_to_show_and_to_decide(
+def test_with_these_rights_the_page_shows_and_decides(
     secured: Secured, secured_admin: KafkaAdminClient, tmp_path: Path
 ) -> None:
     tls = {

@@ -1,4 +1,4 @@
-"""The role as a process: on a broker, at its end, and when it cannot begin."""
+"""The role web as a process: start, stop, and failures."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def address(log: Path, process: subprocess.Popen[bytes]) -> str:
     return wait_for("its address", told)
 
 
-def test_it_listens_is_ready_and_ends_soon_although_somebody_follows(config: Config, tmp_path: Path) -> None:
+def test_it_becomes_ready_and_stops_soon_although_a_client_follows(config: Config, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with worker(config, log) as process:
         url = address(log, process)
@@ -76,7 +76,9 @@ def test_it_listens_is_ready_and_ends_soon_although_somebody_follows(config: Con
             begun = time.monotonic()
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
-            assert time.monotonic() - begun < 8  # Not cut short: that comes after nine seconds.
+            assert (
+                time.monotonic() - begun < 8
+            )  # An orderly stop: a hanging stop would be cut off after nine seconds.
     assert "Traceback" not in log.read_text()
 
 
@@ -94,7 +96,7 @@ def test_a_token_is_in_no_log_of_a_worker(config: Config, tmp_path: Path) -> Non
     assert "a-guess" not in log.read_text()
 
 
-def test_it_refuses_what_it_cannot_do(config: Config, tmp_path: Path) -> None:
+def test_invalid_settings_are_refused(config: Config, tmp_path: Path) -> None:
     for change, status, told in (
         ({"web_host": "0.0.0.0"}, 2, "is reached by others"),
         ({"topic_prefix": "nowhere-"}, 3, "pivotwatch topics create"),
@@ -108,8 +110,8 @@ def test_it_refuses_what_it_cannot_do(config: Config, tmp_path: Path) -> None:
         assert "Traceback" not in log.read_text()
 
 
-def test_a_reader_that_fails_ends_the_worker(config: Config, tmp_path: Path) -> None:
-    """A page that stands still would look like a calm day."""
+def test_a_failing_reader_ends_the_worker(config: Config, tmp_path: Path) -> None:
+    """A page that does not update would look as if nothing happened."""
     log = tmp_path / "log"
     program = (
         "import sys\n"

@@ -1,4 +1,4 @@
-"""A worker's name in its group: when to join again, and when to make way."""
+"""Static membership: when a worker joins its group again, and when it gives way to another of its name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FINE, ILLEGAL_GENERATION, UNKNOWN_MEMBER = 0, 22, 25
 
 
 class Coordinator:
-    """Answers with an error code, as the group does; ``meanwhile`` happens before the answer is read."""
+    """A coordinator that answers with an error code; ``meanwhile`` runs before the answer is read."""
 
     def __init__(self) -> None:
         self.member_id = "w1-a"
@@ -35,7 +35,7 @@ class Coordinator:
 
 
 class Case:
-    """A named member with a clock that passes only when it is told to."""
+    """A named member with a manual clock."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -45,7 +45,7 @@ class Case:
     def monotonic(self) -> float:
         return self.now
 
-    def make_way(self) -> None:
+    def give_way(self) -> None:
         self.lost += 1
 
     def heartbeat(self, code: int = FINE) -> None:
@@ -63,12 +63,12 @@ class Case:
 def case(monkeypatch: pytest.MonkeyPatch) -> Case:
     case = Case()
     monkeypatch.setattr(static_membership, "time", case)
-    static_membership.Name(case.coordinator, SESSION, case.make_way)
+    static_membership.Name(case.coordinator, SESSION, case.give_way)
     return case
 
 
 @pytest.mark.parametrize("ask", [Case.heartbeat, Case.commit])
-def test_another_of_the_same_name_is_made_way_for(case: Case, ask: Callable[[Case, int], None]) -> None:
+def test_it_gives_way_to_another_of_the_same_name(case: Case, ask: Callable[[Case, int], None]) -> None:
     case.heartbeat()
     case.now += SESSION / 2
     with pytest.raises(GroupCoordinatorNotAvailableError):
@@ -77,14 +77,14 @@ def test_another_of_the_same_name_is_made_way_for(case: Case, ask: Callable[[Cas
 
 
 @pytest.mark.parametrize("ask", [Case.heartbeat, Case.commit])
-def test_one_that_was_silent_too_long_joins_again(case: Case, ask: Callable[[Case, int], None]) -> None:
+def test_it_joins_again_after_a_long_silence(case: Case, ask: Callable[[Case, int], None]) -> None:
     case.heartbeat()
     case.now += SESSION
     ask(case, UNKNOWN_MEMBER)
     assert not case.lost
 
 
-def test_a_commit_is_heard_like_a_heartbeat(case: Case) -> None:
+def test_a_commit_counts_like_a_heartbeat(case: Case) -> None:
     case.now += SESSION / 2
     case.commit()
     case.now += SESSION / 2
@@ -93,8 +93,8 @@ def test_a_commit_is_heard_like_a_heartbeat(case: Case) -> None:
     assert case.lost == 1
 
 
-def test_an_answer_that_lay_unread_does_not_prolong_the_session(case: Case) -> None:
-    """The process stood still between the question and the answer, then asks again."""
+def test_an_answer_that_is_read_late_does_not_extend_the_session(case: Case) -> None:
+    """The process was paused between the request and the answer, then it sends another request."""
 
     def stand_still() -> None:
         case.now += 2 * SESSION
@@ -106,7 +106,7 @@ def test_an_answer_that_lay_unread_does_not_prolong_the_session(case: Case) -> N
     assert not case.lost
 
 
-def test_an_answer_to_who_we_were_says_nothing_of_who_we_are(case: Case) -> None:
+def test_an_answer_to_an_earlier_membership_is_ignored(case: Case) -> None:
     def join_again() -> None:
         case.coordinator.member_id = "w1-b"
 
@@ -118,7 +118,7 @@ def test_an_answer_to_who_we_were_says_nothing_of_who_we_are(case: Case) -> None
     assert not case.lost
 
 
-def test_a_rebalance_that_we_missed_is_joined_again(case: Case) -> None:
+def test_it_joins_again_after_a_missed_rebalance(case: Case) -> None:
     case.heartbeat()
     case.heartbeat(ILLEGAL_GENERATION)
     assert not case.lost

@@ -1,4 +1,4 @@
-"""A worker whose stop hangs ends all the same, with the status and the message of an orderly end."""
+"""A worker whose stop hangs still ends with the status and the message of an orderly stop."""
 
 from __future__ import annotations
 

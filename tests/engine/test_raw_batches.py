@@ -1,4 +1,4 @@
-"""Records out of batches: the same as aiokafka's own way gives, whatever the batches are."""
+"""Records of raw batches equal those of aiokafka, for batches of every kind."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Record = tuple[bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """A batch as it lies in the log.
+    """A batch as it is stored in the log.
 
     ``skips`` are the offsets before each record that were compacted away, ``behind`` those at the end.
     A producer is transactional when it has a number; ``control`` makes the batch a marker.
@@ -52,8 +52,8 @@ class Batch:
     control: int | None = None
 
     def at(self, base: int) -> tuple[bytes, int]:
-        """Its bytes, and the offset behind it."""
-        codec = self.codec if self.records else 0  # As compaction leaves an empty batch behind.
+        """The bytes of the batch, and the next offset."""
+        codec = self.codec if self.records else 0  # Compaction leaves empty batches like this one.
         builder = DefaultRecordBatchBuilder(2, codec, self.producer >= 0, self.producer, 0, 0, 1 << 20)
         delta = -1
         for number, (key, value, headers) in enumerate(self.records):
@@ -70,12 +70,12 @@ class Batch:
 
 
 def marker(producer: int, kind: int) -> Batch:
-    """The end of a transaction."""
+    """A marker that ends a transaction."""
     return Batch([(struct.pack(">hh", 0, kind), b"\0\0\0\0\0\0", [])], producer=producer, control=kind)
 
 
 class Log:
-    """Batches one behind the other, and what a broker answers when it is asked for them."""
+    """Consecutive batches, and the answer of a broker to a fetch."""
 
     def __init__(self, *batches: Batch) -> None:
         self.parts: list[tuple[bytes, int]] = []
@@ -91,15 +91,15 @@ class Log:
             self.parts.append((data, self.end))
 
     def fetched(self, begin: int = 0) -> PartitionRecords:
-        """What aiokafka makes of the answer: whole batches, the first one of which may begin earlier."""
+        """The answer as aiokafka gets it: complete batches; the first may begin before the offset."""
         data = b"".join(data for data, end in self.parts if end > begin)
         aborted = [(producer, first) for producer, first, marker in self.aborted if marker >= begin]
         args = (aborted, begin, None, None, True, READ_COMMITTED)
         return PartitionRecords(TP, MemoryRecords(data), *args)
 
 
-def told(records: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Everything that is known of records."""
+def fields_of(records: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """All fields of records."""
     return [(r.offset, r.timestamp, r.timestamp_type, r.key, r.value, tuple(r.headers)) for r in records]
 
 
@@ -121,19 +121,19 @@ some_batches = st.lists(
 
 @pytest.mark.slow
 @given(some_batches, st.integers(0, 20), st.lists(st.integers(1, 7), min_size=1))
-def test_they_are_the_records_that_aiokafka_makes(batches: list[Batch], begin: int, sizes: list[int]) -> None:
-    """Transactions, markers, holes, compression, headers and tombstones, from any offset on, in any parts."""
+def test_the_records_equal_those_of_aiokafka(batches: list[Batch], begin: int, sizes: list[int]) -> None:
+    """Transactions, markers, gaps, compression, headers, tombstones; from any offset, in any parts."""
     log = Log(*batches)
     theirs = log.fetched(begin)
-    expected = told(list(theirs))
+    expected = fields_of(list(theirs))
     ours, found = Batches(log.fetched(begin)), list[tuple[Any, ...]]()
     while not ours.is_empty:
         for size in sizes:
-            part = told(ours.take(size))
+            part = fields_of(ours.take(size))
             assert len(part) <= size
             found += part
-            # Whoever reads on from here instead misses nothing and gets nothing twice.
-            assert told(list(log.fetched(ours.next_fetch_offset))) == expected[len(found) :]
+            # A reader that continues from here misses nothing and repeats nothing.
+            assert fields_of(list(log.fetched(ours.next_fetch_offset))) == expected[len(found) :]
     assert found == expected
     assert ours.take(1) == []
     assert ours.next_fetch_offset == theirs.next_fetch_offset
@@ -144,9 +144,9 @@ def three() -> Batch:
 
 
 def held(*batches: Batch) -> tuple[Results, Any, Any]:
-    """Results with an answer in them, what they hold, and the state of the partition."""
+    """Fetch results with an answer, their records, and the state of the partition."""
 
-    async def subscribed() -> Any:  # aiokafka asks for a loop that runs.
+    async def subscribed() -> Any:  # aiokafka needs a running event loop.
         subscription = SubscriptionState()
         subscription.assign_from_user({TP, OTHER})
         return subscription
@@ -164,7 +164,7 @@ def held(*batches: Batch) -> tuple[Results, Any, Any]:
 
 def test_only_chunked_topics_are_read_by_batches() -> None:
     results, result, _ = held(three())
-    assert type(results[TP]) is FetchResult, "aiokafka asks for exactly this type"
+    assert type(results[TP]) is FetchResult, "aiokafka checks for exactly this type"
     plain = FetchResult(OTHER, partition_records=Log().fetched(), assignment=None, backoff=0)
     results[OTHER] = plain
     assert isinstance(result._partition_records, Batches)
@@ -172,23 +172,23 @@ def test_only_chunked_topics_are_read_by_batches() -> None:
     assert "getall" not in vars(plain)
 
 
-def test_the_position_follows_what_is_handed_out() -> None:
+def test_the_position_follows_the_returned_records() -> None:
     _, result, state = held(three(), three(), marker(1, COMMIT))
     assert [r.offset for r in result.getall(4)] == [0, 1, 2, 3]
     assert (state.position, result.has_more()) == (4, True)
     assert [r.offset for r in result.getall(9)] == [4, 5]
-    assert (state.position, result.has_more()) == (7, False), "also behind a marker"
+    assert (state.position, result.has_more()) == (7, False), "the position includes the marker"
     assert result.getall(9) == []
 
 
-def test_the_whole_of_it_at_once() -> None:
+def test_all_records_can_be_read_at_once() -> None:
     _, result, state = held(three(), three())
     assert len(result.getall()) == 6
     assert (state.position, result.has_more()) == (6, False)
 
 
 @pytest.mark.parametrize("happens", ["seek", "pause"])
-def test_what_was_fetched_before_a_seek_or_a_pause_is_dropped(happens: str) -> None:
+def test_records_fetched_before_a_seek_or_a_pause_are_dropped(happens: str) -> None:
     _, result, state = held(three(), three())
     result.getall(2)
     if happens == "seek":
@@ -203,7 +203,7 @@ def test_what_was_fetched_before_a_seek_or_a_pause_is_dropped(happens: str) -> N
     assert state.position == (0 if happens == "seek" else 2)
 
 
-def test_a_batch_with_a_wrong_checksum_is_never_passed_over() -> None:
+def test_a_batch_with_a_wrong_checksum_is_never_skipped() -> None:
     _, result, state = held(three())
     bad = bytearray(three().at(3)[0])
     bad[-2] ^= 1
@@ -217,7 +217,7 @@ def test_a_batch_with_a_wrong_checksum_is_never_passed_over() -> None:
         assert (result.getall(9), result.has_more(), state.position) == ([], False, 3)
 
 
-def test_what_nobody_wants_any_more_is_free_at_once() -> None:
+def test_unused_batches_are_freed_at_once() -> None:
     results, result, _ = held(three())
     theirs = Log(three(), three()).fetched()
     results[TP] = FetchResult(TP, partition_records=theirs, assignment=result._assignment, backoff=0)
@@ -231,7 +231,7 @@ def test_what_nobody_wants_any_more_is_free_at_once() -> None:
         gc.enable()
 
 
-def test_the_consumer_of_a_worker_reads_by_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_consumer_of_a_worker_reads_raw_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     async def connected(self: Any) -> None: ...
 
     monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", connected)
