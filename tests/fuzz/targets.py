@@ -261,7 +261,7 @@ def _notification_log(data: bytes) -> None:
 
 
 def _sample(data: bytes) -> None:
-    """As `doctor` reads what lies in a topic."""
+    """Records of a topic as `doctor` checks them."""
     check_events(Sample([SampleRecord(0, b"k", data, NOW)]), NOW)
 
 

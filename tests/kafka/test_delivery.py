@@ -216,7 +216,7 @@ def test_dead_letters_are_listed_and_delivered_again(
 
         chat.always = 200
         rest = rig.run("dlq", "redrive", "--deliveries", "--target", "chat")
-        # What is over by now is not told as if it had just begun.
+        # Alerts of incidents that have ended are not sent again as if they had just begun.
         assert rest.stderr.count("is outdated: the target already got revision 2") == 2
         assert "4 done, 0 not sent" in rest.stderr
         assert [body["blocks"][0]["text"]["text"].split()[0] for body in chat.bodies()] == ["✅", "✅"]

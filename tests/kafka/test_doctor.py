@@ -174,7 +174,7 @@ def test_ingest_is_checked(admin: KafkaAdminClient, config: Config, make_topic: 
         ({"sorce": 1}, "no such key"),
     ],
 )
-def test_an_ingest_that_cannot_begin_fails(table: dict[str, object], told: str) -> None:
+def test_an_invalid_ingest_configuration_fails(table: dict[str, object], told: str) -> None:
     [check] = check_settings(load(ingest=table))
     assert check.status == "fail"
     assert told in check.message

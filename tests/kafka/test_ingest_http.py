@@ -35,7 +35,7 @@ def made(broker: str, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.Mon
 
 
 class Client:
-    """HttpOnlyWorker to one server."""
+    """A client that posts to one server."""
 
     def __init__(self, session: aiohttp.ClientSession, port: int) -> None:
         self.session = session

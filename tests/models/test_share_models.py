@@ -156,7 +156,7 @@ def scalar_implementation(history):
 @given(histories())
 def test_events_equal_those_of_a_scalar_implementation(history):
     models = AccountModels(QUICK)
-    for step, expected in zip(history, scalar_reading(history), strict=True):
+    for step, expected in zip(history, scalar_implementation(history), strict=True):
         reported = feed(models, step)
         for account, (*flags, top) in expected.items():
             if abs(top - math.log(50)) > 1e-4:  # columns of W are 32 bits wide
