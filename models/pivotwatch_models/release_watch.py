@@ -1,7 +1,7 @@
-"""The watch of one release: the population's hazard, the detectors of the groups, and which are named.
+"""The watch of one release: the population's hazard, the detectors of the groups, and which are reported.
 
-A watch takes one completed bucket at a time and says which groups are named. What becomes of a named group is
-decided by the incidents (`pivotwatch_models.incidents.lifecycle`).
+A watch takes one completed bucket at a time and says which groups are reported. What becomes of a reported
+group is decided by the incidents (`pivotwatch_models.incidents.lifecycle`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pivotwatch_models.base.counts import NO_TRAFFIC, Group, ModelCounts, Traffi
 from pivotwatch_models.groups.adwin import Corroboration
 from pivotwatch_models.groups.group_state import GroupState
 from pivotwatch_models.groups.move_shape import MoveShape
-from pivotwatch_models.groups.naming import Naming, naming_threshold
+from pivotwatch_models.groups.report_rule import ReportRule, report_threshold
 from pivotwatch_models.groups.timeline import LEAD, Row
 from pivotwatch_models.groups.watched_groups import WatchedGroups
 from pivotwatch_models.method import STATE
@@ -49,8 +49,8 @@ class ReleaseWatch:
         What everyone else lets one expect of a group.
     watched
         The groups, their detectors and evidence.
-    naming
-        Which groups are named.
+    report_rule
+        Which groups are reported.
     history
         Traffic and first uses of everyone per bucket.
     surge
@@ -68,11 +68,11 @@ class ReleaseWatch:
     ) -> None:
         self.release = release
         self.settings = settings
-        self.threshold = naming_threshold(settings)
+        self.threshold = report_threshold(settings)
         horizon = settings.buckets(STATE.pace.horizon_ms)
         self.population = PopulationExpectations(settings)
         self.watched = WatchedGroups(settings, self.threshold, horizon, theta, members)
-        self.naming = Naming(self.watched, horizon)
+        self.report_rule = ReportRule(self.watched, horizon)
         self.history = PopulationHistory()
         self.surge = Corroboration()
         self.shape = MoveShape()
@@ -107,8 +107,8 @@ class ReleaseWatch:
         flagged = counts.sets_touching(self.watched.flagged())
         flagged_cohorts = self.watched.flagged_cohorts()
         age = bucket - self.release.released_at // self.settings.bucket_ms
-        named = counts.sets_touching(set(self.naming.named()))
-        always_active = self.population.compare_always_active(age, counts, named)
+        reported = counts.sets_touching(set(self.report_rule.reported()))
+        always_active = self.population.compare_always_active(age, counts, reported)
         by_type = []
         for kind in range(len(EVENT_TYPES)):
             own = self.watched.newcomers(kind, counts.groups)
@@ -157,7 +157,7 @@ class ReleaseWatch:
             "history": self.history.snapshot(),
             "splits": self.watched.splits.tally,
             "shape": self.shape.snapshot(),
-            "e_bh": None if self.naming.e_bh_threshold == math.inf else self.naming.e_bh_threshold,
+            "e_bh": None if self.report_rule.e_bh_threshold == math.inf else self.report_rule.e_bh_threshold,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -165,7 +165,7 @@ class ReleaseWatch:
         self.population.restore(state["population"])
         self.surge = Corroboration.restored(state["surge"])
         self.history = PopulationHistory.restored(state["history"])
-        self.naming.e_bh_threshold = math.inf if state["e_bh"] is None else state["e_bh"]
+        self.report_rule.e_bh_threshold = math.inf if state["e_bh"] is None else state["e_bh"]
         self.watched.splits.tally = state["splits"]
         self.shape = MoveShape.restored(state["shape"])
 

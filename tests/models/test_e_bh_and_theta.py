@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pivotwatch_models.groups.e_bh import e_bh, smallest_nameable
+from pivotwatch_models.groups.e_bh import e_bh, smallest_reportable
 from pivotwatch_models.groups.learnt_theta import LearntTheta
 from pivotwatch_models.method import DECISION
 
@@ -52,7 +52,7 @@ def test_an_e_value_just_at_the_bound_is_named():
 @given(log_es, st.integers(0, 50))
 def test_leaving_out_what_can_never_be_named_changes_nothing(values, more):
     hypotheses = max(1, len(values) + more)
-    shown = [v for v in values if v >= smallest_nameable()]
+    shown = [v for v in values if v >= smallest_reportable()]
     assert e_bh(shown, hypotheses) == e_bh(values, hypotheses)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pivotwatch_models.base.counts import Traffic
 from pivotwatch_models.fingerprint import decision_fingerprint
-from pivotwatch_models.groups.naming import name_jointly
+from pivotwatch_models.groups.report_rule import apply_e_bh
 from pivotwatch_models.incidents.evidence import Evidence
 from pivotwatch_models.incidents.incident import Finding, Incident, largest_share
 from pivotwatch_models.incidents.pattern import Pattern
@@ -473,10 +473,10 @@ def test_the_least_of_those_named_by_e_bh_is_named(log_r):
     state.detector.log_r = log_r - math.log(DECISION.weights.pace)
     state.detector.seen[state.detector.leading] = 50
     log_r = state.log_r
-    name_jointly([world.watch.naming], world.bucket - 1)
-    if log_r - math.log(2 * world.watch.naming.horizon) >= math.log(len(world.watch.groups) / 0.05):
-        assert world.watch.naming.crossed(NET_A)[1]
-        assert world.watch.naming.named() == [NET_A]
+    apply_e_bh([world.watch.report_rule], world.bucket - 1)
+    if log_r - math.log(2 * world.watch.report_rule.horizon) >= math.log(len(world.watch.groups) / 0.05):
+        assert world.watch.report_rule.crossed(NET_A)[1]
+        assert world.watch.report_rule.reported() == [NET_A]
 
 
 @pytest.mark.parametrize(("seen", "named"), [(80, False), (400, True)])
@@ -487,14 +487,14 @@ def test_a_pace_that_some_ordinary_group_has_for_good_is_not_named(seen, named):
     detector = world.watch.groups[NET_A].detector
     detector.log_r = 20.0
     detector.seen[detector.leading], detector.expected[detector.leading] = seen, 40.0
-    assert world.watch.naming.named() == ([NET_A] if named else [])
+    assert world.watch.report_rule.reported() == ([NET_A] if named else [])
 
 
 def test_a_group_that_its_split_gives_away_needs_no_unusual_pace():
     world = World()
     world.step()
     world.watch.groups[NET_A].split.detector.log_r = 20.0
-    assert world.watch.naming.named() == [NET_A]
+    assert world.watch.report_rule.reported() == [NET_A]
 
 
 # Severity

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pivotwatch_models.base.counts import ModelCounts, Mover, Traffic
-from pivotwatch_models.groups.naming import name_jointly
+from pivotwatch_models.groups.report_rule import apply_e_bh
 from pivotwatch_models.incidents.lifecycle import Incidents, Surroundings
 from pivotwatch_models.population.cohorts import ALWAYS_ACTIVE, COHORTS
 from pivotwatch_models.release_calendar import Release
@@ -85,7 +85,7 @@ class World:
         if not empty:
             counts = self.counts([m if len(m) == 3 else (*m, False) for m in moves], requests, blocks)
             self.watch.score(self.bucket, counts)
-            name_jointly([self.watch.naming], self.bucket)
+            apply_e_bh([self.watch.report_rule], self.bucket)
         around = Surroundings(
             lambda g: self.members.get(g, 1000),
             self.verdicts.get,

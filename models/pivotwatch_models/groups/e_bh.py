@@ -3,7 +3,7 @@ r"""e-BH: which of many groups may be reported at once, with few false ones amon
 Given :math:`G` e-values, e-BH reports the :math:`r` largest, for the largest :math:`r` with
 :math:`e_{(r)} \ge G / (\alpha r)`. The false discovery rate is at most :math:`\alpha` under any dependence
 between the groups. :math:`R / (R_0 + H)` is an e-value for a horizon of :math:`H` buckets, as a score from a
-head start :math:`R_0` satisfies :math:`E[R_t] \le R_0 + t`; see `pivotwatch_models.groups.naming`.
+head start :math:`R_0` satisfies :math:`E[R_t] \le R_0 + t`; see `pivotwatch_models.groups.report_rule`.
 
 References
 ----------
@@ -18,16 +18,16 @@ from collections.abc import Sequence
 
 from pivotwatch_models.method import DECISION
 
-_NAMING = DECISION.naming
+_RULE = DECISION.naming
 
 
-def e_bh(log_e: Sequence[float], hypotheses: int, alpha: float = _NAMING.e_bh_alpha) -> float:
+def e_bh(log_e: Sequence[float], hypotheses: int, alpha: float = _RULE.e_bh_alpha) -> float:
     """Logarithm of the smallest e-value that is reported; inf when none is.
 
     Parameters
     ----------
     log_e
-        Logarithms of the e-values. Those below `smallest_nameable` may be left out.
+        Logarithms of the e-values. Those below `smallest_reportable` may be left out.
     hypotheses
         G, the number of all e-values.
     alpha
@@ -44,11 +44,11 @@ def e_bh(log_e: Sequence[float], hypotheses: int, alpha: float = _NAMING.e_bh_al
     """
     threshold = math.inf
     for rank, value in enumerate(sorted(log_e, reverse=True), start=1):
-        if value >= math.log(hypotheses / (alpha * rank)) - _NAMING.e_bh_tolerance:
+        if value >= math.log(hypotheses / (alpha * rank)) - _RULE.e_bh_tolerance:
             threshold = value
     return threshold
 
 
-def smallest_nameable(alpha: float = _NAMING.e_bh_alpha) -> float:
+def smallest_reportable(alpha: float = _RULE.e_bh_alpha) -> float:
     """Logarithm of the least e-value that e-BH can report: 1/α, when all G are reported."""
     return -math.log(alpha)

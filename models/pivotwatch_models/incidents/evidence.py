@@ -28,7 +28,7 @@ class Evidence:
     adwin
         Whether ADWIN saw a rise of the group's standardised residual since the onset.
     e_bh
-        Whether the group was named by e-BH and never crossed its own threshold.
+        Whether e-BH picked the group, and its score never crossed its own threshold.
     log_pace, log_split
         The highest scores of pace and split alone; None before there is evidence of the kind.
 
@@ -75,7 +75,7 @@ def newest(watch: ReleaseWatch, group: Group, before: Evidence, base: Sums, onse
     state = watch.groups[group]
     sums = minus(state.watch_events(), base)
     score = max(state.log_r, before.log_r)
-    _, by_e_bh = watch.naming.crossed(group)
+    _, by_e_bh = watch.report_rule.crossed(group)
     return Evidence(
         score,
         state.detector.theta,

@@ -60,7 +60,7 @@ class Incidents:
     Parameters
     ----------
     watch
-        The release's watch, whose named groups open incidents.
+        The release's watch, whose reported groups open incidents.
     settings
         Parameters of the method.
 
@@ -94,7 +94,7 @@ class Incidents:
         if counts is not None:
             self._absorb(bucket, counts)
         news: dict[Group, Reason] = {}
-        for group in self.watch.naming.named():
+        for group in self.watch.report_rule.reported():
             if (
                 around.members_of(group) >= self.settings.min_members
                 and around.verdict_of(group) not in SUPPRESSING
@@ -185,7 +185,7 @@ class Incidents:
         return state is not None and state.split.detector.flagged and state.split.is_evidence(block)
 
     def _open_group(self, bucket: int, group: Group, news: dict[Group, Reason]) -> None:
-        """Open an incident for a named group, unless one has the group or a person suppressed one."""
+        """Open an incident for a reported group, unless one has the group or a person suppressed one."""
         if any(group in incident.groups for incident in self.open()):
             return
         if any(i.verdict in SUPPRESSING and group in i.groups for i in self.by_entity.values()):

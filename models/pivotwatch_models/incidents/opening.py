@@ -1,4 +1,4 @@
-"""Incidents that open, for the first time or again: for a named group, or for a single account."""
+"""Incidents that open, for the first time or again: for a reported group, or for a single account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pivotwatch_models.release_watch import ReleaseWatch
 def open_for_group(
     watch: ReleaseWatch, bucket: int, group: Group, known: Incident | None, fingerprint: str
 ) -> Incident:
-    """Open an incident for a named group, or open ``known``, its earlier incident, again.
+    """Open an incident for a reported group, or open ``known``, its earlier incident, again.
 
     Parameters
     ----------

@@ -16,8 +16,8 @@ with :math:`A` always-active accounts of one band of volume, :math:`R_l` other a
 :math:`l` (`pivotwatch_models.population.cohorts`), :math:`F_l` their first uses, :math:`a_l` the buckets
 since they were last active (at most since the release), and :math:`\bar h` a slow mean of
 :math:`\sum F_l / \sum_l R_l\,a_l`. Each band is then a group with its own e-detector, under the configured
-limit θ₀. Accounts of named groups and newcomers are left out. Nothing is concluded when the others have less
-than a fifth of the time of the always-active accounts.
+limit θ₀. Accounts of reported groups and newcomers are left out. Nothing is concluded when the others have
+less than a fifth of the time of the always-active accounts.
 
 When something moves everybody at once (an outage with fallback), every activity has the same chance. So the
 expectation is at least that of equal chances while the others' first uses per account at risk exceed twice
@@ -94,7 +94,7 @@ class AlwaysActiveHazard:
         age
             Buckets since the release.
         risk, events
-            Accounts at risk and first uses without those of named groups, (cohorts,).
+            Accounts at risk and first uses without those of reported groups, (cohorts,).
         """
         at_risk, first = (table.reshape(-1, 2, EXPOSURES).sum(axis=1) for table in (risk, events))
         away = np.minimum(_AWAY, max(1, age))

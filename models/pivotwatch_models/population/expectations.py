@@ -76,7 +76,7 @@ class PopulationExpectations:
         return self.hazards[FIRST_USE].seen < DECISION.sufficiency.learning_first_uses
 
     def compare_always_active(
-        self, age: int, counts: ModelCounts, named: Mask
+        self, age: int, counts: ModelCounts, reported: Mask
     ) -> list[tuple[int, int, float]]:
         """Accounts at risk, first uses seen and expected per band, of the accounts that are always active.
 
@@ -84,12 +84,14 @@ class PopulationExpectations:
         ----------
         age
             Buckets since the release.
-        named
-            Sets that touch a group which is already named, (sets,). They are left out. Sets of groups that
-            only stand out stay in: a campaign in many small groups stands out in each and may be named in
+        reported
+            Sets that touch a group which is already reported, (sets,). They are left out. Sets of groups that
+            only stand out stay in: a campaign in many small groups stands out in each and may be reported in
             none.
         """
-        at_risk, events = (table[FIRST_USE][~named].sum(axis=0) for table in (counts.at_risk, counts.events))
+        at_risk, events = (
+            table[FIRST_USE][~reported].sum(axis=0) for table in (counts.at_risk, counts.events)
+        )
         return self.always_active.update(age, at_risk, events)
 
     def expect(

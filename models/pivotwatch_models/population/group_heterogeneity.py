@@ -31,7 +31,7 @@ bound for the negative binomial distribution is
 .. math:: P(S' \ge S) \le e^{-I}, \qquad I = S \ln\frac{S}{E} - (a + S) \ln\frac{a + S}{a + E}.
 
 :math:`\sigma` is at least the usual one here: the fastest of a thousand groups are further off than the
-spread of the others predicts. `pivotwatch_models.groups.naming` uses :math:`I`.
+spread of the others predicts. `pivotwatch_models.groups.report_rule` uses :math:`I`.
 
 References
 ----------

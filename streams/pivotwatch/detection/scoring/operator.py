@@ -29,8 +29,8 @@ from pivotwatch.detection.scoring.status import status
 from pivotwatch.engine.state_migration import Migration, migrated
 from pivotwatch_models.base.arrays import Mask
 from pivotwatch_models.base.counts import Group, ModelCounts
-from pivotwatch_models.groups.naming import name_jointly
 from pivotwatch_models.groups.registry import GroupRecord, GroupRegistry
+from pivotwatch_models.groups.report_rule import apply_e_bh
 from pivotwatch_models.incidents.lifecycle import Incidents, Surroundings
 from pivotwatch_models.incidents.transition import Transition
 from pivotwatch_models.method import STATE
@@ -247,7 +247,7 @@ class ScoringOperator:
                     self.registry.get(group)
                 self._dirty |= set(ALWAYS_ACTIVE_GROUPS)
         if not view.empty:
-            name_jointly([self.watches[release].naming for release in counts], bucket)
+            apply_e_bh([self.watches[release].report_rule for release in counts], bucket)
         return counts
 
     def _judge(

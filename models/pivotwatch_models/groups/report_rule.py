@@ -1,15 +1,15 @@
-r"""Which groups are named: those whose evidence crosses a threshold and whose pace is improbable.
+r"""Which groups are reported: those whose score crosses a threshold and whose pace is improbable.
 
-A group's evidence crosses in one of two ways.
+A group's score crosses in one of two ways.
 
 * Its score :math:`\ln R` reaches :math:`\ln(2 \cdot \text{buckets per day} / \text{alert budget})`. Half of
   the budget of the first week is the head start's, so the threshold is at twice the odds.
-* e-BH names it among all groups of all watched releases (`pivotwatch_models.groups.e_bh`), with
+* e-BH picks it among all groups of all watched releases (`pivotwatch_models.groups.e_bh`), with
   :math:`e = R / 2H`: :math:`R` starts at :math:`H`, so over a horizon of :math:`H` buckets its mean is at
   most :math:`2H`.
 
-An ordinary group may be faster than its normal limit for good. So a group that crosses on its pace is
-reported only when fewer than 0.5 of the watched groups would be that fast by chance, and the chance for one
+An ordinary group may stay faster than its normal limit. So a group that crosses on its pace is reported only
+when fewer than 0.5 of the watched groups would be that fast by chance, and the chance for one
 group is under 1 % (`pivotwatch_models.population.group_heterogeneity.GroupHeterogeneity.surprise`).
 """
 
@@ -19,31 +19,31 @@ import math
 from collections.abc import Sequence
 
 from pivotwatch_models.base.counts import Group
-from pivotwatch_models.groups.e_bh import e_bh, smallest_nameable
+from pivotwatch_models.groups.e_bh import e_bh, smallest_reportable
 from pivotwatch_models.groups.group_state import GroupState
 from pivotwatch_models.groups.watched_groups import WatchedGroups
 from pivotwatch_models.method import DECISION
 from pivotwatch_models.population.always_active import POPULATION
 from pivotwatch_models.settings import Settings
 
-_NAMING = DECISION.naming
-_LEAST_SURPRISE = math.log(_NAMING.least_surprise)
+_RULE = DECISION.naming
+_LEAST_SURPRISE = math.log(_RULE.least_surprise)
 
 
-def naming_threshold(settings: Settings) -> float:
+def report_threshold(settings: Settings) -> float:
     """Score at which a group crosses by itself.
 
     Examples
     --------
-    >>> round(naming_threshold(Settings()), 1)
+    >>> round(report_threshold(Settings()), 1)
     15.4
     """
-    budget = (1 - _NAMING.head_start_share) * settings.alert_budget
+    budget = (1 - _RULE.head_start_share) * settings.alert_budget
     return math.log(settings.buckets_per_day / budget)
 
 
-class Naming:
-    """Decides which groups of one watch are named.
+class ReportRule:
+    """Decides which groups of one watch are reported.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class Naming:
     Attributes
     ----------
     e_bh_threshold
-        The least score that e-BH named in the last scored bucket; inf when it named none.
+        The least score that e-BH picked in the last scored bucket; inf when it picked none.
     """
 
     def __init__(self, groups: WatchedGroups, horizon: int) -> None:
@@ -68,7 +68,7 @@ class Naming:
         score = self.groups.states[group].log_r
         return score >= self.groups.threshold, score >= self.e_bh_threshold
 
-    def named(self) -> list[Group]:
+    def reported(self) -> list[Group]:
         """Groups whose score reaches either threshold and whose pace is improbable, sorted."""
         least = min(self.groups.threshold, self.e_bh_threshold)
         return sorted(
@@ -81,7 +81,7 @@ class Naming:
         """Whether the split is the evidence, or an ordinary group would hardly be so fast."""
         if group[0] == POPULATION or state.log_split >= least:
             return True
-        needed = max(_LEAST_SURPRISE, math.log(len(self.groups.states) / _NAMING.expected_by_chance))
+        needed = max(_LEAST_SURPRISE, math.log(len(self.groups.states) / _RULE.expected_by_chance))
         detector, most = state.detector, self.groups.settings.theta
         surprise = self.groups.heterogeneity.surprise
         return any(
@@ -89,9 +89,9 @@ class Naming:
             for part in detector.parts_of(detector.leading)
         )
 
-    def nameable(self, bucket: int) -> list[float]:
-        """Scores of the groups that e-BH might name: those with an account at risk within the horizon."""
-        least, recent = smallest_nameable() + math.log(2 * self.horizon), bucket - self.horizon
+    def e_bh_scores(self, bucket: int) -> list[float]:
+        """Scores of the groups that e-BH might pick: those with an account at risk within the horizon."""
+        least, recent = smallest_reportable() + math.log(2 * self.horizon), bucket - self.horizon
         states = (state for state in self.groups.states.values() if state.last_risk > recent)
         return [score for state in states if (score := state.log_r) >= least]
 
@@ -100,15 +100,15 @@ class Naming:
         return sum(1 for state in self.groups.states.values() if state.last_risk > bucket - self.horizon)
 
 
-def name_jointly(watches: Sequence[Naming], bucket: int) -> None:
+def apply_e_bh(rules: Sequence[ReportRule], bucket: int) -> None:
     """Set the e-BH threshold over all groups of all watched releases; G is the number of groups of all."""
-    scores = [score for naming in watches for score in naming.nameable(bucket)]
+    scores = [score for rule in rules for score in rule.e_bh_scores(bucket)]
     threshold = math.inf
     if scores:
-        log_horizon = math.log(2 * watches[0].horizon)
-        hypotheses = sum(naming.hypotheses(bucket) for naming in watches)
+        log_horizon = math.log(2 * rules[0].horizon)
+        hypotheses = sum(rule.hypotheses(bucket) for rule in rules)
         log_e = e_bh([score - log_horizon for score in scores], max(1, hypotheses))
-        # The least named score, not a sum: rounding could lift a sum over the group on the edge.
+        # The least score that is picked, not a sum: rounding could lift a sum over the group on the edge.
         threshold = min((score for score in scores if score - log_horizon >= log_e), default=math.inf)
-    for naming in watches:
-        naming.e_bh_threshold = threshold
+    for rule in rules:
+        rule.e_bh_threshold = threshold
