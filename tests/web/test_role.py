@@ -150,7 +150,7 @@ def test_roles_of_one_command_have_ports_of_their_own(monkeypatch: pytest.Monkey
         started[name] = env.get("PIVOTWATCH_WEB_PORT")
 
     monkeypatch.setattr(child_processes.Processes, "start", start)
-    monkeypatch.setattr(child_processes, "supervise", lambda *_, **__: 0)
+    monkeypatch.setattr("pivotwatch.cli.worker.supervise", lambda *_, **__: 0)
     monkeypatch.delenv("PIVOTWATCH_WEB_PORT", raising=False)
     roles = [part for role in ("accounts", "networks", "web") for part in ("--role", role)]
     ports = ["--set", "web_port=9464", "--set", "web_ports.web=8700"]

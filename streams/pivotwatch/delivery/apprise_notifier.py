@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import warnings
-from typing import Any
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.delivery.errors import RetryLater
@@ -18,7 +16,10 @@ class AppriseNotifier(Notifier):
     """Sends messages to chat services through the library apprise."""
 
     def __init__(self, settings: AppriseSettings, base_url: str | None) -> None:
-        apprise = _import_apprise()
+        try:
+            import apprise
+        except ImportError:
+            raise WrongUse("apprise is not installed: pip install 'pivotwatch[apprise]'") from None
         # apprise logs URLs that contain secrets.
         logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)
         self.base_url = base_url
@@ -38,14 +39,3 @@ class AppriseNotifier(Notifier):
         if not accepted:
             raise RetryLater("apprise could not deliver the message")
         return "delivered"
-
-
-def _import_apprise() -> Any:
-    try:
-        with warnings.catch_warnings():
-            # apprise imports imghdr, which Python deprecates.
-            warnings.filterwarnings("ignore", "'imghdr' is deprecated", DeprecationWarning)
-            import apprise
-    except ImportError:
-        raise WrongUse("apprise is not installed: pip install 'pivotwatch[apprise]'") from None
-    return apprise
