@@ -42,8 +42,8 @@ FULL: dict[str, Any] = {
         "first_uses_expected": 22.1,
         "hazard_ratio": 21.3,
         "log_e_value": 31.42,
-        "log_e_pace": 30.9,
-        "log_e_split": 31.6,
+        "log_e_pace": 31.6,
+        "log_e_split": 12.4,
         "pattern": {
             "name": "extraction",
             "judged": 180,
@@ -91,7 +91,14 @@ FULL: dict[str, Any] = {
             "high": [4, 11, 11],
         },
     },
-    "reasons": ["96 accounts switched where 4.2 were expected."],
+    "reasons": [
+        "412 accounts on AS64500 switched to m-2 since 2026-02-05 20:00 UTC, 2 hours after its release.",
+        "An ordinary group would reach this score less than once in 910 billion days.",
+        "Next step: find out who is behind AS64500, then decide: confirmed, benign or verified.",
+        "Severity rose from high to critical.",
+        "Details: score 31.4 (ln e-value; speed 31.6, equal split 12.4), alert threshold 14.7.",
+        "Counter-evidence: events of this group arrived late, so part of the change may be a delivery delay.",
+    ],
     "urls": {"runbook": "https://wiki.example/runbooks/pivot", "page": "http://127.0.0.1:6066/a/0123"},
 }
 

@@ -109,30 +109,35 @@ def test_an_alert_is_one_compact_block(width: int, changes: dict[str, object]) -
 
 
 def test_the_text_says_what_matters() -> None:
-    text = " ".join(plain(parse_alert(alert_bytes()), width=200).split())
+    reasons = [
+        "96 accounts on AS64500 switched to m-2.",
+        "An ordinary group would reach this score less than once in a trillion days.",
+        "Next step: find out who is behind AS64500.",
+        "Severity rose from medium to high.",
+        "Details: score 31.4, alert threshold 15.4.",
+        "Counter-evidence: events of this group arrived late.",
+    ]
+    text = " ".join(plain(parse_alert(alert_bytes(reasons=reasons)), width=200).split())
     for part in (
-        "CRITICAL network AS64500 moved to m-2 [update: members doubled",
-        "412 accounts, 10,234 exchanges with it so far: acct-00000",
-        "48 % of its requests; everybody else 3 %; itself before 0 %",
-        "21 times as fast as the population (ordinary: up to 3)",
-        "moves 96, expected 4.2; first uses 120, expected 22",
-        "overwhelming: log e-value 31.4, alert line 14.7",
-        "61 % of them moved within 3 h; of everybody else who moved, 12 %",
-        "since 2026-02-05 20:00 UTC, 2 h after release; found 5 h later",
-        "same incident: payment pay-77, signup 2026-02-01T10; 55 % of them are new accounts",
-        "A company-wide roll-out looks just like this. Events came late",
+        "CRITICAL 412 accounts on AS64500 switched to m-2 together [update: members",
+        "what 96 accounts on AS64500 switched to m-2. An ordinary group would reach this score",
+        "do Find out who is behind AS64500.",
+        "why Severity rose from medium to high.",
+        "against Events of this group arrived late.",
+        "details score 31.4, alert threshold 15.4.",
+        "who 412 accounts: acct-00000",
         "https://wiki.example/runbooks/pivot",
     ):
         assert part in text
 
 
-@pytest.mark.parametrize(
-    ("log_e_value", "e_bh", "word"),
-    [(14.0, True, "enough only beside other groups"), (14.0, False, "below"), (15, False, "clear:")],
-)
-def test_certainty_in_words(log_e_value: float, e_bh: bool, word: str) -> None:
-    evidence = {"log_e_value": log_e_value, "threshold": 14.7, "e_bh": e_bh}
-    assert word in plain(parse_alert(alert_bytes(evidence=evidence)))
+def test_a_long_text_keeps_the_next_step_and_the_counter_evidence() -> None:
+    reasons = [f"{number} {'word ' * 40}." for number in range(20)]
+    reasons += ["Next step: wait.", "Counter-evidence: events arrived late."]
+    lines = plain(parse_alert(alert_bytes(reasons=reasons)), width=80).splitlines()
+    assert len(lines) == MOST_LINES
+    assert any("Wait." in line for line in lines)
+    assert any("Events arrived late." in line for line in lines)
 
 
 @given(st.text(min_size=1, max_size=40))

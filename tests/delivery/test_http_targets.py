@@ -153,7 +153,7 @@ def test_a_secret_of_another_form_is_told_at_the_start_without_it(
 
 def test_stdout_is_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
     deliver(LIFE, {"name": "out", "kind": "stdout"})
-    assert capsys.readouterr().out.count("network AS64500 moved to m-2") == 3
+    assert capsys.readouterr().out.count("412 accounts on AS64500 switched to m-2 together") == 3
 
 
 def test_no_secret_and_no_address_is_ever_logged(

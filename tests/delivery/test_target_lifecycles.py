@@ -56,15 +56,16 @@ def test_pagerduty(hook: Receiver) -> None:
 def test_slack(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CHAT_SECRET", hook.url)
     deliver(RECORDS, {"name": "chat", "kind": "slack", "secret_env": "CHAT_SECRET", "interval": "1ms"})
-    what = "network AS64500 moved to m-2"
-    assert [body["blocks"][0]["text"]["text"] for body in hook.bodies()] == [
-        f"🟡 MEDIUM {what}",
-        f"🟡 MEDIUM update: {what}",
-        f"🚨 CRITICAL update: {what}",
-        f"✅ CRITICAL resolved: {what}",
-        f"🚨 CRITICAL opened again: {what}",
-        f"🔕 CRITICAL suppressed: {what}",
+    headers = [body["blocks"][0]["text"]["text"].partition(": ") for body in hook.bodies()]
+    assert [state for state, _, _ in headers] == [
+        "🟡 Medium",
+        "🟡 Medium, update",
+        "🚨 Critical, update",
+        "✅ Critical, resolved",
+        "🚨 Critical, opened again",
+        "🔕 Critical, suppressed",
     ]
+    assert all(title.endswith(" accounts on AS64500 switched to m-2 together") for _, _, title in headers)
     assert [body["blocks"][-1]["elements"][0]["text"].split(" · ")[-1] for body in hook.bodies()] == [
         f"0123456789abcdef.{index + 1}" for index in FOR_PEOPLE
     ]
@@ -73,14 +74,14 @@ def test_slack(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_apprise(hook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APPRISE_SECRET", hook.url.replace("http://", "json://"))
     deliver(RECORDS, {"name": "chat", "kind": "apprise", "secret_env": "APPRISE_SECRET"})
-    notes = [(body["type"], body["message"].split("network")[0]) for body in hook.bodies()]
+    notes = [(body["type"], body["title"].split(":")[0]) for body in hook.bodies()]
     assert notes == [
-        ("warning", ""),
-        ("warning", "update: "),
-        ("failure", "update: "),
-        ("success", "resolved: "),
-        ("failure", "opened again: "),
-        ("success", "suppressed: "),
+        ("warning", "Medium"),
+        ("warning", "Medium, update"),
+        ("failure", "Critical, update"),
+        ("success", "Critical, resolved"),
+        ("failure", "Critical, opened again"),
+        ("success", "Critical, suppressed"),
     ]
 
 

@@ -63,7 +63,7 @@ def test_a_steady_split_is_found_at_everybodys_pace():
     assert evidence["pattern"]["name"] == "extraction"
     assert {evidence["pattern"][sign]["sign"] for sign in ("split", "sizes", "hours")} == {"extraction"}
     assert last["severity"] == "high"
-    assert any("not the pace but the split" in sentence for sentence in last["reasons"])
+    assert any("evidence is not the speed" in sentence for sentence in last["reasons"])
     assert any(sentence.startswith("Extraction pattern: ") for sentence in last["reasons"])
     assert parse_alert(orjson.dumps(found[-1]))
 

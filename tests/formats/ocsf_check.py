@@ -14,7 +14,9 @@ TABLES: dict[str, str] = {
         METADATA:metadata FINDING_INFO:finding_info activity_name:str category_name:str class_name:str
         type_name:str severity:str status_id:int status:str status_code:str status_detail:str message:str
         comment:str count:int duration:int start_time:int end_time:int timezone_offset:int raw_data:str
-        observables:[observable] anomaly_analyses:[anomaly_analysis] unmapped:dict""",
+        observables:[observable] anomaly_analyses:[anomaly_analysis] remediation:remediation
+        unmapped:dict""",
+    "remediation": "DESC:str kb_articles:[str] references:[str]",
     "metadata": """
         VERSION:str PRODUCT:product uid:str correlation_uid:str sequence:int event_code:str labels:[str]
         log_name:str logged_time:int original_time:str processed_time:int profiles:[str] tenant_uid:str""",

@@ -149,8 +149,8 @@ def test_slack_examples(state: str) -> None:
 
 def test_chats_say_that_an_incident_opened_again() -> None:
     again = alert("updated", transition="reopened")
-    assert "opened again: network AS64500" in slack.render(again)["blocks"][0]["text"]["text"]
-    assert chat.render(again).body.startswith("opened again: network AS64500")
+    assert "Critical, opened again: 412 accounts" in slack.render(again)["blocks"][0]["text"]["text"]
+    assert chat.render(again).title.startswith("Critical, opened again: 412 accounts")
     assert pagerduty.render(again, "key")["event_action"] == "trigger"
 
 
@@ -244,5 +244,6 @@ def test_stix_knows_networks(name: str, kind: str, value: Any) -> None:
 def test_chat_notes(state: str, kind: str) -> None:
     note = chat.render(alert(state), BASE)
     assert note.notify_type == kind
-    assert note.title == "CRITICAL: network AS64500 moved to m-2"
+    assert note.title.startswith("Critical")
+    assert note.title.endswith(": 412 accounts on AS64500 switched to m-2 together")
     assert f"{BASE}/incidents/0123456789abcdef" in note.body

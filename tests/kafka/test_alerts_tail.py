@@ -70,7 +70,7 @@ def test_text_is_readable_and_foreign_records_are_skipped(send: Send, options: l
     send(b"{}", b"x", alert_bytes())
     result = tail("--from-beginning", "--until-end", *options)
     assert result.exit_code == 0
-    assert result.stdout.count("network AS64500 moved to m-2") == 1
+    assert result.stdout.count("412 accounts on AS64500 switched to m-2 together") == 1
     assert result.stderr.count("skipped a record: not an alert") == 2
 
 

@@ -17,6 +17,7 @@ from pivotwatch_models.incidents.evidence import Evidence
 from pivotwatch_models.incidents.incident import Finding, Incident, largest_share
 from pivotwatch_models.incidents.pattern import Pattern
 from pivotwatch_models.incidents.severity import grade
+from pivotwatch_models.incidents.transition import Reported
 from pivotwatch_models.method import DECISION
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 from tests.models.world import MODEL, PAY, World
@@ -103,6 +104,17 @@ def test_evidence_that_grows_by_less_than_2_3_is_no_news():
     assert world.burst(accounts=range(20, 28)) == []
 
 
+def test_a_transition_has_what_the_last_alert_said():
+    world = warm()
+    world.burst(accounts=range(10))
+    first = world.incident().reported_score
+    world.burst(accounts=range(10, 25), young=True)
+    opened, grown = (t.before for t in world.transitions)
+    assert opened is None
+    assert grown == Reported("medium", 10, first)  # the severity rises in the same step
+    assert world.incident().severity == "high"
+
+
 def test_twice_the_members_are_news():
     world = warm()
     world.burst()
@@ -118,6 +130,7 @@ def test_a_rise_in_severity_is_news_and_severity_never_falls():
     world.incident().reported_score = 1e9
     assert world.burst(accounts=range(15, 24), young=True) == [("severity-rose", NET_A, "updated", 2)]
     assert world.incident().severity == "high"
+    assert world.transitions[-1].before == Reported("medium", 15, 1e9)
     world.calm(60)
     assert world.incident().severity == "high"
 

@@ -42,6 +42,7 @@ class World:
         self.verdicts = {}
         self.late = set()
         self.reported = []
+        self.transitions = []
 
     def counts(self, moves=(), requests=10, blocks=()):
         """Everybody active; ``moves`` are (set, account, young)."""
@@ -96,6 +97,7 @@ class World:
         return self.note(reported)
 
     def note(self, reported):
+        self.transitions += reported
         now = [(t.reason, t.incident.entity, t.incident.state, t.incident.revision) for t in reported]
         self.reported += now
         return now

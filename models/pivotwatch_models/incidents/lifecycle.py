@@ -19,8 +19,8 @@ from pivotwatch_models.incidents.merging import merge
 from pivotwatch_models.incidents.opening import open_for_account, open_for_group
 from pivotwatch_models.incidents.pattern import pattern
 from pivotwatch_models.incidents.severity import grade
-from pivotwatch_models.incidents.terms import State, Verdict
-from pivotwatch_models.incidents.transition import Reason, Transition
+from pivotwatch_models.incidents.terms import Severity, State, Verdict
+from pivotwatch_models.incidents.transition import Reason, Reported, Transition
 from pivotwatch_models.method import DECISION
 from pivotwatch_models.release_watch import ReleaseWatch
 from pivotwatch_models.settings import Settings
@@ -93,6 +93,7 @@ class Incidents:
         """
         if counts is not None:
             self._absorb(bucket, counts)
+        severities = {entity: incident.severity for entity, incident in self.by_entity.items()}
         news: dict[Group, Reason] = {}
         for group in self.watch.report_rule.reported():
             if (
@@ -112,7 +113,7 @@ class Incidents:
             incident.pattern = pattern(incident.shape, self.watch.shape, around.quiet_share(incident.entity))
             self._update(incident, news)
             self._resolve_quiet(bucket, incident, news)
-        return self._transitions(news)
+        return self._transitions(news, severities)
 
     def open(self) -> list[Incident]:
         """Incidents that go on, in the order in which they were opened."""
@@ -246,16 +247,28 @@ class Incidents:
             if group in self.watch.groups:
                 self.watch.watched.restart(group)
 
-    def _transitions(self, news: dict[Group, Reason]) -> list[Transition]:
-        """Number the revisions and remember what is reported, so that the next alert needs new news."""
+    def _transitions(
+        self, news: dict[Group, Reason], severities: dict[Group, Severity] | None = None
+    ) -> list[Transition]:
+        """Number the revisions and remember what is reported, so that the next alert needs new news.
+
+        Parameters
+        ----------
+        severities
+            Severities that the last alerts reported, where this step may have changed them.
+        """
         transitions = []
         for entity, reason in sorted(news.items()):
             incident = self.by_entity[entity]
+            before = None
+            if incident.revision:
+                severity = (severities or {}).get(entity, incident.severity)
+                before = Reported(severity, incident.reported_members, incident.reported_score)
             incident.revision += 1
             incident.reported_score, incident.reported_members = incident.leading.log_r, len(incident.members)
             if incident.is_open and incident.revision > 1:
                 incident.state = "updated"
-            transitions.append(Transition(incident, reason))
+            transitions.append(Transition(incident, reason, before))
         return transitions
 
     def snapshot(self) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import dataclasses
 from typing import Literal
 
 from pivotwatch_models.incidents.incident import Incident
+from pivotwatch_models.incidents.terms import Severity
 
 Reason = Literal[
     "opened",
@@ -24,8 +25,24 @@ Reason = Literal[
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Reported:
+    """What the last alert about an incident said; ``score`` is ln R."""
+
+    severity: Severity
+    members: int
+    score: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Transition:
-    """An incident that passed into a state, and why."""
+    """An incident that passed into a state, and why.
+
+    Attributes
+    ----------
+    before
+        What the last alert about it said; None when this is the first.
+    """
 
     incident: Incident
     reason: Reason
+    before: Reported | None = None

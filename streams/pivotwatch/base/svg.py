@@ -95,6 +95,7 @@ class Chart:
     def time_axis(self) -> None:
         """Draw ticks and dates (UTC) at the bottom."""
         y = self.height - FOOT
+        self.text(LEFT - 8, y + 17, "UTC", "tick", anchor="end")
         for moment, label in ticks(self.start, self.end, most=max(3, MOST_TICKS * self.width // WIDTH)):
             x = self.x(moment)
             self.stroke((x, y), (x, y + 4), "axis")

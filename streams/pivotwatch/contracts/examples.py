@@ -29,7 +29,11 @@ _DATA = AlertData(
     members_total=41,
     exchanges_to_model=1234,
     evidence=Evidence(switches_seen=96, switches_expected=4.23),
-    reasons=["96 accounts switched where 4.2 were expected."],
+    reasons=[
+        "41 accounts on AS64500 switched to m-2 since 2026-02-05 20:00 UTC: 96 switches, 4.2 expected.",
+        "An ordinary group would reach this score less than once in a trillion days.",
+        "Next step: find out who is behind AS64500.",
+    ],
     urls=Urls(runbook="/runbook#opened", page="/incidents/0123456789abcdef"),
 )
 

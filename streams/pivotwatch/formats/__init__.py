@@ -1,1 +1,1 @@
-"""What leaves pivotwatch: one pure renderer per target, an alert in, a message out. See README.md."""
+"""Renders alerts for targets: one pure module per target, an alert in, a message out. See README.md."""

@@ -1,8 +1,8 @@
 """Alertmanager, API v2.
 
-There an alert *is* its labels, all of them. So only what stays the same over the life of an incident
-is a label, and the severity, by which people route: when that changes, the old alert is resolved and
-another one fires. Everything else is an annotation.
+Alertmanager identifies an alert by all of its labels. So the labels are what stays the same over the life of
+an incident, and the severity, which people route by. When the severity changes, the old alert is resolved and
+a new one fires. Everything else is an annotation.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 from pivotwatch.contracts.alerts import Alert
 from pivotwatch.contracts.codec import format_moment
-from pivotwatch.formats.summary import cut, links, summary
+from pivotwatch.formats.summary import cut, links, parts_of, summary
 
 PATH = "/api/v2/alerts"
 ALERTNAME = "ModelAdoptionAnomaly"
@@ -20,7 +20,7 @@ LONGEST_ANNOTATION = 4000
 
 
 def labels(alert: Alert) -> dict[str, str]:
-    """What identifies the alert there.
+    """The labels, which identify the alert.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def labels(alert: Alert) -> dict[str, str]:
 
 
 def firing(alert: Alert, base_url: str | None = None) -> dict[str, Any]:
-    """The alert as it fires; without an end it lapses after some minutes, so it is sent again and again."""
+    """A firing alert. It has no end, so it expires after some minutes unless it is sent again."""
     found = links(alert, base_url)
     body: dict[str, Any] = {"labels": labels(alert), "annotations": _annotations(alert, found)}
     if "page" in found:
@@ -49,24 +49,25 @@ def firing(alert: Alert, base_url: str | None = None) -> dict[str, Any]:
     return body
 
 
-def resolved(told: Alert, at: datetime) -> dict[str, Any]:
+def resolved(last: Alert, at: datetime) -> dict[str, Any]:
     """The end of an alert.
 
     Parameters
     ----------
-    told
-        The alert as it last fired: its labels are what ends.
+    last
+        The alert that fired last: its labels are resolved.
     at
-        Now, by the clock: event time may lie days behind.
+        The present by the clock; event time may lie days behind.
     """
-    return {"labels": labels(told), "endsAt": at.isoformat()}
+    return {"labels": labels(last), "endsAt": at.isoformat()}
 
 
 def _annotations(alert: Alert, found: dict[str, str]) -> dict[str, str]:
     data = alert.data
     texts = {
-        "summary": summary(alert),
+        "summary": summary(data),
         "description": "\n".join(data.reasons),
+        "next_step": parts_of(data).next_step,
         "onset": format_moment(data.onset),
         "detected_at": format_moment(data.detected_at),
         "members_total": str(data.members_total),

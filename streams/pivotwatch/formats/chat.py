@@ -1,18 +1,18 @@
-"""Any chat service that the library apprise knows: a title, a text and how grave it is."""
+"""Any chat service that the library apprise supports: a title, a text and a type."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
 from pivotwatch.contracts.alerts import Alert
-from pivotwatch.formats.summary import cut, links, summary, title
+from pivotwatch.formats.summary import cut, heading, links
 
 LONGEST_BODY = 4000
 TYPES = {"info": "info", "low": "info", "medium": "warning", "high": "failure", "critical": "failure"}
 
 
 class Note(NamedTuple):
-    """What apprise takes; ``notify_type`` is info, success, warning or failure."""
+    """A notification of apprise; ``notify_type`` is info, success, warning or failure."""
 
     title: str
     body: str
@@ -20,8 +20,8 @@ class Note(NamedTuple):
 
 
 def render(alert: Alert, base_url: str | None = None) -> Note:
-    """The note."""
+    """The notification: the heading, every reason, the links and the id."""
     data = alert.data
-    lines = [summary(alert), *data.reasons, *links(alert, base_url).values(), alert.id]
+    lines = [*data.reasons, *links(alert, base_url).values(), alert.id]
     kind = "success" if data.is_closed else TYPES[data.severity]
-    return Note(f"{data.severity.upper()}: {title(alert)}", cut("\n".join(lines), LONGEST_BODY), kind)
+    return Note(heading(data), cut("\n".join(lines), LONGEST_BODY), kind)

@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 in structured mode: the alert as it is, to the byte."""
+"""CloudEvents 1.0 in structured mode: the alert, unchanged to the byte."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ CONTENT_TYPE = "application/cloudevents+json"
 
 
 def render(alert: Alert, raw: bytes) -> Message:
-    """The message; ``raw`` is what was read, so that a repeat is equal to the byte."""
+    """The message; ``raw`` is the record that was read, so a repeat is equal to the byte."""
     return Message(alert.data.alert_id, raw, {"content-type": CONTENT_TYPE})

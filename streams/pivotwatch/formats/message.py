@@ -1,4 +1,4 @@
-"""What every renderer takes and gives."""
+"""The output of every renderer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ JSON_TYPE = "application/json"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Message:
-    """A body with its headers: of an HTTP request, or of a Kafka record.
+    """Body and headers of an HTTP request or a Kafka record.
 
     Attributes
     ----------
     key
-        What belongs together, and is delivered in order: the alert's id.
+        The alert's id: messages with the same key are delivered in order.
     """
 
     key: str

@@ -1,7 +1,6 @@
 """OCSF Detection Finding (class 2004), for a SIEM.
 
-Written by hand as a plain document: version 1.5.0 is the first with ``anomaly_analyses``, where the
-expected value stands beside the observed one.
+Version 1.5.0 is the first with ``anomaly_analyses``, which hold the expected value beside the observed one.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from pivotwatch.contracts.alerts import Alert, AlertData
-from pivotwatch.formats.summary import figures, links, summary, title
+from pivotwatch.formats.summary import figures, links, parts_of, summary, title_of
 
 VERSION = "1.5.0"
 CATEGORY = 2
@@ -41,13 +40,13 @@ LEARNING = (4, "Learning (ML/DL)")
 def render(alert: Alert, base_url: str | None = None, *, new: bool = False) -> dict[str, Any]:
     """The finding; every revision of an incident has the same ``finding_info.uid``.
 
-    An incident that opens again after its end is an update of its finding, which is in progress again.
+    An incident that opens again is an update of its finding, which is in progress again.
 
     Parameters
     ----------
     new
-        Is this the first that the receiver gets of the incident, whatever its revision? It is created
-        there, then, and not updated.
+        Whether the receiver gets this incident for the first time, at any revision: the finding is created,
+        not updated.
     """
     data = alert.data
     state = "open" if new else data.state
@@ -69,7 +68,7 @@ def render(alert: Alert, base_url: str | None = None, *, new: bool = False) -> d
         "status": status,
         "time": _millis(data.detected_at),
         "start_time": _millis(data.onset),
-        "message": summary(alert),
+        "message": summary(data),
         "metadata": _metadata(alert),
         "finding_info": _info(alert, base_url),
         "observables": _observables(data),
@@ -80,6 +79,8 @@ def render(alert: Alert, base_url: str | None = None, *, new: bool = False) -> d
             "members_total": data.members_total,
         },
     }
+    if next_step := parts_of(data).next_step:
+        finding["remediation"] = {"desc": next_step}
     if data.transition:
         finding["status_detail"] = data.transition
     if data.is_closed:
@@ -101,13 +102,13 @@ def _info(alert: Alert, base_url: str | None) -> dict[str, Any]:
     data = alert.data
     info: dict[str, Any] = {
         "uid": data.alert_id,
-        "title": title(alert),
+        "title": title_of(data),
         "desc": "\n".join(data.reasons),
         "types": ["Model adoption anomaly"],
         "first_seen_time": _millis(data.onset),
         "last_seen_time": _millis(data.detected_at),
         "analytic": {
-            "name": "Group e-detector over the population's pace of adoption",
+            "name": "Group e-detector on the adoption of a model",
             "uid": "pivotwatch/model-adoption",
             "type_id": LEARNING[0],
             "type": LEARNING[1],
@@ -119,7 +120,7 @@ def _info(alert: Alert, base_url: str | None) -> dict[str, Any]:
 
 
 def _observables(data: AlertData) -> list[dict[str, Any]]:
-    """Networks, other groups and accounts that a person may want to look up."""
+    """Networks, other groups and accounts that a person may look up."""
     seen = {(group.kind, group.id): None for group in [data.entity, *data.groups]}
     groups = [_observable(kind, name) for kind, name in seen]
     return [
@@ -134,7 +135,7 @@ def _observable(kind: str, name: str) -> dict[str, Any]:
 
 
 def _type(kind: str, name: str) -> tuple[int, str]:
-    """How OCSF calls this kind of thing.
+    """OCSF's type of a group or account.
 
     Examples
     --------
@@ -153,13 +154,18 @@ def _type(kind: str, name: str) -> tuple[int, str]:
 
 
 def _analysis(data: AlertData) -> dict[str, Any] | None:
-    """Observed values, each with what was expected; None when there is nothing to compare."""
+    """Observed values, each with the expected one; None when there is nothing to compare."""
     e = data.evidence
     comparisons = (
         (e.observed_share, e.population_share, "share of requests to the model", "Distribution Analysis"),
-        (e.switches_seen, e.switches_expected, "accounts that moved to the model", "Frequency Analysis"),
+        (e.switches_seen, e.switches_expected, "switches to the model", "Frequency Analysis"),
         (e.first_uses_seen, e.first_uses_expected, "first uses of the model", "Frequency Analysis"),
-        (e.synchrony, e.population_synchrony, "largest share that moved within 3 h", "Time Pattern Analysis"),
+        (
+            e.synchrony,
+            e.population_synchrony,
+            "largest share that started within 3 hours",
+            "Time Pattern Analysis",
+        ),
     )
     anomalies: list[dict[str, Any]] = []
     baselines: list[dict[str, Any]] = []

@@ -1,7 +1,7 @@
-"""PagerDuty Events API v2: one incident there per incident here, by ``dedup_key``.
+"""PagerDuty Events API v2: one PagerDuty incident per incident, by ``dedup_key``.
 
-An open or changed incident triggers with the same key, so the pager shows one incident and its newest
-state; a resolved or suppressed one resolves it.
+An open or updated incident triggers with the same key, so PagerDuty shows one incident with its newest state.
+A resolved or suppressed incident resolves it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SEVERITIES = {"info": "info", "low": "warning", "medium": "warning", "high": "er
 
 
 def render(alert: Alert, routing_key: str, base_url: str | None = None) -> dict[str, Any]:
-    """The event.
+    """The event to enqueue.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def render(alert: Alert, routing_key: str, base_url: str | None = None) -> dict[
 def _payload(alert: Alert) -> dict[str, Any]:
     data = alert.data
     return {
-        "summary": cut(summary(alert), LONGEST_SUMMARY),
+        "summary": cut(summary(data), LONGEST_SUMMARY),
         "source": alert.source,
         "severity": SEVERITIES[data.severity],
         "timestamp": format_moment(data.detected_at),

@@ -1,7 +1,7 @@
 """Slack: a message of blocks for an incoming webhook.
 
-Slack's incoming webhooks cannot change an earlier message, so every revision is a message of its own
-that says how the incident stands.
+An incoming webhook cannot change an earlier message, so every revision is a message of its own that says what
+state the incident is in.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from pivotwatch.base.display import clock_time, percent, two_digits
+from pivotwatch.contracts.alert_texts import ReasonParts
 from pivotwatch.contracts.alerts import Alert, AlertData
-from pivotwatch.contracts.codec import format_moment
-from pivotwatch.formats.summary import counted, cut, links, state_words, summary, tame, title
+from pivotwatch.formats.summary import cut, heading, links, one_line, parts_of, summary
 
 MOST_BLOCKS = 50
 LONGEST_HEADER = 150
@@ -25,44 +26,61 @@ CLOSED_SIGNS = {"resolved": "✅", "suppressed": "🔕"}
 
 
 def render(alert: Alert, base_url: str | None = None) -> dict[str, Any]:
-    """The message: headline, the figures, one block per reason, links."""
+    """The message: heading, figures, one block per reason, links."""
     *body, last = _blocks(alert, base_url)
-    return {"text": escape(cut(summary(alert), LONGEST_TEXT)), "blocks": [*body[: MOST_BLOCKS - 1], last]}
+    return {
+        "text": escape(cut(summary(alert.data), LONGEST_TEXT)),
+        "blocks": [*body[: MOST_BLOCKS - 1], last],
+    }
 
 
 def _blocks(alert: Alert, base_url: str | None) -> Iterator[dict[str, Any]]:
     data = alert.data
     sign = CLOSED_SIGNS.get(data.state, SIGNS[data.severity])
-    headline = f"{sign} {data.severity.upper()} {state_words(data)}{title(alert)}"
+    headline = f"{sign} {heading(data)}"
     yield {"type": "header", "text": {"type": "plain_text", "text": cut(headline, LONGEST_HEADER)}}
     yield {
         "type": "section",
         "fields": [_markdown(text, LONGEST_FIELD) for text in _fields(data)][:MOST_FIELDS],
     }
-    for reason in data.reasons:
-        yield {"type": "section", "text": _markdown(escape(tame(reason, LONGEST_TEXT)), LONGEST_TEXT)}
+    for text in _sentences(parts_of(data)):
+        yield {"type": "section", "text": _markdown(text, LONGEST_TEXT)}
     shown = [f"<{escape(url)}|{name}>" for name, url in sorted(links(alert, base_url).items())]
     yield {"type": "context", "elements": [_markdown(" · ".join([*shown, alert.id]), LONGEST_TEXT)]}
 
 
+def _sentences(parts: ReasonParts) -> Iterator[str]:
+    """The reasons as Slack's mark-up, labels in bold."""
+    for reason in filter(None, (parts.what, parts.how_sure)):
+        yield escape(reason)
+    if parts.next_step:
+        yield f"*Next step*\n{escape(parts.next_step)}"
+    for reason in parts.more:
+        yield escape(reason)
+    against = "\n".join(map(escape, parts.counter_evidence)) or "None measured."
+    yield f"*Counter-evidence*\n{against}"
+    if parts.details:
+        yield f"_Details: {escape(parts.details)}_"
+
+
 def _fields(data: AlertData) -> Iterator[str]:
     evidence = data.evidence
-    yield f"*Who*\n{counted(data.members_total, 'account')}"
-    yield f"*How much*\n{counted(data.exchanges_to_model, 'exchange')}"
-    yield f"*Since*\n{format_moment(data.onset)}"
+    yield f"*Accounts*\n{data.members_total:,}"
+    yield f"*Exchanges with {escape(one_line(data.model))}*\n{data.exchanges_to_model:,}"
+    yield f"*Since*\n{clock_time(data.onset)}"
     if evidence.observed_share is not None and evidence.population_share is not None:
         yield (
-            f"*Share of its requests*\n{evidence.observed_share:.0%}; "
-            f"everybody else {evidence.population_share:.1%}"
+            f"*Share of requests*\n{percent(evidence.observed_share)}, "
+            f"everyone else {percent(evidence.population_share)}"
         )
     if evidence.switches_seen is not None and evidence.switches_expected is not None:
-        yield f"*Moves*\n{evidence.switches_seen:,}; expected {evidence.switches_expected:,.1f}"
+        yield f"*Switches*\n{evidence.switches_seen:,}, {two_digits(evidence.switches_expected)} expected"
     if data.transition:
-        yield f"*Why now*\n{escape(tame(data.transition)).replace('-', ' ')}"
+        yield f"*Reason for this message*\n{escape(one_line(data.transition)).replace('-', ' ')}"
 
 
 def escape(text: str) -> str:
-    """Take from a text what Slack would read as mark-up: mentions and links.
+    """A text without mark-up: Slack shows mentions and links in it as text.
 
     Examples
     --------

@@ -1,6 +1,6 @@
-"""STIX 2.1, for sharing with others: an explicit export by a person, never a delivery.
+"""STIX 2.1, for sharing with others: a person exports it, no target receives it.
 
-It says which networks were seen and when. Accounts are people: their ids are in it only when asked for.
+A bundle says which networks were seen and when. Accounts are people, so it has their ids only on request.
 Needs the extra ``pivotwatch[stix]``.
 """
 
@@ -11,9 +11,10 @@ import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from pivotwatch.base.display import counted
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.alerts import Alert, AlertData
-from pivotwatch.formats.summary import counted, tame
+from pivotwatch.formats.summary import one_line
 
 if TYPE_CHECKING:
     import stix2
@@ -27,7 +28,7 @@ _AS_NUMBER = re.compile(r"AS(\d{1,10})", re.IGNORECASE)
 def render(alert: Alert, *, marking: str = "amber", with_accounts: bool = False) -> stix2.v21.Bundle:
     """The bundle: what was observed, and a grouping that says why it is suspicious.
 
-    The same alert gives the same ids, so that an export may be repeated.
+    The same alert gives the same ids, so an export can be repeated.
 
     Raises
     ------
@@ -72,7 +73,7 @@ def _report(v21: Any, alert: Alert, observed: list[Any], marking: str) -> list[A
     why = v21.Grouping(
         id=_id("grouping", data.alert_id),
         created_by_ref=author.id,
-        name=f"Accounts that moved to {tame(data.model)} together",
+        name=f"Accounts that switched to {one_line(data.model)} together",
         description=_description(data),
         context="suspicious-activity",
         object_refs=[seen.id, *(thing.id for thing in observed)],
@@ -82,10 +83,10 @@ def _report(v21: Any, alert: Alert, observed: list[Any], marking: str) -> list[A
 
 
 def _description(data: AlertData) -> str:
-    """Figures only: titles and reasons may name what must not be shared."""
+    """Figures only: titles and reasons may contain what must not be shared."""
     return (
-        f"{counted(data.members_total, 'account')} made {counted(data.exchanges_to_model, 'exchange')} "
-        f"with {tame(data.model)}, moving to it faster than the rest of the population explains."
+        f"{counted(data.members_total, 'account')} switched to {one_line(data.model)} faster than all other "
+        f"accounts explain, and had {counted(data.exchanges_to_model, 'exchange')} with it."
     )
 
 
@@ -94,7 +95,7 @@ def _groups(data: AlertData) -> list[tuple[str, str]]:
 
 
 def _network(v21: Any, group: tuple[str, str]) -> Any | None:
-    """A network as STIX knows it; other kinds of groups are nobody else's business."""
+    """A network as a STIX object; None for other kinds of groups, which are not shared."""
     kind, name = group
     if kind != "network":
         return None

@@ -4,57 +4,86 @@ from __future__ import annotations
 
 from typing import Any
 
-from pivotwatch.contracts.alerts import Alert, AlertData, Evidence
+from pivotwatch.contracts.alert_texts import ReasonParts, is_split_evidence, reason_parts, title
+from pivotwatch.contracts.alerts import Alert, AlertData
 from pivotwatch.contracts.codec import as_plain
 
 LONGEST_NAME = 120
-STATE_WORDS = {"open": "", "updated": "update: ", "resolved": "resolved: ", "suppressed": "suppressed: "}
+LONGEST_SENTENCE = 1000
+STATE_WORDS = {"open": "", "updated": "update", "resolved": "resolved", "suppressed": "suppressed"}
 
 
 def state_words(data: AlertData) -> str:
-    """How an incident stands, before its title; nothing for a new one.
+    """The state of an incident in words; empty for a new one.
 
     Examples
     --------
     >>> from pivotwatch.contracts.examples import example_alert
     >>> state_words(example_alert(state="updated", transition="reopened").data)
-    'opened again: '
+    'opened again'
     """
-    return "opened again: " if data.transition == "reopened" else STATE_WORDS[data.state]
+    return "opened again" if data.transition == "reopened" else STATE_WORDS[data.state]
 
 
-def title(alert: Alert) -> str:
-    """What moved where, on one line; the same over the life of an incident.
+def title_of(data: AlertData) -> str:
+    """What looks suspicious, on one line.
 
     Examples
     --------
     >>> from pivotwatch.contracts.examples import example_alert
-    >>> title(example_alert())
-    'network AS64500 moved to m-2'
+    >>> title_of(example_alert().data)
+    '41 accounts on AS64500 switched to m-2 together'
     """
-    data = alert.data
-    return f"{tame(data.entity.kind)} {tame(data.entity.id)} moved to {tame(data.model)}"
-
-
-def summary(alert: Alert) -> str:
-    """The title with what makes it worth looking at, the observed value beside the expected one.
-
-    Examples
-    --------
-    >>> from pivotwatch.contracts.examples import example_alert
-    >>> summary(example_alert(state="updated"))
-    'update: network AS64500 moved to m-2: 41 accounts, 1,234 exchanges; 96 moves where 4.2 were expected'
-    """
-    data = alert.data
-    accounts = counted(data.members_total, "account")
-    return (
-        f"{state_words(data)}{title(alert)}: {accounts}, "
-        f"{counted(data.exchanges_to_model, 'exchange')}{_beside_expected(data.evidence)}"
+    evidence = data.evidence
+    return title(
+        one_line(data.entity.kind),
+        one_line(data.entity.id),
+        one_line(data.model),
+        data.members_total,
+        first_uses=evidence.first_uses_seen or 0,
+        switches=evidence.switches_seen or 0,
+        same_split=is_split_evidence(evidence.log_e_pace, evidence.log_e_split),
     )
 
 
+def heading(data: AlertData) -> str:
+    """The title after severity and state.
+
+    Examples
+    --------
+    >>> from pivotwatch.contracts.examples import example_alert
+    >>> heading(example_alert(state="updated").data)
+    'High, update: 41 accounts on AS64500 switched to m-2 together'
+    """
+    state = state_words(data)
+    return f"{data.severity.capitalize()}{', ' + state if state else ''}: {title_of(data)}"
+
+
+def summary(data: AlertData) -> str:
+    """What happened, how sure that is, and what to do, on one line.
+
+    Examples
+    --------
+    >>> from pivotwatch.contracts.examples import example_alert
+    >>> summary(example_alert(state="updated").data)
+    'Update: 41 accounts on AS64500 switched to m-2 together. An ordinary group would reach this score less \
+than once in a trillion days. Next step: find out who is behind AS64500.'
+    """
+    state = state_words(data).capitalize()
+    parts = parts_of(data)
+    sentences = [f"{state + ': ' if state else ''}{title_of(data)}.", parts.how_sure]
+    if parts.next_step:
+        sentences.append(f"Next step: {parts.next_step[0].lower()}{parts.next_step[1:]}")
+    return " ".join(filter(None, sentences))
+
+
+def parts_of(data: AlertData) -> ReasonParts:
+    """The reasons by what they say, each on one line."""
+    return reason_parts(one_line(text, LONGEST_SENTENCE) for text in data.reasons)
+
+
 def figures(alert: Alert) -> dict[str, Any]:
-    """The evidence without its course over time, which is for charts.
+    """The evidence without the series, which is for charts.
 
     Examples
     --------
@@ -67,33 +96,12 @@ def figures(alert: Alert) -> dict[str, Any]:
     return found
 
 
-def _beside_expected(evidence: Evidence) -> str:
-    for seen, expected, noun in (
-        (evidence.switches_seen, evidence.switches_expected, "moves"),
-        (evidence.first_uses_seen, evidence.first_uses_expected, "first uses"),
-    ):
-        if seen and expected is not None:
-            return f"; {seen:,} {noun} where {expected:,.1f} were expected"
-    return ""
-
-
-def counted(count: int, noun: str) -> str:
-    """A number with its noun.
+def one_line(text: str, longest: int = LONGEST_NAME) -> str:
+    r"""A text from outside: on one line, without control characters, cut to ``longest`` characters.
 
     Examples
     --------
-    >>> counted(1, "account"), counted(1200, "account")
-    ('1 account', '1,200 accounts')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def tame(text: str, longest: int = LONGEST_NAME) -> str:
-    r"""Names come from outside: on one line, without control characters, and not endless.
-
-    Examples
-    --------
-    >>> tame("a\nb\x1b[2J"), tame("x" * 5, longest=3)
+    >>> one_line("a\nb\x1b[2J"), one_line("x" * 5, longest=3)
     ('a b [2J', 'xx…')
     """
     shown = "".join(char if char.isprintable() else " " for char in text)
@@ -101,12 +109,12 @@ def tame(text: str, longest: int = LONGEST_NAME) -> str:
 
 
 def cut(text: str, longest: int) -> str:
-    """Shorten to at most ``longest`` characters, and show that it was."""
+    """Shorten to at most ``longest`` characters, with an ellipsis at the cut."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def links(alert: Alert, base_url: str | None = None) -> dict[str, str]:
-    """The alert's links that work from outside: absolute, or made so with the address of the page.
+    """The absolute links of an alert; a path becomes one with the address of the page.
 
     Examples
     --------

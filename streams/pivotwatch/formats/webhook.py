@@ -1,7 +1,7 @@
 """A signed webhook, by the Standard Webhooks specification.
 
-The body is the CloudEvent as it is, so that a receiver needs nothing else of ours. ``webhook-id`` is
-the alert's id and stays the same over all retries: a receiver that remembers ids sees each alert once.
+The body is the CloudEvent, unchanged. ``webhook-id`` is the alert's id and stays the same over all retries,
+so a receiver that drops known ids sees each alert once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pivotwatch.formats.message import Message
 
 
 def is_secret(text: str) -> bool:
-    """Can this be a signing secret?
+    """Whether a text has the form of a signing secret.
 
     Examples
     --------
@@ -39,9 +39,9 @@ def render(alert: Alert, raw: bytes, secrets: Sequence[str], sent_at: int) -> Me
     Parameters
     ----------
     secrets
-        Of the form ``whsec_…``; several while one replaces another, each gives a signature.
+        Each of the form ``whsec_…``, and each gives a signature: two while one replaces the other.
     sent_at
-        Epoch seconds of the attempt: receivers refuse what is older than some minutes.
+        Epoch seconds of the attempt: receivers reject messages older than some minutes.
 
     Examples
     --------

@@ -78,7 +78,7 @@ class AlertBuilder:
             members_total=len(incident.members),
             exchanges_to_model=incident.exchanges,
             evidence=evidence,
-            reasons=reasons(incident, evidence, transition.reason, self.settings),
+            reasons=reasons(transition, evidence, self.settings),
             urls=Urls(runbook=f"{RUNBOOK}#{transition.reason}", page=f"/incidents/{incident.alert_id}"),
         )
 

@@ -1,280 +1,356 @@
-"""The alert in sentences: what happened, what everyone else did, how improbable, what speaks against it."""
+"""The reasons of an alert in sentences.
+
+In this order: what happened, how sure that is, what to do next, why this update was sent, what else
+supports the suspicion, the statistical details, and the counter-evidence that was measured.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 
-from pivotwatch.contracts.alerts import Evidence
-from pivotwatch.contracts.events import format_time
+from pivotwatch.base.display import at_least, clock_time, counted, percent, score, span, times, two_digits
+from pivotwatch.base.network_classes import SUSPECT
+from pivotwatch.contracts.alert_texts import (
+    COUNTER_EVIDENCE,
+    DETAILS,
+    JOINT,
+    NEXT_STEP,
+    NONE_MEASURED,
+    RARE,
+    accounts_of,
+    change,
+    group_name,
+    is_split_evidence,
+)
+from pivotwatch.contracts.alerts import Corroboration, Evidence, Profile
+from pivotwatch.detection.alerting.rarity import days_between
 from pivotwatch_models.incidents.incident import Incident
-from pivotwatch_models.incidents.pattern import Pattern
-from pivotwatch_models.method import DECISION
+from pivotwatch_models.incidents.pattern import Pattern, Sign
+from pivotwatch_models.incidents.transition import Transition
+from pivotwatch_models.method import DECISION, STATE
 from pivotwatch_models.population.always_active import POPULATION
-from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
+from pivotwatch_models.settings import Settings
 
-WHY = {
-    "reopened": "It had been resolved and has begun again.",
-    "merged": "Groups that move together with the same accounts were joined into one incident.",
-    "evidence-grew": "The evidence has grown since this was last reported.",
-    "severity-rose": "It is graver than when this was last reported.",
-    "members-doubled": "Twice as many accounts have moved as when this was last reported.",
-    "confirmed": "A person has confirmed it.",
-    "quiet": "Nothing further has happened for a day.",
-    "watch-ended": "The watch of this release is over.",
-    "benign": "A person has judged it benign.",
-    "verified": "The organisation is verified.",
+TRANSITIONS = {
+    "reopened": "The incident was resolved and has started again.",
+    "merged": "Groups of the same accounts that started in the same hours were merged into this incident.",
+    "quiet": "Resolved: nothing new happened for 24 hours.",
+    "watch-ended": "Resolved: the watch of this release has ended.",
+    "benign": "Suppressed: an operator decided that it is benign.",
+    "verified": "Suppressed: an operator verified the organisation.",
 }
-
-AGAINST = {
-    "intent": "This shows abnormal coordination, not intent: a company that moves its staff looks the same.",
-    "lag": "Data of this group came late: part of the jump may be delivery, not behaviour.",
-    "learning": "The release is young: few accounts have moved yet, so the expectation is rough.",
-}
-"""What speaks against it."""
-
-ROLLOUT, LIKE_ROLLOUT = "Company roll-out pattern", "Like a company roll-out"
-NOT_CLOSER = "Its accounts did not move closer together in time than everyone's"
-SURE = 10**12
-"""One in more than so many is told as so many."""
+GROUPS_SHOWN = 3
+NEARLY_ALL, ABOUT = 0.85, 0.85
+SIMILAR, SIMILAR_TOOLS = 1.5, 0.1
+"""Tokens per exchange within this factor, and shares of tool use within this difference, are similar."""
 
 
-def speaks_against(reason: str) -> bool:
-    """Is a sentence of an alert one against it?
+def reasons(transition: Transition, evidence: Evidence, settings: Settings) -> list[str]:
+    """Every sentence of an alert.
 
-    Examples
-    --------
-    >>> speaks_against(AGAINST["lag"]), speaks_against(WHY["merged"])
-    (True, False)
+    Parameters
+    ----------
+    evidence
+        The figures of the alert, as they are sent.
     """
-    return reason in AGAINST.values() or reason.startswith((ROLLOUT, LIKE_ROLLOUT, NOT_CLOSER))
+    incident = transition.incident
+    if incident.lone_account:
+        sentences = [_lone_account(incident, settings)]
+    else:
+        sentences = [_what(incident, evidence, settings), _how_sure(evidence, settings)]
+    sentences.append(NEXT_STEP + _next_step(transition, evidence))
+    sentences += _changes(transition)
+    if not incident.lone_account:
+        sentences += _support(incident, evidence, settings)
+        sentences.append(DETAILS + _details(incident, evidence))
+    against = list(_counter_evidence(incident, evidence, settings))
+    return sentences + [COUNTER_EVIDENCE + text for text in against or [NONE_MEASURED]]
 
 
-def reasons(incident: Incident, evidence: Evidence, reason: str, settings: Settings) -> list[str]:
-    """Short sentences for a person."""
-    sentences = [_lone(incident, settings)] if incident.lone_account else _group(incident, evidence, settings)
-    if reason in WHY:
-        sentences.append(WHY[reason])
-    if incident.verdict == "confirmed" and reason != "confirmed":
-        sentences.append(WHY["confirmed"])
-    return sentences + _against(incident, evidence, settings)
-
-
-def _lone(incident: Incident, settings: Settings) -> str:
+def _lone_account(incident: Incident, settings: Settings) -> str:
     finding = next(iter(incident.findings.values()))
     return (
-        f"Account {finding.account} sent {finding.chosen} of its {finding.requests} requests of the last "
-        f"{_width(settings)} to {incident.model}; it usually keeps {abs(finding.usual_residual):.0%} "
-        f"{'above' if finding.usual_residual > 0 else 'below'} everyone else's share, now "
-        f"{finding.residual:.0%} {'above' if finding.residual > 0 else 'below'} it. By itself this is common."
+        f"Account {finding.account} sent {finding.chosen:,} of its {counted(finding.requests, 'request')} in "
+        f"{span(timedelta(milliseconds=settings.bucket_ms))} to {incident.model}: "
+        f"{_beside(finding.residual)} everyone else's share (usually {_beside(finding.usual_residual)}). "
+        "One account alone is common and is no alarm."
     )
 
 
-def _group(incident: Incident, evidence: Evidence, settings: Settings) -> list[str]:
-    kind, name = incident.entity
-    if kind == POPULATION:
-        return [*_population(incident, evidence), _how_sure(evidence, settings)]
-    # A group has all of these figures.
+def _beside(residual: float) -> str:
+    """Examples: 18 points above, 22 points below."""
+    points = abs(residual) * 100
+    return f"{points:.0f} points {'above' if residual > 0 else 'below'}"
+
+
+def _what(incident: Incident, evidence: Evidence, settings: Settings) -> str:
+    """What happened, beside what everyone else's speed lets expect."""
+    first_uses, switches = evidence.first_uses_seen or 0, evidence.switches_seen or 0
     expected = (evidence.first_uses_expected or 0.0) + (evidence.switches_expected or 0.0)
-    seen = (
-        f"{_count(evidence.first_uses_seen or 0, 'first use')} and "
-        f"{_count(evidence.switches_seen or 0, 'switch', 'switches')}"
+    events = [
+        counted(first_uses, "first use") if first_uses or incident.entity[0] == POPULATION else "",
+        counted(switches, "switch", "switches") if switches else "",
+    ]
+    who = accounts_of(*incident.entity, len(incident.members))
+    return (
+        f"{who} {change(first_uses, switches)} {incident.model} {_since(incident, settings)}: "
+        f"{' and '.join(filter(None, events))}, {two_digits(expected)} expected; "
+        f"{times(evidence.hazard_ratio)} as fast as {_others(incident)} "
+        f"(normal: up to {times(evidence.theta)})."
     )
-    moved = (
-        f"{_count(len(incident.members), 'account')} of {kind} {name} moved to {incident.model} "
-        f"{_since(incident, settings)}: {seen} where the pace of everyone else predicts {expected:.1f} "
-        f"together ({_times(evidence.hazard_ratio or 0.0)} as many)."
+
+
+def _how_sure(evidence: Evidence, settings: Settings) -> str:
+    if _is_below_threshold(evidence):
+        return (
+            f"{JOINT} Several groups stood out together; of groups that are reported together, at most "
+            f"{percent(DECISION.naming.e_bh_alpha)} are ordinary on average."
+        )
+    days = at_least(days_between(evidence.log_e_value or 0.0, settings))
+    return f"{RARE} {days} days."
+
+
+def _is_below_threshold(evidence: Evidence) -> bool:
+    """Whether the score alone would not raise an alert."""
+    return (evidence.log_e_value or 0.0) < (evidence.threshold or 0.0)
+
+
+def _details(incident: Incident, evidence: Evidence) -> str:
+    pace, split = evidence.log_e_pace, evidence.log_e_split
+    parts = [f"speed {score(pace)}"] if pace is not None else []
+    parts += [f"equal split {score(split)}"] if split is not None else []
+    alike = (
+        f", and its accounts split their traffic alike at most {times(STATE.split.theta)} as often"
+        if split
+        else ""
     )
-    sentences = [moved]
-    if evidence.observed_share is not None and evidence.population_share is not None:
-        before = evidence.baseline_share
-        sentences.append(
-            f"Since the onset {evidence.observed_share:.0%} of its requests chose the model"
-            f"{'' if before is None else f', before {before:.0%}'}; "
-            f"of everyone else's it was {evidence.population_share:.0%}."
+    return (
+        f"score {score(evidence.log_e_value)} (ln e-value; {', '.join(parts)}), alert threshold "
+        f"{score(evidence.threshold)}. An ordinary group is at most {times(evidence.theta)} as fast as "
+        f"{_others(incident)}{alike}."
+    )
+
+
+def _next_step(transition: Transition, evidence: Evidence) -> str:
+    incident, model = transition.incident, transition.incident.model
+    who = group_name(*incident.entity)
+    if incident.merged_into is not None:
+        return f"none here. Continue with the incident of {group_name(*incident.merged_into)}."
+    if incident.state == "suppressed":
+        return "none. Take the decision back if it no longer holds."
+    if transition.reason == "watch-ended":
+        return (
+            "if nobody has decided yet, decide now: a benign incident teaches what is normal for this group."
         )
-    if _is_closer(evidence):
-        sentences.append(
-            f"{evidence.synchrony:.0%} of these accounts moved within {_window(settings)}; of everyone "
-            f"who moved since the release at most {evidence.population_synchrony:.0%} did so."
+    if incident.state == "resolved":
+        return "none. The incident opens again if the group starts again."
+    if incident.lone_account:
+        return "none, unless accounts that share a network or a payment with it follow."
+    if incident.entity[0] == POPULATION:
+        return (
+            f"find out what accounts that never pause and started using {model} since then have in common. "
+            "pivotwatch counts them but cannot list them. Accounts of groups with an alert are not counted."
         )
-    sentences.append(_how_sure(evidence, settings))
-    if _looks(incident.pattern)["extraction"]:
-        sentences.append(signs(incident.pattern, "extraction"))
-    others = [f"{k} {n}" for k, n in incident.groups if (k, n) != incident.entity]
+    if incident.verdict == "confirmed":
+        return "act by your own procedure, and watch whether the incident grows."
+    if evidence.data_lag:
+        return f"wait for the next update before you act, and find out who is behind {who} meanwhile."
+    if incident.pattern.name == "roll-out":
+        return f"ask the customer behind {who} about a roll-out. If there is one, decide benign or verified."
+    if incident.pattern.name == "extraction" or incident.severity in ("high", "critical"):
+        return (
+            f"find out who is behind {who}. Without an honest cause, limit the rates of these accounts and "
+            "confirm the incident."
+        )
+    return f"find out who is behind {who}, then decide: confirmed, benign or verified."
+
+
+def _changes(transition: Transition) -> Iterator[str]:
+    """Why this update was sent, and everything else that changed since the last one."""
+    incident, before = transition.incident, transition.before
+    if incident.merged_into is not None:
+        yield f"Merged into the incident of {group_name(*incident.merged_into)}."
+    elif transition.reason in TRANSITIONS:
+        yield TRANSITIONS[transition.reason]
+    if incident.verdict == "confirmed":
+        yield "An operator confirmed it."
+    if before is None:
+        return
+    if incident.severity != before.severity:
+        yield f"Severity rose from {before.severity} to {incident.severity}."
+    members, log_r = len(incident.members), incident.leading.log_r
+    changed = [f"accounts {before.members:,} → {members:,}"] if members != before.members else []
+    if score(log_r) != score(before.score) and not incident.lone_account:
+        changed.append(f"score {score(before.score)} → {score(log_r)}")
+    if changed:
+        yield f"Since the last update: {', '.join(changed)}."
+
+
+def _support(incident: Incident, evidence: Evidence, settings: Settings) -> Iterator[str]:
+    """Further reasons for the suspicion."""
+    model, pattern = incident.model, incident.pattern
+    own, others, before = evidence.observed_share, evidence.population_share, evidence.baseline_share
+    if own is not None and others is not None:
+        was = "" if before is None else f" ({percent(before)} before)"
+        yield (
+            f"Since then, {model} has received {percent(own)} of this {_group(incident)}'s requests{was}, "
+            f"against {percent(others)} for everyone else; {counted(incident.exchanges, 'exchange')} so far."
+        )
+    if _is_closer(evidence) and incident.members and evidence.synchrony is not None:
+        yield (
+            f"{_part(evidence.synchrony)} of these accounts started within {_window(settings)} of each "
+            f"other; in the busiest {_window(settings)} since the release, "
+            f"{percent(evidence.population_synchrony)} of everyone who uses {model} started."
+        )
+    if is_split_evidence(evidence.log_e_pace, evidence.log_e_split):
+        yield (
+            "The evidence is not the speed: these accounts keep sending the same part of their requests to "
+            f"{model}."
+        )
+    if found := _signs(pattern, "extraction", model):
+        label = "Extraction pattern" if pattern.name == "extraction" else "Sign of extraction"
+        yield f"{label}: {'; '.join(found)}."
+    yield from _corroboration(incident, evidence.corroboration)
+
+
+def _corroboration(incident: Incident, found: Corroboration) -> Iterator[str]:
+    if incident.members and incident.young_share >= DECISION.severity.high_young:
+        yield f"{_part(incident.young_share)} of these accounts are at most 7 days old."
+    if found.network_class in SUSPECT:
+        yield f"Its network is of the class {found.network_class}."
+    if found.adwin:
+        yield "A second detector (ADWIN) also saw the change."
+    if incident.findings:
+        alone, group = len(incident.findings), _group(incident)
+        yield f"{counted(alone, 'account')} of this {group} also stand{'s' if alone == 1 else ''} out alone."
+    others = [group_name(*group) for group in incident.groups if group != incident.entity]
     if others:
-        shown = ", ".join(others[:3]) + (f" and {len(others) - 3} more" if len(others) > 3 else "")
-        sentences.append(f"The same accounts stand out as {shown}.")
-    return sentences
+        more = f" and {len(others) - GROUPS_SHOWN} more" if len(others) > GROUPS_SHOWN else ""
+        yield f"The same accounts stand out as {', '.join(others[:GROUPS_SHOWN])}{more}."
 
 
-def _population(incident: Incident, evidence: Evidence) -> list[str]:
-    """Of accounts that no group holds together."""
-    seen, expected = evidence.first_uses_seen or 0, evidence.first_uses_expected or 0.0
-    moved = (
-        f"Accounts that are {incident.entity[1]} in a bucket moved to {incident.model} by themselves: "
-        f"{seen} first uses where the pace of accounts that pause, per hour of their time, predicts "
-        f"{expected:.1f} ({_times(evidence.hazard_ratio or 0.0)} as many)."
-    )
-    where = (
-        "So far as no network, payment or sign-up of theirs is named by an alert of its own, nothing holds "
-        "them together and no members can be named; look for what accounts that first used the model since "
-        "the onset and never pause have in common."
-    )
-    return [moved, where]
-
-
-def _looks(pattern: Pattern) -> dict[str, list[str]]:
-    """The signs in words, by what they point to."""
-    words: dict[str, list[str]] = {"roll-out": [], "extraction": []}
-    if pattern.split == "roll-out":
-        words[pattern.split].append(
-            f"its accounts send nearly all of their traffic {pattern.whole:.0%} of the time"
-        )
-    elif pattern.split == "extraction":
-        words[pattern.split].append(
-            f"its accounts send a part of their traffic {pattern.part:.0%} of the time, "
-            f"everyone's {pattern.others_part:.0%}"
-        )
-    if pattern.sizes is not None and pattern.size_ratio is not None:
-        kind = "varied" if pattern.sizes == "roll-out" else "uniform"
-        words[pattern.sizes].append(
-            f"sizes are {kind} ({pattern.size_ratio:.1f} times the spread of everyone's)"
-        )
-    if pattern.hours is not None:
-        kind = "keeps office hours" if pattern.hours == "roll-out" else "works round the clock"
-        words[pattern.hours].append(f"it {kind} ({pattern.quiet_share:.0%} in its eight quietest hours)")
-    return words
-
-
-def signs(pattern: Pattern, kind: str) -> str:
-    """The signs of one kind in a sentence.
+def _signs(pattern: Pattern, kind: Sign, model: str) -> list[str]:
+    """What points to a roll-out, or to extraction; parts of a sentence.
 
     Examples
     --------
     >>> company = Pattern(40, part=0.03, whole=0.97, others_part=0.3, size_ratio=0.9, quiet_share=0.02)
-    >>> signs(company, "roll-out").split(":")[0]
-    'Company roll-out pattern'
-    >>> print(signs(Pattern(40, part=0.9, whole=0.05, others_part=0.3), "extraction"))
-    Like extraction: its accounts send a part of their traffic 90% of the time, everyone's 30%.
+    >>> for sign in _signs(company, "roll-out", "m-2"):
+    ...     print(sign)
+    in 39 of 40 samples its accounts send nearly all requests to m-2
+    request sizes vary as much as everyone else's (0.9×)
+    it keeps office hours (2 % of its requests fall in its eight quietest hours)
+    >>> _signs(company, "extraction", "m-2")
+    []
     """
-    words = "; ".join(_looks(pattern)[kind])
-    if pattern.name == kind:
-        return f"{ROLLOUT if kind == 'roll-out' else 'Extraction pattern'}: {words}."
-    return f"{LIKE_ROLLOUT if kind == 'roll-out' else 'Like extraction'}: {words}."
+    found = []
+    if pattern.split == kind:
+        found.append(_split_sign(pattern, model))
+    if pattern.sizes == kind and pattern.size_ratio is not None:
+        ratio = pattern.size_ratio
+        vary = (
+            "less than" if kind == "extraction" else "as much as" if ratio >= ABOUT else "nearly as much as"
+        )
+        found.append(f"request sizes vary {vary} everyone else's ({times(ratio)})")
+    if pattern.hours == kind:
+        runs = "it keeps office hours" if kind == "roll-out" else "it runs around the clock"
+        quiet = percent(pattern.quiet_share)
+        found.append(f"{runs} ({quiet} of its requests fall in its eight quietest hours)")
+    return found
+
+
+def _split_sign(pattern: Pattern, model: str) -> str:
+    """What the blocks of requests of the members say."""
+    part, whole = (round((share or 0.0) * pattern.judged) for share in (pattern.part, pattern.whole))
+    if pattern.split == "roll-out":
+        if whole == pattern.judged:
+            return f"all of its accounts send nearly all requests to {model}"
+        return f"in {whole:,} of {pattern.judged:,} samples its accounts send nearly all requests to {model}"
+    return (
+        f"in {part:,} of {pattern.judged:,} samples its accounts send 20 to 80 % of their requests to "
+        f"{model}, against {percent(pattern.others_part)} of everyone's samples"
+    )
+
+
+def _counter_evidence(incident: Incident, evidence: Evidence, settings: Settings) -> Iterator[str]:
+    """What was measured for this alert and speaks against it; parts that follow a label."""
+    if not incident.lone_account:
+        if _is_below_threshold(evidence):
+            yield (
+                f"its score alone, {score(evidence.log_e_value)}, is below the alert threshold for one "
+                f"group, {score(evidence.threshold)}."
+            )
+        found = _signs(incident.pattern, "roll-out", incident.model)
+        if found:
+            signs = "; ".join(found)
+            is_pattern = incident.pattern.name == "roll-out"
+            yield (
+                f"company roll-out pattern: {signs}." if is_pattern else f"{signs}, as in a company roll-out."
+            )
+        elif evidence.observed_share is not None and evidence.observed_share >= NEARLY_ALL:
+            yield f"nearly all of its requests go to {incident.model}, as when a company changes its default."
+        own, others = evidence.synchrony, evidence.population_synchrony
+        # In the first hours everyone has started within a few hours: that says nothing.
+        known = bool(incident.members) and own is not None and others is not None and others < 1
+        if known and not _is_closer(evidence):
+            yield (
+                f"its accounts did not start closer together than everyone else: {percent(own)} within "
+                f"{_window(settings)}, against {percent(others)}."
+            )
+        if _is_usual_use(evidence.profile):
+            yield f"tool use and request sizes on {incident.model} are like everyone else's."
+    if evidence.data_lag:
+        yield "events of this group arrived late, so part of the change may be a delivery delay."
+    if evidence.learning:
+        yield (
+            f"fewer than {DECISION.sufficiency.learning_first_uses} accounts outside flagged groups use "
+            f"{incident.model} yet, so the expected numbers are rough."
+        )
 
 
 def _is_closer(evidence: Evidence) -> bool:
-    """Is the share that moved together greater, in the figures that are shown?"""
+    """Whether more of these accounts changed together than of everyone, in the figures that are shown."""
     own, others = evidence.synchrony, evidence.population_synchrony
     return own is not None and others is not None and round(own, 2) > round(others, 2)
 
 
-def _how_sure(evidence: Evidence, settings: Settings) -> str:
-    value, threshold = evidence.log_e_value or 0.0, evidence.threshold or 0.0
-    if value >= threshold and _is_split(evidence):
-        return (
-            f"{_by_chance(evidence, settings)} What tells is not the pace but the split: its accounts keep "
-            "sending the same part of their traffic."
-        )
-    if value >= threshold:
-        return _by_chance(evidence, settings)
+def _is_usual_use(profile: Profile | None) -> bool:
+    """Whether tool use and sizes are like everyone else's; False when nobody reported sizes."""
+    own, others = (profile.to_model, profile.population) if profile else (None, None)
+    if own is None or others is None:
+        return False
+    sizes = (own.input_tokens, others.input_tokens), (own.output_tokens, others.output_tokens)
     return (
-        f"ln e-value {value:.1f}, below the threshold {threshold:.1f} of a group alone; "
-        "named because many groups moved at once (e-BH, at most 5 % of those named by chance)."
+        any(a + b > 0 for a, b in sizes)
+        and abs(own.tools_share - others.tools_share) <= SIMILAR_TOOLS
+        and all(a <= SIMILAR * b and b <= SIMILAR * a for a, b in sizes)
     )
 
 
-def _by_chance(evidence: Evidence, settings: Settings) -> str:
-    """How rare it is: at the threshold the budget of false alerts, and e times as rare per unit above."""
-    value, threshold = evidence.log_e_value or 0.0, evidence.threshold or 0.0
-    rare = math.exp(min(value - threshold - math.log(settings.alert_budget), math.log(SURE)))
-    ordinary = (
-        "whose accounts are hardly more alike than everyone's"
-        if _is_split(evidence)
-        else f"that move at most {evidence.theta or 0.0:.1f} times as fast as everyone"
-    )
-    return (
-        f"ln e-value {value:.1f}, over the threshold {threshold:.1f}: by the bound of the method, of groups "
-        f"{ordinary} less than one in {float(f'{rare:.2g}'):,.0f} gets so far on a day."
-    )
+def _part(share: float) -> str:
+    return "All" if share == 1 else percent(share)
 
 
-def _is_split(evidence: Evidence) -> bool:
-    """Is it the split that tells, not the pace?"""
-    pace, split = evidence.log_e_pace, evidence.log_e_split
-    return split is not None and split > (pace or 0.0)
+def _group(incident: Incident) -> str:
+    return "network" if incident.entity[0] == "network" else "group"
 
 
-def _against(incident: Incident, evidence: Evidence, settings: Settings) -> list[str]:
-    sentences = []
-    if not incident.lone_account:
-        if _looks(incident.pattern)["roll-out"]:
-            sentences.append(signs(incident.pattern, "roll-out"))
-        own, others = evidence.synchrony, evidence.population_synchrony
-        # In the first hours everyone has moved within a few hours: that says nothing.
-        if own is not None and others is not None and others < 1 and not _is_closer(evidence):
-            sentences.append(
-                f"{NOT_CLOSER}: {own:.0%} within {_window(settings)}, of everyone's {others:.0%}."
-            )
-        sentences.append(AGAINST["intent"])
-    if evidence.data_lag:
-        sentences.append(AGAINST["lag"])
-    if evidence.learning:
-        sentences.append(AGAINST["learning"])
-    return sentences
-
-
-def _count(number: int, one: str, many: str | None = None) -> str:
-    """A number with its noun.
-
-    Examples
-    --------
-    >>> _count(1, "switch", "switches"), _count(1200, "account")
-    ('1 switch', '1,200 accounts')
-    """
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
-
-
-def _times(ratio: float) -> str:
-    """How many times, no more exactly than it matters.
-
-    Examples
-    --------
-    >>> _times(2.555), _times(23.2)
-    ('2.6 times', '23 times')
-    """
-    return f"{ratio:.0f} times" if ratio >= 10 else f"{ratio:.1f} times"
+def _others(incident: Incident) -> str:
+    """Whom the group's speed is compared with."""
+    return "accounts that pause" if incident.entity[0] == POPULATION else "everyone else"
 
 
 def _since(incident: Incident, settings: Settings) -> str:
     """When it began, and how long after the release."""
     onset = incident.onset * settings.bucket_ms
-    after = onset - incident.released_at
-    told = f"since {format_time(onset)[:16].replace('T', ' ')} UTC"
-    if after < max(HOUR_MS, settings.bucket_ms):
-        return f"{told}, at its release"
-    unit, name = (HOUR_MS, "hour") if after < 3 * DAY_MS else (DAY_MS, "day")
-    return f"{told}, {_count(max(1, round(after / unit)), name)} after its release"
-
-
-def _width(settings: Settings) -> str:
-    return _span(settings.bucket_ms)
+    since = f"since {clock_time(datetime.fromtimestamp(onset / 1000, UTC))}"
+    after = timedelta(milliseconds=onset - incident.released_at)
+    if after < timedelta(milliseconds=max(settings.bucket_ms, 3_600_000)):
+        return f"{since}, at its release"
+    return f"{since}, {span(after)} after its release"
 
 
 def _window(settings: Settings) -> str:
-    return _span(max(DECISION.figures.synchrony_ms, settings.bucket_ms))
-
-
-def _span(milliseconds: int) -> str:
-    """A span in words.
-
-    Examples
-    --------
-    >>> _span(HOUR_MS), _span(3 * HOUR_MS), _span(DAY_MS)
-    ('hour', '3 hours', 'day')
-    """
-    for unit, name in ((DAY_MS, "day"), (HOUR_MS, "hour"), (60_000, "minute"), (1_000, "second")):
-        if milliseconds >= unit and milliseconds % unit == 0:
-            count = milliseconds // unit
-            return name if count == 1 else f"{count} {name}s"
-    return f"{milliseconds} ms"
+    """The time within which accounts count as starting together."""
+    return span(timedelta(milliseconds=max(DECISION.figures.synchrony_ms, settings.bucket_ms)))
