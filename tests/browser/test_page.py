@@ -62,7 +62,7 @@ def test_an_incident_appears_is_decided_and_nothing_is_lost_while_the_page_is_do
         wall, desk = tab(), tab()
         log_in(wall, live)
         page = wall.page
-        expect(page.get_by_role("heading", name="Nothing has been judged yet")).to_be_visible()
+        expect(page.get_by_role("heading", name="No bucket has been scored yet")).to_be_visible()
         assert wall.violations() == []
         page.evaluate("window.neverReloaded = true")
 
@@ -76,11 +76,11 @@ def test_an_incident_appears_is_decided_and_nothing_is_lost_while_the_page_is_do
         # An operator decides. The broker has the decision before the page confirms it.
         log_in(desk, live)
         desk.page.locator(f"{CARDS} h3 a").first.click()
-        name = desk.page.locator("h1 bdi").first.inner_text()
+        name = desk.page.locator(".crumbs bdi").first.inner_text()
         desk.page.get_by_role("radio", name="Benign").check()
         desk.page.get_by_label("Note").fill("their own load test")
-        desk.page.get_by_role("button", name="Decide").click()
-        expect(desk.page.locator("#decided")).to_contain_text("Kafka has your decision: benign by kim")
+        desk.page.get_by_role("button", name="Save decision").click()
+        expect(desk.page.locator("#decided")).to_contain_text("Decision saved: benign by kim")
         decided = orjson.loads(live.records("decisions")[-1].value)
         assert (decided["verdict"], decided["by"], decided["note"]) == (
             "benign",
@@ -168,7 +168,7 @@ def test_the_keyboard_reaches_and_operates_everything(live, tab):
     page.keyboard.press("Enter")
     expect(page.locator("#decided")).to_contain_text("confirmed by kim")
     page.get_by_role("radio", name="Take back").check()
-    page.get_by_role("button", name="Decide").click()
+    page.get_by_role("button", name="Save decision").click()
     expect(page.locator("#decided")).to_contain_text("taken back by kim")
 
 
@@ -178,11 +178,11 @@ def test_updates_keep_focus_open_sections_and_form_input(live, tab):
     page = window.page
     page.locator("#members summary").click()
     page.get_by_label("Note").fill("half a sent")
-    page.locator("#told a").first.focus()
+    page.locator("#updates a").first.focus()
     href = page.evaluate("document.activeElement.getAttribute('href')")
     # The server sends the section again with other content.
-    page.evaluate("for (const id of ['evidence', 'told']) sent.set(id, ''); refresh()")
-    wait_for("a refresh", lambda: page.evaluate("sent.get('told') !== ''"))
+    page.evaluate("for (const id of ['evidence', 'updates']) sent.set(id, ''); refresh()")
+    wait_for("a refresh", lambda: page.evaluate("sent.get('updates') !== ''"))
     assert page.evaluate("document.activeElement.getAttribute('href')") == href
     assert page.locator("#members").get_attribute("open") is not None
     assert page.get_by_label("Note").input_value() == "half a sent"
@@ -210,7 +210,7 @@ def test_a_viewer_cannot_decide(live, tab):
     window = tab()
     log_in(window, live, LEE)
     window.page.locator(f"{CARDS} h3 a").first.click(timeout=SOON)
-    expect(window.page.get_by_text("You may look; operators decide.")).to_be_visible()
+    expect(window.page.get_by_text("Only operators can decide.")).to_be_visible()
     expect(window.page.get_by_role("radio")).to_have_count(0)
     window.page.get_by_role("button", name="Log out").click()
     expect(window.page.get_by_role("heading", name="Log in")).to_be_visible()

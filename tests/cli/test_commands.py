@@ -174,10 +174,11 @@ def test_replay_prints_the_alerts_for_a_person(engine: list[dict[str, Any]], tmp
     releases = write(tmp_path / "r.json", b'[{"model":"m-2","released_at":"2026-02-05T18:00:00Z"}]')
     result = run("replay", events, "-", "--releases", releases, "--partitions", "3", given=b'{"id":"2"}\n')
     assert result.exit_code == 0
-    assert result.stdout.startswith("CRITICAL  network AS64500 moved to m-2  [new · 0123456789abcdef.1]\n")
+    headline = "CRITICAL  412 accounts on AS64500 switched to m-2 together  [new · 0123456789abcdef.1]\n"
+    assert result.stdout.startswith(headline)
     assert "2 events in" in result.stderr
     assert "alerts: 1 critical" in result.stderr
-    assert "not readable and left out: 1 × unreadable" in result.stderr
+    assert "1 unreadable record left out: 1 × unreadable" in result.stderr
     [call] = engine
     assert call["lines"] == [b'{"id":"1"}', b'{"id":"2"}']
     assert call["partitions"] == 3
@@ -236,15 +237,15 @@ def test_replay_says_that_a_file_in_reverse_order_gave_nothing(tmp_path: Path) -
         for h in range(48)
     ]
     result = run("replay", "-", given=b"\n".join(reversed(hours)) + b"\n")
-    assert "late, and left out: 47" in result.stderr
-    assert "WARNING: so many late events make the result worthless" in result.stderr
+    assert "47 late events left out" in result.stderr
+    assert "WARNING: with this many late events the result is worthless" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("models", "told"),
     [
-        ([], "Name one with --releases; without it a model counts as released"),
-        (["m-3"], "No model of --releases was seen while its release would have been watched"),
+        ([], "Name releases with --releases. Without it a release is inferred"),
+        (["m-3"], "No event has a model of --releases within its watch"),
         (["m-2"], None),
     ],
 )

@@ -112,7 +112,7 @@ def test_spans_that_are_no_requests_are_told(tmp_path: Path) -> None:
     path.write_bytes(orjson.dumps(OTLP))
     told = run("replay", path, "--source", "otlp_json", "--alerts", tmp_path / "out")
     assert "1 events" in told.output
-    assert "no requests, and left out: 3" in told.output
+    assert "3 records left out: not a request" in told.output
     assert "is binary" in run("replay", path, "--source", "otlp_proto").output
 
 

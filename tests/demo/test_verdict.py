@@ -91,8 +91,8 @@ def test_without_a_terminal_it_is_plain_and_complete() -> None:
     progress, launch = err.splitlines()
     assert progress.startswith("Thu 05 Feb 16:00 UTC · release in 1 h · 100 events · no bucket scored yet")
     assert launch == "— 2026-02-05 17:00 UTC: the new model is released —"
-    assert out.count("moved to m-2  [new") == 1
-    assert out.count("moved to m-2  [update") == 1
+    assert out.count("m-2 together  [new") == 1
+    assert out.count("m-2 together  [update") == 1
     assert "account x" not in out
     assert "FOUND  the hidden campaign, 7.5 h of event time after its first switch" in out
     assert "alerts list 2 of 4 accounts (recall 50%) and 1 honest ones (precision 67%)" in out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from pivotwatch.contracts.records import Output
-from pivotwatch.reporting.collector import Collected
+from pivotwatch.reporting.collector import Collector
 from tests.contracts.examples import alert_bytes
 
 HOUR = "2026-02-05T{:02}:00:00Z"
@@ -53,7 +53,7 @@ def alert(number=0, **data):
 
 
 def collected(*outputs, hours=range(2, 20)):
-    gathered = Collected()
-    for _ in gathered.watch([*(status(hour) for hour in hours), *outputs]):
+    gathered = Collector()
+    for _ in gathered.collect([*(status(hour) for hour in hours), *outputs]):
         pass
     return gathered

@@ -14,8 +14,8 @@ from pivotwatch.base.svg import DAY, HOUR, Chart, nice_top, ticks
 from pivotwatch.cli import main
 from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.reporting import charts, tables
-from pivotwatch.reporting.caveats import doubts, notes
-from pivotwatch.reporting.collector import MOST_POINTS, Course, Point
+from pivotwatch.reporting.caveats import notes
+from pivotwatch.reporting.collector import MOST_POINTS, Adoption, Point
 from pivotwatch.reporting.page import render
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.detection.stream import launch
@@ -34,7 +34,13 @@ def data(**more):
 
 def test_it_tells_what_was_found():
     text = page(alert(1), alert(2, severity="medium"))
-    for part in ("18,000", "In full", "1 medium", "What speaks against it", "expected by their pace"):
+    for part in (
+        "18,000",
+        "Incidents in detail",
+        "1 medium",
+        "Counter-evidence",
+        "expected at everyone else's speed",
+    ):
         assert part in text
     assert text.count('class="incident"') == 2
 
@@ -80,8 +86,8 @@ def test_what_was_merged_away_is_not_told_twice():
 
 def test_thin_data_are_named_with_a_wider_bucket():
     thin = collected(hours=())
-    list(thin.watch(status(hour, accounts=30, requests=45) for hour in range(2, 8)))
-    (told,) = [note for note in notes(thin, Settings()) if "thin" in note]
+    list(thin.collect(status(hour, accounts=30, requests=45) for hour in range(2, 8)))
+    (told,) = [note for note in notes(thin, Settings()) if "Too few accounts" in note]
     assert 'bucket = "6h"' in told
     assert "1.5 requests" in told
     assert notes(collected(), Settings()) == []
@@ -99,43 +105,25 @@ def test_a_silent_bucket_is_a_gap():
 
 
 def test_a_long_course_is_coarsened():
-    course = Course("m", 0, False, HOUR_MS, points=[Point(i * HOUR_MS, 0.5, 1, 9) for i in range(5000)])
+    course = Adoption("m", 0, False, HOUR_MS, points=[Point(i * HOUR_MS, 0.5, 1, 9) for i in range(5000)])
     coarse = course.coarse()
     assert len(coarse.points) <= MOST_POINTS
     assert coarse.first_uses == 5000
 
 
-def test_doubts_name_a_roll_out_and_likeness():
-    usage = {"exchanges": 9, "tools_share": 0.2, "input_tokens": 100.0, "output_tokens": 200.0}
-    profile = {"to_model": usage, "population": usage | {"input_tokens": 120.0}}
-    evidence = {"observed_share": 0.95, "profile": profile, "e_bh": True}
-    assert len(doubts(data(evidence=evidence))) == 3
-    profile["population"] = usage | {"tools_share": 0.9}
-    assert len(doubts(data(evidence=evidence))) == 2
-    assert doubts(data(evidence={})) == []
-
-
-def test_a_roll_out_is_told_once_and_under_what_speaks_against_it():
-    pattern = {"name": "roll-out", "split": {"sign": "roll-out"}}
-    told = "Company roll-out pattern: it keeps rig hours (2% in its eight quietest hours)."
-    found = {"observed_share": 0.95, "pattern": pattern}
-    text = page(alert(reasons=["It moved.", told], evidence=found))
-    happened, _, against = text.partition("What speaks against it")
-    assert "It moved." in happened
-    assert told not in happened
+def test_counter_evidence_stands_apart_from_reasons():
+    told = "Company roll-out pattern: it keeps office hours."
+    text = page(alert(reasons=["It switched.", "Counter-evidence: c" + told[1:]]))
+    reasons, _, against = text.partition("Counter-evidence")
+    assert "It switched." in reasons
+    assert told not in reasons
     assert told in against
-    assert doubts(data(evidence=found)) == []
-
-
-@pytest.mark.parametrize(("value", "told"), [(None, True), (12.0, True), (15.4, False), (79.7, False)])
-def test_who_is_over_the_line_by_now_is_not_said_to_be_below_it(value, told):
-    found = doubts(data(evidence={"e_bh": True, "log_e_value": value, "threshold": 15.4}))
-    assert any("below the line" in doubt for doubt in found) == told
+    assert "None measured." in page(alert(reasons=["It switched.", "Counter-evidence: none measured."]))
 
 
 def test_the_drawing_of_an_incident_has_its_parts():
     found = data()
-    svg = str(charts.course(found, found.evidence.series))
+    svg = str(charts.incident(found, found.evidence.series))
     root = ElementTree.fromstring(svg)
     assert [child.tag for child in root[:2]] == ["title", "desc"]
     for css in ("observed", "everyone", "expected", "ordinary", "alerted", "axis"):
@@ -148,7 +136,7 @@ def test_the_table_of_a_long_series_is_short():
     fields = msgspec.structs.asdict(series)
     columns = {name: column[:1] * n for name, column in fields.items() if isinstance(column, list)}
     long = msgspec.structs.replace(series, **columns | {"until": [1] * n})
-    assert len(list(tables.course(long))) == tables.ROWS_SHOWN
+    assert len(list(tables.series_rows(long))) == tables.ROWS_SHOWN
 
 
 @pytest.mark.parametrize("span", [1, HOUR, 3 * DAY, 400 * DAY])
@@ -171,4 +159,4 @@ def test_replay_writes_it(tmp_path):
     args = ["replay", str(tmp_path / "e.jsonl"), "--releases", str(tmp_path / "r.json"), "--report", str(out)]
     result = CliRunner().invoke(main, args, catch_exceptions=False)
     assert result.exit_code == 0
-    assert "network <bdi>AS8</bdi> moved to <bdi>m-2</bdi>" in out.read_text()
+    assert "accounts on AS8 s" in out.read_text()

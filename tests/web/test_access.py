@@ -13,7 +13,7 @@ from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import load
 from pivotwatch.roles.web import refuse_open_page
 from pivotwatch.web import decision_form
-from pivotwatch.web.authentication import Guard
+from pivotwatch.web.authentication import Authenticator
 from pivotwatch.web.security_headers import HEADERS
 from pivotwatch.web.settings import read_settings
 from tests.reporting.examples import HOSTILE
@@ -44,7 +44,7 @@ async def test_an_open_page_is_for_looking(site):
     number = site.put_alert()
     assert (await site.get("/")).status == 200
     page = await (await site.get(f"/incidents/{number}")).text()
-    assert "operators decide" in page
+    assert "Only operators can decide" in page
     assert "<form" not in page
     answer = await site.post(f"/api/v1/incidents/{number}/decisions", json={"verdict": "benign"})
     assert answer.status == 403
@@ -82,7 +82,7 @@ def test_on_this_machine_it_may_be_open(host):
     refuse_open_page(load(web_host=host), read_settings({}))
 
 
-# A guarded one.
+# A has_login one.
 
 
 @served(people=PEOPLE)
@@ -124,9 +124,9 @@ async def test_beyond_this_machine_the_cookie_wants_https(site):
 
 def test_with_tls_of_its_own_the_cookie_wants_https_on_this_machine_too():
     table = {"people": [], "tls_certfile": "/x", "tls_keyfile": "/y"}
-    assert Guard(read_settings(table), "127.0.0.1").cookie == "__Host-pivotwatch"
-    assert Guard(read_settings(table | {"secure_cookie": False}), "127.0.0.1").cookie == "pivotwatch"
-    assert Guard(read_settings({}), "127.0.0.1").cookie == "pivotwatch"
+    assert Authenticator(read_settings(table), "127.0.0.1").cookie == "__Host-pivotwatch"
+    assert Authenticator(read_settings(table | {"secure_cookie": False}), "127.0.0.1").cookie == "pivotwatch"
+    assert Authenticator(read_settings({}), "127.0.0.1").cookie == "pivotwatch"
 
 
 @served(people=PEOPLE)
@@ -300,7 +300,10 @@ async def test_a_proxy_tells_who_it_is(site):
     path = f"/incidents/{number}"
     assert (await site.get("/")).status == 303
     assert (await site.get("/login")).status == 401
-    assert "operators decide" in await (await site.get(path, headers={"X-Forwarded-User": "lee"})).text()
+    assert (
+        "Only operators can decide"
+        in await (await site.get(path, headers={"X-Forwarded-User": "lee"})).text()
+    )
     for headers in (
         {"X-Forwarded-User": "kim"},
         {"X-Forwarded-User": "mia", "X-Groups": "dev, soc"},
@@ -400,7 +403,7 @@ async def test_faults_are_told_without_their_inside(site):
     number = site.put_alert()
     site.app.shell.reader.read_model.incidents[number].raw = None
     answer = await site.get(f"/api/v1/incidents/{number}", headers=bearer(KIM))
-    assert await answer.json() == {"error": "a fault of this program"}
+    assert await answer.json() == {"error": "internal error; the log of this worker has the cause"}
 
 
 @served(open_as="operator")
@@ -462,8 +465,8 @@ def test_no_token_is_ever_told(monkeypatch, caplog):
         ({"people": [{"name": "k", "token_file": "/x"}] * 2}, "a different name for each"),
         ({"proxy": {"header": "X"}}, "proxy.addresses: required"),
         ({"proxy": {"addresses": []}}, "proxy.addresses"),
-        ({"proxy": {"addresses": ["0.0.0.0/0"]}}, "anybody could write the header"),
-        ({"proxy": {"addresses": ["10.0.0.5", "::/0"]}}, "anybody could write the header"),
+        ({"proxy": {"addresses": ["0.0.0.0/0"]}}, "anybody could set the header"),
+        ({"proxy": {"addresses": ["10.0.0.5", "::/0"]}}, "anybody could set the header"),
         ({"form_key_env": "A", "form_key_file": "/x"}, "one of form_key_env and form_key_file"),
         ({"tls_certfile": "/x"}, "tls_certfile and tls_keyfile"),
     ],
@@ -495,10 +498,10 @@ def test_a_decision_waits_for_the_broker_with_an_end(monkeypatch):
             form = {"verdict": "benign", "form_token": token}
             answer = await made.post(f"/incidents/{number}/decisions", data=form)
             assert answer.status == 503
-            assert "has not confirmed" in await answer.text()
+            assert "did not confirm" in await answer.text()
             page = await (await made.get(f"/incidents/{number}?decided=0")).text()
-            assert "Kafka has your decision" not in page
-            assert "Nobody has judged it yet" in page
+            assert "Decision saved" not in page
+            assert "No decision yet" in page
 
     monkeypatch.setattr(
         decision_form.DecisionWriter.__init__,

@@ -80,7 +80,7 @@ async def test_releases_with_everyones_course(site: Site):
     for hour in (3, 4):
         site.put_status(hour)
     found = await (await site.get("/api/v1/releases")).json()
-    assert found["judged_to"] == "2026-02-05T05:00:00Z"
+    assert found["scored_through"] == "2026-02-05T05:00:00Z"
     (release,) = found["releases"]
     assert (release["model"], release["learning"]) == ("m-2", False)
     assert [point["first_uses"] for point in release["adoption"]] == [3, 4]
@@ -209,7 +209,7 @@ async def test_at_the_end_everybody_is_let_go(site: Site):
 
 
 def test_no_more_follow_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(api, "MOST_FOLLOWERS", 2)
+    monkeypatch.setattr(api, "MOST_STREAMS", 2)
 
     async def inside():
         async with site() as made:

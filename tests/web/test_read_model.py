@@ -50,7 +50,7 @@ def test_a_repeat_and_an_older_revision_say_nothing():
     assert (later["state"], later["opened"]) == ("resolved", False)
     assert read_model.take_alert(alert(1, revision=4, state="open", transition="reopened").value)["opened"]
     (incident,) = read_model.shown()
-    assert [one.transition for one in incident.told] == ["members-doubled", "quiet", "reopened"]
+    assert [one.transition for one in incident.revisions] == ["members-doubled", "quiet", "reopened"]
 
 
 def test_the_gravest_come_first_then_the_newest():
@@ -151,7 +151,7 @@ def test_buckets_that_are_judged_again_replace_what_was_there():
     for hour in (3, 4, 5, 6, 4, 5):
         judged(read_model, hour, requests=100 * hour)
     assert [bucket.status.requests for bucket in read_model.buckets] == [300, 400, 500]
-    (course,) = read_model.courses.values()
+    (course,) = read_model.adoptions.values()
     assert [point.first_uses for point in course.points] == [3, 4, 5]
 
 
@@ -159,7 +159,7 @@ def test_a_release_that_is_watched_no_more_is_dropped():
     read_model = ReadModel()
     judged(read_model, 3)
     judged(read_model, 4, releases=[])
-    assert read_model.courses == {}
+    assert read_model.adoptions == {}
 
 
 def test_rates_are_shares_of_all_that_came_and_tell_when_to_look():
@@ -168,8 +168,8 @@ def test_rates_are_shares_of_all_that_came_and_tell_when_to_look():
     judged(read_model, 4, requests=900, late=50, invalid=50)
     views = ViewModels(load(), read_model, lambda: NOW)
     tiles = {tile.label: tile for tile in views.tiles([])}
-    assert (tiles["Late"].value, tiles["Late"].tone) == ("5.00 %", "warn")
-    assert (tiles["Dead letters"].value, tiles["Dead letters"].tone) == ("5.00 %", "warn")
+    assert (tiles["Late events"].value, tiles["Late events"].tone) == ("5 %", "warn")
+    assert (tiles["Dead letters"].value, tiles["Dead letters"].tone) == ("5 %", "warn")
 
 
 def test_silence_of_the_workers_is_told():

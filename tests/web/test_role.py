@@ -84,8 +84,8 @@ def test_it_becomes_ready_and_stops_soon_although_a_client_follows(config: Confi
 
 def test_a_token_is_in_no_log_of_a_worker(config: Config, tmp_path: Path) -> None:
     log = tmp_path / "log"
-    guarded = config.model_copy(update={"web": {"people": PEOPLE[:1]}})
-    with worker(guarded, log, KIM_TOKEN=KIM) as process:
+    has_login = config.model_copy(update={"web": {"people": PEOPLE[:1]}})
+    with worker(has_login, log, KIM_TOKEN=KIM) as process:
         url = address(log, process)
         for token in (KIM, "a-guess-of-somebody"):
             headers = {"Authorization": f"Bearer {token}"}

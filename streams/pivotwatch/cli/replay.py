@@ -15,6 +15,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 import orjson
 
+from pivotwatch.base.display import counted, two_digits
 from pivotwatch.base.durations import format_duration
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.cli.commands import Command
@@ -33,10 +34,10 @@ if TYPE_CHECKING:
 APART = ("late", "failed")
 MANY_LATE = 0.01
 SHOWN_REASONS = 5
-NOT_SEEN = "No model of --releases was seen while its release would have been watched (`watch`)."
+NOT_SEEN = "No event has a model of --releases within its watch (setting `watch`)."
 NOT_NAMED = (
-    "Name one with --releases; without it a model counts as released that is first seen when the stream is "
-    "three days old, and that 20 accounts of 5 networks take up within a day."
+    "Name releases with --releases. Without it a release is inferred when a model is first seen after three "
+    "days of the stream and 20 accounts of 5 networks use it within a day."
 )
 
 
@@ -49,11 +50,15 @@ NOT_NAMED = (
 @click.option(
     "--releases", metavar="FILE", help="Release calendar (JSON array); without it releases are inferred."
 )
-@click.option("--decisions", metavar="FILE", help="Decisions (JSON array), taken before the first event.")
+@click.option("--decisions", metavar="FILE", help="Decisions (JSON array), applied before the first event.")
 @click.option("--alerts", "out", metavar="OUT.jsonl", help="Write the alerts here, one CloudEvent a line.")
-@click.option("--report", metavar="OUT.html", help="Write a page of what was found and how sure it is.")
-@click.option("--source", metavar="NAME", help="What wrote EVENTS (litellm, otlp_json, …): `mapping list`.")
-@click.option("--partitions", type=click.IntRange(min=1), help="Mirror a topic of so many partitions.")
+@click.option(
+    "--report", metavar="OUT.html", help="Write a report with charts and evidence as one HTML file."
+)
+@click.option(
+    "--source", metavar="NAME", help="Format of EVENTS (litellm, otlp_json, …); `mapping list` shows all."
+)
+@click.option("--partitions", type=click.IntRange(min=1), help="Partitions of the mirrored topic.")
 @json_option
 @with_config
 def replay(
@@ -68,10 +73,10 @@ def replay(
     partitions: int | None,
     as_json: bool,
 ) -> None:
-    """Run the detection over EVENTS: files plain, .gz, .zst or .parquet, or - for standard input.
+    """Run the detection over EVENTS: plain, .gz, .zst or .parquet files, or - for standard input.
 
-    The result is the same to the byte as that of the workers on the same events. Without
-    --alerts the alerts are printed for a person (with --json: one CloudEvent a line).
+    The result is equal to the byte to that of the workers on the same events. Without
+    --alerts the alerts are printed as text (with --json: one CloudEvent per line).
     """
     from pivotwatch.base.network_classes import class_of
     from pivotwatch.detection import replay as engine
@@ -103,7 +108,7 @@ def replay(
 
 
 def _controls(topic: str, path: str | None) -> list[Any]:
-    """Releases or decisions of a file, every one of which must be sound."""
+    """Releases or decisions of a file; a malformed one is an error."""
     from pivotwatch.contracts.events import BadEvent
     from pivotwatch.contracts.records import Line
     from pivotwatch.detection.scoring import control_log
@@ -118,7 +123,7 @@ def _controls(topic: str, path: str | None) -> list[Any]:
 
 
 def _natively(config: Config, source: str | None, lines: Iterable[bytes]) -> NativeLines | None:
-    """The lines of a source as native events; None when they are so already."""
+    """The lines of a source as native events; None without a source."""
     if source is None:
         return None
     from pivotwatch.ingest.convert import NativeLines
@@ -128,12 +133,12 @@ def _natively(config: Config, source: str | None, lines: Iterable[bytes]) -> Nat
 
 
 class Summary:
-    """What went through, counted on the way.
+    """Counts the outputs of a replay.
 
     Parameters
     ----------
     remedy
-        What to say when no release was watched.
+        What to do when no release was watched.
     """
 
     def __init__(self, remedy: str) -> None:
@@ -146,7 +151,7 @@ class Summary:
         self.thin: dict[str, tuple[float, int | None]] = {}
 
     def watch(self, outputs: Iterable[Output]) -> Iterator[bytes]:
-        """Hand through the alerts, count everything."""
+        """Yield the alerts and count all outputs."""
         for output in outputs:
             if output.topic == "dlq":
                 self.dead_letters[about_of(output.headers).message[:80]] += 1
@@ -188,29 +193,30 @@ class Summary:
             f"alerts: {by_severity or 'none'}" + (f", in {out}" if out else "")
         )
         if self.skipped:
-            text += f"\nno requests, and left out: {self.skipped:,}"
+            text += f"\n{counted(self.skipped, 'record')} left out: not a request"
         if self.apart["failed"]:
-            text += f"\nfailed requests, not counted: {self.apart['failed']:,}"
+            text += f"\n{counted(self.apart['failed'], 'failed request')} not counted"
         if self.apart["late"]:
-            text += f"\nlate, and left out: {self.apart['late']:,}"
+            text += f"\n{counted(self.apart['late'], 'late event')} left out"
         if self.apart["late"] > MANY_LATE * self.events:
             text += (
-                "\nWARNING: so many late events make the result worthless. Sort the events by ts (is one "
-                "of them far in the future?), or raise allowed_lateness."
+                "\nWARNING: with this many late events the result is worthless. Sort the events by ts and "
+                "check that none lies far in the future, or raise allowed_lateness."
             )
         if self.events and not self.thin:
             text += f"\nWARNING: no release was watched, so nothing could be found. {self._remedy}"
         for model, (moves, width) in sorted(self.thin.items()):
             if width:
                 text += (
-                    f"\nWARNING: too thin to judge {model}: {moves:.2g} accounts move in a bucket. "
-                    f"Widen the bucket: --set bucket={format_duration(timedelta(milliseconds=width))}"
+                    f"\nWARNING: too few data for {model}: {two_digits(moves)} first uses per bucket. "
+                    f"Use wider buckets: --set bucket={format_duration(timedelta(milliseconds=width))}"
                 )
         if self.dead_letters:
             reasons = self.dead_letters.most_common(SHOWN_REASONS)
             more = len(self.dead_letters) - len(reasons)
-            told = "; ".join(f"{count:,} × {reason}" for reason, count in reasons)
-            text += f"\nnot readable and left out: {told}" + (f"; and {more} other reasons" if more else "")
+            listed = "; ".join(f"{count:,} × {reason}" for reason, count in reasons)
+            unreadable = counted(self.dead_letters.total(), "unreadable record")
+            text += f"\n{unreadable} left out: {listed}" + (f"; and {more} other reasons" if more else "")
         return text
 
 
@@ -230,22 +236,22 @@ def _writer(out: str | None, as_json: bool) -> Iterator[Callable[[bytes], None]]
 
 @contextlib.contextmanager
 def _report(path: str | None, config: Config) -> Iterator[Callable[[Iterable[Output]], Iterable[Output]]]:
-    """Gather the outputs that pass, and write the page at the end, if one is wanted."""
+    """Collect the outputs and write the report at the end, if there is a path for it."""
     if path is None:
         yield lambda outputs: outputs
         return
-    from pivotwatch.reporting.collector import Collected
+    from pivotwatch.reporting.collector import Collector
     from pivotwatch.reporting.page import render
 
-    collected = Collected()
-    yield collected.watch
+    collector = Collector()
+    yield collector.collect
     with _whole_file(Path(path)) as file:
-        file.write(render(collected, config.settings).encode(errors="replace"))
+        file.write(render(collector, config.settings).encode(errors="replace"))
 
 
 @contextlib.contextmanager
 def _whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears only when it is complete: half a result looks like a result."""
+    """A file that appears only when it is complete, so half a result is never taken for a result."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:

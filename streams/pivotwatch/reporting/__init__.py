@@ -1,1 +1,1 @@
-"""The backtest report: one page that works offline, from what a replay sends."""
+"""Charts, tables and caveats of an incident, and the replay report: one HTML file that works offline."""

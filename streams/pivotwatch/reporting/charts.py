@@ -1,4 +1,4 @@
-"""The report's charts: the course of an incident, the adoption of a release, incidents on a time line."""
+"""The charts of report and page: an incident over time, a release's adoption, a timeline of incidents."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
+from pivotwatch.base.display import counted, percent
 from pivotwatch.base.svg import FOOT, WIDTH, Chart, nice_top
 from pivotwatch.contracts.alerts import AlertData, Series
-from pivotwatch.reporting.collector import Course
+from pivotwatch.reporting.collector import Adoption
 
 
 class Size(NamedTuple):
-    """Width of a chart, height of each of its two panels, and the room above one; its foot comes to that."""
+    """Width of a chart, heights of its two panels, and the gap between them, in units of the drawing."""
 
     width: int
     upper: int
@@ -23,12 +24,12 @@ class Size(NamedTuple):
 
     @property
     def tops(self) -> tuple[int, int]:
-        """Where the panels begin."""
+        """Upper edges of the two panels."""
         return 22, 22 + self.upper + self.gap
 
     @property
     def height(self) -> int:
-        """Of the whole."""
+        """Height of the whole chart."""
         return self.tops[1] + self.lower + 4 + FOOT
 
 
@@ -42,15 +43,15 @@ NAMED = 6
 ROOM = 240
 
 
-def course(data: AlertData, series: Series, size: Size = FULL) -> Markup:
-    """Shares above, events below: observed, expected, ordinary; the release and the time of the alert."""
+def incident(data: AlertData, series: Series, size: Size = FULL) -> Markup:
+    """An incident over time: shares above, events below."""
     start, width = millis(series.start), series.bucket_ms
     spans = [(start + a * width, start + b * width) for a, b in zip(series.at, series.until, strict=True)]
     what = f"{data.entity.kind} {data.entity.id} and {data.model}"
     chart = Chart(
         data.alert_id,
-        f"Course of {what}",
-        _told(series),
+        f"{what[0].upper()}{what[1:]} over time",
+        _description(series),
         (spans[0][0], spans[-1][1]),
         size.height,
         width=size.width,
@@ -61,7 +62,7 @@ def course(data: AlertData, series: Series, size: Size = FULL) -> Markup:
     panels = list(zip(size.tops, (size.upper, size.lower), strict=True))
     for y, height in panels:
         chart.shade(millis(data.onset), until, y, height)
-    upper = chart.panel(*panels[0], top=min(1.0, top), label="share of requests that chose the model")
+    upper = chart.panel(*panels[0], top=min(1.0, top), label=f"share of requests to {data.model}")
     middles = [(a + b) / 2 for a, b in spans]
     upper.area(list(zip(middles, series.others_share, strict=True)), "everyone")
     upper.line(list(zip(middles, series.share, strict=True)), "observed")
@@ -76,36 +77,37 @@ def course(data: AlertData, series: Series, size: Size = FULL) -> Markup:
 def _events(
     chart: Chart, series: Series, spans: Sequence[tuple[float, float]], place: tuple[int, int]
 ) -> None:
-    """Events per bucket, so that joined steps are as high as single ones."""
+    """Events per bucket, so a step over several buckets is as high as a step over one."""
     per = [b - a for a, b in zip(series.at, series.until, strict=True)]
     seen = [n / w for n, w in zip(series.seen, per, strict=True)]
     high = [n / w for n, w in zip(series.high, per, strict=True)]
     low = [n / w for n, w in zip(series.low, per, strict=True)]
     expected = [n / w for n, w in zip(series.expected, per, strict=True)]
     top = nice_top(max(*seen, *high, 0.0), least=4)
-    lower = chart.panel(*place, top=top, label="accounts' first uses and switches per bucket", percent=False)
+    lower = chart.panel(*place, top=top, label="first uses and switches per bucket", percent=False)
     lower.band([(*span, a, b) for span, a, b in zip(spans, low, high, strict=True)], "ordinary")
     lower.line([(t, e) for span, e in zip(spans, expected, strict=True) for t in span], "expected")
     middles = [(a + b) / 2 for a, b in spans]
     lower.line(list(zip(middles, seen, strict=True)), "observed")
 
 
-def _told(series: Series) -> str:
+def _description(series: Series) -> str:
     most = max(series.seen, default=0)
     shares = [s for s in series.share if s is not None]
     others = [s for s in series.others_share if s is not None]
     return (
-        f"The group's share of the model rose to {max(shares, default=0):.0%}, everyone else's to "
-        f"{max(others, default=0):.0%}. At most {most} events in one step; the table below has the numbers."
+        f"The group's share of requests rose to {percent(max(shares, default=0))}, everyone else's to "
+        f"{percent(max(others, default=0))}. At most {counted(most, 'event')} in one step. The table below "
+        "has the numbers."
     )
 
 
-def adoption(name: str, release: Course, size: Size = ADOPTION) -> Markup:
-    """How everyone takes up a model: the share of all requests, and first uses per bucket."""
+def adoption(name: str, release: Adoption, size: Size = ADOPTION) -> Markup:
+    """The adoption of a release over time: its share of all requests, and first uses per bucket."""
     end = release.points[-1].at + release.bucket_ms
     span = (release.points[0].at, end)
-    told = f"{release.first_uses:,} first uses; its last share {release.last_share:.1%}."
-    chart = Chart(name, f"Adoption of {release.model}", told, span, size.height, width=size.width)
+    text = f"{counted(release.first_uses, 'first use')}. Last share: {percent(release.last_share)}."
+    chart = Chart(name, f"Adoption of {release.model}", text, span, size.height, width=size.width)
     panels = list(zip(size.tops, (size.upper, size.lower), strict=True))
     shares = [p.share for p in release.points if p.share is not None]
     top = min(1.0, nice_top(max(shares, default=0.0), least=0.02))
@@ -124,20 +126,22 @@ def adoption(name: str, release: Course, size: Size = ADOPTION) -> Markup:
     return Markup(chart.svg())  # noqa: S704  # the element tree has escaped every text
 
 
-def timeline(alerts: Sequence[AlertData], span: tuple[float, float], releases: Sequence[Course]) -> Markup:
-    """A bar an incident, from its onset to the last word on it."""
+def timeline(alerts: Sequence[AlertData], span: tuple[float, float], releases: Sequence[Adoption]) -> Markup:
+    """One bar per incident, from its start to its last update."""
     drawn = alerts[:ROWS_DRAWN]
     head = 12 * min(len(releases), NAMED)
     height = head + 10 + ROW * len(drawn) + FOOT
-    chart = Chart("timeline", "Incidents on a time line", "The same as in the table below.", span, height)
+    chart = Chart(
+        "timeline", "Timeline of incidents", "The table below has the same incidents.", span, height
+    )
     for number, release in enumerate(releases):
-        y = 2 + 12 * (number % NAMED)  # one below the other: releases are often near
+        y = 2 + 12 * (number % NAMED)  # one below the other: releases are often close in time
         chart.mark(release.released_at, y, height - FOOT - y, release.model)
     for row, data in enumerate(drawn):
         y = head + 8 + ROW * row
         left, right = chart.x(millis(data.onset)), chart.x(millis(data.detected_at))
         name = f"{data.entity.kind} {data.entity.id}"
-        tip = f"{name}: {data.severity}, {data.members_total} accounts"
+        tip = f"{name}: {data.severity}, {counted(data.members_total, 'account')}"
         chart.rect(left, y, max(4.0, right - left), ROW - 6, f"bar {data.severity}", tip=tip)
         shown = name if len(name) <= NAME else name[: NAME - 1] + "…"
         if right < WIDTH - ROOM:

@@ -1,4 +1,4 @@
-"""What the report needs, gathered while a replay runs: little of each alert, and one point a bucket."""
+"""Collects what the report needs while a replay runs: the alerts, and one point per release and bucket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ MOST_POINTS = 240
 
 
 class Point(NamedTuple):
-    """One bucket of a release; ``share`` None when there were no requests."""
+    """One bucket of a release; ``share`` is None when there were no requests.
+
+    ``at`` is the start of the bucket in epoch milliseconds, ``share`` the release's share of all requests.
+    """
 
     at: int
     share: float | None
@@ -26,7 +29,7 @@ class Point(NamedTuple):
 
     @classmethod
     def of(cls, status: Status, release: ReleaseStatus) -> Point:
-        """A release in a scored bucket; in one without requests nobody was at risk."""
+        """The point of a release in a scored bucket; without requests it has no share."""
         at = millis_of(status.bucket)
         if not status.requests:
             return cls(at, None, 0, 0)
@@ -34,8 +37,18 @@ class Point(NamedTuple):
 
 
 @dataclasses.dataclass(slots=True)
-class Course:
-    """How everyone takes up one model."""
+class Adoption:
+    """The adoption of one release by all accounts.
+
+    Attributes
+    ----------
+    released_at, bucket_ms
+        In epoch milliseconds and milliseconds.
+    inferred
+        Whether the release was inferred from the stream, not named in the calendar.
+    learning
+        Whether the expected numbers are still rough.
+    """
 
     model: str
     released_at: int
@@ -45,13 +58,13 @@ class Course:
     points: list[Point] = dataclasses.field(default_factory=list)
 
     @classmethod
-    def of(cls, release: ReleaseStatus, bucket_ms: int) -> Course:
-        """The course of a release, without points yet."""
+    def of(cls, release: ReleaseStatus, bucket_ms: int) -> Adoption:
+        """The adoption of a release, without points."""
         return cls(release.model, millis_of(release.released_at), release.inferred, bucket_ms)
 
     @property
     def first_uses(self) -> int:
-        """Accounts that used it for the first time."""
+        """Number of accounts that have used it."""
         return sum(point.first_uses for point in self.points)
 
     @property
@@ -59,8 +72,8 @@ class Course:
         """Its share in the last bucket with requests."""
         return next((p.share for p in reversed(self.points) if p.share is not None), 0.0)
 
-    def coarse(self) -> Course:
-        """The same with at most 240 points: mean shares, summed first uses per bucket, least at risk."""
+    def coarse(self) -> Adoption:
+        """The same with at most 240 points: mean shares, summed first uses, smallest numbers at risk."""
         step = -(-len(self.points) // MOST_POINTS)
         if step < 2:
             return self
@@ -74,24 +87,24 @@ def _joined(points: list[Point]) -> Point:
     return Point(points[0].at, share, sum(p.first_uses for p in points), min(p.at_risk for p in points))
 
 
-class Collected:
-    """The outputs of a replay, summed up.
+class Collector:
+    """The outputs of a replay, summarised.
 
     Attributes
     ----------
     totals
         Sums over all buckets: requests, late, invalid, failed, new accounts.
     alerts
-        Id to the newest alert about it.
-    told
-        Id to every revision: (time, transition, severity).
+        The last alert about each incident, by alert id.
+    revisions
+        Every revision of each incident as (time, transition, severity), by alert id.
     releases
-        Courses of the watched releases, by name.
+        The adoption of the watched releases, by model and time of release.
 
     Examples
     --------
-    >>> collected = Collected()
-    >>> collected.pace, collected.totals["requests"]
+    >>> collector = Collector()
+    >>> collector.requests_per_account, collector.totals["requests"]
     (0.0, 0)
     """
 
@@ -100,23 +113,23 @@ class Collected:
         self.span: tuple[int, int] | None = None
         self.most_groups = 0
         self.alerts: dict[str, AlertData] = {}
-        self.told: dict[str, list[tuple[datetime, str, str]]] = {}
-        self.releases: dict[tuple[str, datetime], Course] = {}
-        self._accounts: list[int] = []
-        self._paces: list[float] = []
+        self.revisions: dict[str, list[tuple[datetime, str, str]]] = {}
+        self.releases: dict[tuple[str, datetime], Adoption] = {}
+        self._active_accounts: list[int] = []
+        self._requests_per_account: list[float] = []
 
     @property
-    def pace(self) -> float:
+    def requests_per_account(self) -> float:
         """Requests per active account and bucket: the median over the buckets."""
-        return median(self._paces) if self._paces else 0.0
+        return median(self._requests_per_account) if self._requests_per_account else 0.0
 
     @property
-    def active(self) -> float:
+    def active_accounts(self) -> float:
         """Active accounts per bucket: the median over the buckets."""
-        return median(self._accounts) if self._accounts else 0.0
+        return median(self._active_accounts) if self._active_accounts else 0.0
 
-    def watch(self, outputs: Iterable[Output]) -> Iterator[Output]:
-        """Hand everything through and keep what the report needs."""
+    def collect(self, outputs: Iterable[Output]) -> Iterator[Output]:
+        """Pass every output on and keep what the report needs."""
         for output in outputs:
             if output.topic == "status":
                 self._status(parse_status(output.value))
@@ -128,7 +141,7 @@ class Collected:
         data = parse_alert(value).data
         self.alerts[data.alert_id] = data
         row = data.detected_at, data.transition or data.state, data.severity
-        self.told.setdefault(data.alert_id, []).append(row)
+        self.revisions.setdefault(data.alert_id, []).append(row)
 
     def _status(self, status: Status) -> None:
         at, width = millis_of(status.bucket), status.bucket_ms
@@ -139,13 +152,13 @@ class Collected:
         self.totals["failed"] += status.failed
         self.totals["new_accounts"] += status.new_accounts
         self.most_groups = max(self.most_groups, status.groups)
-        self._accounts.append(status.accounts)
+        self._active_accounts.append(status.accounts)
         if status.accounts:
-            self._paces.append(status.requests / status.accounts)
+            self._requests_per_account.append(status.requests / status.accounts)
         for release in status.releases:
             key = release.model, release.released_at
-            course = self.releases.get(key)
-            if course is None:
-                course = self.releases[key] = Course.of(release, width)
-            course.learning = release.learning
-            course.points.append(Point.of(status, release))
+            adoption = self.releases.get(key)
+            if adoption is None:
+                adoption = self.releases[key] = Adoption.of(release, width)
+            adoption.learning = release.learning
+            adoption.points.append(Point.of(status, release))

@@ -1,6 +1,6 @@
-"""The page: one HTML file without script or anything from elsewhere.
+"""The report: one HTML file without script and without anything from other servers.
 
-Jinja2 escapes every text; the charts are escaped by the element tree that they are built with.
+Jinja2 escapes every text; the element tree that builds the charts escapes theirs.
 """
 
 from __future__ import annotations
@@ -14,10 +14,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from pivotwatch.base.display import clock_time
+from pivotwatch.contracts.alert_texts import reason_parts
 from pivotwatch.contracts.alerts import AlertData
+from pivotwatch.formats.summary import title_of
 from pivotwatch.reporting import charts, tables
-from pivotwatch.reporting.caveats import for_and_against, notes
-from pivotwatch.reporting.collector import Collected
+from pivotwatch.reporting.caveats import notes
+from pivotwatch.reporting.collector import Collector
 from pivotwatch_models.incidents.terms import SEVERITIES
 from pivotwatch_models.settings import Settings
 
@@ -30,33 +33,33 @@ MEMBERS_SHOWN = 30
 HERE = Path(__file__).parent
 
 
-def render(collected: Collected, settings: Settings) -> str:
+def render(collector: Collector, settings: Settings) -> str:
     """The report of a replay.
 
     Examples
     --------
-    >>> "No release was watched" in render(Collected(), Settings())
+    >>> "No release was watched" in render(Collector(), Settings())
     True
     """
     environment = _environment()
-    incidents = _incidents(collected)
-    full = dict(_in_full(environment, incidents, collected))
-    courses = [course.coarse() for _, course in sorted(collected.releases.items())]
-    span = collected.span or (0, 1)
+    incidents = _incidents(collector)
+    full = dict(_in_full(environment, incidents, collector))
+    adoptions = [adoption.coarse() for _, adoption in sorted(collector.releases.items())]
+    span = collector.span or (0, 1)
     drawn = sorted(incidents[: charts.ROWS_DRAWN], key=lambda d: (d.onset, d.alert_id))
     return environment.get_template(
         "report.html"
     ).render(
         css=Markup((HERE / "report.css").read_text() + (HERE / "charts.css").read_text()),  # noqa: S704
-        collected=collected,
+        collector=collector,
         span=[tables.moment(datetime.fromtimestamp(ms / 1000, UTC)) for ms in span],
         severities=_by_severity(incidents),
-        notes=notes(collected, settings),
+        notes=notes(collector, settings),
         releases=[
-            (c, charts.adoption(f"r{i}", c)) for i, c in enumerate(courses[:RELEASES_DRAWN]) if c.points
+            (c, charts.adoption(f"r{i}", c)) for i, c in enumerate(adoptions[:RELEASES_DRAWN]) if c.points
         ],
-        releases_total=len(courses),
-        timeline=charts.timeline(drawn, span, courses) if drawn else None,
+        releases_total=len(adoptions),
+        timeline=charts.timeline(drawn, span, adoptions) if drawn else None,
         timeline_rows=len(drawn),
         incidents=incidents[:LISTED],
         incidents_total=len(incidents),
@@ -76,12 +79,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["moment"] = tables.moment
+    environment.filters["utc"] = clock_time
     return environment
 
 
-def _incidents(collected: Collected) -> list[AlertData]:
-    """The newest word on each, the gravest first; what was merged away is told by its host."""
-    own = [data for data in collected.alerts.values() if data.merged_into is None]
+def _incidents(collector: Collector) -> list[AlertData]:
+    """The last update of each incident, the most severe first; merged ones are part of their host."""
+    own = [data for data in collector.alerts.values() if data.merged_into is None]
     return sorted(own, key=lambda d: (-SEVERITIES.index(d.severity), d.onset, d.alert_id))
 
 
@@ -91,27 +95,28 @@ def _by_severity(incidents: list[AlertData]) -> list[tuple[str, int]]:
 
 
 def _in_full(
-    environment: Environment, incidents: list[AlertData], collected: Collected
+    environment: Environment, incidents: list[AlertData], collector: Collector
 ) -> Iterator[tuple[str, Markup]]:
-    """Sections of the gravest incidents, as many as fit; a lone account has only its line in the table."""
+    """Sections of the most severe incidents, as many as fit; a single account has only a row in the table."""
     template, size = environment.get_template("incident.html"), 0
     for data in [d for d in incidents if d.entity.kind != "account"][:IN_FULL]:
-        section = template.render(_section(data, collected))
+        section = template.render(_section(data, collector))
         size += len(section.encode())
         if size > BYTES_IN_FULL:
             return
         yield data.alert_id, Markup(section)  # noqa: S704  # rendered with autoescape
 
 
-def _section(data: AlertData, collected: Collected) -> dict[str, Any]:
+def _section(data: AlertData, collector: Collector) -> dict[str, Any]:
     series = data.evidence.series
     return {
         "data": data,
-        "chart": charts.course(data, series) if series else None,
-        "course": list(tables.course(series)) if series else [],
+        "title": title_of(data),
+        "chart": charts.incident(data, series) if series else None,
+        "series": list(tables.series_rows(series)) if series else [],
         "evidence": tables.evidence(data),
         "profile": tables.profile(data),
-        **for_and_against(data),
+        "texts": reason_parts(data.reasons),
         "members": data.members[:MEMBERS_SHOWN],
-        "told": collected.told[data.alert_id],
+        "revisions": collector.revisions[data.alert_id],
     }

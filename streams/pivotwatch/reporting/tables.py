@@ -1,4 +1,4 @@
-"""The report's tables, as rows of text."""
+"""The tables of report and page, as rows of text."""
 
 from __future__ import annotations
 
@@ -6,45 +6,45 @@ import dataclasses
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
+from pivotwatch.base.display import NOTHING, clock_time, percent, score, times, two_digits
 from pivotwatch.base.durations import format_duration
 from pivotwatch.contracts.alerts import AlertData, Series, Usage
 from pivotwatch_models.settings import Settings
 
 ROWS_SHOWN = 24
-NOTHING = "–"
 
 
 def evidence(data: AlertData) -> list[tuple[str, str, str]]:
-    """What, of the group, and beside it what was expected or everyone else did; only what is known."""
+    """Name, value of the group, and the expected value or everyone else's; only figures that are known."""
     e = data.evidence
     rows = (
         (
-            "Share of the model since onset",
-            share(e.observed_share),
-            f"others {share(e.population_share)}",
+            f"Share of requests to {data.model}",
+            percent(e.observed_share),
+            f"everyone else {percent(e.population_share)}",
         ),
-        ("Share of the model before", share(e.baseline_share), ""),
-        ("First uses", _count(e.first_uses_seen), f"expected {number(e.first_uses_expected)}"),
-        ("Switches", _count(e.switches_seen), f"expected {number(e.switches_expected)}"),
-        ("Pace against everyone else", times(e.hazard_ratio), f"ordinary up to {times(e.theta)}"),
-        ("ln e-value", number(e.log_e_value), f"alert line {number(e.threshold)}"),
-        ("Moved within 3 hours", share(e.synchrony), f"others {share(e.population_synchrony)}"),
-        ("Young accounts", share(e.corroboration.young_share), ""),
+        ("The same before", percent(e.baseline_share), ""),
+        ("First uses", _count(e.first_uses_seen), f"{two_digits(e.first_uses_expected)} expected"),
+        ("Switches", _count(e.switches_seen), f"{two_digits(e.switches_expected)} expected"),
+        ("Speed, compared with everyone else", times(e.hazard_ratio), f"normal: up to {times(e.theta)}"),
+        ("Score (ln e-value)", score(e.log_e_value), f"alert threshold {score(e.threshold)}"),
+        ("Started within 3 hours", percent(e.synchrony), f"everyone {percent(e.population_synchrony)}"),
+        ("Accounts of at most 7 days", percent(e.corroboration.young_share), ""),
         ("Class of the network", e.corroboration.network_class or NOTHING, ""),
-        ("ADWIN saw a rise", "yes" if e.corroboration.adwin else "no", ""),
+        ("Second detector (ADWIN)", "saw the change" if e.corroboration.adwin else "saw no change", ""),
     )
     return [row for row in rows if row[1] != NOTHING]
 
 
 def profile(data: AlertData) -> list[tuple[str, tuple[str, ...]]]:
-    """Whose requests, how many, with tools, input and output tokens per exchange."""
+    """Whose requests; number, share with tools, input and output tokens per exchange."""
     p = data.evidence.profile
     if p is None:
         return []
     rows = (
-        (f"the group, to {data.model}", p.to_model),
-        ("the group, to other models meanwhile", p.to_other_models),
-        ("the group, before the onset", p.before),
+        (f"this group, to {data.model}", p.to_model),
+        ("this group, to other models since then", p.to_other_models),
+        ("this group, before", p.before),
         (f"everyone else, to {data.model}", p.population),
     )
     return [(name, _usage(usage)) for name, usage in rows if usage is not None]
@@ -52,21 +52,21 @@ def profile(data: AlertData) -> list[tuple[str, tuple[str, ...]]]:
 
 def _usage(usage: Usage) -> tuple[str, ...]:
     tokens = f"{usage.input_tokens:,.0f}", f"{usage.output_tokens:,.0f}"
-    return f"{usage.exchanges:,}", share(usage.tools_share), *tokens
+    return f"{usage.exchanges:,}", percent(usage.tools_share), *tokens
 
 
-def course(series: Series) -> Iterator[tuple[str, str, str, str, str, str]]:
-    """The numbers of the chart: time, shares, events seen, expected, ordinary; at most 24 rows."""
+def series_rows(series: Series) -> Iterator[tuple[str, str, str, str, str, str]]:
+    """The numbers of the chart: time, two shares, events, expected events, normal range; at most 24 rows."""
     step = -(-len(series.at) // ROWS_SHOWN)
     for i in range(0, len(series.at), step):
         part = slice(i, i + step)
         at = series.start + timedelta(milliseconds=series.at[i] * series.bucket_ms)
         yield (
             moment(at),
-            share(_mean(series.share[part])),
-            share(_mean(series.others_share[part])),
+            percent(_mean(series.share[part])),
+            percent(_mean(series.others_share[part])),
             f"{sum(series.seen[part]):,}",
-            number(sum(series.expected[part])),
+            two_digits(sum(series.expected[part])),
             f"{sum(series.low[part])}–{sum(series.high[part])}",
         )
 
@@ -91,32 +91,9 @@ def settings(used: Settings) -> list[tuple[str, str]]:
 
 
 def moment(when: datetime | None) -> str:
-    """A time in UTC, to the minute."""
-    return when.strftime("%Y-%m-%d %H:%M") if when else NOTHING
-
-
-def share(value: float | None) -> str:
-    """A share in percent.
-
-    Examples
-    --------
-    >>> share(0.481), share(0.0123), share(None)
-    ('48 %', '1.2 %', '–')
-    """
-    if value is None:
-        return NOTHING
-    return f"{value:.0%}".replace("%", " %") if value >= 0.1 or value == 0 else f"{value * 100:.2g} %"
-
-
-def number(value: float | None) -> str:
-    """A number, in three digits where it is small."""
-    return NOTHING if value is None else f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    """A time in UTC to the minute, for a column that names the zone."""
+    return clock_time(when).removesuffix(" UTC") if when else NOTHING
 
 
 def _count(value: int | None) -> str:
     return NOTHING if value is None else f"{value:,}"
-
-
-def times(value: float | None) -> str:
-    """How many times as fast."""
-    return NOTHING if value is None else f"{number(value)} ×"

@@ -19,7 +19,7 @@ from pivotwatch.engine.metrics import Metrics
 from pivotwatch.engine.runtime import RoleApp, build_app, run_app
 from pivotwatch.web import security_headers
 from pivotwatch.web.api import Api
-from pivotwatch.web.authentication import Guard
+from pivotwatch.web.authentication import Authenticator
 from pivotwatch.web.decision_form import DecisionWriter
 from pivotwatch.web.middleware import middleware
 from pivotwatch.web.pages import Pages
@@ -90,7 +90,7 @@ def refuse_open_page(config: Config, settings: WebSettings) -> None:
     WrongUse
         With what to do.
     """
-    if not settings.guarded and not is_loopback(config.web_host):
+    if not settings.has_login and not is_loopback(config.web_host):
         raise WrongUse(
             f"web_host {config.web_host} is reached by others, and the page shows accounts: "
             "name [web] people or a proxy (streams/pivotwatch/web/README.md), or listen on 127.0.0.1"
@@ -118,10 +118,14 @@ def build_web(
         web_application_options={"middlewares": [middleware(lambda: held[0])], "client_max_size": MOST_BODY},
         web_ssl_context=_tls(settings),
     )
-    guard = Guard(settings, config.web_host)
+    authenticator = Authenticator(settings, config.web_host)
     decision_writer = DecisionWriter(lambda: app.producer, config.topic("decisions"))
     pages = Pages(
-        ViewModels(config, read_model, lambda: clock() * 1000), reader, event_stream, guard, decision_writer
+        ViewModels(config, read_model, lambda: clock() * 1000),
+        reader,
+        event_stream,
+        authenticator,
+        decision_writer,
     )
     held.append(pages)
     server: web.Application = cast("Any", app.web).web_app

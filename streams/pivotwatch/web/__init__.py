@@ -1,1 +1,1 @@
-"""The live page: what is watched and found now, an incident's evidence, and decisions on it."""
+"""The live page: releases, open incidents with their evidence, and decisions on them."""

@@ -1,4 +1,4 @@
-"""The same for programs: JSON, and the events as they come."""
+"""The JSON interface: incidents, releases, decisions, and server-sent events."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from pivotwatch_models.incidents.terms import SEVERITIES
 MOST = 1_000
 RETRY_MS = 1_000
 PING_SECONDS = 15.0
-MOST_FOLLOWERS = 500
+MOST_STREAMS = 500
 STREAM_SECONDS = 3600.0
-"""Then whoever follows has to come again, without loss, and to show again who they are."""
+"""Length of an event stream. Then the client reconnects, without loss, and authenticates again."""
 
 
 class Api:
-    """Serves it; ``pages`` as the front page has it."""
+    """Serves the JSON interface of the pages."""
 
     def __init__(self, pages: Pages) -> None:
         self.pages = pages
         self.read_model = pages.views.read_model
-        self.followers = 0
+        self.streams = 0
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -47,11 +47,11 @@ class Api:
         app.router.add_route("*", "/api/{rest:.*}", self.nothing)
 
     async def nothing(self, _: web.Request) -> web.Response:
-        """Nothing is here."""
+        """Answer 404 for every other path."""
         raise web.HTTPNotFound(text="no such resource: see streams/pivotwatch/web/README.md")
 
     async def incidents(self, request: web.Request) -> web.Response:
-        """Incidents, the gravest first."""
+        """Incidents, the most severe first."""
         await self.pages.known()
         state, least = request.query.get("state", "open"), request.query.get("min_severity", "info")
         limit, offset = _number(request, "limit", 100), _number(request, "offset", 0)
@@ -69,16 +69,16 @@ class Api:
         return answer(total=len(found), offset=offset, incidents=part)
 
     async def incident(self, request: web.Request) -> web.Response:
-        """One: the newest alert as it was sent, its revisions, decisions on it."""
+        """One incident: the newest alert as it was sent, its revisions, and the decisions on it."""
         incident = await self.pages.find(request)
         return answer(
             incident=parse_alert(incident.raw).data,
-            revisions=list(incident.told),
+            revisions=list(incident.revisions),
             decisions=[_written(one) for one in self.read_model.about(incident)],
         )
 
     async def decide(self, request: web.Request) -> web.Response:
-        """Take a decision; the answer comes when the broker has it."""
+        """Save a decision; answers when the broker has confirmed it."""
         user = request[USER]
         try:
             fields = orjson.loads(await request.read())
@@ -86,9 +86,9 @@ class Api:
             raise web.HTTPBadRequest(text="expected a JSON object") from None
         if not isinstance(fields, dict):
             raise web.HTTPBadRequest(text="expected a JSON object")
-        if user.binding is not None:  # A browser sends its session by itself, also for another site.
+        if user.binding is not None:  # A browser also sends its session when another site makes the request.
             token = request.headers.get("X-Form-Token") or fields.get(FORM_FIELD)
-            self.pages.guard.check_form(request, token, user)
+            self.pages.authenticator.check_form(request, token, user)
         incident = await self.pages.find(request)
         try:
             offset = await self.pages.decided(user, incident, fields)
@@ -99,12 +99,12 @@ class Api:
         return answer(offset=offset, decisions=[_written(one) for one in self.read_model.about(incident)])
 
     async def releases(self, _: web.Request) -> web.Response:
-        """The watched releases, and how everyone takes them up."""
+        """The watched releases and their adoption per bucket."""
         await self.pages.known()
         last = self.read_model.last
         newest = {(r.model, r.released_at): r for r in last.status.releases} if last else {}
         return answer(
-            judged_to=_time(last.end) if last else None,
+            scored_through=_time(last.end) if last else None,
             watermark=_time(last.status.watermark) if last else None,
             releases=[
                 {
@@ -113,7 +113,7 @@ class Api:
                     if name != "incidents"
                 }
                 | {
-                    "bucket_ms": course.bucket_ms,
+                    "bucket_ms": adoption.bucket_ms,
                     "adoption": [
                         {
                             "at": _time(p.at),
@@ -121,35 +121,37 @@ class Api:
                             "first_uses": p.first_uses,
                             "at_risk": p.at_risk,
                         }
-                        for p in course.points
+                        for p in adoption.points
                     ],
                 }
-                for key, course in sorted(self.read_model.courses.items())
+                for key, adoption in sorted(self.read_model.adoptions.items())
                 if key in newest
             ],
         )
 
     async def events(self, request: web.Request) -> web.StreamResponse:
-        """What happens, as server-sent events; the id of each says where to go on after it."""
+        """Server-sent events; the id of each says where to continue after it."""
         given = request.headers.get("Last-Event-ID") or request.query.get("since")
         position = event_cursor.read(given) if given is not None else None
-        if self.followers >= MOST_FOLLOWERS:
-            raise web.HTTPServiceUnavailable(text="too many follow already", headers={"Retry-After": "30"})
-        self.followers += 1
+        if self.streams >= MOST_STREAMS:
+            raise web.HTTPServiceUnavailable(
+                text="too many open event streams; try again later", headers={"Retry-After": "30"}
+            )
+        self.streams += 1
         try:
             response = EventSourceResponse(ping_interval=PING_SECONDS)
             await response.prepare(request)
-            # Whoever followed has gone, does not read, or has had the time.
+            # The client is gone or does not read, or its time is over.
             with contextlib.suppress(ConnectionResetError, TimeoutError):
                 async with asyncio.timeout(STREAM_SECONDS):
-                    await self._tell(response, given, position)
+                    await self._send_events(response, given, position)
             if request.transport is not None and request.transport.get_write_buffer_size():
-                request.transport.abort()  # It does not read: we would wait for it for ever.
+                request.transport.abort()  # It does not read: waiting for it would never end.
             return response
         finally:
-            self.followers -= 1
+            self.streams -= 1
 
-    async def _tell(
+    async def _send_events(
         self, response: EventSourceResponse, given: str | None, position: dict[event_cursor.Place, int] | None
     ) -> None:
         event_stream = self.pages.event_stream

@@ -1,8 +1,8 @@
-"""Who somebody is, and what they may do.
+"""Authentication and roles of people and programs.
 
-Whoever is on an open page is nobody in particular; otherwise a proxy of ours says who it is, or a bearer
-token, or the session that a login left in a cookie. Cookies and form tokens are signed and dated by
-itsdangerous with the tokens themselves: a changed token ends every session, a restart ends none.
+A page without login has only local users. Otherwise a trusted proxy names the user, or a bearer token, or the
+session cookie of a login. itsdangerous signs and dates cookies and form tokens with a key derived from the
+tokens: a changed token ends every session, a restart ends none.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FORM_HOURS = 24
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class User:
-    """Who asks; ``binding`` ties forms to a session, and is None where no form is needed."""
+    """The user of a request; ``binding`` ties forms to a session and is None when no form is needed."""
 
     name: str
     role: Role
@@ -38,28 +38,28 @@ class User:
 
     @property
     def decides(self) -> bool:
-        """May they decide on incidents?"""
+        """Whether the user may decide on incidents."""
         return self.role == "operator"
 
 
-class Guard:
-    """Identifies who sends a request.
+class Authenticator:
+    """Identifies the user of a request, and signs sessions and forms.
 
     Parameters
     ----------
     settings
         The table ``[web]``.
     host
-        Where the page listens.
-    throttle
-        Bounds failed log-ins.
+        Address that the page listens on.
+    rate_limit
+        Limits failed logins.
     """
 
-    def __init__(self, settings: WebSettings, host: str, throttle: RateLimit | None = None) -> None:
+    def __init__(self, settings: WebSettings, host: str, rate_limit: RateLimit | None = None) -> None:
         self.settings = settings
         https = settings.tls_certfile is not None or not is_loopback(host)
         self.secure = https if settings.secure_cookie is None else settings.secure_cookie
-        self.throttle = throttle or RateLimit()
+        self.rate_limit = rate_limit or RateLimit()
         self._tokens = {person: person.token() for person in settings.people}
         key = _signing_key([*self._tokens.values(), *settings.form_key()])
         self._sessions = URLSafeTimedSerializer(key, salt="pivotwatch-session")
@@ -67,18 +67,18 @@ class Guard:
 
     @property
     def cookie(self) -> str:
-        """Name of the session's cookie; the prefix makes browsers insist on HTTPS and on this host."""
+        """Name of the session cookie; browsers accept its prefix only over HTTPS and from this host."""
         return "__Host-pivotwatch" if self.secure else "pivotwatch"
 
     async def identify(self, request: web.Request) -> User | None:
-        """Who it is, None for somebody unknown.
+        """The user of a request; None when unknown.
 
         Raises
         ------
         aiohttp.web.HTTPException
-            For a wrong token, too many wrong ones, or a page that is reached under a strange name.
+            For a wrong token, too many wrong tokens, or a foreign host name on a page without login.
         """
-        if not self.settings.guarded:
+        if not self.settings.has_login:
             return self._open(request)
         user = self._proxied(request)
         if user is None and "Authorization" in request.headers:
@@ -86,10 +86,12 @@ class Guard:
         return user or self._session(request)
 
     def _open(self, request: web.Request) -> User:
-        # A strange name that leads here is another site's attempt to read the page through a browser.
+        # A foreign host name that resolves to this page is a DNS rebinding attack.
         if not is_loopback(request.url.host or ""):
-            raise web.HTTPForbidden(text="this page is open to this machine only: call it by 127.0.0.1")
-        return User("somebody at this machine", self.settings.open_as, "open", "open")
+            raise web.HTTPForbidden(
+                text="this page has no login, so it answers only to 127.0.0.1 and localhost"
+            )
+        return User("local user", self.settings.open_as, "open", "open")
 
     def _proxied(self, request: web.Request) -> User | None:
         proxy = self.settings.proxy
@@ -114,17 +116,17 @@ class Guard:
         return dataclasses.replace(user, via="bearer", binding=None)
 
     async def check(self, request: web.Request, token: str) -> User:
-        """Whose token it is; every token is compared, in a time that tells nothing.
+        """The user with a token. Every token is compared in constant time.
 
         Raises
         ------
         aiohttp.web.HTTPException
-            When it is nobody's, or too many wrong ones came from there.
+            When the token is unknown, or too many wrong tokens came from the address.
         """
         address = request.remote or ""
-        if not await self.throttle.allows(address):
+        if not await self.rate_limit.allows(address):
             raise web.HTTPTooManyRequests(
-                text="too many wrong tokens: come again later", headers={"Retry-After": str(WAIT_SECONDS)}
+                text="too many wrong tokens; try again later", headers={"Retry-After": str(WAIT_SECONDS)}
             )
         given = token.encode(errors="surrogateescape")
         found = None
@@ -132,9 +134,9 @@ class Guard:
             if hmac.compare_digest(given, own):
                 found = person
         if found is None:
-            await self.throttle.failed(address)
+            await self.rate_limit.failed(address)
             logger.warning("a wrong token from %s", address)
-            raise web.HTTPUnauthorized(text="this token is not known")
+            raise web.HTTPUnauthorized(text="unknown token")
         return User(found.name, found.role, "session", secrets.token_urlsafe(16))
 
     def _session(self, request: web.Request) -> User | None:
@@ -149,7 +151,7 @@ class Guard:
         return User(person.name, person.role, "session", binding) if person else None
 
     def begin(self, response: web.StreamResponse, user: User) -> None:
-        """Leave a session with whoever has logged in."""
+        """Set the session cookie of a user who logged in."""
         self._set(
             response,
             self.cookie,
@@ -158,7 +160,7 @@ class Guard:
         )
 
     def end(self, response: web.StreamResponse) -> None:
-        """Take the session back."""
+        """Remove the session cookie."""
         response.del_cookie(self.cookie, path="/", secure=self.secure, httponly=True, samesite="Strict")
 
     def _set(self, response: web.StreamResponse, name: str, value: str, seconds: float) -> None:
@@ -172,15 +174,15 @@ class Guard:
             secure=self.secure,
         )
 
-    # Forms: a page of another site can send one, but not with a token that only our pages hold.
+    # Forms: another site can send one, but not with a token that only our pages contain.
 
     def form_token(self, binding: str) -> str:
-        """What a form must hold to be taken from this session."""
+        """The token that a form of this session must contain."""
         token: str = self._forms.dumps(binding)
         return token
 
     def login_token(self, request: web.Request, response: web.StreamResponse) -> str:
-        """The same before there is a session: bound to a cookie that holds nothing else."""
+        """The form token of the login, bound to a cookie of its own."""
         binding = request.cookies.get(self._login_cookie, "")
         if not 16 <= len(binding) <= 64:
             binding = secrets.token_urlsafe(16)
@@ -192,16 +194,16 @@ class Guard:
         return self.cookie + "-login"
 
     def check_form(self, request: web.Request, token: object, user: User | None) -> None:
-        """Let pass what one of our own pages sent.
+        """Check that one of our own pages sent a form.
 
         Raises
         ------
         aiohttp.web.HTTPForbidden
-            Otherwise.
+            When another site sent it, or its token is wrong or too old.
         """
-        # Browsers say where a request comes from; other programs need not.
+        # Browsers always send this header; other programs need not.
         if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            raise web.HTTPForbidden(text="a form from another site")
+            raise web.HTTPForbidden(text="the form came from another site")
         binding = user.binding if user else "login " + request.cookies.get(self._login_cookie, "")
         try:
             found = self._forms.loads(token if isinstance(token, str) else "", max_age=FORM_HOURS * 3600)
@@ -212,14 +214,14 @@ class Guard:
             or not isinstance(found, str)
             or not hmac.compare_digest(found.encode(), binding.encode())
         ):
-            raise web.HTTPForbidden(text="this form is too old or not ours: load the page again")
+            raise web.HTTPForbidden(text="the form has expired or is not from this page; reload the page")
 
 
 def _signing_key(held: list[bytes]) -> bytes:
-    """From what only we and each person know, in a way that makes guessing slow.
+    """The signing key, derived slowly from all tokens.
 
-    The form of the login is signed for everybody: a fast key would let them try tokens at home, as many
-    as they like, without one failed login.
+    Everybody gets a signed login form. With a fast derivation they could guess tokens offline against that
+    signature, without one failed login.
     """
     if not held:
         return secrets.token_bytes(32)

@@ -1,4 +1,4 @@
-"""A person's decision on its way to the topic ``decisions``; it counts when the broker has it."""
+"""Writes a person's decision to the topic ``decisions`` and waits until the broker confirms it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TAKE_BACK = "none"
 def read_request(
     alert_id: str, groups: Iterable[Entity], verdict: object, entity: object, note: object
 ) -> Decision | Withdrawal:
-    """What somebody wants to decide about an incident; without who and when.
+    """The decision on an incident that a form or a JSON object asks for, without who and when.
 
     Parameters
     ----------
@@ -33,14 +33,14 @@ def read_request(
         The incident, its entity and the groups that were merged into it.
     verdict
         One of the verdicts, or ``none`` to take a decision back. ``verified`` is about an organisation, so
-        about a group; all else is about the incident, unless an entity is given.
+        about a group. Every other verdict is about the incident, unless an entity is given.
     entity
-        ``kind:id`` of one of the incident's groups, or nothing.
+        ``kind:id`` of one of the incident's groups, or None.
 
     Raises
     ------
     WrongUse
-        With the field and what is expected of it.
+        With the field and its expected form.
 
     Examples
     --------
@@ -79,7 +79,7 @@ class DecisionWriter:
     Parameters
     ----------
     producer
-        Gives Faust's producer.
+        Returns Faust's producer.
     topic
         The full name of ``decisions``.
     """
@@ -94,12 +94,12 @@ class DecisionWriter:
         self._producer, self._topic, self._clock, self._seconds = producer, topic, clock, seconds
 
     async def write(self, decision: Decision | Withdrawal, by: str) -> int:
-        """Send a decision, wait until the broker has it, and return its offset.
+        """Send a decision, wait until the broker confirms it, and return its offset.
 
         Raises
         ------
         OutOfReach
-            When the broker does not answer: it may have the decision or not.
+            When the broker does not answer. It may or may not have the decision.
         """
         signed = replace(decision, by=by, at=self._clock().replace(microsecond=0))
         key, value, headers = decision_record(signed)
@@ -119,7 +119,7 @@ class DecisionWriter:
         except Exception as error:
             logger.error("a decision was not acknowledged: %s", type(error).__name__)
             raise OutOfReach(
-                "the broker has not confirmed the decision: look whether it is there before you repeat it"
+                "the broker did not confirm the decision; check whether it was saved before you repeat it"
             ) from error
         verdict = decision.verdict if isinstance(decision, Decision) else TAKE_BACK
         logger.info("decision on %s: %s, by %s", decision.target, verdict, by)

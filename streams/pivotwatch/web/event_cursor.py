@@ -1,6 +1,6 @@
-"""Where a reader of events is: the last offset that it has of each partition, as one short text.
+"""The position of a client in the events: its last offset of each partition, as one short text.
 
-It is the id of a server-sent event, so a browser sends it back when it connects again.
+It is the id of a server-sent event, so a browser sends it back when it reconnects.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Place = tuple[Logical, int]
 
 
 def write(offsets: Mapping[Place, int]) -> str:
-    """The text of a position.
+    """A position as text.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def write(offsets: Mapping[Place, int]) -> str:
 
 
 def read(text: str) -> dict[Place, int] | None:
-    """The position of a text; None when it is not one.
+    """The position of a text; None when the text is malformed.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What stands before every page: who comes in, and what becomes of a refusal or a fault."""
+"""Middleware of every page: authentication, and the answers to refused and failed requests."""
 
 from __future__ import annotations
 
@@ -15,30 +15,40 @@ logger = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 ANYBODY = ("/health", "/ready", "/metrics", "/login")
-"""They hold no account and no network."""
+"""Paths without authentication: they show no account and no network."""
 
 
 def middleware(pages: Callable[[], Pages]) -> Any:
-    """The middleware; ``pages`` gives what serves the pages, once there is such."""
+    """The middleware.
+
+    Parameters
+    ----------
+    pages
+        Returns the pages; called after the app is built.
+    """
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
             if request.path not in ANYBODY and not request.path.startswith("/static/"):
-                user = await pages().guard.identify(request)
+                user = await pages().authenticator.identify(request)
                 if user is None:
                     raise _unknown(request)
                 request[USER] = user
             return await handler(request)
-        except web.HTTPException as told:
-            if told.status < 400:
+        except web.HTTPException as refusal:
+            if refusal.status < 400:
                 raise
-            return _refusal(pages(), request, told)
-        except ConnectionResetError:  # Whoever asked has gone: nobody is there to be told.
+            return _refusal(pages(), request, refusal)
+        except ConnectionResetError:  # The client is gone.
             raise
         except Exception:
             logger.exception("%s %s failed", request.method, request.path)
-            return _refusal(pages(), request, web.HTTPInternalServerError(text="a fault of this program"))
+            return _refusal(
+                pages(),
+                request,
+                web.HTTPInternalServerError(text="internal error; the log of this worker has the cause"),
+            )
 
     return middleware
 
@@ -46,19 +56,19 @@ def middleware(pages: Callable[[], Pages]) -> Any:
 def _unknown(request: web.Request) -> web.HTTPException:
     if _is_page(request) and request.method == "GET":
         return web.HTTPSeeOther(login_page(request))
-    return web.HTTPUnauthorized(text="expected Authorization: Bearer, or a session")
+    return web.HTTPUnauthorized(text="log in, or send Authorization: Bearer with a token")
 
 
-def _refusal(pages: Pages, request: web.Request, told: web.HTTPException) -> web.StreamResponse:
-    text = told.text or told.reason
+def _refusal(pages: Pages, request: web.Request, refusal: web.HTTPException) -> web.StreamResponse:
+    text = refusal.text or refusal.reason
     if _is_page(request):
-        response = pages.error(request, told.status, text)
+        response = pages.error(request, refusal.status, text)
     else:
-        response = answer(told.status, error=text)
+        response = answer(refusal.status, error=text)
     for name in ("Retry-After", "Allow"):
-        if name in told.headers:
-            response.headers[name] = told.headers[name]
-    if told.status == 401:
+        if name in refusal.headers:
+            response.headers[name] = refusal.headers[name]
+    if refusal.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response
 

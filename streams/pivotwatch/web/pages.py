@@ -1,4 +1,4 @@
-"""The pages: HTML made on the server, which the script beside it only keeps up to date."""
+"""The pages: HTML rendered on the server. The script only keeps it up to date."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from urllib.parse import quote
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pivotwatch.base.display import clock_time, times
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.contracts.codec import format_moment
 from pivotwatch.reporting import tables
 from pivotwatch.web import event_cursor
-from pivotwatch.web.authentication import FORM_FIELD, Guard, User
+from pivotwatch.web.authentication import FORM_FIELD, Authenticator, User
 from pivotwatch.web.decision_form import DecisionWriter, read_request
 from pivotwatch.web.read_model import Incident
 from pivotwatch.web.server_sent_events import EventStream
@@ -32,18 +33,18 @@ HERE = Path(__file__).parent
 
 
 class Pages:
-    """Serves them.
+    """Serves the incident pages, the runbook and the login as HTML.
 
     Parameters
     ----------
     views
-        What they show.
+        Makes what the templates show.
     reader, event_stream
-        What is known, and up to where.
-    guard
-        Who may come in.
+        Reads the topics; the events read so far.
+    authenticator
+        Identifies and authorises people.
     decision_writer
-        Writes decisions.
+        Writes decisions to their topic.
     """
 
     def __init__(
@@ -51,14 +52,14 @@ class Pages:
         views: ViewModels,
         reader: Reader,
         event_stream: EventStream,
-        guard: Guard,
+        authenticator: Authenticator,
         decision_writer: DecisionWriter,
     ) -> None:
-        self.views, self.reader, self.event_stream, self.guard, self.decision_writer = (
+        self.views, self.reader, self.event_stream, self.authenticator, self.decision_writer = (
             views,
             reader,
             event_stream,
-            guard,
+            authenticator,
             decision_writer,
         )
         self._templates = templates()
@@ -76,7 +77,7 @@ class Pages:
         app.router.add_get("/static/{name}", static)
 
     async def now(self, request: web.Request) -> web.Response:
-        """What is watched and found now."""
+        """The front page: releases, open incidents, state of the pipeline."""
         await self.known()
         return self.page(request, "now.html", self.views.now())
 
@@ -92,20 +93,20 @@ class Pages:
         return self.page(request, "incidents.html", self.views.table(state, kind, int(number)))
 
     async def incident(self, request: web.Request) -> web.Response:
-        """One incident with all its evidence."""
+        """The page of one incident, with its evidence and the decision form."""
         shown = self.views.incident(await self.find(request))
         if shown is None:
             raise web.HTTPNotFound(text="this alert cannot be read")
         user = request.get(USER)
-        told = request.query.get("decided", "")
-        confirmed = next((d for d in shown["decisions"] if str(d.offset) == told), None)
-        shown |= {"can_decide": bool(user and user.decides), "confirmed": confirmed}
+        offset = request.query.get("decided", "")
+        saved = next((d for d in shown["decisions"] if str(d.offset) == offset), None)
+        shown |= {"can_decide": bool(user and user.decides), "saved": saved}
         return self.page(request, "incident.html", shown)
 
     async def decide(self, request: web.Request) -> web.Response:
-        """Take a decision from the form of an incident."""
+        """Handle the decision form of an incident."""
         user, form = request[USER], await read_form(request)
-        self.guard.check_form(request, form.get(FORM_FIELD), user)
+        self.authenticator.check_form(request, form.get(FORM_FIELD), user)
         incident = await self.find(request)
         try:
             offset = await self.decided(user, incident, form)
@@ -116,17 +117,17 @@ class Pages:
         raise web.HTTPSeeOther(f"/incidents/{incident.alert_id}?decided={offset}#decision")
 
     async def decided(self, user: User, incident: Incident, fields: Any) -> int:
-        """Write a decision; it is on the page, too, when this returns.
+        """Write a decision. The pages show it when this returns.
 
         Raises
         ------
         WrongUse, OutOfReach
-            As `pivotwatch.web.decision_form` has them.
+            As in `pivotwatch.web.decision_form`.
         aiohttp.web.HTTPForbidden
-            When somebody may only look.
+            When the user is not an operator.
         """
         if not user.decides:
-            raise web.HTTPForbidden(text="operators decide; you may look")
+            raise web.HTTPForbidden(text="only operators can decide")
         decision = read_request(
             incident.alert_id,
             [incident.data.entity, *incident.data.groups],
@@ -135,26 +136,26 @@ class Pages:
             fields.get("note"),
         )
         offset = await self.decision_writer.write(decision, user.name)
-        # It is on the broker; at worst the page has it a little later.
+        # The broker has it; at worst the page shows it a little later.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SEEN_SECONDS):
                 await self.event_stream.reached(("decisions", 0), offset)
         return offset
 
     async def runbook(self, request: web.Request) -> web.Response:
-        """What to do with an alert."""
+        """The runbook."""
         return self.page(request, "runbook.html", {})
 
     async def login(self, request: web.Request) -> web.Response:
-        """The form that asks for a token."""
+        """The login form, which asks for a token."""
         return self._login(request, 200, "")
 
     async def log_in(self, request: web.Request) -> web.Response:
-        """Take the form."""
+        """Handle the login form."""
         form = await read_form(request)
-        self.guard.check_form(request, form.get(FORM_FIELD), None)
+        self.authenticator.check_form(request, form.get(FORM_FIELD), None)
         try:
-            user = await self.guard.check(request, str(form.get("token", "")).strip())
+            user = await self.authenticator.check(request, str(form.get("token", "")).strip())
         except web.HTTPUnauthorized as refused:
             return self._login(request, 401, refused.text or "")
         except web.HTTPTooManyRequests as refused:
@@ -162,34 +163,34 @@ class Pages:
             response.headers["Retry-After"] = refused.headers["Retry-After"]
             return response
         response = web.HTTPSeeOther(here(str(form.get("next", ""))))
-        self.guard.begin(response, user)
+        self.authenticator.begin(response, user)
         raise response
 
     async def log_out(self, request: web.Request) -> web.Response:
         """End the session."""
         user, form = request[USER], await read_form(request)
-        self.guard.check_form(request, form.get(FORM_FIELD), user)
+        self.authenticator.check_form(request, form.get(FORM_FIELD), user)
         response = web.HTTPSeeOther("/login")
-        self.guard.end(response)
+        self.authenticator.end(response)
         raise response
 
     def _login(self, request: web.Request, status: int, problem: str) -> web.Response:
-        if not self.guard.settings.people:
-            raise web.HTTPUnauthorized(text="come through the proxy that knows you")
+        if not self.authenticator.settings.people:
+            raise web.HTTPUnauthorized(text="log in through the proxy")
         response = web.Response(status=status, content_type="text/html")
-        token = self.guard.login_token(request, response)
+        token = self.authenticator.login_token(request, response)
         shown = {"problem": problem, "next": here(request.query.get("next", "")), "token": token}
         response.text = self._templates.get_template("login.html").render(shown | self._frame(request))
         return response
 
     async def known(self) -> None:
-        """Wait until everything is there that the topics held at the start."""
+        """Wait until everything is read that the topics held at the start."""
         try:
             async with asyncio.timeout(READY_SECONDS):
                 await self.reader.ready.wait()
         except TimeoutError:
             raise web.HTTPServiceUnavailable(
-                text="still reading the topics: come again", headers={"Retry-After": "2"}
+                text="still loading the topics; try again in a few seconds", headers={"Retry-After": "2"}
             ) from None
 
     async def find(self, request: web.Request) -> Incident:
@@ -197,7 +198,9 @@ class Pages:
         await self.known()
         found = self.views.read_model.incidents.get(request.match_info["id"])
         if found is None:
-            raise web.HTTPNotFound(text="no such incident: it may be older than the topic keeps alerts")
+            raise web.HTTPNotFound(
+                text="no such incident; it may be older than the retention of the topic alerts"
+            )
         return found
 
     def page(self, request: web.Request, name: str, shown: dict[str, Any], status: int = 200) -> web.Response:
@@ -205,9 +208,9 @@ class Pages:
         html = self._templates.get_template(name).render(shown | self._frame(request))
         return web.Response(text=html, status=status, content_type="text/html")
 
-    def error(self, request: web.Request, status: int, told: str) -> web.Response:
+    def error(self, request: web.Request, status: int, message: str) -> web.Response:
         """A page that says what went wrong."""
-        return self.page(request, "error.html", {"status": status, "told": told}, status)
+        return self.page(request, "error.html", {"status": status, "message": message}, status)
 
     def _frame(self, request: web.Request) -> dict[str, Any]:
         user = request.get(USER)
@@ -215,28 +218,28 @@ class Pages:
             "user": user,
             "path": request.path,
             "cursor": event_cursor.write(self.event_stream.positions),
-            "form_token": self.guard.form_token(user.binding) if user and user.binding else "",
+            "form_token": self.authenticator.form_token(user.binding) if user and user.binding else "",
         }
 
 
 async def read_form(request: web.Request) -> Mapping[str, object]:
-    """The fields of a form as our pages send it; no files.
+    """The fields of a URL-encoded form; files are not accepted.
 
     Raises
     ------
     aiohttp.web.HTTPException
-        When it is none.
+        When the request is not such a form.
     """
     if request.content_type.startswith("multipart/"):
         raise web.HTTPUnsupportedMediaType(text="expected a form: application/x-www-form-urlencoded")
     try:
         return await request.post()
-    except (LookupError, ValueError):  # An encoding that nobody knows, or text that is not in it.
+    except (LookupError, ValueError):  # An unknown encoding, or bytes that are invalid in it.
         raise web.HTTPBadRequest(text="this form cannot be read") from None
 
 
 def here(target: str) -> str:
-    r"""A path of this site; anything else is the front page.
+    r"""The target if it is a path of this site, otherwise the front page.
 
     Examples
     --------
@@ -248,7 +251,7 @@ def here(target: str) -> str:
 
 
 def login_page(request: web.Request) -> str:
-    """Where somebody unknown goes first."""
+    """The address of the login form, which leads back to the requested page."""
     return "/login?next=" + quote(request.path_qs, safe="")
 
 
@@ -261,7 +264,7 @@ STATIC = {
 
 
 async def static(request: web.Request) -> web.Response:
-    """Style, script and icon."""
+    """A static file: style sheet, script or icon."""
     found = STATIC.get(request.match_info["name"])
     if found is None:
         raise web.HTTPNotFound(text="no such file")
@@ -273,11 +276,15 @@ async def static(request: web.Request) -> web.Response:
 
 
 TAG = secrets.token_hex(8)
-"""Of this process: another may be of another version."""
+"""The ETag of static files: one per process, as another process may run another version."""
+
+
+def _time(when: datetime | str) -> datetime:
+    return datetime.fromisoformat(when) if isinstance(when, str) else when
 
 
 def templates() -> Environment:
-    """The templates; every text in them is escaped."""
+    """The templates; Jinja2 escapes every text in them."""
     environment = Environment(
         loader=PackageLoader("pivotwatch.web"),
         autoescape=True,
@@ -285,8 +292,8 @@ def templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["moment"] = lambda when: tables.moment(
-        datetime.fromisoformat(when) if isinstance(when, str) else when
-    )
+    environment.filters["moment"] = lambda when: tables.moment(_time(when))
+    environment.filters["times"] = times
+    environment.filters["utc"] = lambda when: clock_time(_time(when))
     environment.filters["iso"] = lambda when: when if isinstance(when, str) else format_moment(when)
     return environment

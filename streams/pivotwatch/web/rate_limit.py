@@ -1,4 +1,4 @@
-"""A bound on failed log-ins: after it even the right token has to wait."""
+"""A limit on failed logins. Above it even the right token is refused for a while."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ WAIT_SECONDS = 300
 
 
 class RateLimit:
-    """Counts failures of each address, and of all together, which also bounds its memory.
+    """Counts failed logins per address and of all addresses. The second limit also bounds the memory.
 
     Parameters
     ----------
     each, every
-        How many failures an address may have, and all addresses, in how long.
+        Failures per time that one address, and all addresses together, may have.
     """
 
     def __init__(self, each: RateLimitItem = EACH, every: RateLimitItem = ALL) -> None:
@@ -27,19 +27,19 @@ class RateLimit:
         self._each, self._every = each, every
 
     async def allows(self, address: str) -> bool:
-        """May somebody at this address try?"""
+        """Whether a login from this address may be tried."""
         return await self._limiter.test(self._every, "all") and await self._limiter.test(
             self._each, network(address)
         )
 
     async def failed(self, address: str) -> None:
-        """Somebody tried in vain."""
+        """Count a failed login."""
         if await self._limiter.hit(self._every, "all"):
             await self._limiter.hit(self._each, network(address))
 
 
 def network(address: str) -> str:
-    """An IPv4 address, or the network that one IPv6 customer has.
+    """The IPv4 address, or the /64 of an IPv6 address, which usually belongs to one customer.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What the page knows: alerts, decisions and status, folded from their topics. No I/O, no clock."""
+"""The read model of the page: the newest state of alerts, decisions and status. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from pivotwatch.contracts.codec import format_moment, millis_of
 from pivotwatch.contracts.controls import parse_decision
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.status import Status, parse_status
-from pivotwatch.reporting.collector import Course, Point
+from pivotwatch.formats.summary import title_of
+from pivotwatch.reporting.collector import Adoption, Point
 from pivotwatch_models.incidents.terms import SEVERITIES, Severity, State, Verdict
 
 logger = logging.getLogger(__name__)
@@ -33,8 +34,8 @@ OPEN = ("open", "updated")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Told:
-    """One revision of an alert, as the time line shows it."""
+class Revision:
+    """One revision of an alert, as the list of updates shows it."""
 
     revision: int
     at: datetime
@@ -75,7 +76,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Decision:
-    """What a person decided; ``verdict`` None takes it back."""
+    """A decision of a person; ``verdict`` None takes an earlier one back."""
 
     offset: int
     verdict: Verdict | None
@@ -87,53 +88,53 @@ class Decision:
 
 @dataclasses.dataclass(slots=True)
 class Incident:
-    """The newest alert about something as it was sent, its summary, and every revision of it."""
+    """The newest alert of an incident as it was sent, its summary, and its revisions."""
 
     raw: bytes
     data: Summary
-    told: deque[Told]
+    revisions: deque[Revision]
 
     @property
     def alert_id(self) -> str:
-        """Its id."""
+        """Id of the incident."""
         return self.data.alert_id
 
     @property
     def is_open(self) -> bool:
-        """Whether it goes on."""
+        """Whether the incident is open."""
         return self.data.state in OPEN
 
     @property
     def is_account(self) -> bool:
-        """Whether it is about a single account."""
+        """Whether the incident is about a single account."""
         return self.data.entity.kind == "account"
 
     @property
-    def gravity(self) -> tuple[int, float, str]:
-        """The gravest first, then the newest."""
+    def urgency(self) -> tuple[int, float, str]:
+        """Sort key: the most severe first, then the newest."""
         return (-SEVERITIES.index(self.data.severity), -self.data.onset.timestamp(), self.alert_id)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bucket:
-    """A scored bucket; ``written_at`` is the clock of who scored it, in epoch milliseconds."""
+    """A scored bucket; ``written_at`` is when its status was written, in epoch milliseconds."""
 
     status: Status
     written_at: int
 
     @property
     def at(self) -> int:
-        """Start in epoch milliseconds."""
+        """Start of the bucket in epoch milliseconds."""
         return millis_of(self.status.bucket)
 
     @property
     def end(self) -> int:
-        """End in epoch milliseconds."""
+        """End of the bucket in epoch milliseconds."""
         return millis_of(self.status.end)
 
 
 class Sums(NamedTuple):
-    """Events that came: counted requests, and those that were left out."""
+    """Numbers of events that arrived: counted requests, and events that were left out."""
 
     requests: int = 0
     late: int = 0
@@ -151,15 +152,15 @@ class Sums(NamedTuple):
         )
 
     def share(self, count: int) -> float:
-        """Share of everything that came, 0 to 1."""
+        """A share of all events that arrived, 0 to 1."""
         return count / sum(self) if sum(self) else 0.0
 
 
 class ReadModel:
-    """Everything that is shown.
+    """The newest state of everything that the page shows.
 
-    `take_alert` and its like return what happened as a small JSON-able object, or None for a repeat and for
-    what cannot be read: the page goes on with what it has.
+    `take_alert`, `take_decision` and `take_status` return the event for clients as a JSON-able object, or
+    None for a repeat and for an unreadable record, which is skipped.
 
     Examples
     --------
@@ -173,22 +174,22 @@ class ReadModel:
         self._ended: dict[str, None] = {}
         self._lone: dict[str, None] = {}
         self.buckets: deque[Bucket] = deque(maxlen=MOST_BUCKETS)
-        self.courses: dict[tuple[str, datetime], Course] = {}
+        self.adoptions: dict[tuple[str, datetime], Adoption] = {}
         self.decisions: OrderedDict[str, Decision] = OrderedDict()
         self.unreadable = 0
 
     @property
     def last(self) -> Bucket | None:
-        """The bucket that was scored last."""
+        """The bucket that was scored last; None before the first."""
         return self.buckets[-1] if self.buckets else None
 
     def shown(self) -> list[Incident]:
-        """Incidents that stand for themselves, the gravest first: one that was merged is told by its host."""
+        """Incidents that were not merged into another one, the most severe first."""
         own = [one for one in self.incidents.values() if one.data.merged_into is None]
-        return sorted(own, key=lambda one: one.gravity)
+        return sorted(own, key=lambda one: one.urgency)
 
     def take_alert(self, value: bytes | None) -> dict[str, Any] | None:
-        """Take a record of ``alerts``."""
+        """Apply a record of ``alerts``."""
         try:
             alert = parse_alert(value or b"")
         except WrongUse as error:
@@ -198,27 +199,28 @@ class ReadModel:
                 return None
             value, alert = found
         data = msgspec.convert(alert.data, Summary, from_attributes=True)
-        told = Told(data.revision, data.detected_at, data.transition or data.state, data.severity, data.state)
+        revision = Revision(
+            data.revision, data.detected_at, data.transition or data.state, data.severity, data.state
+        )
         alert_id = data.alert_id
         before = self.incidents.get(alert_id)
-        if before is not None and before.told[-1].revision >= told.revision:
+        if before is not None and before.revisions[-1].revision >= revision.revision:
             return None
-        history = before.told if before else deque[Told](maxlen=MOST_REVISIONS)
-        history.append(told)
+        history = before.revisions if before else deque[Revision](maxlen=MOST_REVISIONS)
+        history.append(revision)
         self._file(Incident(value or b"", data, history))
         opened = before is None or not before.is_open
         return {
             "alert_id": alert_id,
-            "revision": told.revision,
-            "state": told.state,
-            "severity": told.severity,
-            "opened": opened and told.state in OPEN,
-            "what": f"{data.entity.kind} {data.entity.id}",
-            "model": data.model,
+            "revision": revision.revision,
+            "state": revision.state,
+            "severity": revision.severity,
+            "opened": opened and revision.state in OPEN,
+            "title": title_of(alert.data),
         }
 
     def _file(self, incident: Incident) -> None:
-        """Keep within bounds: what has ended goes first, then single accounts, each the oldest."""
+        """Store an incident. Beyond the limit drop the oldest ended one, else the oldest single account."""
         alert_id = incident.alert_id
         self._remove(alert_id)
         self.incidents[alert_id] = incident
@@ -237,7 +239,7 @@ class ReadModel:
     def take_decision(
         self, offset: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
     ) -> dict[str, Any] | None:
-        """Take a record of ``decisions``."""
+        """Apply a record of ``decisions``."""
         try:
             read = parse_decision(key, value, headers)
         except BadEvent as error:
@@ -253,14 +255,14 @@ class ReadModel:
         return {"target": target, "verdict": decision.verdict, "by": decision.by}
 
     def about(self, incident: Incident) -> list[Decision]:
-        """Decisions on an incident or on one of its groups, the newest first."""
+        """Decisions on an incident or one of its groups, the newest first."""
         groups = [incident.data.entity, *incident.data.groups]
         targets = {incident.alert_id, *(f"{group.kind}:{group.id}" for group in groups)}
         found = [self.decisions[target] for target in targets if target in self.decisions]
         return sorted(found, key=lambda decision: -decision.offset)
 
     def take_status(self, value: bytes | None, written_at: int) -> dict[str, Any] | None:
-        """Take a record of ``status``."""
+        """Apply a record of ``status``."""
         try:
             status = parse_status(value or b"")
         except WrongUse as error:
@@ -268,38 +270,38 @@ class ReadModel:
             return None
         bucket = Bucket(status, written_at)
         self._adopt(bucket)
-        # A state that was built anew scores buckets again.
+        # A worker with reset state scores buckets again.
         while self.buckets and self.buckets[-1].at >= bucket.at:
             self.buckets.pop()
         self.buckets.append(bucket)
         return {"bucket": format_moment(status.bucket)}
 
     def _adopt(self, bucket: Bucket) -> None:
-        """Carry the adoption curves of the releases on; one that is not watched any more is dropped."""
-        status, courses = bucket.status, {}
+        """Extend the adoption of each watched release; drop releases that are no longer watched."""
+        status, adoptions = bucket.status, {}
         for release in status.releases:
             key = release.model, release.released_at
-            course = self.courses.get(key) or Course.of(release, status.bucket_ms)
-            course.learning = release.learning
-            while course.points and course.points[-1].at >= bucket.at:
-                course.points.pop()
-            course.points.append(Point.of(status, release))
-            del course.points[:-MOST_BUCKETS]
-            courses[key] = course
-        self.courses = courses
+            adoption = self.adoptions.get(key) or Adoption.of(release, status.bucket_ms)
+            adoption.learning = release.learning
+            while adoption.points and adoption.points[-1].at >= bucket.at:
+                adoption.points.pop()
+            adoption.points.append(Point.of(status, release))
+            del adoption.points[:-MOST_BUCKETS]
+            adoptions[key] = adoption
+        self.adoptions = adoptions
 
     def sums(self, since: int) -> Sums:
-        """Sums over the buckets from a moment (epoch milliseconds) on."""
+        """Sums over all buckets since a time in epoch milliseconds."""
         recent = takewhile(lambda bucket: bucket.at >= since, reversed(self.buckets))
         return Sums.of(*(bucket.status for bucket in recent))
 
     def _misread(self, topic: str, why: BaseException) -> None:
         self.unreadable += 1
-        logger.warning("a record of %s cannot be read; the page goes on without it: %s", topic, why)
+        logger.warning("skipped an unreadable record of %s: %s", topic, why)
 
 
 def _without_evidence(value: bytes) -> tuple[bytes, Alert] | None:
-    """An alert of which only the evidence breaks the contract: better shown without it than not at all."""
+    """An alert without its evidence, when only the evidence breaks the contract; else None."""
     try:
         event = orjson.loads(value)
         event["data"]["evidence"] = {}

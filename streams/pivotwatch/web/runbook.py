@@ -1,6 +1,6 @@
-"""The runbook as the page serves it: ``python -m pivotwatch.web.runbook`` renders ``infra/runbook.md``.
+"""Renders the runbook: ``python -m pivotwatch.web.runbook`` turns ``infra/runbook.md`` into HTML.
 
-The result lies beside this file, so that an installed package has it and needs nothing to render it.
+The result is a template of this package, so an installed package needs nothing to render it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ RENDERED = HERE / "templates" / "runbook_text.html"
 
 
 def render(text: str) -> str:
-    r"""HTML of a runbook; a heading's id is its text, as alerts link to it.
+    r"""The runbook as HTML. The id of a heading is its text, which alerts link to.
 
     Examples
     --------
@@ -30,7 +30,7 @@ def render(text: str) -> str:
         if token.type == "heading_open":
             token.attrSet("id", re.sub(r"[^a-z0-9]+", "-", content.content.lower()).strip("-"))
     html: str = parser.renderer.render(tokens, parser.options, {})
-    # A wide table scrolls by itself, and has to be reached by the keyboard for that.
+    # A wide table scrolls on its own, so the keyboard must reach it.
     html = html.replace("<table>", '<div class="wide" tabindex="0" role="group" aria-label="Table"><table>')
     html = html.replace("<pre>", '<pre tabindex="0">')
     return html.replace("</table>", "</table></div>").replace("<th>", '<th scope="col">')

@@ -1,4 +1,4 @@
-"""What every answer tells the browser: take nothing from elsewhere, show nothing elsewhere, keep nothing."""
+"""Security headers of every answer: nothing from other sites, no framing, no caching."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ YEAR = 365 * 24 * 3600
 
 
 async def add(request: web.Request, response: web.StreamResponse) -> None:
-    """Set them, whatever the answer is and whoever made it (an ``on_response_prepare`` of aiohttp)."""
+    """Set the headers of every answer (an ``on_response_prepare`` handler of aiohttp)."""
     response.headers.update(HEADERS)
     if request.secure:
         response.headers["Strict-Transport-Security"] = f"max-age={YEAR}"

@@ -1,4 +1,4 @@
-"""What has happened, for those who follow: each gets everything behind its own position, once."""
+"""The newest events in memory, for clients that follow: each receives everything after its position, once."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEPT = 20_000
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """One event: where it came from, its name, and its JSON."""
+    """One event: partition and offset of its record, its name, and its JSON."""
 
     place: Place
     offset: int
@@ -24,14 +24,14 @@ class Entry:
 
 
 RESET = Entry(("alerts", 0), -1, "reset", "{}")
-"""Somebody's position is not to be continued: look at everything anew."""
+"""Tells a client that its position cannot be continued: it has to load everything again."""
 
 
 class EventStream:
-    """The newest events, and where each partition stands.
+    """The newest events, and the newest offset of each partition.
 
-    A follower that is slow holds nothing back and nothing for itself: when what it needs is gone it is
-    told to look at everything anew.
+    A slow client delays nobody and needs no buffer. When its next event is no longer held it receives
+    `RESET`.
 
     Examples
     --------
@@ -53,7 +53,7 @@ class EventStream:
         self.closed = False
 
     def add(self, place: Place, offset: int, name: str | None, data: str = "") -> None:
-        """Take a record; one without a name only moves the position on."""
+        """Add the event of a record; without a name it only advances the position."""
         self.positions[place] = offset
         self._wake()
         if name is None:
@@ -65,23 +65,23 @@ class EventStream:
             self._gone[old.place] = old.offset
 
     def close(self) -> None:
-        """Let every follower end."""
+        """End every `follow`."""
         self.closed = True
         self._wake()
 
     async def reached(self, place: Place, offset: int) -> None:
-        """Wait until a record has been taken."""
+        """Wait until a record was added."""
         while not self.closed and self.positions.get(place, -1) < offset:
             await self._more.wait()
 
     def behind(self, position: Mapping[Place, int]) -> list[Entry]:
-        """Everything that comes after a position, or `RESET` when some of it is gone."""
+        """Every event after a position, or `RESET` when some of them are no longer held."""
         if self._lost(position):
             return [RESET]
         return [e for e in self._entries if e.offset > position.get(e.place, -1)]
 
     def _fresh(self, seen: int, position: Mapping[Place, int]) -> list[Entry]:
-        """`behind`, for who has looked at the first ``seen`` entries: at the newer ones only."""
+        """The same as `behind`, looking only at entries after the first ``seen``."""
         count = self._number - seen
         if seen < 0 or count > len(self._entries):
             return self.behind(position)
@@ -93,7 +93,7 @@ class EventStream:
         return unknown or any(offset > position.get(place, -1) for place, offset in self._gone.items())
 
     async def follow(self, position: Mapping[Place, int]) -> AsyncIterator[tuple[Entry, dict[Place, int]]]:
-        """Every entry behind a position, each with the position after it, as they come; ends with `close`."""
+        """Every entry after a position, each with the position after it, as they are added; until `close`."""
         mine, seen = dict(position), -1
         while not self.closed:
             more = self._more

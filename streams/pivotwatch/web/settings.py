@@ -1,4 +1,4 @@
-"""The table ``[web]`` of the configuration: who may look at the page, and who may decide."""
+"""The table ``[web]`` of the configuration: who may see the page, and who may decide."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,80}$")]
 
 
 class Person(Table):
-    """Somebody, or a program, with a token: written into the login form, or sent as a bearer token."""
+    """A person or program with a token, for the login form or as a bearer token."""
 
     name: PersonName
     role: Role = "viewer"
@@ -43,22 +43,23 @@ class Person(Table):
 def _is_part(networks: list[IPvAnyNetwork]) -> list[IPvAnyNetwork]:
     if any(network.prefixlen == 0 for network in networks):
         raise ValueError(
-            "expected addresses of the proxy alone: from everywhere, anybody could write the header"
+            "expected the addresses of the proxy only; from a range of all addresses anybody could set the "
+            "header"
         )
     return networks
 
 
 class Proxy(Table):
-    """A proxy that has authenticated whoever it lets through, and tells the name in a header.
+    """A proxy that authenticates people and passes their name in a header.
 
     Attributes
     ----------
     addresses
-        Where it connects from; the header counts from there alone.
+        Addresses that it connects from. The header counts only from there.
     header, groups_header
-        Where the name stands, and the groups (joined by commas), if any.
+        Headers with the name, and with the groups (separated by commas), if any.
     operators, operator_groups
-        Who may decide: these names, and members of these groups. All others may look.
+        Names, and groups whose members, may decide. All others are viewers.
     """
 
     addresses: Annotated[list[IPvAnyNetwork], Field(min_length=1), AfterValidator(_is_part)]
@@ -69,29 +70,29 @@ class Proxy(Table):
 
 
 class WebSettings(Table):
-    """Everything about the page.
+    """Settings of the page.
 
     Attributes
     ----------
     people, proxy
-        Who may come in; with neither the page is open, and then to this machine alone.
+        Who may log in. With neither the page has no login, and is open to this machine only.
     open_as
-        What everybody on this machine may do on an open page.
+        Role of local users on a page without login.
     session
         How long a login lasts.
     secure_cookie
-        Whether browsers send the session over HTTPS only. Default: yes, unless the page listens on loopback
+        Whether browsers send the session over HTTPS only. Default: true, unless the page listens on loopback
         without TLS.
     form_key_env, form_key_file
-        A secret that signs forms, the same for all workers. Needed where several workers stand behind a proxy
-        and nobody has a token; otherwise the tokens do it.
+        A secret that signs forms, the same for all workers. Needed where several workers run behind a proxy
+        and nobody has a token; otherwise the key is derived from the tokens.
     tls_certfile, tls_keyfile
-        Serve HTTPS with these.
+        Certificate and key for HTTPS.
 
     Examples
     --------
     >>> settings = read_settings({"people": [{"name": "kim", "role": "operator", "token_file": "/run/kim"}]})
-    >>> settings.guarded
+    >>> settings.has_login
     True
     >>> read_settings({"peple": []})
     Traceback (most recent call last):
@@ -126,8 +127,8 @@ class WebSettings(Table):
         return [read_secret("[web] form_key", self.form_key_env, self.form_key_file)]
 
     @property
-    def guarded(self) -> bool:
-        """Does one have to say who one is?"""
+    def has_login(self) -> bool:
+        """Whether people and programs have to authenticate."""
         return bool(self.people) or self.proxy is not None
 
 
@@ -137,7 +138,7 @@ def read_settings(table: dict[str, Any]) -> WebSettings:
     Raises
     ------
     WrongUse
-        With one line per mistake, never with a value: somebody may have written a token there.
+        With one line per mistake, never with a value, as the value may be a token.
     """
     return read_table("web", WebSettings, table, _KEYS)
 
@@ -146,7 +147,7 @@ _KEYS = sorted({name for table in (WebSettings, Person, Proxy) for name in table
 
 
 def is_loopback(host: str) -> bool:
-    """Does an address or name reach this machine alone?
+    """Whether an address or name reaches only this machine.
 
     Examples
     --------

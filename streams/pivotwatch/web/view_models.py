@@ -1,4 +1,4 @@
-"""From what is known to what a page shows: figures as text, charts, rows. Pure, given a clock."""
+"""Makes what the pages show from the read model: figures as text, charts, rows. Pure, given a clock."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Any
 
 from markupsafe import Markup
 
+from pivotwatch.base.display import clock_time, percent, score, times
 from pivotwatch.base.durations import format_duration, millis
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import Config
+from pivotwatch.contracts.alert_texts import reason_parts
 from pivotwatch.contracts.alerts import AlertData, parse_alert
 from pivotwatch.contracts.status import ReleaseStatus
+from pivotwatch.formats.summary import title_of
 from pivotwatch.reporting import charts, tables
-from pivotwatch.reporting.caveats import for_and_against
-from pivotwatch.reporting.collector import Course
+from pivotwatch.reporting.collector import Adoption
 from pivotwatch.web.read_model import Decision, Incident, ReadModel, Sums
 from pivotwatch_models.incidents.terms import SEVERITIES
 from pivotwatch_models.settings import DAY_MS
@@ -33,12 +35,12 @@ ROWS = 200
 MEMBERS = 100
 LATE_SHARE = 0.01
 DEAD_SHARE = 0.001
-"""As the rules of Prometheus have it (LateSurge, DeadLetters)."""
+"""The same limits as the Prometheus rules LateSurge and DeadLetters."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tile:
-    """A figure of the head line; ``tone`` is ``warn`` when somebody should look."""
+    """A figure at the top of the front page; ``tone`` is ``warn`` or ``alarm`` when it needs attention."""
 
     label: str
     value: str
@@ -49,40 +51,47 @@ class Tile:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Check:
-    """One line of the pipeline's health; ``moment`` is told as a time that passes."""
+    """One line of the pipeline's health.
+
+    Attributes
+    ----------
+    moment
+        A time (ISO 8601) that the page shows as an age.
+    """
 
     name: str
-    told: str
+    text: str
     good: bool
     moment: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Card:
-    """An incident in short."""
+    """A summary of an incident for the front page."""
 
     data: AlertData
+    title: str
     chart: Markup | None
     facts: list[tuple[str, str, str]]
     decision: Decision | None
 
 
 class ViewModels:
-    """Makes what the templates show.
+    """Makes the values of the templates.
 
     Parameters
     ----------
     config
         The configuration.
     read_model
-        What is known.
+        Alerts, decisions and status, as read so far.
     clock
         Epoch milliseconds.
     """
 
     def __init__(self, config: Config, read_model: ReadModel, clock: Callable[[], float]) -> None:
         self.config, self.read_model, self.clock = config, read_model, clock
-        self._course = functools.lru_cache(maxsize=512)(_course)
+        self._chart = functools.lru_cache(maxsize=512)(_chart)
         self._read = functools.lru_cache(maxsize=512)(_read)
 
     def now(self) -> dict[str, Any]:
@@ -105,11 +114,13 @@ class ViewModels:
         }
 
     def tiles(self, groups: list[Incident]) -> list[Tile]:
-        """The figures of the head line."""
+        """The figures at the top of the front page."""
         last = self.read_model.last
-        grave = sum(one.data.severity in ("high", "critical") for one in groups)
+        severe = sum(one.data.severity in ("high", "critical") for one in groups)
         tiles = [
-            Tile("Open incidents", f"{len(groups):,}", f"{grave} high or critical", "alarm" if grave else "")
+            Tile(
+                "Open incidents", f"{len(groups):,}", f"{severe} high or critical", "alarm" if severe else ""
+            )
         ]
         if last is None:
             return tiles
@@ -122,71 +133,74 @@ class ViewModels:
             *tiles,
             Tile("Event time", _short(watermark), "behind the clock", "", _iso(watermark)),
             Tile("Releases watched", f"{len(status.releases)}", f"{learning} still learning"),
-            Tile("Requests", f"{status.requests:,}", f"in {self._width()} to {_short(last.end)}"),
+            Tile("Requests", f"{status.requests:,}", f"in {self._width()} until {_short(last.end)}"),
             Tile("Active accounts", f"{status.accounts:,}", f"in {status.groups:,} groups"),
             Tile(
-                "Late", _percent(late), f"{_percent(late_day)} in 24 h", "warn" if late > LATE_SHARE else ""
+                "Late events",
+                percent(late),
+                f"{percent(late_day)} in 24 h",
+                "warn" if late > LATE_SHARE else "",
             ),
             Tile(
                 "Dead letters",
-                _percent(dead),
-                f"{_percent(dead_day)} in 24 h",
+                percent(dead),
+                f"{percent(dead_day)} in 24 h",
                 "warn" if dead > DEAD_SHARE else "",
             ),
         ]
 
     def checks(self) -> list[Check]:
-        """How the workers fare, as far as ``status`` tells."""
+        """The health of the workers, by the topic ``status``."""
         last = self.read_model.last
         if last is None:
             return []
         status = last.status
         due = last.written_at + 2 * status.bucket_ms + 2 * millis(self.config.idle_after)
         on_time = self.clock() < due
-        judged = f"judged everything up to {_short(last.end)}"
+        scored = f"scored through {_short(last.end)}"
         if not on_time:
-            judged = f"nothing more was judged than up to {_short(last.end)}: are all workers there?"
-        checks = [Check("networks", judged, on_time, _iso(last.written_at))]
+            scored = f"scored only through {_short(last.end)}: check that every worker runs"
+        checks = [Check("networks", scored, on_time, _iso(last.written_at))]
         if on_time:
-            checks.append(Check("accounts", "every partition has counted it", True))
+            checks.append(Check("accounts", "every partition has counted this bucket", True))
         told = (
-            (status.stale_records, "records of buckets that were judged before", True),
-            (status.dropped_models, "models were dropped: too many at once", False),
-            (status.forgotten_models, "names of models were forgotten: too many at once", False),
+            (status.stale_records, "records for buckets that were already scored", True),
+            (status.dropped_models, "models not followed: too many new models at once", False),
+            (status.forgotten_models, "model names forgotten: too many names", False),
         )
         checks += [Check("accounts", f"{count:,} {text}", good) for count, text, good in told if count]
         if self.read_model.unreadable:
-            checks.append(Check("page", f"{self.read_model.unreadable:,} records cannot be read", False))
+            checks.append(Check("page", f"{self.read_model.unreadable:,} records could not be read", False))
         return checks
 
-    def releases(self) -> list[tuple[Course, Markup | None, ReleaseStatus | None]]:
-        """The watched releases: course, chart, newest figures; the newest release first."""
+    def releases(self) -> list[tuple[Adoption, Markup | None, ReleaseStatus | None]]:
+        """The watched releases: adoption, chart, newest figures; the newest release first."""
         last = self.read_model.last
         found = {(r.model, r.released_at): r for r in last.status.releases} if last else {}
         rows = []
-        for number, (key, course) in enumerate(
-            sorted(self.read_model.courses.items(), key=lambda item: item[0][::-1])
+        for number, (key, adoption) in enumerate(
+            sorted(self.read_model.adoptions.items(), key=lambda item: item[0][::-1])
         ):
-            coarse = course.coarse()
+            coarse = adoption.coarse()
             chart = charts.adoption(f"r{number}", coarse, SIDE) if coarse.points else None
-            rows.append((course, chart, found.get(key)))
+            rows.append((adoption, chart, found.get(key)))
         return rows[::-1][:RELEASES]
 
     def card(self, incident: Incident) -> Card | None:
-        """An incident in short; None when it is not as the contract says."""
+        """The card of an incident; None when its alert does not match the contract."""
         data = self._read(incident.raw)
         if data is None:
             return None
         decision = next(iter(self.read_model.about(incident)), None)
-        return Card(data, self._course(incident.raw, CARD), facts(data), decision)
+        return Card(data, title_of(data), self._chart(incident.raw, CARD), facts(data), decision)
 
     def row(self, incident: Incident) -> dict[str, Any]:
-        """An incident as a line of a table."""
+        """An incident as a row of a table."""
         decision = next(iter(self.read_model.about(incident)), None)
         return {"data": incident.data, "decision": decision}
 
     def table(self, state: str, kind: str, page: int) -> dict[str, Any]:
-        """Incidents as a table, some at a time."""
+        """One page of the table of incidents."""
         found = [
             one
             for one in self.read_model.shown()
@@ -205,24 +219,34 @@ class ViewModels:
         }
 
     def incident(self, incident: Incident) -> dict[str, Any] | None:
-        """Everything about one."""
+        """The page of one incident; None when its alert does not match the contract."""
         data = self._read(incident.raw)
         if data is None:
             return None
         series = data.evidence.series
         return {
             "data": data,
-            "chart": self._course(incident.raw, charts.FULL),
-            "course": list(tables.course(series)) if series else [],
+            "title": title_of(data),
+            "takes_effect": self._takes_effect(),
+            "chart": self._chart(incident.raw, charts.FULL),
+            "series": list(tables.series_rows(series)) if series else [],
             "facts": facts(data),
             "evidence": tables.evidence(data),
             "profile": tables.profile(data),
-            **for_and_against(data),
+            "texts": reason_parts(data.reasons),
             "members": data.members[:MEMBERS],
-            "told": list(incident.told)[::-1],
+            "revisions": list(incident.revisions)[::-1],
             "decisions": self.read_model.about(incident),
             "is_open": incident.is_open,
         }
+
+    def _takes_effect(self) -> str | None:
+        """When a decision that is made now counts, in event time: the scoring of the next bucket."""
+        last = self.read_model.last
+        if last is None:
+            return None
+        at = last.end + int(last.status.bucket_ms) + millis(self.config.allowed_lateness)
+        return clock_time(datetime.fromtimestamp(at / 1000, UTC))
 
     def _ended(self) -> list[Incident]:
         ended = [
@@ -237,15 +261,15 @@ class ViewModels:
 
 
 def facts(data: AlertData) -> list[tuple[str, str, str]]:
-    """The figures beside a chart: name, value, what to hold it against."""
+    """The figures beside a chart: name, value, and the value to compare it with."""
     e = data.evidence
     found = [
         ("accounts", f"{data.members_total:,}", f"{data.exchanges_to_model:,} exchanges"),
-        ("share", tables.share(e.observed_share), f"others {tables.share(e.population_share)}"),
+        ("share of requests", percent(e.observed_share), f"everyone else {percent(e.population_share)}"),
     ]
     if e.hazard_ratio is not None:
-        found.append(("pace", tables.times(e.hazard_ratio), f"ordinary to {tables.times(e.theta)}"))
-        found.append(("ln e-value", tables.number(e.log_e_value), f"line {tables.number(e.threshold)}"))
+        found.append(("speed", times(e.hazard_ratio), f"normal: up to {times(e.theta)}"))
+        found.append(("score", score(e.log_e_value), f"threshold {score(e.threshold)}"))
     return found
 
 
@@ -256,11 +280,11 @@ def _read(raw: bytes) -> AlertData | None:
         return None
 
 
-def _course(raw: bytes, size: charts.Size) -> Markup | None:
+def _chart(raw: bytes, size: charts.Size) -> Markup | None:
     data = _read(raw)
     if data is None or data.evidence.series is None or not data.evidence.series.at:
         return None
-    return charts.course(data, data.evidence.series, size)
+    return charts.incident(data, data.evidence.series, size)
 
 
 def _counts(groups: list[Incident]) -> list[tuple[str, int]]:
@@ -268,22 +292,9 @@ def _counts(groups: list[Incident]) -> list[tuple[str, int]]:
     return [(name, counts[name]) for name in reversed(SEVERITIES) if counts[name]]
 
 
-def _percent(share: float) -> str:
-    """A small share.
-
-    Examples
-    --------
-    >>> _percent(0), _percent(0.00004), _percent(0.0123), _percent(0.4)
-    ('0 %', '<0.01 %', '1.23 %', '40 %')
-    """
-    if 0 < share < 0.0001:
-        return "<0.01 %"
-    return f"{share * 100:.0f} %" if share >= 0.1 or share == 0 else f"{share * 100:.2f} %"
-
-
 def _short(milliseconds: float) -> str:
     when = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{when.day} {when:%b %H:%M}"
+    return f"{when.day} {when:%b %H:%M} UTC"
 
 
 def _iso(milliseconds: float) -> str:

@@ -1,5 +1,5 @@
-// Keeps the page up to date. The server makes every bit of HTML; this fetches the page again when something
-// has happened and puts in what differs, so focus, open details and half-filled forms stay as they are.
+// Keeps the page up to date. The server renders all HTML. After an event this script fetches the page again and
+// replaces the parts that differ, so focus, open details and half-filled forms stay as they are.
 "use strict";
 
 const SOON = 250;
@@ -7,7 +7,7 @@ const AGAIN = 2000;
 const ANYWAY = 30000;
 const parts = "[data-live], [data-keyed]";
 
-/** What the server last sent of an element, by its id. */
+/** The last HTML that the server sent for an element, by its id. */
 const sent = new Map();
 let cursor = document.body.dataset.cursor;
 let fetching = false;
@@ -76,7 +76,7 @@ async function refresh() {
     else if (answer.ok) merge(new DOMParser().parseFromString(await answer.text(), "text/html"));
     else wanted = true;
   } catch {
-    wanted = true; // The server is away; it will be asked again.
+    wanted = true; // The server does not answer; try again.
   }
   fetching = false;
   if (wanted) {
@@ -104,7 +104,7 @@ function ages() {
   for (const time of document.querySelectorAll("time[data-ago]")) {
     const seconds = (Date.now() - Date.parse(time.dateTime)) / 1000;
     const text = `${span(seconds)} ${time.dataset.ago}`;
-    // A replayed past is told as a date, not as so many days.
+    // Times long ago, as in a replay, stay dates.
     if (seconds < 14 * 86400 || time.dataset.ago !== "ago") {
       if (time.textContent !== text) time.textContent = text;
     }
@@ -112,7 +112,7 @@ function ages() {
   }
 }
 
-function say(text) {
+function announce(text) {
   const line = document.createElement("p");
   line.textContent = text;
   const said = document.getElementById("said");
@@ -120,7 +120,7 @@ function say(text) {
   while (said.children.length > 5) said.firstChild.remove();
 }
 
-function lamp(word) {
+function showConnection(word) {
   const link = document.getElementById("link");
   link.className = "link " + { live: "on", reconnecting: "off", paused: "" }[word];
   const label = document.getElementById("link-word");
@@ -129,14 +129,14 @@ function lamp(word) {
 
 let source = null;
 
-/** A browser has six connections to a place: a page that nobody sees holds none of them. */
+/** A browser allows six connections per host, so a hidden page holds none. */
 function followIfSeen() {
   if (document.visibilityState === "visible") {
     if (!source) follow();
   } else if (source) {
     source.close();
     source = null;
-    lamp("paused");
+    showConnection("paused");
   }
 }
 
@@ -148,26 +148,26 @@ function follow() {
     return JSON.parse(event.data);
   };
   mine.addEventListener("hello", () => {
-    lamp("live");
+    showConnection("live");
     soon();
   });
   mine.addEventListener("alert", (event) => {
-    const told = happened(event);
+    const data = happened(event);
     document.documentElement.dataset.alerts = Number(document.documentElement.dataset.alerts || 0) + 1;
-    if (told.opened && told.severity !== "info") say(`New incident, ${told.severity}: ${told.what} moved to ${told.model}.`);
+    if (data.opened && data.severity !== "info") announce(`New incident, ${data.severity}: ${data.title}.`);
   });
   mine.addEventListener("decision", (event) => {
-    const told = happened(event);
-    say(`${told.target}: ${told.verdict || "decision taken back"}${told.by ? " by " + told.by : ""}.`);
+    const data = happened(event);
+    announce(`Decision on ${data.target}: ${data.verdict || "taken back"}${data.by ? " by " + data.by : ""}.`);
   });
   mine.addEventListener("status", happened);
   mine.addEventListener("reset", happened);
   mine.addEventListener("error", () => {
     if (mine !== source) return;
-    lamp("reconnecting");
+    showConnection("reconnecting");
     if (mine.readyState === EventSource.CLOSED) {
       source = null;
-      refresh(); // Logged out meanwhile?
+      refresh(); // The session may have ended.
       setTimeout(followIfSeen, AGAIN);
     }
   });
