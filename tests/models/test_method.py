@@ -75,7 +75,7 @@ OUTSIDE = {
     ("scoring/status", "KEPT"): MEMORY,
 }
 """Numbers that may stand outside the method."""
-WORDING = {"alerting/explanation"}
+WORDING = {"alerting/explanation", "alerting/rarity"}
 """Modules that only put figures into words."""
 
 
