@@ -9,6 +9,7 @@ from typing import get_args
 import click
 
 from pivotwatch.base.child_processes import Processes, Stopped, sigterm_raises, supervise, worker_command
+from pivotwatch.base.log_limits import limit_log_lines
 from pivotwatch.cli.commands import Command
 from pivotwatch.cli.options import note, with_brokers
 from pivotwatch.config.config import Config, Role
@@ -60,6 +61,7 @@ def worker(
             format=f"%(asctime)s %(levelname)s {distinct[0]}: %(message)s",
             stream=sys.stderr,
         )
+        limit_log_lines()
         status = _run_one(config, distinct[0], instance, until_end=until_end, reset_state=reset_state)
     else:
         flags = ["--log-level", log_level]

@@ -30,6 +30,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, Setting
 
 from pivotwatch.base.durations import Duration, PositiveDuration, millis, parse_duration
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.config.http_limits import HttpLimits
 from pivotwatch.config.problems import ENV_PREFIX, describe
 from pivotwatch.config.toml_files import merge_tables, read_toml
 from pivotwatch_models.fingerprint import earlier_state_fingerprints, state_fingerprint
@@ -153,6 +154,7 @@ class Config(BaseSettings):
     web_host: str = "127.0.0.1"
     web_port: Port | None = None
     web_ports: dict[Role, Port] = {}
+    http: HttpLimits = HttpLimits()
 
     # A file that lists networks and their classes (hosting, proxy, …); alerts show the class.
     network_classes: Path | None = None
@@ -253,7 +255,7 @@ class Config(BaseSettings):
 
 def keys() -> dict[str, tuple[str, ...]]:
     """Every key of the configuration, with the keys of its table (empty for a plain key)."""
-    tables: dict[str, type[BaseModel]] = {"topics": TopicNames, "retention": Retention}
+    tables: dict[str, type[BaseModel]] = {"topics": TopicNames, "retention": Retention, "http": HttpLimits}
     return {key: tuple(tables[key].model_fields) if key in tables else () for key in Config.model_fields}
 
 

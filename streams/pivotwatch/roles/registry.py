@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Protocol
 
 from pivotwatch.config.config import Config, Role
+from pivotwatch.engine import open_files
 
 
 class RunRole(Protocol):
@@ -55,5 +56,6 @@ def run_worker(
     Fault
         With a message for the operator: no broker, no topic, a state that must not be continued.
     """
+    open_files.raise_limit()
     run: RunRole = import_module(ROLES[role]).run
     return run(config, instance=instance, until_end=until_end, reset_state=reset_state)

@@ -1,0 +1,77 @@
+"""At most one log line a second for one cause, so that whoever causes them cannot fill a disk."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import OrderedDict
+
+CLIENTS = ("asyncio", "aiohttp", "pivotwatch.engine.http", "pivotwatch.ingest", "pivotwatch.web")
+"""Loggers with messages that a network client can cause: there, other values are no other cause."""
+MOST_CAUSES = 1000
+MOST_TEXT = 200
+_NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
+
+
+class RateLimitedLog(logging.Filter):
+    """Drops a warning or error when one of the same cause passed less than ``seconds`` ago.
+
+    The next line of that cause says how many were left out. A cause is a logger, a level, the text before its
+    values are filled in, and the class of the error. Where no client can be the cause, other values make
+    another one.
+
+    Parameters
+    ----------
+    seconds
+        Shortest time between two lines of one cause.
+
+    Examples
+    --------
+    >>> limited = RateLimitedLog()
+    >>> def line(text, at, *values):
+    ...     record = logging.LogRecord("pivotwatch.web", logging.WARNING, "", 0, text, values, None)
+    ...     record.created = at
+    ...     return record.getMessage() if limited.filter(record) else None
+    >>> line("wrong token from %s", 0.0, "a"), line("wrong token from %s", 0.5, "b"), line("other", 0.5)
+    ('wrong token from a', None, 'other')
+    >>> line("wrong token from %s", 1.5, "c")
+    'wrong token from c (1 more like it left out)'
+    """
+
+    def __init__(self, seconds: float = 1.0) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._causes: OrderedDict[tuple[object, ...], tuple[float, int]] = OrderedDict()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether to write a record."""
+        if record.levelno < logging.WARNING:
+            return True
+        cause = _cause(record)
+        passed, left_out = self._causes.get(cause, (None, 0))
+        # A clock that was set back must not silence a cause.
+        if passed is not None and passed <= record.created < passed + self._seconds:
+            self._causes[cause] = (passed, left_out + 1)
+            return False
+        self._causes[cause] = (record.created, 0)
+        self._causes.move_to_end(cause)
+        if len(self._causes) > MOST_CAUSES:
+            self._causes.popitem(last=False)
+        if left_out:
+            record.msg = f"{record.msg} ({left_out} more like it left out)"
+        return True
+
+
+def limit_log_lines() -> None:
+    """Limit what all handlers of this process write."""
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(RateLimitedLog())
+
+
+def _cause(record: logging.LogRecord) -> tuple[object, ...]:
+    error = record.exc_info[0] if record.exc_info else None
+    text = str(record.msg)
+    if record.name.startswith(CLIENTS):
+        # asyncio fills its values in before it logs.
+        return (record.name, record.levelno, _NUMBER.sub("#", text[:MOST_TEXT].partition("\n")[0]), error)
+    return (record.name, record.levelno, text, str(record.args)[:MOST_TEXT], error)

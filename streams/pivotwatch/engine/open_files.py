@@ -1,0 +1,44 @@
+"""The limit of open files of this process: without room a worker cannot accept, connect or open anything."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+
+WANTED = 65_536
+KEPT = 256
+"""Files that a worker keeps for itself: Kafka, logs, state."""
+
+
+def raise_limit(wanted: int = WANTED) -> int:
+    """Raise the limit of open files to what is wanted, or as far as this process may; return it.
+
+    Examples
+    --------
+    >>> raise_limit(16) >= 16
+    True
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    target = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= target:
+        return limit()
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
+    return limit()
+
+
+def limit() -> int:
+    """How many files this process may have open."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return WANTED if soft == resource.RLIM_INFINITY else soft
+
+
+def room_for_connections(servers: int = 2) -> int:
+    """How many connections one of several servers of this process may hold.
+
+    Parameters
+    ----------
+    servers
+        How many servers share the limit; `ingest` has two, posts and pages.
+    """
+    return max(0, limit() - KEPT) // servers
