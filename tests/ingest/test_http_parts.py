@@ -63,11 +63,15 @@ def test_either_a_token_or_a_signature() -> None:
     assert "expected the header" in refused(Authenticator(b"a token of the tests", None), {})
 
 
-def test_an_open_server_is_for_this_machine_only() -> None:
+def test_a_server_without_a_secret_is_for_this_machine_only_and_has_to_be_written_out() -> None:
     with pytest.raises(WrongUse, match="set token_file or hmac_file"):
-        read_settings({"http": {"port": 0, "host": "0.0.0.0"}})
+        read_settings({"http": {"port": 0, "host": "0.0.0.0", "allow_without_token": True}})
+    with pytest.raises(WrongUse, match="allow_without_token = true lets every program"):
+        read_settings({"http": {"port": 0}})
+    with pytest.raises(WrongUse, match="allow_without_token: remove it"):
+        read_settings({"http": {"port": 0, "token_env": "T", "allow_without_token": True}})
     assert read_settings({"http": {"port": 0, "host": "0.0.0.0", "token_env": "T"}}).http
-    assert read_settings({"http": {"port": 0}}).http
+    assert read_settings({"http": {"port": 0, "allow_without_token": True}}).http
 
 
 def test_duplicates_are_known_for_the_window_and_what_failed_may_come_again() -> None:
@@ -112,7 +116,15 @@ async def post(port: int, body: Any, **how: Any) -> tuple[int, Any, Any]:
 def test_clients_are_asked_to_retry_while_the_broker_is_slow() -> None:
     async def play() -> None:
         settings = read_settings(
-            {"http": {"port": 0, "max_pending": 1024, "broker_timeout": "200ms", "max_body": 4096}}
+            {
+                "http": {
+                    "port": 0,
+                    "allow_without_token": True,
+                    "max_pending": 1024,
+                    "broker_timeout": "200ms",
+                    "max_body": 4096,
+                }
+            }
         )
         http_publisher = StuckPublisher()
         server = IngestServer(settings, http_publisher)
@@ -144,18 +156,20 @@ def test_bodies_are_bounded_while_they_come() -> None:
             yield b"x" * 500
 
     async def play() -> None:
-        settings = read_settings({"http": {"port": 0, "max_pending": 2000, "max_body": 4096}})
+        settings = read_settings(
+            {"http": {"port": 0, "allow_without_token": True, "max_pending": 2000, "max_body": 4096}}
+        )
         server = IngestServer(settings, StuckPublisher())
         await server.start()
         try:
             assert (await post(server.port, parts(6)))[::2] == (429, "1"), "no length was told"
-            settings = read_settings({"http": {"port": 0, "max_body": 4096}})
+            settings = read_settings({"http": {"port": 0, "allow_without_token": True, "max_body": 4096}})
             other = IngestServer(settings, StuckPublisher())
             await other.start()
             assert (await post(other.port, parts(60)))[0] == 413
             status, told, _ = await post(other.port, b"no gzip", headers={"Content-Encoding": "gzip"})
             assert (status, told["error"]) == (400, "the body does not match its Content-Encoding")
-            assert server._reading == other._reading == 0
+            assert server._incoming.size == other._incoming.size == 0
             await other.stop()
         finally:
             await server.stop()

@@ -169,6 +169,7 @@ def test_ingest_is_checked(admin: KafkaAdminClient, config: Config, make_topic: 
     [
         ({"topics": [{"name": "log", "source": "kongg"}]}, "no source kongg; did you mean kong?"),
         ({"http": {"port": 1, "token_env": "NOT_SET"}}, "environment variable NOT_SET must hold a secret"),
+        ({"http": {"port": 1}}, "allow_without_token = true"),
         ({"asn_database": "/nowhere/asn.mmdb"}, "No such file"),
         ({"trusted_hops": 1}, "neither topics nor http"),
         ({"sorce": 1}, "no such key"),
@@ -190,5 +191,8 @@ def test_an_open_port_and_classes_of_pseudonyms_cause_warnings(
     told = list(check_settings(load(ingest=table, network_classes=tmp_path / "list")))
     assert [check.status for check in told] == ["ok", "warn", "warn"]
     assert "without encryption" in told[1].message
-    assert [check.status for check in check_settings(load(ingest={"http": {"port": 1}}))] == ["ok", "warn"]
+    open_table = {"http": {"port": 1, "allow_without_token": True}}
+    told = list(check_settings(load(ingest=open_table)))
+    assert [check.status for check in told] == ["ok", "warn"]
+    assert "allow_without_token" in told[1].message
     assert list(check_settings(load())) == []

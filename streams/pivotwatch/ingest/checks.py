@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from pivotwatch.base.addresses import is_loopback
 from pivotwatch.base.checks import Check
 from pivotwatch.base.errors import Fault
 from pivotwatch.config.config import Config
 from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.settings import (
-    LOOPBACK,
     Decoders,
     HttpSettings,
     IngestSettings,
@@ -66,12 +66,12 @@ def used_decoders(settings: IngestSettings) -> dict[str, Decoder]:
 
 
 def _check_http(http: HttpSettings) -> Iterator[Check]:
-    if http.host not in LOOPBACK:
+    if not is_loopback(http.host):
         message = f"clients send events and tokens to {http.host}:{http.port} without encryption"
         yield Check(NAME, "warn", message, "let only a proxy that terminates TLS reach this port")
-    elif not (http.token_env or http.token_file or http.hmac_env or http.hmac_file):
-        message = "every user of this machine may post events: neither a token nor a signature is required"
-        yield Check(NAME, "warn", message, "set ingest.http.token_file or ingest.http.hmac_file")
+    elif not http.has_secret:
+        message = "every program of this machine may post events: allow_without_token is true"
+        yield Check(NAME, "warn", message, "set ingest.http.token_file or ingest.http.hmac_file instead")
 
 
 def check_sample(topic: str, decoder: Decoder, values: Iterable[bytes | None]) -> Check:

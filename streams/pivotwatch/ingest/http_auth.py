@@ -17,6 +17,10 @@ class Unauthorized(Exception):
     """A request is not authorised. The message says why, and never contains a secret."""
 
 
+class WrongSecret(Unauthorized):
+    """A token or a signature is wrong: it may be a guess."""
+
+
 class Authenticator:
     """Authenticates requests. Comparisons take the same time for every wrong value.
 
@@ -36,7 +40,7 @@ class Authenticator:
     >>> authenticator.check({"Authorization": "Bearer a token of tests"}, b"")
     >>> authenticator.check({"Authorization": "Bearer guess"}, b"")
     Traceback (most recent call last):
-    pivotwatch.ingest.http_auth.Unauthorized: the bearer token is wrong
+    pivotwatch.ingest.http_auth.WrongSecret: the bearer token is wrong
     """
 
     def __init__(
@@ -46,11 +50,6 @@ class Authenticator:
         self._secret = None if secret is None else _decoded(secret)
         self._clock = clock
 
-    @property
-    def needs_body(self) -> bool:
-        """Whether the decision needs the body, because requests may be signed."""
-        return self._secret is not None
-
     def check(self, headers: Mapping[str, str], body: bytes) -> None:
         """Check that a request has the token or a signature.
 
@@ -59,30 +58,44 @@ class Authenticator:
         Unauthorized
             When it has neither.
         """
+        if not self.check_headers(headers) and self._secret is not None:
+            self._check_signature(self._secret, headers, body)
+
+    def check_headers(self, headers: Mapping[str, str]) -> bool:
+        """Check what the headers alone decide; returns whether that is all, or the body has to be signed.
+
+        Raises
+        ------
+        Unauthorized
+            When no body can make the request authorised.
+        """
         if self._token is None and self._secret is None:
-            return
+            return True
         given = headers.get("Authorization", "")
         if self._token is not None and given:
             scheme, _, token = given.partition(" ")
             same = hmac.compare_digest(_bytes(token.strip()), self._token)
             if not (same and scheme.lower() == "bearer"):
-                raise Unauthorized("the bearer token is wrong")
-            return
+                raise WrongSecret("the bearer token is wrong")
+            return True
         if self._secret is None:
             raise Unauthorized("expected the header Authorization: Bearer")
-        self._check_signature(self._secret, headers, body)
+        self._check_signature_headers(headers)
+        return False
 
-    def _check_signature(self, secret: bytes, headers: Mapping[str, str], body: bytes) -> None:
-        number, at = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
-        signatures = headers.get("webhook-signature", "")
-        if not (number and at and signatures):
+    def _check_signature_headers(self, headers: Mapping[str, str]) -> None:
+        at = headers.get("webhook-timestamp", "")
+        if not (headers.get("webhook-id") and at and headers.get("webhook-signature")):
             raise Unauthorized("expected the headers webhook-id, webhook-timestamp and webhook-signature")
         if not (at.isascii() and at.isdigit()) or abs(self._clock() - int(at[:12])) > TOLERANCE_SECONDS:
             raise Unauthorized("webhook-timestamp is more than five minutes away from the server's clock")
-        expected = sign(secret, number, at, body).encode()
-        matches = [hmac.compare_digest(_bytes(one), expected) for one in signatures.split(" ")]
+
+    def _check_signature(self, secret: bytes, headers: Mapping[str, str], body: bytes) -> None:
+        expected = sign(secret, headers["webhook-id"], headers["webhook-timestamp"], body).encode()
+        signatures = headers["webhook-signature"].split(" ")
+        matches = [hmac.compare_digest(_bytes(one), expected) for one in signatures]
         if not any(matches):  # The list holds a comparison with every signature.
-            raise Unauthorized("webhook-signature is wrong")
+            raise WrongSecret("webhook-signature is wrong")
 
 
 def sign(secret: bytes, number: str, at: str, body: bytes) -> str:

@@ -6,10 +6,11 @@ The server answers a request when Kafka has acknowledged all of its events:
 200    all events are counted, or were counted before (``duplicates``)
 400    the body is not JSON, or its content encoding is not the one of the header
 401    the token or the signature is missing or wrong
+403    a browser sent the request for another site
 404    the server does not serve this source
 413    the decompressed body is too long, or it has too many records
 422    a record cannot be read; the answer holds its position and the reason; no event is counted
-429    too many bytes wait for the broker; the client should retry (``Retry-After``)
+429    too many bytes wait for the broker, or the client failed too often to authenticate; it should retry
 503    the broker does not answer; the client should retry; equal ids make each event count once
 =====  ==============================================================================================
 """
@@ -24,12 +25,18 @@ import orjson
 from aiohttp import web
 from aiohttp.http_exceptions import ContentEncodingError
 
+from pivotwatch.base.addresses import is_loopback
 from pivotwatch.base.errors import OutOfReach
 from pivotwatch.config.config import Config
+from pivotwatch.config.http_limits import HttpLimits
+from pivotwatch.engine.http.browser_origin import has_foreign_origin, has_foreign_site, named_host
+from pivotwatch.engine.http.failed_attempts import FailedAttempts
+from pivotwatch.engine.http.server import HttpServer
 from pivotwatch.ingest.decoder import Decoded, Decoder
 from pivotwatch.ingest.health import HttpOnlyWorker
-from pivotwatch.ingest.http_auth import Authenticator, Unauthorized
+from pivotwatch.ingest.http_auth import Authenticator, Unauthorized, WrongSecret
 from pivotwatch.ingest.http_publisher import HttpPublisher, Request
+from pivotwatch.ingest.incoming_bodies import IncomingBodies
 from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.rejects import dead_letter
 from pivotwatch.ingest.request_dedup import Acknowledgement, RequestDedup
@@ -38,6 +45,7 @@ from pivotwatch.ingest.settings import Decoders, HttpSettings, IngestSettings
 logger = logging.getLogger(__name__)
 
 RETRY_AFTER = "1"
+FULL = "too many bytes wait for the broker"
 MAX_LISTED = 20
 PROTOBUF = "application/x-protobuf"
 
@@ -67,6 +75,8 @@ class IngestServer:
         Sends events to Kafka.
     metrics
         Counts requests.
+    limits
+        How many connections it holds, and how long it waits for clients.
 
     Attributes
     ----------
@@ -81,6 +91,7 @@ class IngestServer:
         settings: IngestSettings,
         publisher: HttpPublisher,
         metrics: IngestMetrics | None = None,
+        limits: HttpLimits | None = None,
     ) -> None:
         assert settings.http is not None
         self._http: HttpSettings = settings.http
@@ -92,14 +103,17 @@ class IngestServer:
         self._timeout = self._http.broker_timeout.total_seconds()
         self._publisher = publisher
         self._metrics = metrics or IngestMetrics(HttpOnlyWorker())
-        self._metrics.waiting.set_function(lambda: publisher.pending + self._reading)
-        self._reading = 0
+        self._metrics.waiting.set_function(lambda: publisher.pending + self._incoming.size)
+        self._incoming = IncomingBodies()
+        self._failures = FailedAttempts()
         app = web.Application()
         app.router.add_get("/healthz", self._health)
         app.router.add_post("/v1/events", self._events)
         app.router.add_post("/v1/events/{source}", self._events)
         app.router.add_post("/v1/traces", self._traces)
-        self._runner = web.AppRunner(app, access_log=None)
+        self._server = HttpServer(
+            app, "ingest.http", self._http.host, self._http.port, limits or HttpLimits()
+        )
 
     async def start(self) -> None:
         """Start to listen.
@@ -109,19 +123,13 @@ class IngestServer:
         OutOfReach
             When the port is in use.
         """
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, self._http.host, self._http.port)
-        try:
-            await site.start()
-        except OSError as error:
-            await self._runner.cleanup()
-            raise OutOfReach(f"ingest.http: port {self._http.port}: {error.strerror}") from None
-        self.port = self._runner.addresses[0][1]
+        await self._server.start()
+        self.port = self._server.address[1]
         logger.info("listening on http://%s:%d", self._http.host, self.port)
 
     async def stop(self) -> None:
         """Stop to listen, and answer the requests that have arrived."""
-        await self._runner.cleanup()
+        await self._server.stop()
 
     async def _health(self, _: web.Request) -> web.Response:
         silent = self._publisher.silent_seconds > self._timeout
@@ -160,12 +168,13 @@ class IngestServer:
 
     async def _accept(self, request: web.Request, decoder: Decoder) -> web.Response:
         try:
-            if not self._authenticator.needs_body:
-                self._authenticator.check(request.headers, b"")
-            body = await self._read(request)
-            self._authenticator.check(request.headers, body)
+            self._check_site(request)
+            is_known = self._authenticator.check_headers(request.headers)
+            body = await self._read(request, is_known=is_known)
+            if not is_known:
+                self._authenticator.check(request.headers, body)
         except Unauthorized as error:
-            return _response(401, {"WWW-Authenticate": "Bearer"}, error=str(error))
+            return await self._refuse(request, error)
         except BodyRejected as rejected:
             return rejected.response
         decoded = decoder.decode(body, most=self._http.max_events)
@@ -175,31 +184,47 @@ class IngestServer:
             return _bad_documents(decoded)
         return await self._send(decoder, decoded, len(body))
 
-    async def _read(self, request: web.Request) -> bytes:
+    def _check_site(self, request: web.Request) -> None:
+        """Refuse what another site lets a browser of this machine send."""
+        if has_foreign_site(request.headers) or has_foreign_origin(request.headers):
+            raise BodyRejected(_response(403, error="a browser sent this for another site"))
+        if not self._http.has_secret and not is_loopback(named_host(request.headers)):
+            raise BodyRejected(_response(403, error="without a token, call this server by 127.0.0.1"))
+
+    async def _refuse(self, request: web.Request, error: Unauthorized) -> web.Response:
+        if isinstance(error, WrongSecret):
+            logger.warning("a wrong token or signature from %s", request.remote)
+            if seconds := await self._failures.add(request.remote):
+                return _response(429, {"Retry-After": str(seconds)}, error=f"{error}, too often")
+        return _response(401, {"WWW-Authenticate": "Bearer"}, error=str(error))
+
+    async def _read(self, request: web.Request, *, is_known: bool) -> bytes:
         """Read and decompress the body. All bodies together stay below ``max_pending`` meanwhile."""
-        self._check_size(request.content_length or 0, announced=True)
-        body = bytearray()
+        self._check_size(request.content_length or 0)
+        content = bytearray()
+        body = self._incoming.begin(is_known=is_known, close=request.protocol.force_close)
         try:
             async for part in request.content.iter_any():
-                body += part
-                self._reading += len(part)
-                self._check_size(len(body))
+                content += part
+                self._check_size(len(content))
+                if not self._incoming.grow(body, len(part), self._http.max_pending - self._publisher.pending):
+                    raise BodyRejected(_retry(429, FULL))
         except (web.RequestPayloadError, ContentEncodingError):
             request.content.feed_eof()  # Do not wait for the rest of a damaged body.
             response = _response(400, error="the body does not match its Content-Encoding")
             response.force_close()
             raise BodyRejected(response) from None
         finally:
-            self._reading -= len(body)
-        return bytes(body)
+            self._incoming.end(body)
+        return bytes(content)
 
-    def _check_size(self, size: int, *, announced: bool = False) -> None:
+    def _check_size(self, size: int) -> None:
         if size > self._http.max_body:
             raise BodyRejected(_response(413, error=f"longer than {self._http.max_body} bytes"))
         if self._publisher.silent_seconds > self._timeout:
             raise BodyRejected(_retry(503, "the broker does not answer"))
-        if self._publisher.pending + self._reading + (size if announced else 0) > self._http.max_pending:
-            raise BodyRejected(_retry(429, "too many bytes wait for the broker"))
+        if self._publisher.pending + size > self._http.max_pending:
+            raise BodyRejected(_retry(429, FULL))
 
     async def _send(self, decoder: Decoder, decoded: Decoded, size: int) -> web.Response:
         name = decoder.mapping.name
@@ -253,7 +278,7 @@ async def serve(
 ) -> tuple[IngestServer, HttpPublisher]:
     """Start the server and its publisher."""
     publisher = HttpPublisher(config, partitions)
-    server = IngestServer(settings, publisher, metrics)
+    server = IngestServer(settings, publisher, metrics, config.http)
     await publisher.start()
     try:
         await server.start()

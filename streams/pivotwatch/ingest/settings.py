@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
+from pivotwatch.base.addresses import is_loopback
 from pivotwatch.base.durations import PositiveDuration, parse_duration
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.secrets import read_secret
@@ -18,7 +19,6 @@ from pivotwatch.ingest.network_lookup import NetworkLookup
 from pivotwatch.ingest.pseudonyms import KeySource, Pseudonyms, load_keys
 
 HashedField = Annotated[str, Field(pattern=r"^(account|id|network|links(\..+)?)$")]
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class SourceTopic(Table):
@@ -54,6 +54,8 @@ class HttpSettings(Table):
         How long a request waits for Kafka before it gets status 503.
     dedup_window
         How long the server remembers ids of events, to recognise repeats.
+    allow_without_token
+        Whether every program of this machine may post events. Otherwise a token or a signature is required.
     on_bad
         What happens to a body with bad records: ``refuse`` the whole body, or accept the good records and
         make ``dead_letters`` of the others.
@@ -66,6 +68,7 @@ class HttpSettings(Table):
     token_file: Path | None = None
     hmac_env: str | None = None
     hmac_file: Path | None = None
+    allow_without_token: bool = False
     max_body: Annotated[int, Field(ge=1024)] = 8_000_000
     max_events: Annotated[int, Field(ge=1)] = 50_000
     max_pending: Annotated[int, Field(ge=1024)] = 64_000_000
@@ -75,10 +78,23 @@ class HttpSettings(Table):
 
     @model_validator(mode="after")
     def _is_guarded(self) -> HttpSettings:
-        open_to_all = not (self.token_env or self.token_file or self.hmac_env or self.hmac_file)
-        if open_to_all and self.host not in LOOPBACK:
+        if self.has_secret and self.allow_without_token:
+            raise ValueError("allow_without_token: remove it, because a token or an HMAC secret is set")
+        if self.has_secret:
+            return self
+        if not is_loopback(self.host):
             raise ValueError(f"other machines can reach host {self.host}: set token_file or hmac_file")
+        if not self.allow_without_token:
+            raise ValueError(
+                "expected token_file, token_env, hmac_file or hmac_env; allow_without_token = true lets "
+                "every program of this machine post events"
+            )
         return self
+
+    @property
+    def has_secret(self) -> bool:
+        """Whether a client needs a token or a signature."""
+        return bool(self.token_env or self.token_file or self.hmac_env or self.hmac_file)
 
     def token(self) -> bytes | None:
         """The bearer token, or None when none is configured."""
