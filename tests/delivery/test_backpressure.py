@@ -77,13 +77,19 @@ def incidents(count: int) -> list[bytes]:
     return [raw("open", alert_id=f"{number:016x}", revision=1) for number in range(count)]
 
 
+async def paused_shell() -> tuple[Recorder, DeliveryShell, asyncio.Task[None]]:
+    """A target that hangs, a shell that has stopped to read because of it, and the task that reads."""
+    slow = Recorder()
+    slow.held.clear()
+    shell = shell_of(slow=slow)
+    reading = asyncio.create_task(shell.run(Stream(incidents(50))))
+    await wait_for(lambda: shell.live[0].pauses)
+    return slow, shell, reading
+
+
 def test_a_target_that_is_slow_all_alone_leaves_the_rest_on_kafka() -> None:
     async def test() -> None:
-        slow = Recorder()
-        slow.held.clear()
-        shell = shell_of(slow=slow)
-        reading = asyncio.ensure_future(shell.run(Stream(incidents(50))))
-        await wait_for(lambda: shell.live[0].pauses)
+        slow, shell, reading = await paused_shell()
         assert shell.target_senders[0].waiting == AHEAD
         # It is not ours to go on, so it is no stall either.
         assert shell.progress() == {}
@@ -110,11 +116,7 @@ def test_a_slow_target_does_not_hold_up_a_quick_one() -> None:
 
 def test_a_partition_that_is_taken_away_ends_the_wait() -> None:
     async def test() -> None:
-        slow = Recorder()
-        slow.held.clear()
-        shell = shell_of(slow=slow)
-        reading = asyncio.ensure_future(shell.run(Stream(incidents(50))))
-        await wait_for(lambda: shell.live[0].pauses)
+        _, shell, reading = await paused_shell()
         shell.drop()
         await reading
         assert shell.target_senders[0].waiting == 0

@@ -91,17 +91,6 @@ def test_a_target_that_is_down_is_asked_rarely_and_gets_everything_when_it_is_ba
     assert dead == []
 
 
-def test_files_hold_a_document_a_line(tmp_path: Path) -> None:
-    events, findings = tmp_path / "events.jsonl", tmp_path / "findings.jsonl"
-    deliver(
-        LIFE,
-        {"name": "events", "kind": "cloudevents", "file": str(events)},
-        {"name": "findings", "kind": "ocsf", "file": str(findings)},
-    )
-    assert events.read_bytes().splitlines() == LIFE
-    assert [orjson.loads(one)["activity_id"] for one in findings.read_bytes().splitlines()] == [1, 2, 3]
-
-
 def test_a_disk_that_is_full_spoils_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, faults = tmp_path / "events.jsonl", [1, 2]
     ftruncate = os.ftruncate

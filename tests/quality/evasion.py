@@ -19,8 +19,8 @@ from pivotwatch.detection.replay import replay
 from pivotwatch.simulation.campaign_accounts import random_times
 from pivotwatch.simulation.campaigns import C1, CampaignPlan, run_plan, spread_over_existing
 from pivotwatch.simulation.parameters import Parameters
+from pivotwatch.simulation.scenario import Scenario
 from pivotwatch.simulation.scenario_setup import Setup
-from pivotwatch.simulation.scenarios import Scenario
 from pivotwatch.simulation.simulation import Simulation, build_setup
 from pivotwatch.simulation.world import Kind, draw_accounts
 from pivotwatch_models.settings import Settings

@@ -11,9 +11,9 @@ an error in the other.
 Modules: `rhythm` (hours of the week), `catalogue` (models and events in their life), `adoption` (how
 honest accounts adopt a model), `world` (tables of networks and accounts), `campaign_accounts` and
 `campaigns` (extraction), `rollouts` and `disturbances` (honest behaviour that looks suspicious),
-`parameters`, `scenario_setup` (a scenario under construction), `scenarios`, `traffic` (from accounts to
-events), `encode` (from events to lines), `truth` (the truth file), `simulation` (a complete simulation),
-`files` and `kafka` (outputs).
+`parameters`, `scenario_setup` (a scenario under construction), `scenarios`, `traffic` (from accounts
+to events), `encode` (from events to lines), `truth` (the truth file), `simulation` (a complete
+simulation), `files` and `kafka` (outputs).
 
 Seed and parameters determine every byte. All scenarios of one size have the same honest population for
 the same seed, so scenarios can be compared in pairs.
@@ -51,7 +51,8 @@ Simulations also have ``expectation`` (alert, silent, rollout, limit), ``seed``,
 """
 
 from pivotwatch.simulation.parameters import Parameters
-from pivotwatch.simulation.scenarios import SCENARIOS, Scenario
+from pivotwatch.simulation.scenario import Scenario
+from pivotwatch.simulation.scenarios import SCENARIOS
 from pivotwatch.simulation.simulation import Simulation, generate
 
 __all__ = ["SCENARIOS", "Parameters", "Scenario", "Simulation", "generate"]

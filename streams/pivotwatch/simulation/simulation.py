@@ -14,8 +14,9 @@ from pivotwatch.simulation.catalogue import Timeline
 from pivotwatch.simulation.encode import Encoder, Slice
 from pivotwatch.simulation.parameters import Parameters
 from pivotwatch.simulation.rhythm import DAY, HOUR, SECOND
+from pivotwatch.simulation.scenario import Scenario
 from pivotwatch.simulation.scenario_setup import Setup
-from pivotwatch.simulation.scenarios import SCENARIOS, Scenario
+from pivotwatch.simulation.scenarios import SCENARIOS
 from pivotwatch.simulation.traffic import Traffic
 from pivotwatch.simulation.truth import StreamCounts, make_truth, release_entries
 from pivotwatch.simulation.world import make_world
