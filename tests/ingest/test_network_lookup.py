@@ -10,7 +10,7 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
-from pivotwatch.ingest.network_lookup import NetworkLookup, client_of, parse_address
+from pivotwatch.ingest.network_lookup import NetworkLookup, client_of, parse_client
 from pivotwatch.ingest.settings import Decoders, read_settings
 
 
@@ -66,9 +66,9 @@ def test_a_list_is_read_from_the_right(hops: int, expected: str) -> None:
 
 
 def test_addresses_in_odd_forms() -> None:
-    assert str(parse_address('"[2001:db8::1]"')) == "2001:db8::1"
-    assert str(parse_address("fe80::1%eth0")) == "fe80::1"
-    assert parse_address("_hidden") is None
+    assert str(parse_client('"[2001:db8::1]"')) == "2001:db8::1"
+    assert str(parse_client("fe80::1%eth0")) == "fe80::1"
+    assert parse_client("_hidden") is None
     assert client_of(None, None, 1) is None
     assert client_of(" , ", None, 0) is None
 

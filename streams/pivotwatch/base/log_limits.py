@@ -1,4 +1,4 @@
-"""At most one log line a second for one cause, so that whoever causes them cannot fill a disk."""
+"""Limits the log to one line per second and cause, so that no client can fill a disk."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import re
 from collections import OrderedDict
 
 CLIENTS = ("asyncio", "aiohttp", "pivotwatch.engine.http", "pivotwatch.ingest", "pivotwatch.web")
-"""Loggers with messages that a network client can cause: there, other values are no other cause."""
+"""Loggers of messages that network clients can cause. There, different values belong to one cause."""
 MOST_CAUSES = 1000
 MOST_TEXT = 200
 _NUMBER = re.compile(r"0x[0-9a-f]+|\d+")
 
 
 class RateLimitedLog(logging.Filter):
-    """Drops a warning or error when one of the same cause passed less than ``seconds`` ago.
+    """Drops a warning or error when one with the same cause was logged less than ``seconds`` ago.
 
-    The next line of that cause says how many were left out. A cause is a logger, a level, the text before its
-    values are filled in, and the class of the error. Where no client can be the cause, other values make
-    another one.
+    The next line of the cause holds the number of dropped lines. A cause is a logger, a level, the text
+    before its values are filled in, and the class of the error. For loggers that clients cannot reach, the
+    values belong to the cause as well.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class RateLimitedLog(logging.Filter):
             return True
         cause = _cause(record)
         passed, left_out = self._causes.get(cause, (None, 0))
-        # A clock that was set back must not silence a cause.
+        # After the clock was set back, the cause must not stay silent.
         if passed is not None and passed <= record.created < passed + self._seconds:
             self._causes[cause] = (passed, left_out + 1)
             return False
@@ -63,7 +63,7 @@ class RateLimitedLog(logging.Filter):
 
 
 def limit_log_lines() -> None:
-    """Limit what all handlers of this process write."""
+    """Add a limit to every handler of this process."""
     for handler in logging.getLogger().handlers:
         handler.addFilter(RateLimitedLog())
 
@@ -72,6 +72,6 @@ def _cause(record: logging.LogRecord) -> tuple[object, ...]:
     error = record.exc_info[0] if record.exc_info else None
     text = str(record.msg)
     if record.name.startswith(CLIENTS):
-        # asyncio fills its values in before it logs.
+        # asyncio fills in the values before it logs.
         return (record.name, record.levelno, _NUMBER.sub("#", text[:MOST_TEXT].partition("\n")[0]), error)
     return (record.name, record.levelno, text, str(record.args)[:MOST_TEXT], error)

@@ -45,8 +45,8 @@ def export() -> None:
 def stix(config: Config, *, alert: str, file: str | None, marking: str, with_accounts: bool) -> None:
     """Print the latest revision of ALERT (an alert_id) as a STIX 2.1 bundle.
 
-    The bundle holds networks and times. It holds accounts only with --with-accounts, and never
-    groups of other kinds.
+    The bundle holds networks and times. It holds accounts only if you ask for them, and never groups
+    of other kinds.
     """
     found = _latest(alert, Lines([file]) if file else _from_kafka(config))
     click.echo(render(found, marking=marking, with_accounts=with_accounts).serialize(pretty=True))

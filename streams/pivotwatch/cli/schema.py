@@ -14,7 +14,7 @@ from pivotwatch.contracts.json_schemas import SCHEMAS
     short_help="List the JSON Schemas of the topics, or print one.",
     example="pivotwatch schema alert > alert.schema.json",
 )
-@click.argument("what", type=click.Choice(list(SCHEMAS)), required=False)
+@click.argument("what", type=click.Choice(list(SCHEMAS)), required=False, metavar="[WHAT]")
 def schema(what: str | None) -> None:
     """Print the JSON Schema (draft 2020-12) of WHAT. Without WHAT, list the schemas."""
     if what is not None:

@@ -76,7 +76,7 @@ class IngestServer:
     metrics
         Counts requests.
     limits
-        How many connections it holds, and how long it waits for clients.
+        Limits of connections, and how long the server waits for clients.
 
     Attributes
     ----------
@@ -185,9 +185,9 @@ class IngestServer:
         return await self._send(decoder, decoded, len(body))
 
     def _check_site(self, request: web.Request) -> None:
-        """Refuse what another site lets a browser of this machine send."""
+        """Reject a request that another site makes a browser on this machine send."""
         if has_foreign_site(request.headers) or has_foreign_origin(request.headers):
-            raise BodyRejected(_response(403, error="a browser sent this for another site"))
+            raise BodyRejected(_response(403, error="a browser sent the request for another site"))
         if not self._http.has_secret and not is_loopback(named_host(request.headers)):
             raise BodyRejected(_response(403, error="without a token, call this server by 127.0.0.1"))
 

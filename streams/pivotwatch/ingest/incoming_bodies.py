@@ -1,4 +1,4 @@
-"""Bodies that are being read: how many bytes they hold together, and which one makes room for another."""
+"""The HTTP bodies that the server is reading: their total size, and which one makes room for another."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 
 class IncomingBody:
-    """A body that is being read.
+    """A body that the server is reading.
 
     Attributes
     ----------
     size
         Bytes that have arrived.
     is_open
-        Whether it may go on. A body that made room for another may not.
+        Whether the server continues to read the body; False after it made room for another one.
     """
 
     def __init__(self, close: Callable[[], None]) -> None:
@@ -22,17 +22,17 @@ class IncomingBody:
         self._close = close
 
     def drop(self) -> None:
-        """Give up this body and close its connection."""
+        """Discard the body and close its connection."""
         self.is_open = False
         self._close()
 
 
 class IncomingBodies:
-    """All bodies that are being read.
+    """All bodies that the server is reading.
 
-    The signature of a body can be checked only when all of it is there, so anybody can begin one. Such a body
-    makes room when the bytes do not suffice: the oldest first. So they cannot keep a body out whose sender is
-    known, nor one that arrives quickly.
+    The server can check a signature only when the whole body has arrived, so any client can begin a body.
+    When the space is used up, the bodies of unknown senders make room, the oldest first. So they block
+    neither a body of a known sender nor a body that arrives quickly.
 
     Examples
     --------
@@ -50,14 +50,14 @@ class IncomingBodies:
         self._unknown: dict[IncomingBody, None] = {}
 
     def begin(self, *, is_known: bool, close: Callable[[], None]) -> IncomingBody:
-        """Begin a body.
+        """Add a body.
 
         Parameters
         ----------
         is_known
             Whether its sender is authenticated.
         close
-            Closes its connection.
+            Closes the connection of the body.
         """
         body = IncomingBody(close)
         self._bodies.add(body)
@@ -66,12 +66,12 @@ class IncomingBodies:
         return body
 
     def grow(self, body: IncomingBody, size: int, room: int) -> bool:
-        """Add bytes to a body; returns whether there was room, after others were dropped for it.
+        """Add bytes to a body, and discard other bodies if necessary; returns whether there is room.
 
         Parameters
         ----------
         room
-            Bytes that all bodies may hold together.
+            Largest total size of all bodies in bytes.
         """
         if not body.is_open:
             return False
@@ -86,7 +86,7 @@ class IncomingBodies:
         return True
 
     def end(self, body: IncomingBody) -> None:
-        """Forget a body; said twice does no harm."""
+        """Remove a body. Removing it again has no effect."""
         self._unknown.pop(body, None)
         if body in self._bodies:
             self._bodies.remove(body)

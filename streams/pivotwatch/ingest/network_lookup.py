@@ -11,23 +11,23 @@ import ipaddress
 from pathlib import Path
 from typing import Any
 
+from pivotwatch.base.addresses import IPAddress, parse_address
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.contracts.events import network_of
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 MAX_CACHED = 200_000
 _ASN_FIELDS = ("autonomous_system_number", "asn")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
-def parse_address(text: str) -> Address | None:
-    """Parse an address, with or without port, brackets or zone. IPv4 inside IPv6 becomes IPv4.
+def parse_client(text: str) -> IPAddress | None:
+    """Parse an address of a log, with or without port, brackets or zone. IPv4 inside IPv6 becomes IPv4.
 
     Examples
     --------
-    >>> parse_address("203.0.113.7:64484"), parse_address("[2001:db8::1]:443")
+    >>> parse_client("203.0.113.7:64484"), parse_client("[2001:db8::1]:443")
     (IPv4Address('203.0.113.7'), IPv6Address('2001:db8::1'))
-    >>> parse_address("::ffff:203.0.113.7"), parse_address("unknown")
+    >>> parse_client("::ffff:203.0.113.7"), parse_client("unknown")
     (IPv4Address('203.0.113.7'), None)
     """
     text = text.strip().strip('"')
@@ -35,15 +35,9 @@ def parse_address(text: str) -> Address | None:
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:
         text = text.partition(":")[0]
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return address.ipv4_mapped
-        if address in _NAT64:
-            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    address = parse_address(text)
+    if isinstance(address, ipaddress.IPv6Address) and address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
     return address
 
 
@@ -110,7 +104,7 @@ class NetworkLookup:
         return cache[client]
 
     def _look_up(self, client: str) -> str | None:
-        address = parse_address(client)
+        address = parse_client(client)
         if address is None or not _is_public(address):
             return None
         if self._reader is not None:
@@ -130,7 +124,7 @@ _DOCUMENTATION = tuple(
 )
 
 
-def _is_public(address: Address) -> bool:
+def _is_public(address: IPAddress) -> bool:
     """Whether an address is public. The documentation ranges, which examples use, count as public."""
     return address.is_global or any(
         address in network for network in _DOCUMENTATION if network.version == address.version
