@@ -12,7 +12,7 @@ from pivotwatch_models.groups.e_bh import e_bh, smallest_reportable
 from pivotwatch_models.groups.learnt_theta import LearntTheta
 from pivotwatch_models.method import DECISION
 
-ALPHA = DECISION.naming.e_bh_alpha
+ALPHA = DECISION.report_rule.e_bh_alpha
 
 log_es = st.lists(st.floats(-5, 12, allow_nan=False), max_size=12)
 

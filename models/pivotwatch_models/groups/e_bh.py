@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from pivotwatch_models.method import DECISION
 
-_RULE = DECISION.naming
+_RULE = DECISION.report_rule
 
 
 def e_bh(log_e: Sequence[float], hypotheses: int, alpha: float = _RULE.e_bh_alpha) -> float:

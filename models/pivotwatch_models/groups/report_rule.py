@@ -26,7 +26,7 @@ from pivotwatch_models.method import DECISION
 from pivotwatch_models.population.always_active import POPULATION
 from pivotwatch_models.settings import Settings
 
-_RULE = DECISION.naming
+_RULE = DECISION.report_rule
 _LEAST_SURPRISE = math.log(_RULE.least_surprise)
 
 

@@ -25,8 +25,8 @@ from pivotwatch_models.method.groups import (
     EvidenceWeights,
     HourOfDayMethod,
     Lateness,
-    NamingMethod,
     Pace,
+    ReportRuleMethod,
     Residual,
     Split,
     TaughtTheta,
@@ -77,7 +77,7 @@ class StateMethod:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DecisionMethod:
-    """Constants that decide what is made of the stored numbers: which groups are named, and what is said.
+    """Constants that decide what is made of the stored numbers: which groups are reported, and what is said.
 
     Attributes
     ----------
@@ -88,7 +88,7 @@ class DecisionMethod:
     version: int = 1
     account_findings: AccountFindings = field(default_factory=AccountFindings)
     weights: EvidenceWeights = field(default_factory=EvidenceWeights)
-    naming: NamingMethod = field(default_factory=NamingMethod)
+    report_rule: ReportRuleMethod = field(default_factory=ReportRuleMethod)
     sufficiency: Sufficiency = field(default_factory=Sufficiency)
     merging: Merging = field(default_factory=Merging)
     news: News = field(default_factory=News)

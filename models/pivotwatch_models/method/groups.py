@@ -193,8 +193,8 @@ class EvidenceWeights:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class NamingMethod:
-    """Which groups are named.
+class ReportRuleMethod:
+    """Which groups are reported.
 
     Attributes
     ----------

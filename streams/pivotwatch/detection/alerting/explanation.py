@@ -105,7 +105,7 @@ def _how_sure(evidence: Evidence, settings: Settings) -> str:
     if _is_below_threshold(evidence):
         return (
             f"{JOINT} Several groups stood out together; of groups that are reported together, at most "
-            f"{percent(DECISION.naming.e_bh_alpha)} are ordinary on average."
+            f"{percent(DECISION.report_rule.e_bh_alpha)} are ordinary on average."
         )
     days = at_least(days_between(evidence.log_e_value or 0.0, settings))
     return f"{RARE} {days} days."

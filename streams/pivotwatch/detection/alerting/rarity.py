@@ -8,9 +8,9 @@ reaches :math:`A = e^{score}`, the probability that it does so within a watch of
 
 .. math:: \frac{b}{A} \left(1 + \frac{0.8\,R_0}{w}\right).
 
-The alert threshold (`pivotwatch_models.groups.naming`) allows :math:`2b/A` for the alert budget. That is more
-in every watch of 5.6 days or longer. We use the larger of both, so at the threshold the rate is at most the
-budget.
+The alert threshold (`pivotwatch_models.groups.report_rule`) allows :math:`2b/A` for the alert budget. That is
+more in every watch of 5.6 days or longer. We use the larger of both, so at the threshold the rate is at most
+the budget.
 
 The bound holds given the hazard, which is an estimate.
 """
@@ -30,13 +30,13 @@ def days_between(log_e_value: float, settings: Settings) -> float:
 
     Examples
     --------
-    >>> from pivotwatch_models.groups.naming import naming_threshold
+    >>> from pivotwatch_models.groups.report_rule import report_threshold
     >>> settings = Settings()
-    >>> threshold = naming_threshold(settings)
+    >>> threshold = report_threshold(settings)
     >>> round(days_between(threshold, settings)), round(days_between(threshold + math.log(10), settings))
     (100000, 1000000)
     """
     head_start = DECISION.weights.pace * STATE.pace.horizon_ms / settings.watch_ms
-    allowed = 1 / (1 - DECISION.naming.head_start_share)
+    allowed = 1 / (1 - DECISION.report_rule.head_start_share)
     log_days = log_e_value - math.log(max(allowed, 1 + head_start) * settings.buckets_per_day)
     return math.exp(min(log_days, math.log(LARGEST)))
