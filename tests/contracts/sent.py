@@ -14,7 +14,8 @@ import numpy as np
 import orjson
 
 from pivotwatch.contracts.alerts import Entity
-from pivotwatch.contracts.codec import encode, moment_of
+from pivotwatch.contracts.bucket_record import decode
+from pivotwatch.contracts.codec import as_plain, encode, moment_of
 from pivotwatch.contracts.controls import CalendarEntry, Decision, decision_record
 from pivotwatch.contracts.dead_letters import PREFIX, TARGET
 from pivotwatch.contracts.events import EXAMPLE, BadEvent
@@ -103,7 +104,8 @@ def run(settings: Settings, events: Iterable[dict[str, Any]], *entries: Calendar
     for offset, entry in enumerate(entries):
         yield Output("releases", entry.model.encode(), encode(entry))
         yield from scoring.control("releases", Line(encode(entry), offset))
-    sent = [*counting.process([*BAD, *records([*events])]), *counting.final()]
+    sent = counting.process([*BAD, *records([*events])])
+    sent += [*counting.idle(counting.buckets.next or 0), *counting.final()]
     yield from sent
     buckets = [output for output in sent if output.topic == "buckets"]
     for number, output in enumerate(buckets):
@@ -158,7 +160,10 @@ def documents() -> dict[str, list[Any]]:
     for output in outputs():
         if output.topic in ("dlq", "deliveries_dlq"):
             found["dead-letter"].append(_dead_letter(output))
-        elif output.topic != "buckets":
+        elif output.topic == "buckets":
+            header, content = decode(output.value)
+            found["bucket"].append({"header": as_plain(header), "content": orjson.loads(content)})
+        else:
             found[NAMES[output.topic]].append(orjson.loads(output.value))
     return found
 

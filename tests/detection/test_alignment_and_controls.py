@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pivotwatch.contracts import bucket_content
+from pivotwatch.contracts.bucket_content import Body
 from pivotwatch.contracts.bucket_record import decode, encode
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import Line
@@ -25,16 +27,22 @@ def record(p, bucket, since=None, first=False, final=False, idle=False):
     """Header and content of a part of a record."""
     since = bucket if since is None else since
     outputs = encode(
-        p, since, bucket, {"p": p, "b": bucket}, width=WIDTH, first=first, final=final, idle=idle
+        p, since, bucket, Body(late=p, watermark=bucket), width=WIDTH, first=first, final=final, idle=idle
     )
     return [decode(output.value) for output in outputs]
+
+
+def told(content):
+    """Partition and bucket that `record` has written into the content."""
+    body = bucket_content.decode(content)
+    return {"p": body.late, "b": body.watermark}
 
 
 def released(inbox):
     out = []
     while inbox.ready() is not None:
         bucket = inbox.next
-        out.append((bucket, {p: (idle, orjson.loads(c)) for p, (idle, c) in inbox.take().items()}))
+        out.append((bucket, {p: (idle, told(c)) for p, (idle, c) in inbox.take().items()}))
     return out
 
 
@@ -83,7 +91,7 @@ def test_repeats_are_ignored():
     assert feed(inbox, pieces) == []
 
 
-def long_record(p, bucket, since=None, monkeypatch_bytes=4):
+def long_record(p, bucket, since=None, monkeypatch_bytes=60):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pivotwatch.contracts.bucket_record.MAX_BYTES", monkeypatch_bytes)
         return record(p, bucket, since)

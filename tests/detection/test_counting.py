@@ -16,6 +16,7 @@ import pivotwatch.detection.counting.account_table
 import pivotwatch.detection.counting.dictionary
 import pivotwatch.detection.counting.model_tracker
 import pivotwatch.detection.counting.operator
+from pivotwatch.contracts.bucket_content import decode
 from pivotwatch.detection.counting.operator import NAMES, CountingOperator
 from pivotwatch.engine.operator import IdleOperator
 from pivotwatch.engine.state_migration import StateRefused
@@ -325,7 +326,7 @@ def test_idle_without_any_event_says_that_there_was_none():
     step = accounts_step()
     (output,) = step.idle(HOUR)
     assert orjson.loads(output.value.split(b"\n")[0])["idle"]
-    assert b"active" not in output.value
+    assert not decode(output.value.split(b"\n")[1]).is_active
     step.process([line(event(ts=START + 1))])
     assert step.buckets.late == 1
 

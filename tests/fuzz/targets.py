@@ -14,6 +14,7 @@ from pivotwatch.base.errors import WrongUse
 from pivotwatch.cli.dlq import _as_json, _delivery_line, _first_bytes
 from pivotwatch.config.config import load
 from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.contracts.bucket_content import Body
 from pivotwatch.contracts.bucket_record import Header, decode, encode
 from pivotwatch.contracts.dead_letters import parse_dead_letter
 from pivotwatch.contracts.records import Line
@@ -126,7 +127,7 @@ def _control(topic: str) -> Callable[[bytes], None]:
         step = ScoringOperator(Settings(), 1)
         step.control(topic, Line(data, key=data[:4]))
         step.control(topic, Line(None, 1, key=data))
-        step.process([Line(encode(0, 1, 1, {}, width=HOUR_MS, first=True)[0].value)])
+        step.process([Line(encode(0, 1, 1, Body(), width=HOUR_MS, first=True)[0].value)])
         step.repin(step.pins())
         step.snapshot(full=True)
         list(check_calendar([data], {"m-2"}, NOW))

@@ -9,14 +9,17 @@ becomes an array in a seventh of the time that lists of Python's integers take.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import chain
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
-from msgspec import Raw
+import orjson
+from msgspec import Meta, Raw
 
-from pivotwatch.base.work import Work, at_once
+from pivotwatch.base import work
+from pivotwatch.base.work import Work, at_once, sliced
 from pivotwatch.contracts.codec import Text
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch_models.accounts.share_models import EVENT_TYPES
@@ -30,7 +33,6 @@ AGES = 3
 
 assert len(EVENT_TYPES) == 2, "the form below has a place for each"
 
-Meta = msgspec.Meta
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Number = Annotated[int, Meta(ge=-(2**53), le=2**53)]
 Index = Annotated[int, Meta(ge=0, le=2**31)]
@@ -39,12 +41,13 @@ Age = Annotated[int, Meta(ge=0, lt=AGES)]
 Previous = Annotated[int, Meta(ge=-1, le=2**53)]
 Size = Annotated[int, Meta(ge=-1, le=2**20)]
 Group = tuple[Text, Text]
+"""Kind and id."""
 Tally = tuple[Text, Text, Count]
-"""Kind and name of a group, and a number."""
+"""Kind and id of a group, and a number."""
 Cohort = tuple[Index, Annotated[int, Meta(ge=0, lt=BANDS)], Age, Previous, Count]
-"""Set, band of volume, young, previous active bucket (-1: none), accounts."""
+"""Set, volume band, age, previous active bucket (-1: none), accounts."""
 Mover = tuple[Text, Index, Flag, Flag, Age, Previous]
-"""Account, set, first use, switch, young, previous active bucket."""
+"""Account, set, whether first use, whether switch, age, previous active bucket."""
 Finding = tuple[Text, Index, Number, Count, Count, Number]
 """Account, set, since when, requests, those to the model, usual residual in thousandths."""
 Block = tuple[Text, Index, Flag, Flag, Annotated[int, Meta(ge=0, lt=DECILES)], Size, Size]
@@ -56,49 +59,139 @@ Traffic = tuple[Count, Count, Count, Count]
 ToModel = tuple[Count, Count, Count, Count, Count]
 """Requests by own choice, all, and what these spent."""
 GroupToModel = tuple[Index, Count, Count, Count, Count, Count]
-
+"""Index of a group, then as `ToModel`."""
 
 NOTHING = Raw(b"[]")
 
 
-class ModelBody(msgspec.Struct, frozen=True):
-    """What the bucket says about one model; ``done`` and ``events`` per type of event."""
-
-    model: Text
-    first: Count
-    total: ToModel
-    traffic: Raw
-    done: tuple[Raw, Raw]
-    events: tuple[Raw, Raw]
-    movers: Raw
-    findings: list[Finding]
-    blocks: Raw
+def _rows(row: Any) -> Meta:
+    """What the schema says of a table that is read later."""
+    return Meta(extra_json_schema=msgspec.json.schema(list[row]))
 
 
-class Body(msgspec.Struct, frozen=True):
-    """The content of a bucket record; when nobody was active, only the counters and tallies are there."""
+Groups = Annotated[Raw, _rows(Group)]
+Sets = Annotated[Raw, _rows(list[Index])]
+Tallies = Annotated[Raw, _rows(Tally)]
+Cohorts = Annotated[Raw, _rows(Cohort)]
+Movers = Annotated[Raw, _rows(Mover)]
+Blocks = Annotated[Raw, _rows(Block)]
+Traffics = Annotated[Raw, _rows(Traffic)]
+GroupsToModel = Annotated[Raw, _rows(GroupToModel)]
 
-    requests: Count = 0
-    groups: Raw = NOTHING
-    sets: Raw = NOTHING
-    spent: Spent = (0, 0, 0)
-    active: Raw = NOTHING
-    traffic: Raw = NOTHING
-    models: list[ModelBody] = []
-    watermark: Number = -1
-    late: Count = 0
-    invalid: Count = 0
-    failed: Count = 0
-    dropped_models: Count = 0
-    forgotten_models: Count = 0
-    late_groups: Raw = NOTHING
-    joined: Raw = NOTHING
-    left: Raw = NOTHING
+
+def _empty() -> Any:
+    return msgspec.field(default_factory=lambda: NOTHING)
+
+
+class ModelBody(msgspec.Struct, frozen=True, kw_only=True):
+    """What the bucket says about one model. Pairs hold first uses, then switches."""
+
+    model: Annotated[Text, Meta(description="The model.")]
+    first: Annotated[Count, Meta(description="The first bucket in which the partition saw it.")]
+    total: Annotated[
+        ToModel,
+        Meta(
+            description="Requests to it by the account's own choice; all; tokens in; tokens out; with tools."
+        ),
+    ]
+    traffic: Annotated[
+        GroupsToModel, Meta(description="The same per group that used it: index into groups, then as total.")
+    ]
+    done: Annotated[
+        tuple[Cohorts, Cohorts],
+        Meta(description="Active accounts that had had the event before, per set and cohort: as active."),
+    ]
+    events: Annotated[
+        tuple[Cohorts, Cohorts],
+        Meta(description="Accounts that had the event in this bucket, per set and cohort: as active."),
+    ]
+    movers: Annotated[
+        Movers,
+        Meta(
+            description="Accounts that had an event: account, index into sets, whether it was a first use, "
+            "whether it was a switch, age, previous active bucket (-1: none)."
+        ),
+    ]
+    findings: Annotated[
+        list[Finding],
+        Meta(
+            description="Accounts that moved by themselves: account, index into sets, bucket in which it "
+            "began, requests, requests to the model, usual residual in thousandths."
+        ),
+    ]
+    blocks: Annotated[
+        Blocks,
+        Meta(
+            description="Accounts that completed a block of 8 requests: account, index into sets, whether it "
+            "is the second block, whether the split is steady, decile of the split, sizes in and out (16 ln "
+            "of the mean tokens; -1: none)."
+        ),
+    ]
+
+
+class Body(msgspec.Struct, frozen=True, kw_only=True):
+    """The sums of one partition over one bucket."""
+
+    groups: Annotated[Groups, Meta(description="Groups that sent requests, in order: kind, id.")] = _empty()
+    sets: Annotated[
+        Sets, Meta(description="Sets of groups that an account belongs to: indexes into groups.")
+    ] = _empty()
+    requests: Annotated[Count, Meta(description="Requests that were counted.")] = 0
+    spent: Annotated[Spent, Meta(description="Their tokens in, tokens out; requests with tools.")] = (0, 0, 0)
+    active: Annotated[
+        Cohorts,
+        Meta(
+            description="Accounts that sent them, per set and cohort: index into sets, volume band, age (0 "
+            "not young, 1 young, 2 young by first sight), previous active bucket (-1: none), accounts."
+        ),
+    ] = _empty()
+    traffic: Annotated[
+        Traffics, Meta(description="Per group: requests, tokens in, tokens out, requests with tools.")
+    ] = _empty()
+    models: Annotated[
+        list[ModelBody], Meta(description="Every model that is followed, in order of its name.")
+    ] = msgspec.field(default_factory=list)
+    watermark: Annotated[
+        Number, Meta(description="Watermark of the partition, epoch milliseconds; negative: none.")
+    ] = -1
+    late: Annotated[Count, Meta(description="Late events since the last record, left out.")] = 0
+    dropped_models: Annotated[
+        Count, Meta(description="Models, left out, because too many appeared at once.")
+    ] = 0
+    forgotten_models: Annotated[
+        Count, Meta(description="Model names that were forgotten, because there were too many.")
+    ] = 0
+    invalid: Annotated[Count, Meta(description="Events since the last record that became dead letters.")] = 0
+    failed: Annotated[Count, Meta(description="Failed requests since the last record, not counted.")] = 0
+    late_groups: Annotated[Tallies, Meta(description="Late events per group: kind, id, events.")] = _empty()
+    joined: Annotated[
+        Tallies, Meta(description="Accounts that joined a group in this bucket: kind, id, accounts.")
+    ] = _empty()
+    left: Annotated[
+        Tallies, Meta(description="Accounts that left a group (90 days without it): kind, id, accounts.")
+    ] = _empty()
 
     @property
     def is_active(self) -> bool:
-        """Was anybody active?"""
+        """Whether any account sent requests."""
         return len(bytes(self.active).strip(b"[] \t\r\n")) > 0
+
+
+def encoded(rows: Sequence[Any] | Ints) -> Work[Raw]:
+    """A table as JSON, in pieces none of which takes long to make; integers may be an array.
+
+    Examples
+    --------
+    >>> bytes(at_once(encoded(np.array([[1, 2], [3, 4]]))))
+    b'[[1,2],[3,4]]'
+    """
+    if len(rows) <= work.PART:
+        return Raw(orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY))
+    pieces = []
+    for some in sliced(rows):  # type: ignore[arg-type]  # rows of an array
+        pieces.append(orjson.dumps(some, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
+        yield
+    return Raw(b"[%s]" % b",".join(pieces))
 
 
 decode = msgspec.json.Decoder(Body).decode

@@ -11,13 +11,11 @@ import zlib
 from typing import Annotated, Any
 
 import msgspec
-import numpy as np
-import orjson
+from msgspec import Meta
 
-from pivotwatch.base import work
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.base.work import Work, at_once, sliced
-from pivotwatch.contracts.codec import MAX_TS
+from pivotwatch.contracts.bucket_content import Body
+from pivotwatch.contracts.codec import MAX_TS, json_schema
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import Output
 
@@ -26,36 +24,38 @@ MAX_BYTES = 890_000
 """Less than a dead letter holds, so that one can be sent again whole."""
 MAX_PARTS = 10_000
 
-Bucket = Annotated[int, msgspec.Meta(ge=-MAX_TS, le=MAX_TS)]
-Count = Annotated[int, msgspec.Meta(ge=0)]
+Bucket = Annotated[int, Meta(ge=-MAX_TS, le=MAX_TS)]
+Count = Annotated[int, Meta(ge=0)]
+Version = Annotated[int, Meta(ge=1)]
+Parts = Annotated[int, Meta(ge=1, le=MAX_PARTS)]
+Width = Annotated[int, Meta(ge=1, le=MAX_TS)]
+Crc = Annotated[int, Meta(ge=0, lt=2**32)]
 
 
 class Header(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Identity of a part of a record: version, partition, bucket, part of parts.
+    """Identity of one part of a record."""
 
-    The record of bucket ``b`` also says that the buckets from ``since`` on had no events. A ``first``
-    record says that nothing is known of what was before; a ``final`` one that the partition is
-    finished; an ``idle`` one that it had run dry. ``width`` is that of a bucket in milliseconds, ``crc`` the
-    CRC-32 of the content of all parts: it holds together what belongs together.
-    """
-
-    v: Annotated[int, msgspec.Meta(ge=1)]
-    p: Count
-    since: Bucket
-    b: Bucket
-    part: Count
-    parts: Annotated[int, msgspec.Meta(ge=1, le=MAX_PARTS)]
-    width: Annotated[int, msgspec.Meta(ge=1, le=MAX_TS)]
-    crc: Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
-    first: bool = False
-    final: bool = False
-    idle: bool = False
+    v: Annotated[Version, Meta(description="Version of this form.")]
+    p: Annotated[Count, Meta(description="Partition of the requests.")]
+    since: Annotated[Bucket, Meta(description="The buckets from this one to before b had no events.")]
+    b: Annotated[Bucket, Meta(description="The bucket: its start divided by its length.")]
+    part: Annotated[Count, Meta(description="Which part this is, from 0.")]
+    parts: Annotated[Parts, Meta(description="Number of parts of the record.")]
+    width: Annotated[Width, Meta(description="Length of a bucket in milliseconds.")]
+    crc: Annotated[
+        Crc, Meta(description="CRC-32 of the content of all parts: the same for parts that belong together.")
+    ]
+    first: Annotated[bool, Meta(description="Whether nothing is known of the buckets before since.")] = False
+    final: Annotated[bool, Meta(description="Whether the partition is finished.")] = False
+    idle: Annotated[
+        bool, Meta(description="Whether the partition had run dry, so that the clock closed the bucket.")
+    ] = False
 
 
 class _Known(msgspec.Struct):
     """What a record of every version, also of a newer one, begins with."""
 
-    v: Annotated[int, msgspec.Meta(ge=1)]
+    v: Version
     p: Count
     since: int
     b: int
@@ -70,69 +70,30 @@ def encode(
     partition: int,
     since: int,
     bucket: int,
-    body: dict[str, Any],
+    body: Body,
     *,
     width: int,
     first: bool = False,
     final: bool = False,
     idle: bool = False,
 ) -> list[Output]:
-    r"""A record as Kafka records: one, or several when it is long. Tables of integers may be arrays.
+    r"""A record as Kafka records: one, or several when it is long.
 
     Examples
     --------
-    >>> (output,) = encode(0, 5, 7, {"late": 0}, width=3_600_000)
+    >>> (output,) = encode(0, 5, 7, Body(late=3), width=3_600_000)
     >>> head, content = output.value.split(b"\n")
     >>> output.key, head
-    (b'0', b'{"v":1,"p":0,"since":5,"b":7,"part":0,"parts":1,"width":3600000,"crc":4176856562}')
-    >>> content
-    b'{"late":0}'
+    (b'0', b'{"v":1,"p":0,"since":5,"b":7,"part":0,"parts":1,"width":3600000,"crc":...}')
     """
-    return at_once(encoding(partition, since, bucket, body, width=width, first=first, final=final, idle=idle))
-
-
-def encoding(
-    partition: int,
-    since: int,
-    bucket: int,
-    body: dict[str, Any],
-    *,
-    width: int,
-    first: bool = False,
-    final: bool = False,
-    idle: bool = False,
-) -> Work[list[Output]]:
-    """The work of `encode`."""
-    content = b"".join((yield from _pieces(body)))
-    slices = [content[i : i + MAX_BYTES] for i in range(0, len(content), MAX_BYTES)] or [b""]
+    content = msgspec.json.encode(body)
+    pieces = [content[i : i + MAX_BYTES] for i in range(0, len(content), MAX_BYTES)]
     crc, outputs = zlib.crc32(content), []
-    for part, piece in enumerate(slices):
-        head = Header(VERSION, partition, since, bucket, part, len(slices), width, crc, first, final, idle)
+    for part, piece in enumerate(pieces):
+        head = Header(VERSION, partition, since, bucket, part, len(pieces), width, crc, first, final, idle)
         value = msgspec.json.encode(head) + b"\n" + piece
         outputs.append(Output("buckets", str(partition).encode(), value))
     return outputs
-
-
-def _pieces(value: Any) -> Work[list[bytes]]:
-    """JSON in pieces, none of which takes long to make."""
-    if isinstance(value, dict):
-        pieces = [b"{"]
-        for i, (key, inner) in enumerate(value.items()):
-            pieces += [b"," if i else b"", orjson.dumps(key), b":", *(yield from _pieces(inner))]
-        return [*pieces, b"}"]
-    if isinstance(value, list) and value and isinstance(value[0], (dict, np.ndarray)):
-        pieces = [b"["]
-        for i, inner in enumerate(value):
-            pieces += [b"," if i else b"", *(yield from _pieces(inner))]
-        return [*pieces, b"]"]
-    if isinstance(value, (list, np.ndarray)) and len(value) > work.PART:
-        pieces = [b"["]
-        for i, some in enumerate(sliced(value)):  # type: ignore[arg-type]  # rows of an array
-            part = orjson.dumps(some, option=orjson.OPT_SERIALIZE_NUMPY)
-            pieces += [b"," if i else b"", part[1:-1]]
-            yield
-        return [*pieces, b"]"]
-    return [orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)]
 
 
 def decode(value: bytes | None) -> tuple[Header, bytes]:
@@ -157,3 +118,17 @@ def decode(value: bytes | None) -> tuple[Header, bytes]:
     if header.since > header.b or header.part >= header.parts or header.b * header.width >= MAX_TS:
         raise BadEvent("not a bucket record: its numbers contradict each other")
     return header, piece
+
+
+class _Published(msgspec.Struct, kw_only=True):
+    """A record of the topic ``buckets``: one line of JSON, the header, then a part of the content as JSON."""
+
+    header: Header
+    content: Annotated[
+        Body, Meta(description="All parts together; a record longer than 890,000 bytes travels in parts.")
+    ]
+
+
+def bucket_schema() -> dict[str, Any]:
+    """JSON Schema of a bucket record: its header and content."""
+    return json_schema(_Published, "pivotwatch bucket")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pivotwatch.contracts.alerts import alert_schema
+from pivotwatch.contracts.bucket_record import bucket_schema
 from pivotwatch.contracts.controls import decision_schema, release_schema
 from pivotwatch.contracts.dead_letters import dead_letter_schema
 from pivotwatch.contracts.events import event_schema
@@ -16,6 +17,7 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "event": event_schema,
     "release": release_schema,
     "decision": decision_schema,
+    "bucket": bucket_schema,
     "status": status_schema,
     "dead-letter": dead_letter_schema,
 }

@@ -9,7 +9,7 @@ import numpy as np
 
 from pivotwatch.base.order import ordered
 from pivotwatch.base.work import Work, parts, sliced
-from pivotwatch.contracts.bucket_content import AGES, BY_FIRST_SIGHT, NOT_YOUNG, YOUNG
+from pivotwatch.contracts.bucket_content import AGES, BY_FIRST_SIGHT, NOT_YOUNG, YOUNG, Body, ToModel, encoded
 from pivotwatch.detection.counting.aggregates import UNTOLD, Run
 from pivotwatch.detection.counting.dictionary import Names
 from pivotwatch.detection.counting.group_sets import NamedSets
@@ -73,32 +73,33 @@ class BucketActivity:
         self._codes = np.column_stack([self._set_of[first], *(column[first] for column in self._cohort.T)])
         self._traffic = yield from self._per_group(cell_set)
 
-    def body(self) -> dict[str, Any]:
-        """The part of the record that is not about one model (spent: tokens in, out, requests with tools)."""
+    def body(self) -> Work[Body]:
+        """The part of the record that is not about one model."""
         groups, counts = self._traffic[:, 1], self._traffic[:, 3:]
         total = np.zeros((len(self._named.groups), counts.shape[1]), dtype=np.int64)
         bounds = np.flatnonzero(np.diff(self._traffic[:, 0], prepend=-1, append=-1)).tolist()
         for start, end in pairwise(bounds):  # a model's groups, each once
             total[groups[start:end]] += counts[start:end]
-        _, *spent = self._counts.sum(axis=0).tolist()
-        return {
-            "groups": self._named.groups,
-            "sets": self._named.sets,
-            "requests": int(self.n.sum()),
-            "spent": spent,
-            "active": self.cohorts(np.ones(len(self.rows), dtype=bool)),
-            "traffic": total,
-        }
+        _, tokens_in, tokens_out, with_tools = self._counts.sum(axis=0).tolist()
+        return Body(
+            groups=(yield from encoded(self._named.groups)),
+            sets=(yield from encoded(self._named.sets)),
+            requests=int(self.n.sum()),
+            spent=(tokens_in, tokens_out, with_tools),
+            active=(yield from encoded(self.cohorts(np.ones(len(self.rows), dtype=bool)))),
+            traffic=(yield from encoded(total)),
+        )
 
     def chosen(self, model: str) -> Ints:
         """Requests of each active account to a model by its own choice."""
         return self._per_account((self._model == self.names.model(model)) & self._by_choice)
 
-    def total(self, model: str) -> list[int]:
+    def total(self, model: str) -> ToModel:
         """Requests of everyone to a model: by choice, all, tokens in, out, with tools."""
         to_model = self._model == self.names.model(model)
         chosen = self._counts[to_model & self._by_choice, 0].sum()
-        return [int(chosen), *self._counts[to_model].sum(axis=0).tolist()]
+        requests, tokens_in, tokens_out, with_tools = self._counts[to_model].sum(axis=0).tolist()
+        return int(chosen), requests, tokens_in, tokens_out, with_tools
 
     def traffic(self, model: str) -> Ints:
         """Per group that used the model: index, requests by choice, all, tokens in, out, with tools."""

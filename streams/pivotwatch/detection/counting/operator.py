@@ -14,9 +14,11 @@ from typing import Any
 
 import numpy as np
 import orjson
+from msgspec.structs import replace
 
 from pivotwatch.base.work import Work, at_once
-from pivotwatch.contracts.bucket_record import encode, encoding
+from pivotwatch.contracts.bucket_content import Body, Finding, ModelBody, encoded
+from pivotwatch.contracts.bucket_record import encode
 from pivotwatch.contracts.dead_letters import undecodable
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import InputRecord, Output
@@ -113,7 +115,9 @@ class CountingOperator:
         if last is not None:
             yield from self.buckets.close_before(last + 1)
         bound = self.buckets.next or 0
-        self._outputs += encode(self.partition, bound, bound, {}, width=self.settings.bucket_ms, final=True)
+        self._outputs += encode(
+            self.partition, bound, bound, Body(), width=self.settings.bucket_ms, final=True
+        )
         self.finished = True
         return self._take()
 
@@ -129,7 +133,7 @@ class CountingOperator:
         self._counted["events"] += cells.requests  # Before a pause: they are in no open bucket any more.
         self.known.expire(bucket)
         self._follow()  # What is forgotten now and used again in this bucket begins anew.
-        body: dict[str, Any] = {}
+        body, of_models = Body(), []
         if cells.requests:
             yield
             activity = BucketActivity(self.settings, self.names, bucket)
@@ -137,11 +141,10 @@ class CountingOperator:
             yield
             yield from self.known.take(bucket, activity.use)
             self._follow()
-            body = activity.body()
-            body["models"] = []
+            body = yield from activity.body()
             for model in sorted(self.candidates):
                 yield
-                body["models"].append((yield from self._model(bucket, activity, model)))
+                of_models.append((yield from self._model(bucket, activity, model)))
             yield
             self._dirty |= set(np.unique(self.roster.columns["shard"][activity.rows]).tolist())
             joined = yield from self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
@@ -153,17 +156,19 @@ class CountingOperator:
         for models in self.candidates.values():
             models.forget(gone)
         b = self.buckets
-        body |= {
-            "watermark": b.max_ts - b.lateness,
-            "late": b.late,
-            "dropped_models": self.known.dropped,
-            "forgotten_models": self.known.forgotten,
-            "invalid": b.invalid,
-            "failed": b.failed,
-            "late_groups": sorted([*group, count] for group, count in b.late_groups.items()),
-            "joined": (yield from self.roster.named(joined)),
-            "left": (yield from self.roster.named(left)),
-        }
+        body = replace(
+            body,
+            models=of_models,
+            watermark=b.max_ts - b.lateness,
+            late=b.late,
+            dropped_models=self.known.dropped,
+            forgotten_models=self.known.forgotten,
+            invalid=b.invalid,
+            failed=b.failed,
+            late_groups=(yield from encoded(sorted([*group, n] for group, n in b.late_groups.items()))),
+            joined=(yield from encoded((yield from self.roster.named(joined)))),
+            left=(yield from encoded((yield from self.roster.named(left)))),
+        )
         self._counted.update(late=b.late, failed=b.failed)
         b.reset_counters()
         yield
@@ -172,7 +177,7 @@ class CountingOperator:
         if self.names.crowded:
             self.buckets.forget_names()
         self._rewrite = True
-        self._outputs += yield from encoding(
+        self._outputs += encode(
             self.partition,
             since,
             bucket,
@@ -191,30 +196,31 @@ class CountingOperator:
     def _new_models(self) -> AccountModels:
         return AccountModels(PageHinkley.calibrated(self.settings.bucket_ms))
 
-    def _model(self, bucket: int, activity: BucketActivity, model: str) -> Work[dict[str, Any]]:
+    def _model(self, bucket: int, activity: BucketActivity, model: str) -> Work[ModelBody]:
         """What the bucket says about one candidate."""
         models = self.candidates[model]
         n, k = activity.n, activity.chosen(model)
         yield
         changes = models.update(bucket, activity.rows, n, k, (int(n.sum()), int(k.sum())))
         yield
-        row: dict[str, Any] = {
-            "model": model,
-            "first": self.known.names[model].first,
-            "total": activity.total(model),
-            "traffic": activity.traffic(model),
-            "done": [activity.cohorts(~mask) for mask in changes.at_risk],
-            "events": [activity.cohorts(mask) for mask in changes.events],
-        }
+        first_done, switch_done = (activity.cohorts(~mask) for mask in changes.at_risk)
+        first, switch = (activity.cohorts(mask) for mask in changes.events)
         yield
-        row["movers"] = yield from activity.movers(changes.events)
-        row["findings"] = self._findings(bucket, activity, models, changes, k)
-        row["blocks"] = yield from activity.blocks(model, changes.blocks)
-        return row
+        return ModelBody(
+            model=model,
+            first=self.known.names[model].first,
+            total=activity.total(model),
+            traffic=(yield from encoded(activity.traffic(model))),
+            done=((yield from encoded(first_done)), (yield from encoded(switch_done))),
+            events=((yield from encoded(first)), (yield from encoded(switch))),
+            movers=(yield from encoded((yield from activity.movers(changes.events)))),
+            findings=self._findings(bucket, activity, models, changes, k),
+            blocks=(yield from encoded((yield from activity.blocks(model, changes.blocks)))),
+        )
 
     def _findings(
         self, bucket: int, activity: BucketActivity, models: AccountModels, changes: Changes, k: Any
-    ) -> list[list[Any]]:
+    ) -> list[Finding]:
         """Accounts that Page-Hinkley found within a week of their move, with ``min_events`` requests."""
         requests = self.roster.columns["requests"][activity.rows] + activity.n
         sudden = bucket - models.moving_since(activity.rows) < self.settings.buckets(
@@ -224,14 +230,14 @@ class CountingOperator:
         rows = activity.rows[found]
         since, usual = models.moving_since(rows), models.usual_residual(rows)
         return sorted(
-            [
+            (
                 self.roster.names[row],
                 activity.set_index(i),
                 int(s),
                 int(activity.n[i]),
                 int(k[i]),
                 round(1000 * u),
-            ]
+            )
             for i, row, s, u in zip(
                 found.tolist(), rows.tolist(), since.tolist(), usual.tolist(), strict=True
             )
