@@ -12,9 +12,9 @@ from itertools import islice
 from typing import Any
 
 import orjson
-from kafka.partitioner.default import murmur2
 
 from pivotwatch.base.network_classes import NetworkClass
+from pivotwatch.base.partitioning import partition_of
 from pivotwatch.contracts.records import Line, Output
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.scoring.operator import ScoringOperator
@@ -109,10 +109,7 @@ class Dealer:
         return dealt
 
     def _partition(self, account: str | None) -> int:
-        if account is None:
-            return 0
-        hashed = murmur2(account.encode()) & 0x7FFFFFFF
-        return int(hashed % self.partitions)
+        return 0 if account is None else partition_of(account, self.partitions)
 
 
 def _account(line: bytes) -> str | None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import orjson
-from kafka.partitioner.default import murmur2
 
+from pivotwatch.base.partitioning import partition_of
 from pivotwatch.detection.counting.deduplication import Headers, Place, origin_headers
 from pivotwatch.ingest.decoder import Event
 
@@ -51,7 +51,7 @@ class ArrayBuilder:
         if partition is None:
             if len(self._known) >= MAX_CACHED:
                 self._known.clear()
-            partition = int((murmur2(account.encode()) & 0x7FFFFFFF) % self.partitions)
+            partition = partition_of(account, self.partitions)
             self._known[account] = partition
         return partition
 
