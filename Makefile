@@ -35,6 +35,7 @@ check: $(STAMP) ## Check format, lint, types, imports, dependencies, and run the
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy models streams infra
+	$(BIN)/lint-imports
 	$(BIN)/python -m tests.audit
 	$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal --doctest-modules \
 		-m "not kafka and not chaos and not browser and not slow" \
