@@ -76,16 +76,16 @@ def hang_agents() -> None:
     """Let every agent wait while the file exists: the process runs and makes no progress."""
     import asyncio
 
-    from pivotwatch.engine.worker import Shell
+    from pivotwatch.engine.operator_task import OperatorTask
 
-    feed = Shell.feed
+    feed = OperatorTask.feed
 
     async def stalled(self: Any, live: Any, chunk: Any) -> None:
         while Path(os.environ[FILE]).exists():
             await asyncio.sleep(0.1)
         await feed(self, live, chunk)
 
-    Shell.feed = stalled  # type: ignore[method-assign]
+    OperatorTask.feed = stalled  # type: ignore[method-assign]
 
 
 def main() -> None:

@@ -26,12 +26,14 @@ from pivotwatch.detection.counting.deduplication import OffsetDeduplicator
 from pivotwatch.detection.replay import replay
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.ingest.http_server import serve
+from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.settings import read_settings
 from pivotwatch.tools.compare_alerts import compare, distinct
 from tests.chaos.comparison import read
 from tests.chaos.pipeline import Feeder, Pipeline, Worker, wait_for
 from tests.chaos.testbed import BrokerTestbed
 from tests.chaos.traffic import Record, simulate
+from tests.engine.rig import Nobody
 from tests.ingest.samples import attribute, otlp_message
 
 SEED = 5
@@ -177,7 +179,7 @@ def test_posts_while_the_broker_is_away_come_again_and_count_once(
     settings = read_settings({"http": http})
 
     async def play(config: Config) -> list[int]:
-        server, http_publisher = await serve(config, settings, 4)
+        server, http_publisher = await serve(config, settings, 4, IngestMetrics(Nobody()))
         url, statuses = f"http://127.0.0.1:{server.port}", list[int]()
 
         async def post(client: aiohttp.ClientSession, number: int) -> tuple[int, str | None]:

@@ -15,9 +15,13 @@ from pivotwatch.delivery.dispatcher import Dispatcher
 from pivotwatch.delivery.notification_log import NotificationLog
 from pivotwatch.delivery.settings import read_settings
 from pivotwatch.delivery.target_sender import TargetSender
-from pivotwatch.delivery.worker import DeliveryPartition, DeliveryShell
+from pivotwatch.delivery.worker import DeliveryPartition, DeliveryTask
+from pivotwatch.engine.types import TP
 from tests.delivery.rig import QUICK, Log, Recorder, wait_for, yes
+from tests.engine import rig
 from tests.formats.examples import raw
+
+ALERTS = TP("alerts", 0)
 
 AHEAD = 5
 
@@ -25,7 +29,7 @@ AHEAD = 5
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agents, "MAX_AHEAD", AHEAD)
-    monkeypatch.setattr(agents, "TICK_SECONDS", 0.001)
+    monkeypatch.setattr(agents, "ROOM_SECONDS", 0.001)
 
 
 class Chunk(list[Any]):
@@ -42,22 +46,18 @@ class Stream:
         return self
 
     async def events(self) -> AsyncIterator[Any]:
-        yield SimpleNamespace(message=SimpleNamespace(partition=0), value=self.chunk)
+        yield SimpleNamespace(message=SimpleNamespace(tp=ALERTS), value=self.chunk)
 
 
-def shell_of(**endpoints: Recorder) -> DeliveryShell:
+def shell_of(**endpoints: Recorder) -> Any:
     """A shell with one live partition and no Kafka."""
     table = {"targets": [{"name": name, "kind": "stdout", **QUICK} for name in endpoints]}
     target_senders = [TargetSender(target, endpoints[target.name]) for target in read_settings(table).targets]
-    app = SimpleNamespace(consumer=SimpleNamespace(scheduler=SimpleNamespace(seeks=1)), unassigned=False)
-    made = DeliveryShell(
-        app,
-        load(),
-        until_end=None,
-        reset_state=False,
-        make_target_senders=lambda config, publish: target_senders,
-    )
-    live = made.live[0] = DeliveryPartition(0, NotificationLog(Log(), {}))
+    consumer = SimpleNamespace(scheduler=SimpleNamespace(seeks=1), positions={})
+    task = DeliveryTask(load(), lambda config, publish: target_senders)
+    app = SimpleNamespace(consumer=consumer, unassigned=False)
+    made = rig.shell_of(app, task, "alerts", state_partitions=1)
+    live = made.live[ALERTS] = DeliveryPartition(ALERTS, NotificationLog(Log(), {}), lambda offset: None)
 
     async def send_dead_letter(letter: Any) -> None:
         raise AssertionError("nothing becomes a dead letter here")
@@ -77,26 +77,26 @@ def incidents(count: int) -> list[bytes]:
     return [raw("open", alert_id=f"{number:016x}", revision=1) for number in range(count)]
 
 
-async def paused_shell() -> tuple[Recorder, DeliveryShell, asyncio.Task[None]]:
+async def paused_shell() -> tuple[Recorder, Any, asyncio.Task[None]]:
     """A target that hangs, a shell that has stopped to read because of it, and the task that reads."""
     slow = Recorder()
     slow.held.clear()
     shell = shell_of(slow=slow)
     reading = asyncio.create_task(shell.run(Stream(incidents(50))))
-    await wait_for(lambda: shell.live[0].pauses)
+    await wait_for(lambda: shell.live[ALERTS].pauses)
     return slow, shell, reading
 
 
 def test_a_target_that_is_slow_all_alone_leaves_the_rest_on_kafka() -> None:
     async def test() -> None:
         slow, shell, reading = await paused_shell()
-        assert shell.target_senders[0].waiting == AHEAD
+        assert shell.task.target_senders[0].waiting == AHEAD
         # It is not ours to go on, so it is no stall either.
         assert shell.progress() == {}
         slow.held.set()
         await reading
         await wait_for(lambda: len(slow.got) == 50)
-        assert shell.progress() == {0: 50}
+        assert shell.progress() == {ALERTS: 50}
 
     asyncio.run(test())
 
@@ -108,7 +108,7 @@ def test_a_slow_target_does_not_hold_up_a_quick_one() -> None:
         shell = shell_of(slow=slow, quick=quick)
         await shell.run(Stream(incidents(50)))
         await wait_for(lambda: len(quick.got) == 50)
-        assert (slow.got, shell.target_senders[0].waiting) == ([], 50)
+        assert (slow.got, shell.task.target_senders[0].waiting) == ([], 50)
         shell.drop()
 
     asyncio.run(test())
@@ -119,6 +119,6 @@ def test_a_partition_that_is_taken_away_ends_the_wait() -> None:
         _, shell, reading = await paused_shell()
         shell.drop()
         await reading
-        assert shell.target_senders[0].waiting == 0
+        assert shell.task.target_senders[0].waiting == 0
 
     asyncio.run(test())

@@ -10,15 +10,13 @@ from typing import Any
 import pytest
 
 from pivotwatch.contracts.records import Output
-from pivotwatch.engine.checkpoint import Checkpoints
-from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, latest
+from pivotwatch.engine.checkpoint_format import Snapshot, latest
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.partition_task import PartitionTask
-from pivotwatch.engine.producer import OutputSender
+from tests.engine.rig import HERE, live_partition
 from tests.engine.test_checkpoint import Log
 from tests.engine.test_fetch import record
 
-HERE = Identity("accounts", 1, "")
 Act = Callable[[PartitionTask[Any]], Coroutine[Any, Any, None]]
 
 
@@ -52,16 +50,23 @@ class Broker:
         self.log = Log()
         self.state = "up"
 
-    async def send(self, first: Any, *given: Any, **how: Any) -> Awaitable[object]:
+    async def send(self, key: bytes, value: bytes | None) -> Awaitable[object]:
+        """Write to the changelog."""
+        await self.reach()
+        return await self.log.send(key, value)
+
+    async def produce(self, topic: str, key: bytes | None, value: bytes | None, **how: Any) -> Any:
+        """Produce to a topic."""
+        await self.reach()
+        done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
+
+    async def reach(self) -> None:
         if self.state == "down":
             raise ConnectionError("away")
         while self.state == "stalled":
             await asyncio.sleep(0)
-        if how:  # The producer's.
-            done: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-            done.set_result(None)
-            return done
-        return await self.log.send(first, *given)
 
 
 async def take(live: PartitionTask[Any]) -> None:
@@ -89,15 +94,7 @@ async def act_broken_off(broker: Broker, live: PartitionTask[Any], act: Act, how
 def test_what_was_broken_off_is_not_saved(act: Act, how: str) -> None:
     async def run() -> None:
         broker = Broker()
-        live: PartitionTask[Any] = PartitionTask(
-            Counting(),
-            partition=0,
-            generation=1,
-            checkpoints=Checkpoints(broker, HERE, Epoch(1, "me"), (), lambda offset: None),
-            output_sender=OutputSender(broker, str, pytest.fail),
-            snapshot=None,
-            is_ours=lambda: asyncio.sleep(0, True),
-        )
+        live: PartitionTask[Any] = live_partition(Counting(), changelog=broker, send=broker.produce)
         live.begin(0, 99, None)
         await take(live)
         await live.checkpoint()

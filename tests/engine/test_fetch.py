@@ -17,14 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivotwatch.contracts.records import InputRecord, Output
-from pivotwatch.engine.checkpoint import Checkpoints
-from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, StateRefused
+from pivotwatch.engine.checkpoint_format import Snapshot, StateRefused
 from pivotwatch.engine.fetching.chunks import Chunk, ChunkScheduler
 from pivotwatch.engine.fetching.consumer import FetchThread
-from pivotwatch.engine.partition_task import Hole, PartitionTask
-from pivotwatch.engine.producer import OutputSender
+from pivotwatch.engine.partition_task import Hole
+from tests.engine.rig import REQUESTS, live_partition
 
-REQUESTS, OTHER = TP("requests", 0), TP("changelog", 0)
+OTHER = TP("changelog", 0)
 
 
 def record(offset: int, tp: TP = REQUESTS) -> ConsumerRecord[bytes, bytes]:
@@ -82,33 +81,11 @@ class Recording:
     def restore(self, meta: bytes, shards: Mapping[int, bytes]) -> None: ...
 
 
-class NoLog:
-    """A changelog that must not be written."""
-
-    async def send(self, key: bytes, value: bytes | None) -> Any:
-        raise AssertionError(key)
+def live(limit: int | None = None, snapshot: Snapshot | None = None) -> Any:
+    return live_partition(Recording(), snapshot=snapshot, limit=limit)
 
 
-async def always() -> bool:
-    return True
-
-
-def live(limit: int | None = None, snapshot: Snapshot | None = None) -> PartitionTask[Recording]:
-    checkpoints = Checkpoints(NoLog(), Identity("accounts", 1, ""), Epoch(1, "me"), (), lambda offset: None)
-    output_sender = OutputSender(None, str, lambda error: None)
-    return PartitionTask(
-        Recording(),
-        partition=0,
-        generation=1,
-        checkpoints=checkpoints,
-        output_sender=output_sender,
-        snapshot=snapshot,
-        is_ours=always,
-        limit=limit,
-    )
-
-
-def feed(partition: PartitionTask[Recording], chunks: Iterator[Chunk] | list[Chunk]) -> None:
+def feed(partition: Any, chunks: Iterator[Chunk] | list[Chunk]) -> None:
     async def run() -> None:
         for chunk in chunks:
             await partition.take(chunk)
@@ -133,7 +110,7 @@ def test_every_record_is_taken_once_and_in_order(
         for count in fetches:
             fetched, left = left[:count], left[count:]
             feed(partition, [chunk for _, chunk in plan.iterate({REQUESTS: [record(n) for n in fetched]})])
-    assert partition.step.seen == [n for n in sorted(offsets) if n >= begin]
+    assert partition.operator.seen == [n for n in sorted(offsets) if n >= begin]
     assert partition.offset == max(begin, max(offsets) + 1)
 
 
@@ -150,14 +127,14 @@ def test_a_chunk_that_was_lost_on_the_way_is_noticed() -> None:
 def test_nothing_is_taken_before_it_is_said_where_to_begin_nor_after_the_end() -> None:
     partition = live(limit=4)
     feed(partition, [Chunk([record(0)], -1, 1)])
-    assert partition.step.seen == []
+    assert partition.operator.seen == []
     partition.begin(earliest=0, end=99, committed=None)
     feed(
         partition,
         [Chunk([record(n) for n in range(3)], -1, 1), Chunk([record(n) for n in range(3, 9)], 2, 1)],
     )
     feed(partition, [Chunk([record(9)], 8, 1)])
-    assert partition.step.seen == [0, 1, 2, 3]
+    assert partition.operator.seen == [0, 1, 2, 3]
     assert partition.offset == 4
     assert partition.finished
 
@@ -177,7 +154,7 @@ def test_a_step_that_raised_is_neither_fed_nor_saved() -> None:
         feed(partition, [Chunk([record(666)], 665, 1)])
     feed(partition, [Chunk([record(667)], 666, 1)])
     asyncio.run(partition.checkpoint())
-    assert partition.step.seen == [666]
+    assert partition.operator.seen == [666]
     assert partition.offset == 666
 
 
@@ -197,9 +174,15 @@ def test_it_never_begins_with_a_hole(
 
 
 def test_it_begins_behind_the_state_whatever_the_group_has_committed() -> None:
-    assert live(snapshot=Snapshot(5, b"", {})).begin(earliest=0, end=99, committed=3) == 5
-    assert live(snapshot=Snapshot(5, b"", {})).begin(earliest=0, end=99, committed=9) == 5
-    assert live().begin(earliest=7, end=7, committed=None) == 7
+    for snapshot, earliest, committed, offset in (
+        (Snapshot(5, b"", {}), 0, 3, 5),
+        (Snapshot(5, b"", {}), 0, 9, 5),
+        (None, 7, None, 7),
+    ):
+        partition = live(snapshot=snapshot)
+        partition.begin(earliest, 99, committed)
+        assert partition.begun
+        assert partition.offset == offset
 
 
 def test_a_chunk_splits_at_an_offset() -> None:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from faust.types import TP
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.config.config import load
-from pivotwatch.roles.accounts import AccountsShell
+from pivotwatch.roles.accounts import AccountsTask
+from tests.engine.rig import shell_of
 
 
-def shell(partitions: int) -> AccountsShell:
-    app: Any = SimpleNamespace(tables={"state": SimpleNamespace(partitions=partitions)})
-    return AccountsShell(app, load(), source="requests", partitions=partitions, make_operator=pytest.fail)
+def shell(partitions: int) -> Any:
+    return shell_of(None, AccountsTask(partitions, pytest.fail), "requests", state_partitions=partitions)
 
 
 def test_a_partition_that_was_added_is_refused_not_left_unread() -> None:

@@ -17,7 +17,8 @@ from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, latest
 from pivotwatch.engine.fetching.consumer import Position
 from pivotwatch.engine.producer import OutputSender
-from pivotwatch.roles.accounts import AccountsPartition, AccountsShell
+from pivotwatch.roles.accounts import AccountsTask
+from tests.engine.rig import REQUESTS, nowhere, shell_of
 from tests.engine.test_checkpoint import Log
 
 IDENTITY = Identity("accounts", 1, "")
@@ -48,23 +49,21 @@ class DryStep:
 class Bench:
     """A shell with one live partition that stands at offset 5, its consumer and its changelog."""
 
-    def __init__(self, until_end: dict[int, int] | None = None) -> None:
+    def __init__(self, until_end: dict[TP, int] | None = None) -> None:
         self.positions: dict[TP, Position] = {}
         app = SimpleNamespace(consumer=SimpleNamespace(positions=self.positions))
-        self.shell = AccountsShell(
+        self.shell = shell_of(
             app,
-            load(idle_after="100ms"),
-            source="requests",
-            partitions=1,
-            make_operator=lambda *given: DryStep(),
+            AccountsTask(1, lambda *given: DryStep()),
+            "requests",
+            config=load(idle_after="100ms"),
             until_end=until_end,
         )
         self.log = Log()
-        self.live = self.shell.new(
-            0,
-            generation=1,
+        self.live = self.shell.live[REQUESTS] = self.shell.task.new(
+            REQUESTS,
             checkpoints=Checkpoints(self.log, IDENTITY, Epoch(1, "me"), (), lambda offset: None),
-            output_sender=OutputSender(None, str, pytest.fail),
+            output_sender=OutputSender(nowhere, str, pytest.fail),
             snapshot=Snapshot(5, b"", {}),
             is_ours=AsyncMock(return_value=True),
         )
@@ -72,14 +71,14 @@ class Bench:
 
     @property
     def step(self) -> Any:
-        return self.live.step
+        return self.live.operator
 
-    def look(self, **position: Any) -> AccountsPartition:
+    def look(self, **position: Any) -> Any:
         """Let the shell look after the partition while the consumer is at a position."""
         self.positions[TP("requests", 0)] = Position(
             **{"next": 5, "end": 5, "last": 4, "at": time.monotonic(), **position}
         )
-        asyncio.run(self.shell.upkeep(self.live))
+        asyncio.run(self.shell.task.tend(self.live))
         return self.live
 
 
@@ -118,12 +117,12 @@ def test_never_while_lagging_or_without_the_broker(position: dict[str, Any]) -> 
 
 
 def test_never_before_anything_was_fetched_nor_in_a_finite_run() -> None:
-    for bench in (Bench(), Bench(until_end={0: 9})):
+    for bench in (Bench(), Bench(until_end={REQUESTS: 9})):
         bench.look()
         time.sleep(0.11)
         if bench.shell.until_end is None:
             bench.positions.clear()
-            asyncio.run(bench.shell.upkeep(bench.live))
+            asyncio.run(bench.shell.task.tend(bench.live))
         else:
             bench.look()
         assert bench.step.completed == []

@@ -8,23 +8,34 @@ from pivotwatch.contracts.codec import encode
 from pivotwatch.contracts.examples import example_alert
 from pivotwatch.contracts.records import Output
 from pivotwatch.detection.counting.operator import CountingOperator
-from pivotwatch.engine.metrics import Metrics, counters
+from pivotwatch.engine.metrics import Metrics
+from pivotwatch.engine.types import TP
+from pivotwatch.roles.accounts import COUNTERS
+from pivotwatch.roles.networks import NetworksMetrics
 from pivotwatch_models.settings import HOUR_MS
 from tests.detection.stream import SETTINGS, START, alerts, event, launch_buckets, line, networks_step
+from tests.engine.rig import Nobody
 
 
 class Live:
-    def __init__(self, step, offset=0):
-        self.step, self.offset, self.saved_at = step, offset, 0.0
+    def __init__(self, operator, offset=0):
+        self.operator, self.offset, self.saved_at = operator, offset, 0.0
+
+    @property
+    def counters(self):
+        return self.operator.counters()
 
 
-class Worker:
-    def __init__(self, ends=None, **live):
-        self.live = {int(name[1:]): partition for name, partition in live.items()}
-        self.ends = ends or {}
+def tp(number):
+    return TP("requests", number)
 
-    def end_of(self, partition):
-        return self.ends.get(partition)
+
+def worker_of(*live, ends=None):
+    return Nobody({tp(number): partition for number, partition in enumerate(live)}, ends)
+
+
+def accounts(worker, **parts):
+    return Metrics("accounts", worker, counters=COUNTERS, **parts)
 
 
 def step(partition=0):
@@ -39,7 +50,7 @@ def value(metrics, sample):
 
 def test_events_late_and_failed_are_read_from_the_steps():
     one, two = step(), step(1)
-    metrics = Metrics("accounts", Worker(p0=Live(one), p1=Live(two)))
+    metrics = accounts(worker_of(Live(one), Live(two)))
     assert value(metrics, "pivotwatch_events_total") == 0
     one.process([line(event("a"), event("b"), event("b")), line(event("a", START + 2 * HOUR_MS))])
     two.process([line(event("c"), event("d", status=500))])
@@ -52,46 +63,46 @@ def test_events_late_and_failed_are_read_from_the_steps():
 def test_counting_changes_no_state_and_a_restored_step_counts_from_zero():
     one = step()
     one.process([line(event("a"), event("b", status=500)), line(event("a", START + 2 * HOUR_MS))])
-    assert counters(one) == counters(one)
+    assert one.counters() == one.counters()
     meta, shards = one.meta(), one.snapshot(full=True)
     again = step()
     again.restore(meta, shards)
-    assert [counters(again)[name] for name in ("events", "late", "failed")] == [0, 0, 0]
+    assert [again.counters()[name] for name in ("events", "late", "failed")] == [0, 0, 0]
     again.process([line(event("a", START + 2 * HOUR_MS), event("a", START + 9 * HOUR_MS))])
-    assert counters(again)["events"] == 2
-    assert counters(again)["watermark_ms"] == START + 9 * HOUR_MS - SETTINGS.allowed_lateness_ms
+    assert again.counters()["events"] == 2
+    assert again.counters()["watermark_ms"] == START + 9 * HOUR_MS - SETTINGS.allowed_lateness_ms
 
 
 def test_counters_never_go_back_while_a_bucket_closes():
     """Work in slices: somebody may scrape in between, or the partition be taken away."""
     one = step()
     one.process([line(event("a"), event("b"))])
-    seen = [counters(one)["events"]]
+    seen = [one.counters()["events"]]
     for _ in one.processing([line(event("a", START + 2 * HOUR_MS))]):
-        seen.append(counters(one)["events"])
+        seen.append(one.counters()["events"])
     assert len(seen) > 5
     assert set(seen) == {2}
-    assert counters(one)["events"] == 3
+    assert one.counters()["events"] == 3
 
 
 def test_counters_never_go_back_when_a_partition_is_taken_away():
     one = step()
-    worker = Worker(p0=Live(one))
-    metrics = Metrics("accounts", worker)
+    worker = worker_of(Live(one))
+    metrics = accounts(worker)
     one.process([line(event("a"), event("b"))])
     metrics.dropped(worker.live.values())
     worker.live = {}
     assert value(metrics, "pivotwatch_events_total") == 2
     assert value(metrics, "pivotwatch_assigned_partitions") == 0
-    worker.live = {0: Live(step())}
+    worker.live = {tp(0): Live(step())}
     assert value(metrics, "pivotwatch_events_total") == 2
 
 
 def test_lag_and_watermark_by_partition():
     one, two = step(), step(1)
     one.process([line(event("a", START))])
-    worker = Worker({0: 150}, p0=Live(one, offset=100), p1=Live(two))
-    metrics = Metrics("accounts", worker, clock=lambda: START / 1000 + 60)
+    worker = worker_of(Live(one, offset=100), Live(two), ends={tp(0): 150})
+    metrics = accounts(worker, clock=lambda: START / 1000 + 60)
     assert value(metrics, 'pivotwatch_lag_records{partition="0"}') == 50
     assert value(metrics, 'pivotwatch_lag_records{partition="1"}') is None
     assert value(metrics, 'pivotwatch_processed_offset{partition="0"}') == 100
@@ -101,7 +112,7 @@ def test_lag_and_watermark_by_partition():
 
 def test_dead_letters_and_alerts_are_counted_as_they_are_sent():
     one = step()
-    metrics = Metrics("accounts", Worker(p0=Live(one)))
+    metrics = NetworksMetrics(Nobody())
     metrics.sent(one.process([line(event("a")), line({"id": "no account"})]))
     alert = encode(example_alert(severity="high"))
     metrics.sent([Output("alerts", b"k", alert), Output("status", b"0", b"{}")])
@@ -112,7 +123,7 @@ def test_dead_letters_and_alerts_are_counted_as_they_are_sent():
 def test_open_incidents_come_from_the_step_that_knows_them():
     buckets, releases = launch_buckets()
     networks = networks_step(releases=releases)
-    metrics = Metrics("networks", Worker(p0=Live(networks)))
+    metrics = NetworksMetrics(worker_of(Live(networks)))
     assert value(metrics, "pivotwatch_open_incidents") == 0
     outputs = networks.process(buckets)
     metrics.sent(outputs)
@@ -122,12 +133,12 @@ def test_open_incidents_come_from_the_step_that_knows_them():
     assert value(metrics, "pivotwatch_open_incidents") == still_open
     opened = re.findall(r'alerts_total{severity="\w+",state="open"} (\S+)', metrics.text().decode())
     assert sum(map(float, opened)) == len(latest)
-    assert value(Metrics("accounts", Worker(p0=Live(step()))), "pivotwatch_open_incidents") is None
+    assert value(accounts(worker_of(Live(step()))), "pivotwatch_open_incidents") is None
 
 
 def test_no_label_can_hold_an_account_or_a_network():
     one = step()
-    metrics = Metrics("accounts", Worker(p0=Live(one)))
+    metrics = accounts(worker_of(Live(one)))
     metrics.sent(one.process([line(event("acct-1", network="AS9")), line({"account": "acct-2"})]))
     text = metrics.text().decode()
     assert "acct-" not in text
@@ -147,7 +158,7 @@ def test_no_label_can_hold_an_account_or_a_network():
 
 
 def test_memory_of_the_process_is_told():
-    metrics = Metrics("accounts", Worker())
+    metrics = accounts(worker_of())
     assert value(metrics, "process_resident_memory_bytes") > 1e6
     assert metrics.names()["pivotwatch_checkpoint_seconds"] == "histogram"
     assert metrics.names()["pivotwatch_events_total"] == "counter"

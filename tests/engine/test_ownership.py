@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 from faust.types import TP
 
-from pivotwatch.config.config import load
 from pivotwatch.contracts.records import Output
-from pivotwatch.engine.checkpoint import Checkpoints
-from pivotwatch.engine.checkpoint_format import FINAL, Epoch, Identity, Snapshot, latest
+from pivotwatch.engine.checkpoint_format import FINAL, Identity, Snapshot, latest
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.partition_task import PartitionTask
-from pivotwatch.engine.producer import OutputSender
-from pivotwatch.roles.accounts import AccountsPartition, AccountsShell
+from pivotwatch.roles.accounts import AccountsPartition, AccountsTask
 from pivotwatch.roles.networks import NetworksPartition
+from tests.engine.rig import REQUESTS, live_partition, shell_of
 from tests.engine.test_checkpoint import Log
 from tests.engine.test_fetch import record
 
@@ -69,12 +67,11 @@ class Group:
 def made(kind: type[PartitionTask[Any]], answers: list[bool]) -> tuple[Any, Group, Log]:
     log = Log()
     group = Group(log, answers)
-    live = kind(
+    live = live_partition(
         Recording(),
-        partition=0,
-        generation=1,
-        checkpoints=Checkpoints(log, HERE, Epoch(1, "me"), (), lambda offset: None),
-        output_sender=OutputSender(None, str, lambda error: None),
+        kind,
+        changelog=log,
+        identity=HERE,
         snapshot=Snapshot(0, b"", {}),
         is_ours=group.is_ours,
     )
@@ -86,7 +83,7 @@ def made(kind: type[PartitionTask[Any]], answers: list[bool]) -> tuple[Any, Grou
 def test_buckets_are_scored_only_once_the_group_has_answered_after_the_marker() -> None:
     live, group, log = made(NetworksPartition, [False, True])
     asyncio.run(live.take(Chunk([record(0), record(1)], -1, 0)))
-    assert live.step.seen == [0, 1]
+    assert live.operator.seen == [0, 1]
     assert group.written == [1, 1], "the marker was on the broker before the group was asked"
     found = latest(log.stored, HERE)
     assert found
@@ -96,7 +93,7 @@ def test_buckets_are_scored_only_once_the_group_has_answered_after_the_marker() 
 def test_a_worker_that_lost_its_partition_scores_nothing_more() -> None:
     live, _, _ = made(NetworksPartition, [])
     asyncio.run(live.take(Chunk([record(0)], -1, 0)))
-    assert live.step.seen == []
+    assert live.operator.seen == []
     assert live.offset == 0
 
 
@@ -131,19 +128,19 @@ class Pinning(Recording):
 
 def test_more_control_records_than_fit_into_a_marker_become_part_of_the_state() -> None:
     live, _, log = made(NetworksPartition, [True] * 3)
-    live.step = Pinning()
+    live.operator = Pinning()
     for offset in range(3):
-        live.step.waiting = b"x" * 2_000_000 if offset == 1 else b"few"
+        live.operator.waiting = b"x" * 2_000_000 if offset == 1 else b"few"
         asyncio.run(live.take(Chunk([record(offset)], offset - 1, 0)))
         found = latest(log.stored, HERE)
         assert found
         assert found.fence == offset + 1
-    assert live.step.seen == [0, 1, 2]
+    assert live.operator.seen == [0, 1, 2]
     assert found.pins == b"few"
     assert max(len(value or b"") for _, value in log.writes) < 1_000_000
 
 
-class Waiting(AccountsShell):
+class Waiting(AccountsTask):
     """Starts a partition only when it is told to."""
 
     def __init__(self, *given: Any, **options: Any) -> None:
@@ -181,21 +178,21 @@ class App:
         return sent
 
 
-def shell_of(kind: type[AccountsShell], app: App) -> Any:
-    return kind(app, load(), source="requests", partitions=2, make_operator=lambda *given: Recording())
+def shell(kind: type[AccountsTask], app: App) -> Any:
+    return shell_of(app, kind(2, lambda *given: Recording()), "requests", state_partitions=2)
 
 
 @pytest.mark.parametrize("revoked", [False, True])
 def test_a_checkpoint_that_is_complete_only_after_the_assignment_commits_nothing(revoked: bool) -> None:
     async def run() -> None:
         app = App()
-        shell = shell_of(AccountsShell, app)
-        await shell.load({0: {}})
-        saving = asyncio.ensure_future(shell.live[0].checkpoint())
+        made = shell(AccountsTask, app)
+        await made.load({0: {}})
+        saving = asyncio.ensure_future(made.live[REQUESTS].checkpoint())
         for _ in range(5):
             await asyncio.sleep(0)
         if revoked:
-            shell.drop()
+            made.drop()
         app.go.set()
         await saving
         assert app.writes == 1
@@ -208,14 +205,14 @@ def test_a_revocation_while_partitions_are_loaded_leaves_none_of_them() -> None:
     """Faust does not stop who loads, and a named member may keep its generation."""
 
     async def run() -> None:
-        shell = shell_of(Waiting, App())
-        loading = asyncio.ensure_future(shell.load({0: {}, 1: {}}))
-        await shell.starting.wait()
-        (first,) = shell.live.values()
-        shell.drop()
-        shell.go.set()
+        made = shell(Waiting, App())
+        loading = asyncio.ensure_future(made.load({0: {}, 1: {}}))
+        await made.task.starting.wait()
+        (first,) = made.live.values()
+        made.drop()
+        made.task.go.set()
         await loading
         assert first.ended
-        assert shell.live == {}
+        assert made.live == {}
 
     asyncio.run(run())

@@ -21,7 +21,8 @@ from pivotwatch.engine.chunk_queues import ENOUGH
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.fetching.consumer import FetchConsumer, Position
 from pivotwatch.engine.turns import ROUNDS
-from pivotwatch.roles.accounts import AccountsShell
+from pivotwatch.roles.accounts import AccountsTask
+from tests.engine.rig import shell_of
 from tests.engine.test_checkpoint import Log
 from tests.engine.test_fetch import record
 
@@ -91,7 +92,7 @@ class Stream:
     async def events(self) -> AsyncIterator[Any]:
         while True:
             partition, chunk = await self.queue.get()
-            yield SimpleNamespace(message=SimpleNamespace(partition=partition), value=chunk)
+            yield SimpleNamespace(message=SimpleNamespace(tp=TP("requests", partition)), value=chunk)
 
 
 class Consumer:
@@ -137,21 +138,16 @@ class Worker:
 
     def __init__(self) -> None:
         self.app, self.stream = App(), Stream()
-        self.shell = AccountsShell(
-            self.app,
-            load(),
-            source="requests",
-            partitions=2,
-            make_operator=lambda settings, partition, partitions: Closing(partition),
-        )
+        self.task = AccountsTask(2, lambda settings, partition, partitions: Closing(partition))
+        self.shell = shell_of(self.app, self.task, "requests", state_partitions=2)
         self.next = [0, 0]
         self.fed: list[tuple[Any, int]] = []
-        self.shell.feed = self.note  # type: ignore[method-assign]
+        self.task.feed = self.note  # type: ignore[method-assign]
 
     async def note(self, live: Any, chunk: Chunk) -> None:
         """Feed a partition, and note with what."""
         self.fed.append((live, chunk[0].offset))
-        await AccountsShell.feed(self.shell, live, chunk)
+        await AccountsTask.feed(self.task, live, chunk)
 
     async def __aenter__(self) -> Worker:
         await self.assign()
@@ -167,8 +163,11 @@ class Worker:
         for live in self.shell.live.values():
             live.begin(0, 999, None)
 
+    def live(self, partition: int) -> Any:
+        return self.shell.live[TP("requests", partition)]
+
     def step(self, partition: int) -> Any:
-        return self.shell.live[partition].step
+        return self.live(partition).operator
 
     def fetch(self, partition: int, count: int = 1, size: int = 2) -> None:
         """Chunks come from the broker."""
@@ -233,7 +232,7 @@ def test_partitions_take_turns_with_what_waits(monkeypatch: pytest.MonkeyPatch) 
             worker.fetch(0, 3)
             worker.fetch(1, 3)
             await until(lambda: len(worker.fed) == 6)
-            assert [(live.partition, offset) for live, offset in worker.fed] == [
+            assert [(live.tp.partition, offset) for live, offset in worker.fed] == [
                 (partition, offset) for offset in (0, 2, 4) for partition in (0, 1)
             ]
 
@@ -279,7 +278,7 @@ def test_what_was_fetched_before_a_seek_is_read_again_and_taken_once() -> None:
     async def run() -> None:
         async with Worker() as worker:
             step = await worker.closing(waiting=2)
-            live = worker.shell.live[0]
+            live = worker.live(0)
             worker.app.consumer.scheduler.seeks += 1
             worker.next[0] = live.offset
             assert live.offset == 0, "the chunk under way is read again, too"
@@ -314,7 +313,7 @@ def test_nothing_of_an_ended_assignment_is_fed_or_saved() -> None:
             before = await worker.closing()
             worker.fetch(0, ENOUGH)
             await until(lambda: worker.held == {0})
-            ended = worker.shell.live[0]
+            ended = worker.live(0)
             worker.shell.drop()
             assert worker.held == set()
             await worker.assign()
@@ -341,7 +340,7 @@ def test_what_waited_for_an_ended_assignment_is_not_fed_before_the_next_seek_eit
             step.gate = True
             await turns()
             assert [offset for _, offset in worker.fed] == [0]
-            assert not worker.shell._queues
+            assert not worker.task._queues
 
     asyncio.run(run())
 
@@ -378,7 +377,7 @@ def test_a_record_that_could_not_be_sent_ends_the_worker() -> None:
             async def cancelled(live: Any, chunk: Chunk) -> None:
                 raise asyncio.CancelledError
 
-            worker.shell.feed = cancelled  # type: ignore[method-assign]
+            worker.task.feed = cancelled  # type: ignore[method-assign]
             worker.fetch(1)
             await until(lambda: worker.app.crashed)
             assert isinstance(worker.app.crashed, asyncio.CancelledError)
@@ -395,7 +394,7 @@ def test_the_end_of_the_agent_breaks_off_what_is_under_way() -> None:
         await turns()
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert worker.app.crashed is None
-        await worker.shell.live[0].checkpoint()
+        await worker.live(0).checkpoint()
         assert (step.seen, worker.app.logs[0].writes) == ([], [])
 
     asyncio.run(run())
@@ -414,7 +413,7 @@ def test_a_stop_saves_what_is_under_way_and_takes_nothing_of_what_waits() -> Non
             await turns()
             assert [worker.step(partition).seen for partition in (0, 1)] == [[0, 1], []]
             assert worker.app.consumer.committed == {0: 2, 1: 0}
-            saved = latest(worker.app.logs[0].stored, worker.shell.identity)
+            saved = latest(worker.app.logs[0].stored, worker.task.identity)
             assert saved
             assert (saved.offset, saved.shards) == (2, {0: b"2"})
 
@@ -425,12 +424,12 @@ def test_a_partition_with_waiting_chunks_is_not_at_its_end() -> None:
     async def run() -> None:
         async with Worker() as worker:
             step = await worker.closing(waiting=2)
-            live = worker.shell.live[0]
-            assert worker.shell.position(live) is None
-            assert worker.shell.progress()[0] == live.offset == 0
+            live = worker.live(0)
+            assert worker.shell.position(live.tp) is None
+            assert worker.shell.progress()[live.tp] == live.offset == 0
             step.gate = True
             await until(lambda: live.offset == 6)
-            assert worker.shell.position(live) is not None
+            assert worker.shell.position(live.tp) is not None
 
     asyncio.run(run())
 

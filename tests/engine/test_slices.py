@@ -11,12 +11,11 @@ import pytest
 from pivotwatch.base.work import Work
 from pivotwatch.contracts.records import Output
 from pivotwatch.engine import partition_task as live_module
-from pivotwatch.engine.checkpoint import Checkpoints
-from pivotwatch.engine.checkpoint_format import Epoch, Snapshot, latest
+from pivotwatch.engine.checkpoint_format import Snapshot, latest
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.partition_task import PartitionTask
-from pivotwatch.engine.producer import OutputSender
-from tests.engine.test_broken_off import HERE, Broker, Counting, save, take
+from tests.engine.rig import HERE, live_partition
+from tests.engine.test_broken_off import Broker, Counting, save, take
 from tests.engine.test_fetch import record
 
 SLICES = 5
@@ -53,14 +52,8 @@ class Place:
         self.broker, self.step = Broker(), step or Sliced()
         self.sent = 0
         self.turns = 0
-        self.live: PartitionTask[Any] = PartitionTask(
-            self.step,
-            partition=0,
-            generation=1,
-            checkpoints=Checkpoints(self.broker, HERE, Epoch(1, "me"), (), lambda offset: None),
-            output_sender=OutputSender(self.broker, str, pytest.fail, self.count),
-            snapshot=None,
-            is_ours=lambda: asyncio.sleep(0, True),
+        self.live: PartitionTask[Any] = live_partition(
+            self.step, changelog=self.broker, send=self.broker.produce, count=self.count
         )
         self.live.begin(0, 99, None)
 

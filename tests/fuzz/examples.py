@@ -16,6 +16,7 @@ from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.checkpoint_format import Snapshot, latest
 from pivotwatch.engine.partition_task import PartitionTask
+from pivotwatch.engine.types import TP
 from pivotwatch.roles.networks import NetworksPartition
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.detection.stream import MODEL, launch_buckets
@@ -93,8 +94,7 @@ def stored(role: str) -> Snapshot:
 def live_of(role: str, snapshot: Snapshot) -> Any:
     """The live partition that a worker restores from a state."""
     parts: dict[str, Any] = {
-        "partition": 0,
-        "generation": 1,
+        "tp": TP("requests", 0),
         "checkpoints": None,
         "output_sender": None,
         "is_ours": None,

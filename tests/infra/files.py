@@ -6,26 +6,32 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import yaml
 
+from pivotwatch.delivery.metrics import DeliveryMetrics
 from pivotwatch.engine.metrics import Metrics
+from pivotwatch.ingest.metrics import IngestMetrics
+from pivotwatch.roles.accounts import COUNTERS
+from pivotwatch.roles.networks import NetworksMetrics
+from tests.engine.rig import Nobody
 
 ROOT = Path(__file__).parents[2]
 INFRA = ROOT / "infra"
 RULES = INFRA / "prometheus" / "rules" / "pivotwatch.yml"
 
 
-class NoPartitions:
-    live: ClassVar = {}
-
-
 def served() -> set[str]:
     """Names of all samples that a worker serves."""
-    names = set()
-    for name, kind in Metrics("accounts", NoPartitions()).names().items():
+    names, nobody = set(), Nobody()
+    workers = (
+        Metrics("accounts", nobody, counters=COUNTERS),
+        NetworksMetrics(nobody),
+        DeliveryMetrics(nobody),
+        IngestMetrics(nobody),
+    )
+    for name, kind in [served for metrics in workers for served in metrics.names().items()]:
         names |= (
             {name + ending for ending in ("_bucket", "_sum", "_count")} if kind == "histogram" else {name}
         )

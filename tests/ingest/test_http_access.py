@@ -15,8 +15,10 @@ from pivotwatch.engine.http.failed_attempts import ALLOWED
 from pivotwatch.ingest.http_auth import sign
 from pivotwatch.ingest.http_publisher import HttpPublisher, Request
 from pivotwatch.ingest.http_server import IngestServer
+from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.settings import read_settings
 from tests.engine.http_rig import Client, request, until
+from tests.engine.rig import Nobody
 
 TOKEN = "a-token-of-the-tests-0123"
 SECRET = b"a secret of the tests"
@@ -61,7 +63,7 @@ class Server:
 @asynccontextmanager
 async def serving(**http: Any) -> AsyncIterator[Server]:
     publisher = Publisher()
-    server = IngestServer(read_settings({"http": {"port": 0, **http}}), publisher)
+    server = IngestServer(read_settings({"http": {"port": 0, **http}}), publisher, IngestMetrics(Nobody()))
     await server.start()
     made = Server(server, publisher)
     try:

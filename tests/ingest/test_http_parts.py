@@ -16,8 +16,10 @@ from pivotwatch.config.config import load
 from pivotwatch.ingest.http_auth import Authenticator, Unauthorized, sign
 from pivotwatch.ingest.http_publisher import HttpPublisher
 from pivotwatch.ingest.http_server import IngestServer
+from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.request_dedup import RequestDedup
 from pivotwatch.ingest.settings import read_settings
+from tests.engine.rig import Nobody
 
 NOW = 1_770_314_400
 BODY = b'{"id":"r","ts":1,"account":"a","model":"m"}'
@@ -127,7 +129,7 @@ def test_clients_are_asked_to_retry_while_the_broker_is_slow() -> None:
             }
         )
         http_publisher = StuckPublisher()
-        server = IngestServer(settings, http_publisher)
+        server = IngestServer(settings, http_publisher, IngestMetrics(Nobody()))
         await server.start()
         try:
             padded = BODY[:-1] + b',"padding":"' + b"x" * 900 + b'"}'
@@ -159,12 +161,12 @@ def test_bodies_are_bounded_while_they_come() -> None:
         settings = read_settings(
             {"http": {"port": 0, "allow_without_token": True, "max_pending": 2000, "max_body": 4096}}
         )
-        server = IngestServer(settings, StuckPublisher())
+        server = IngestServer(settings, StuckPublisher(), IngestMetrics(Nobody()))
         await server.start()
         try:
             assert (await post(server.port, parts(6)))[::2] == (429, "1"), "no length was told"
             settings = read_settings({"http": {"port": 0, "allow_without_token": True, "max_body": 4096}})
-            other = IngestServer(settings, StuckPublisher())
+            other = IngestServer(settings, StuckPublisher(), IngestMetrics(Nobody()))
             await other.start()
             assert (await post(other.port, parts(60)))[0] == 413
             status, told, _ = await post(other.port, b"no gzip", headers={"Content-Encoding": "gzip"})

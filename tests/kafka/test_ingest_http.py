@@ -16,7 +16,9 @@ import pytest
 
 from infra.kafka.supervisor import free_port
 from pivotwatch.ingest.http_server import serve
+from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.settings import read_settings
+from tests.engine.rig import Nobody
 from tests.ingest.samples import EMAIL, GEN_AI_SPAN, LITELLM, OTLP, PROMPT, SECRETS
 from tests.kafka.engine_rig import Rig, rig, wait_for
 from tests.kafka.ingest_rig import counts, end_of, everything, ingest, records
@@ -52,7 +54,9 @@ def served(made: Rig, play: Callable[[Client], Awaitable[None]], **http: Any) ->
 
     async def run() -> None:
         table = {**made.config.ingest, "http": {**made.config.ingest["http"], **http}}
-        server, http_publisher = await serve(made.config, read_settings(table), made.partitions)
+        server, http_publisher = await serve(
+            made.config, read_settings(table), made.partitions, IngestMetrics(Nobody())
+        )
         try:
             connector = aiohttp.TCPConnector(limit=64)
             async with aiohttp.ClientSession(headers=HEADERS, connector=connector) as session:

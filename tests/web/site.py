@@ -51,7 +51,7 @@ class Broker:
         if self.answers:
             record = Record(len(self.sent), key, value, headers, 0)
             self.sent.append(record)
-            self.site.app.shell.reader.take(("decisions", 0), record)
+            self.site.app.shell.task.reader.take(("decisions", 0), record)
             future.set_result(record)
         return future
 
@@ -70,7 +70,7 @@ class Site:
         """A record comes."""
         self.offsets[topic, 0] += 1
         offset = self.offsets[topic, 0]
-        self.app.shell.reader.take((topic, 0), Record(offset, None, value, [], timestamp))
+        self.app.shell.task.reader.take((topic, 0), Record(offset, None, value, [], timestamp))
         return offset
 
     def put_alert(self, number: int = 1, **data: Any) -> str:
@@ -113,7 +113,7 @@ async def site(*, ready: bool = True, web_host: str = "127.0.0.1", **web: Any) -
     made = Site(build_web(config, read_settings(web), None, PLACES))
     made.app.finalize()
     if ready:
-        made.app.shell.reader.ready.set()
+        made.app.shell.task.reader.ready.set()
     server = TestServer(made.app.web.web_app)
     async with TestClient(server, cookie_jar=CookieJar(unsafe=True)) as made.client:
         yield made

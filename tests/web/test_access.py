@@ -382,7 +382,7 @@ async def test_every_answer_has_the_headers(site):
     ]
     answers.append(await site.get(f"/incidents/{number}/../x"))
     answers.append(await site.post("/logout"))
-    site.app.shell.reader.read_model.incidents[number].raw = None
+    site.app.shell.task.reader.read_model.incidents[number].raw = None
     answers.append(await site.get(f"/api/v1/incidents/{number}"))
     assert answers[-1].status == 500
     events = await site.get("/api/v1/events")
@@ -401,7 +401,7 @@ async def test_every_answer_has_the_headers(site):
 @served(people=PEOPLE)
 async def test_faults_are_told_without_their_inside(site):
     number = site.put_alert()
-    site.app.shell.reader.read_model.incidents[number].raw = None
+    site.app.shell.task.reader.read_model.incidents[number].raw = None
     answer = await site.get(f"/api/v1/incidents/{number}", headers=bearer(KIM))
     assert await answer.json() == {"error": "internal error; the log of this worker has the cause"}
 

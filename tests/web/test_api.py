@@ -194,7 +194,7 @@ async def test_until_everything_is_read_it_waits(site: Site):
         page = asyncio.ensure_future(site.get("/"))
         await asyncio.sleep(0)
         assert not page.done()
-        site.app.shell.reader.ready.set()
+        site.app.shell.task.reader.ready.set()
         assert [name for name, *_ in await events(answer, 1)] == ["alert"]
         assert "AS64500" in await (await page).text()
     assert (await site.get("/ready")).status == 200
@@ -254,7 +254,7 @@ def test_one_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch):
             writer.write(b"GET /api/v1/events?since= HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             shell = made.app.shell
             for number in range(20_000):
-                shell.event_stream.add(("alerts", 0), number, "alert", "x" * 2_000)
+                shell.task.reader.event_stream.add(("alerts", 0), number, "alert", "x" * 2_000)
             async with asyncio.timeout(30):
                 while not server.handler.connections:
                     await asyncio.sleep(0.01)

@@ -65,13 +65,13 @@ def records(topic: str) -> Iterator[bytes]:
 def test_no_field_of_another_form_takes_a_page_away(topic: str) -> None:
     async def inside() -> None:
         async with site(open_as="operator") as made:
-            read_model = made.app.shell.reader.read_model
+            read_model = made.app.shell.task.reader.read_model
             for value in records(topic):
                 read_model.__init__()
                 made.put_status(4)
                 if topic == "decisions":
                     made.put_alert(1)
-                made.app.shell.reader.take((topic, 0), Record(1, None, value, [], 0))
+                made.app.shell.task.reader.take((topic, 0), Record(1, None, value, [], 0))
                 for path in PAGES + ANSWERS:
                     there = ID not in path or ID in read_model.incidents
                     assert (await made.get(path)).status == (200 if there else 404), (path, value)

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -97,17 +98,20 @@ def test_a_token_is_in_no_log_of_a_worker(config: Config, tmp_path: Path) -> Non
 
 
 def test_invalid_settings_are_refused(config: Config, tmp_path: Path) -> None:
+    taken = socket.create_server(("127.0.0.1", 0))
     for change, status, told in (
         ({"web_host": "0.0.0.0"}, 2, "is reached by others"),
         ({"topic_prefix": "nowhere-"}, 3, "pivotwatch topics create"),
         ({"web": {"peple": []}}, 2, "did you mean people?"),
         ({"web": {"people": [{"name": "kim", "token_file": "/nowhere"}]}}, 2, "No such file"),
+        ({"web_port": taken.getsockname()[1]}, 3, "Address already in use"),
     ):
         log = tmp_path / "log"
         with worker(config.model_copy(update=change), log) as process:
             assert process.wait(60) == status, log.read_text()
         assert told in log.read_text()
         assert "Traceback" not in log.read_text()
+    taken.close()
 
 
 def test_a_failing_reader_ends_the_worker(config: Config, tmp_path: Path) -> None:

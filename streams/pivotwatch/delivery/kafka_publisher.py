@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-
-from pivotwatch.base.errors import OutOfReach
 from pivotwatch.config.config import Config
 from pivotwatch.delivery.notifier import Publish
-from pivotwatch.engine.kafka.async_client import client_settings
+from pivotwatch.engine.kafka.async_client import Producer
 from pivotwatch.formats.message import Message
 
 
@@ -24,20 +20,17 @@ async def publisher(config: Config) -> AsyncIterator[Publish]:
     OutOfReach
         When no broker answers.
     """
-    producer: AIOKafkaProducer | None = None
+    producer: Producer | None = None
     async with AsyncExitStack() as stack:
 
         async def publish(topic: str, message: Message) -> None:
             nonlocal producer
             if producer is None:
-                made = AIOKafkaProducer(**client_settings(config), acks="all")
+                made = Producer(config)
+                await made.start()
                 stack.push_async_callback(made.stop)
-                try:
-                    await made.start()
-                except KafkaError as error:
-                    raise OutOfReach(f"Kafka at {config.brokers}: {error}") from None
                 producer = made
             headers = [(name, value.encode()) for name, value in message.headers.items()]
-            await producer.send_and_wait(topic, message.body, key=message.key.encode(), headers=headers)
+            await producer.send_and_wait(topic, message.key.encode(), message.body, headers=headers)
 
         yield publish

@@ -7,11 +7,9 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from faust.exceptions import ProducerSendError
-
 from pivotwatch.delivery.errors import Rejected, RetryLater
 from pivotwatch.delivery.notifier import Delivery, Notifier
+from pivotwatch.engine.kafka.async_client import NotSent
 from pivotwatch.formats import cloudevents, ocsf, text
 from pivotwatch.formats.message import Message, json_message
 
@@ -52,11 +50,10 @@ class RecordNotifier(Notifier):
             raise RetryLater("no answer in time; check that the topic exists") from None
         except OSError as error:
             raise RetryLater(error.strerror or type(error).__name__) from None
-        except (KafkaError, ProducerSendError) as error:
-            cause = error.__cause__ or error  # Faust wraps the error of the Kafka client.
-            if isinstance(cause, MessageSizeTooLargeError):
+        except NotSent as error:
+            if error.too_large:
                 raise Rejected("too large for a record") from None
-            raise RetryLater(type(cause).__name__) from None
+            raise RetryLater(str(error)) from None
         return "written"
 
 

@@ -16,6 +16,8 @@ import faust
 from faust.tables.manager import TableManager
 from faust.types import TP
 
+from pivotwatch.engine.producer import AppProducer
+
 TOPIC_SETTINGS: Mapping[str, str] = {
     # Only the last checkpoint is of use, and it is read after every assignment: keep the log short.
     "cleanup.policy": "compact",
@@ -110,14 +112,11 @@ class Tables(TableManager):
 class PartitionLog:
     """One partition of a changelog, for writing."""
 
-    def __init__(self, app: Any, topic: str, partition: int) -> None:
-        self._app = app
+    def __init__(self, producer: AppProducer, topic: str, partition: int) -> None:
+        self._producer = producer
         self._topic = topic
         self._partition = partition
 
     async def send(self, key: bytes, value: bytes | None) -> Awaitable[object]:
         """Send a record; the result is done when the broker has it."""
-        future: Awaitable[object] = await self._app.producer.send(
-            self._topic, key, value, partition=self._partition, timestamp=None, headers=None
-        )
-        return future
+        return await self._producer.send(self._topic, key, value, partition=self._partition)

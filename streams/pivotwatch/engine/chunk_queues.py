@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.partition_task import PartitionTask
+from pivotwatch.engine.types import TP
 
 ENOUGH = 3
 """A partition for which so many chunks wait is held. A fetch that is under way may bring four more."""
@@ -32,24 +33,24 @@ class ChunkQueues(Generic[L]):
     fail
         Called with what ``feed`` raised; the process must end then.
     hold
-        Called with the numbers of the partitions from which nothing more is wanted for now.
+        Called with the partitions from which nothing more is wanted for now.
 
     Examples
     --------
     >>> from types import SimpleNamespace as Named
     >>> from pivotwatch.engine.turns import Turns
     >>> async def feed(live, chunk):
-    ...     print(live.partition, list(chunk))
+    ...     print(live.tp, list(chunk))
     >>> async def example():
-    ...     queues = ChunkQueues(feed, Turns().wait, fail=print, hold=lambda partitions: None)
-    ...     for partition, text in [(0, "ab"), (1, "c"), (0, "d")]:
-    ...         queues.add(Named(partition=partition), Chunk(text, after=-1, seek=1))
+    ...     queues = ChunkQueues(feed, Turns().wait, fail=print, hold=lambda tps: None)
+    ...     for tp, text in [("p0", "ab"), ("p1", "c"), ("p0", "d")]:
+    ...         queues.add(Named(tp=tp), Chunk(text, after=-1, seek=1))
     ...     while queues:
     ...         await asyncio.sleep(0)
     >>> asyncio.run(example())
-    0 ['a', 'b']
-    1 ['c']
-    0 ['d']
+    p0 ['a', 'b']
+    p1 ['c']
+    p0 ['d']
     """
 
     def __init__(
@@ -57,13 +58,13 @@ class ChunkQueues(Generic[L]):
         feed: Callable[[L, Chunk], Awaitable[None]],
         pause: Callable[[], Awaitable[None]],
         fail: Callable[[BaseException], None],
-        hold: Callable[[frozenset[int]], None],
+        hold: Callable[[frozenset[TP]], None],
     ) -> None:
         self._feed = feed
         self._pause = pause
         self._fail = fail
         self._hold = hold
-        self._queues: dict[int, deque[Chunk]] = {}
+        self._queues: dict[TP, deque[Chunk]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -75,12 +76,12 @@ class ChunkQueues(Generic[L]):
         """Put a chunk behind those that wait for its partition."""
         if self._closed:
             return
-        if live.partition not in self._queues:
-            queue = self._queues[live.partition] = deque[Chunk]()
+        if live.tp not in self._queues:
+            queue = self._queues[live.tp] = deque[Chunk]()
             task = asyncio.create_task(self._feed_all(live, queue))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        self._queues[live.partition].append(chunk)
+        self._queues[live.tp].append(chunk)
         self._tell()
 
     def clear(self) -> None:
@@ -118,8 +119,8 @@ class ChunkQueues(Generic[L]):
         except Exception as error:
             self._fail(error)
         finally:
-            if self._queues.get(live.partition) is queue:
-                del self._queues[live.partition]
+            if self._queues.get(live.tp) is queue:
+                del self._queues[live.tp]
 
     def _tell(self) -> None:
-        self._hold(frozenset(number for number, queue in self._queues.items() if len(queue) >= ENOUGH))
+        self._hold(frozenset(tp for tp, queue in self._queues.items() if len(queue) >= ENOUGH))

@@ -3,7 +3,7 @@
 A process that runs proves little: a consumer may have stalled after a broker's outage or a
 rebalance, an agent may hang. So the broker is asked, past the consumer that is judged, where
 the input ends. A partition whose offset has not moved for ``stalled_after`` while records
-wait is stalled, and the worker should be restarted. Nothing is held against it while the
+wait is stalled, and the worker should be restarted. Nothing counts as stalled while the
 broker does not answer: a restart would not help.
 """
 
@@ -16,25 +16,26 @@ import time
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pivotwatch.base.errors import OutOfReach
 from pivotwatch.config.config import Config
 from pivotwatch.engine.kafka.async_client import reader
+from pivotwatch.engine.types import TP
 
 logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 30.0
-Key = int | str
-"""A partition by its number, or by a name where there are several topics."""
-JOINING = -1
+Key = TP | str
+"""A partition of the input, or the name of other work."""
+JOINING = "joining the group"
 """Stands for the time without partitions: joining the group, recovering the state."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a partition was last seen, since when, and whether records wait for it there."""
+    """Where a part of the work was last seen, since when, and whether records wait for it there."""
 
     offset: int
     since: float
@@ -44,11 +45,17 @@ class Mark:
 class Worker(Protocol):
     """What is judged."""
 
-    def progress(self) -> Mapping[Any, int]:
+    def progress(self) -> Mapping[Key, int]:
         """Partition to the next offset; `JOINING` to any number that grows while there are none."""
 
+    def due(self) -> Mapping[Key, int]:
+        """How far the work that is no partition should be; partitions end where the broker says."""
+
+    def label(self, tp: TP, /) -> str:
+        """The name of a partition."""
+
     def is_ready(self) -> bool:
-        """Is all state recovered?"""
+        """Whether all state is recovered."""
 
 
 class Health:
@@ -61,25 +68,31 @@ class Health:
     stalled_after
         Seconds.
 
+    Attributes
+    ----------
+    stalled
+        Labels of what stands although records wait for it.
+
     Examples
     --------
-    >>> health = Health(worker=None, stalled_after=60)
-    >>> health.look(0, {0: 5}, ends={0: 9})
-    >>> health.look(61, {0: 5}, ends={0: 9})
+    >>> from types import SimpleNamespace
+    >>> health = Health(SimpleNamespace(label=str, due=dict), stalled_after=60)
+    >>> health.look(0, {"posts": 5}, ends={"posts": 9})
+    >>> health.look(61, {"posts": 5}, ends={"posts": 9})
     >>> health.stalled
-    [0]
-    >>> health.look(62, {0: 6}, ends={0: 9})
+    ['posts']
+    >>> health.look(62, {"posts": 6}, ends={"posts": 9})
     >>> health.stalled
     []
     """
 
-    def __init__(self, worker: Worker | None, stalled_after: float) -> None:
+    def __init__(self, worker: Worker, stalled_after: float) -> None:
         self.worker = worker
         self.stalled_after = stalled_after
-        self.stalled: list[Key] = []
+        self.stalled: list[str] = []
         self._marks: dict[Key, Mark] = {}
 
-    def look(self, now: float, progress: Mapping[Any, int], ends: Mapping[Any, int] | None) -> None:
+    def look(self, now: float, progress: Mapping[Key, int], ends: Mapping[Key, int] | None) -> None:
         """Compare progress with the last look.
 
         Parameters
@@ -89,57 +102,66 @@ class Health:
         progress
             As the worker says.
         ends
-            Where each partition ends; None when the broker does not answer.
+            Where each part of the work ends; None when the broker does not answer.
         """
         marks = {}
-        for partition, offset in progress.items():
-            before = self._marks.get(partition)
-            waits = ends is not None and (partition == JOINING or offset < ends.get(partition, 0))
-            mark = Mark(offset, now, waits)
+        for key, offset in progress.items():
+            before = self._marks.get(key)
+            waits = ends is not None and (key == JOINING or offset < ends.get(key, 0))
             stands = before is not None and (before.offset, before.waits) == (offset, waits)
-            marks[partition] = before if before and stands else mark
+            marks[key] = before if before and stands else Mark(offset, now, waits)
         self._marks = marks
-        stalled = [p for p, mark in _sorted(marks) if mark.waits and now - mark.since > self.stalled_after]
-        for partition in stalled:
-            if partition not in self.stalled:
-                what = "joining the group" if partition == JOINING else f"partition {partition}"
-                logger.error("stalled for %.0f s: %s; restart this worker", self.stalled_after, what)
+        stalled = [
+            self._label(key)
+            for key, mark in _sorted(marks)
+            if mark.waits and now - mark.since > self.stalled_after
+        ]
+        for name in stalled:
+            if name not in self.stalled:
+                logger.error("stalled for %.0f s: %s; restart this worker", self.stalled_after, name)
         self.stalled = stalled
 
-    async def watch(self, config: Config, source: str) -> None:
+    async def watch(self, config: Config) -> None:
         """Look again and again; never returns, never raises."""
         every = min(5.0, self.stalled_after / 4)
         while True:
             try:
                 async with reader(config) as consumer:
                     while True:
-                        self._look(await asyncio.wait_for(self.ends(consumer, source), ANSWER_SECONDS))
+                        self._look(await asyncio.wait_for(self.ends(consumer), ANSWER_SECONDS))
                         await asyncio.sleep(every)
             except (KafkaError, OutOfReach, OSError, TimeoutError):
                 self._look(None)
                 await asyncio.sleep(every)
 
-    async def ends(self, consumer: Any, source: str) -> dict[Key, int]:
+    async def ends(self, consumer: AIOKafkaConsumer[bytes, bytes]) -> dict[Key, int]:
         """Ask the broker where each partition ends."""
-        asked = [p for p in self.worker.progress() if p != JOINING] if self.worker else []
-        ends = await consumer.end_offsets([TopicPartition(source, p) for p in asked or [0]])
-        return {tp.partition: end for tp, end in ends.items()}
+        tps = [TopicPartition(*key) for key in self.worker.progress() if isinstance(key, tuple)]
+        if not tps:
+            await consumer.topics()  # To know that the broker answers.
+        ends = await consumer.end_offsets(tps) if tps else {}
+        return {**{TP(*tp): end for tp, end in ends.items()}, **self.worker.due()}
 
     def _look(self, ends: Mapping[Key, int] | None) -> None:
-        assert self.worker is not None
         self.look(time.monotonic(), self.worker.progress(), ends)
+
+    def _label(self, key: Key) -> str:
+        return self.worker.label(key) if isinstance(key, tuple) else key
 
     def report(self) -> dict[str, Any]:
         """What the pages show."""
-        assert self.worker is not None
         now = time.monotonic()
         return {
             "alive": not self.stalled,
             "ready": self.worker.is_ready(),
             "partitions": {
-                str(p): {"offset": mark.offset, "waits": mark.waits, "for_s": round(now - mark.since, 1)}
-                for p, mark in _sorted(self._marks)
-                if p != JOINING
+                self._label(key): {
+                    "offset": mark.offset,
+                    "waits": mark.waits,
+                    "for_s": round(now - mark.since, 1),
+                }
+                for key, mark in _sorted(self._marks)
+                if key != JOINING
             },
             "stalled": self.stalled,
         }

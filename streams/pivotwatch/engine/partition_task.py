@@ -7,15 +7,15 @@ import time
 from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from aiokafka import ConsumerRecord
-
 from pivotwatch.base.work import Work
-from pivotwatch.contracts.records import Output
+from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import FINAL, UNDECIDED, Snapshot, StateRefused
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.operator import SlicedOperator, Step
+from pivotwatch.engine.operator import Counted, SlicedOperator, Step
 from pivotwatch.engine.producer import OutputSender
+from pivotwatch.engine.role_task import LivePartition
+from pivotwatch.engine.types import TP
 
 S = TypeVar("S", bound=Step)
 T = TypeVar("T")
@@ -33,8 +33,8 @@ class Abandoned(Exception):
     """The assignment ended while work was left alone; nobody waits for it any more."""
 
 
-class PartitionTask(Generic[S]):
-    """Feeds one step from one partition, and saves it.
+class PartitionTask(LivePartition, Generic[S]):
+    """Feeds one operator from one partition, and saves it.
 
     Processing and saving exclude each other, so that what is saved is one moment; between slices of either
     the event loop goes on. When one of them does not come to its end, because it raised or was cancelled, the
@@ -42,10 +42,10 @@ class PartitionTask(Generic[S]):
 
     Parameters
     ----------
-    step
+    operator
         New.
-    partition, generation
-        Which partition, in which generation of the consumer group.
+    tp
+        Which partition.
     checkpoints, output_sender
         Where its state and its outputs go.
     snapshot
@@ -57,18 +57,14 @@ class PartitionTask(Generic[S]):
 
     Attributes
     ----------
-    offset
-        The next input offset to process.
     decision, pending
         The latest decision, and whether the loaded state does not include it yet.
     controls, fence
         As in `Snapshot`.
     events
         Processed since the last checkpoint.
-    saved_at, cost
-        When the last checkpoint was written, and for how many seconds its making kept everybody else waiting.
-    begun
-        Has it been said where to read on? What comes before was fetched from elsewhere.
+    cost
+        For how many seconds the making of the last checkpoint kept everybody else waiting.
     timed
         Called with the seconds that a checkpoint took.
     pause
@@ -77,31 +73,25 @@ class PartitionTask(Generic[S]):
 
     def __init__(
         self,
-        step: S,
+        operator: S,
         *,
-        partition: int,
-        generation: int,
+        tp: TP,
         checkpoints: Checkpoints,
         output_sender: OutputSender,
         snapshot: Snapshot | None,
         is_ours: Callable[[], Awaitable[bool]],
         limit: int | None = None,
     ) -> None:
-        self.partition = partition
-        self.generation = generation
-        self.step = step
-        self.offset = snapshot.offset if snapshot else 0
+        super().__init__(tp, snapshot.offset if snapshot else 0)
+        self.operator = operator
         self.decision = snapshot.decision if snapshot else UNDECIDED
         self.limit = limit
         self.lock = asyncio.Lock()
-        self.ended = False
         self.events = 0
-        self.saved_at = time.monotonic()
         self.cost = 0.0
         self.changed = False
         self.is_new = snapshot is None
         self.pending = snapshot is not None and snapshot.pending
-        self.begun = False
         self.timed: Callable[[float], None] = lambda seconds: None
         self.pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
         self.controls: dict[str, int] = dict(snapshot.controls) if snapshot else {}
@@ -120,10 +110,10 @@ class PartitionTask(Generic[S]):
 
     def restore(self, snapshot: Snapshot) -> None:
         """Bring the step to where a snapshot was taken."""
-        self.step.restore(snapshot.meta, snapshot.shards)
+        self.operator.restore(snapshot.meta, snapshot.shards)
 
-    def begin(self, earliest: int, end: int, committed: int | None) -> int:
-        """Where to read on; refuses to begin with a hole.
+    def begin(self, earliest: int, end: int, committed: int | None) -> None:
+        """Set where to read on; refuses to begin with a hole.
 
         Parameters
         ----------
@@ -141,7 +131,6 @@ class PartitionTask(Generic[S]):
             self.offset = earliest
         self.check_topic(self.offset, earliest, end)
         self.begun = True
-        return self.offset
 
     def check_topic(self, offset: int, earliest: int, end: int) -> None:
         """Refuse to read on at an offset that the topic holds no more, or not yet."""
@@ -158,7 +147,7 @@ class PartitionTask(Generic[S]):
 
     def _refused(self, why: str) -> StateRefused:
         again = "start with --reset-state to count anew from what the topic holds"
-        return StateRefused(f"partition {self.partition}: {why}; {again}")
+        return StateRefused(f"partition {self.tp.partition}: {why}; {again}")
 
     async def take(self, chunk: Chunk) -> None:
         """Process a chunk; afterwards the chunk is empty, so that nobody keeps its values."""
@@ -168,7 +157,7 @@ class PartitionTask(Generic[S]):
                 if records:
                     if not await self.before(records[-1].offset + 1):
                         return
-                    await self.apply(lambda: processing(self.step, records))
+                    await self.apply(lambda: processing(self.operator, records))
                     self.events += len(records)
                 if self.limit is not None and chunk[-1].offset >= self.limit:
                     self.offset = self.limit
@@ -278,7 +267,7 @@ class PartitionTask(Generic[S]):
             return
         begun = time.monotonic()
         try:
-            meta, shards = self.step.meta(), await self._shards(full=not self._checkpoints.begun)
+            meta, shards = self.operator.meta(), await self._shards(full=not self._checkpoints.begun)
         except Abandoned:
             return
         except BaseException:
@@ -305,26 +294,27 @@ class PartitionTask(Generic[S]):
         self.timed(self.saved_at - begun)
 
     async def _shards(self, *, full: bool) -> Mapping[int, bytes]:
-        step: Step = self.step
+        step: Step = self.operator
         if not isinstance(step, SlicedOperator):
             return step.snapshot(full=full)
         shards = await self._in_slices(step.saving(full=full))
         self.cost = self._worked
         return shards
 
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What the operator has counted, nothing when it does not count."""
+        return self.operator.counters() if isinstance(self.operator, Counted) else {}
+
     def pins(self) -> bytes:
         """Decisions of the step that the snapshot does not include."""
         return b""
 
-    def end(self) -> None:
-        """Take and save nothing more."""
-        self.ended = True
-
-    def _unseen(self, chunk: Chunk) -> Sequence[ConsumerRecord[bytes, bytes]]:
+    def _unseen(self, chunk: Chunk) -> Sequence[InputRecord]:
         """The records of a chunk that the state does not include yet."""
         if chunk.after >= self.offset:
             raise Hole(
-                f"partition {self.partition}: the step stands at offset {self.offset}, "
+                f"partition {self.tp.partition}: the step stands at offset {self.offset}, "
                 f"but the next chunk was read after offset {chunk.after}"
             )
         end = chunk[-1].offset + 1 if self.limit is None else self.limit
@@ -333,8 +323,6 @@ class PartitionTask(Generic[S]):
         return [record for record in chunk if self.offset <= record.offset < end]
 
 
-def processing(
-    step: Step, records: Sequence[ConsumerRecord[bytes, bytes]]
-) -> list[Output] | Work[list[Output]]:
+def processing(step: Step, records: Sequence[InputRecord]) -> list[Output] | Work[list[Output]]:
     """Let a step process records, in slices if it can."""
     return step.processing(records) if isinstance(step, SlicedOperator) else step.process(records)

@@ -12,10 +12,11 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import faust
+from aiohttp import web
 from faust.web.base import BlueprintManager
 from kafka.admin import MemberToRemove
 from mode import CrashingSupervisor
@@ -28,24 +29,45 @@ from pivotwatch.engine.changelog import CheckpointTable, Tables
 from pivotwatch.engine.fetching.consumer import FetchTransport
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka.async_client import faust_credentials, refusal
+from pivotwatch.engine.role_task import RoleTask
+from pivotwatch.engine.types import TP
+from pivotwatch.engine.worker import Shell
 
 BUFFERED_CHUNKS = 8
 STOP_SECONDS = 9.0
 
 
 class RoleApp(faust.App):
-    """A Faust app that saves its live partitions when it ends in an orderly way."""
+    """A Faust app that saves its live partitions when it ends in an orderly way.
 
-    shell: Any
-    _consumes = True
+    Attributes
+    ----------
+    consumes
+        Whether it is a member of a consumer group.
+    """
+
+    shell: Shell[Any]
+    consumes = True
+
+    @property
+    def server(self) -> web.Application:
+        """The web application that the app serves."""
+        application: web.Application = cast("Any", self.web).web_app
+        return application
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port where it listens; port 0 was any free one."""
+        host, port = cast("Any", self.web)._runner.addresses[0][:2]
+        return host, port
 
     def run_without_consumer(self) -> None:
         """Only produce and serve pages: join no consumer group, wait for no table."""
         self.boot_strategy = self.BootStrategy(self, enable_kafka_consumer=False)
-        self._consumes = False
+        self.consumes = False
 
     async def _wait_for_table_recovery_completed(self) -> bool:
-        return self._consumes and await super()._wait_for_table_recovery_completed()
+        return self.consumes and await super()._wait_for_table_recovery_completed()
 
     async def on_stop(self) -> None:
         """Save, then let Faust commit and leave."""
@@ -69,7 +91,13 @@ class RoleWorker(faust.Worker):
     user: str = "this user"
 
     def fault(self, error: BaseException | None = None) -> Fault | None:
-        """What a person can mend, if that is why it ends; without a crash the error itself may tell."""
+        """Why it ends, if that is something a person can put right.
+
+        Parameters
+        ----------
+        error
+            The reason when there was no crash.
+        """
         error = self.crash_reason or error
         if isinstance(error, Fault):
             return error
@@ -103,12 +131,13 @@ class RoleWorker(faust.Worker):
 
 def build_app(
     config: Config,
-    role: str,
+    task: RoleTask[Any],
     instance: str | None,
-    make_shell: Callable[[RoleApp], Any],
     *,
     sources: Sequence[str] = (),
     state_partitions: int | None = None,
+    until_end: Mapping[TP, int] | None = None,
+    reset_state: bool = False,
     **settings: Any,
 ) -> RoleApp:
     """Build the Faust app of a role, whatever the role does.
@@ -117,20 +146,27 @@ def build_app(
     ----------
     config
         The configuration.
-    role, instance
-        What the worker does, and its name in the group, if any: with one it keeps its
-        partitions over a restart.
-    make_shell
-        Makes the shell, given the app.
+    task
+        What the role does.
+    instance
+        The worker's name in its group, if any: with one it keeps its partitions over a restart.
     sources
         Topics that the role consumes in a group; without any the app has no consumer.
-    state_partitions
-        Number of partitions of the role's changelog, None for a role without state.
+    state_partitions, until_end, reset_state
+        As `Shell` takes them.
     settings
         Further settings of Faust.
     """
-    app = RoleApp(config.app_id(role), **app_settings(config, instance) | settings)
-    shell = app.shell = make_shell(app)
+    app = RoleApp(config.app_id(task.role), **app_settings(config, instance) | settings)
+    shell = app.shell = Shell(
+        app,
+        config,
+        task,
+        sources=sources,
+        state_partitions=state_partitions,
+        until_end=until_end,
+        reset_state=reset_state,
+    )
     if sources:
         app.transport = FetchTransport(
             app.conf.broker_consumer, app, chunked=sources, resume=shell.resume, revoked=shell.drop
@@ -138,7 +174,7 @@ def build_app(
         if state_partitions is not None:
             app.tables.add(CheckpointTable(app, owner=shell, name="state", partitions=state_partitions))
         topic = app.topic(*sources, key_serializer="raw", value_serializer="raw", maxsize=BUFFERED_CHUNKS)
-        app.agent(topic, name=role, concurrency=1)(shell.run)
+        app.agent(topic, name=task.role, concurrency=1)(shell.run)
         app.task(shell.tend)
     else:
         app.run_without_consumer()
@@ -148,6 +184,8 @@ def build_app(
         shell.health.add_pages(app)
         shell.metrics.add_page(app)
     app.task(shell.watch)
+    for work in task.background():
+        app.task(work)
     return app
 
 
@@ -156,7 +194,7 @@ def app_settings(config: Config, instance: str | None) -> dict[str, Any]:
     name = instance or f"{socket.gethostname()}-{os.getpid()}"
     web: dict[str, Any] = {"web_enabled": False}
     if config.web_port is not None:
-        port = config.web_port or _free_port(config.web_host)  # Faust knows no port 0.
+        port = config.web_port or _bound(config.web_host, 0)  # Faust knows no port 0.
         web = {"web_enabled": True, "web_bind": config.web_host, "web_port": port}
     session = config.session_timeout.total_seconds()
     return {
@@ -189,16 +227,35 @@ def app_settings(config: Config, instance: str | None) -> dict[str, Any]:
     }
 
 
-def _free_port(host: str) -> int:
+def _bound(host: str, port: int) -> int:
+    """A port that one can listen at now; for 0 any that is free.
+
+    Raises
+    ------
+    OutOfReach
+        When one cannot.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as found:
-        return int(found.getsockname()[1])
+    try:
+        with socket.create_server((host, port), family=family) as found:
+            return int(found.getsockname()[1])
+    except OSError as error:
+        raise OutOfReach(f"web_host {host}, web_port {port}: {os.strerror(error.errno or 0)}") from None
 
 
-def run_app(config: Config, role: str, app: RoleApp, instance: str | None) -> int:
-    """Run an app to its end; exit status 0 for a clean one, 1 for a crash."""
-    if role != "web":
+def run_app(config: Config, app: RoleApp, instance: str | None) -> int:
+    """Run an app to its end; exit status 0 for a clean one, 1 for a crash.
+
+    Raises
+    ------
+    Fault
+        With a message for the operator.
+    """
+    role = app.shell.task.role
+    if app.consumes:
         sync_client.refuse_without_group(config, config.app_id(role))
+    if app.conf.web_enabled:
+        _bound(app.conf.web_bind, app.conf.web_port)  # Faust would end with a traceback.
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = RoleWorker(

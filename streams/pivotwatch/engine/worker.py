@@ -1,8 +1,7 @@
-"""What the shells of all steps share: who owns which partition, for how long, and its upkeep.
+"""The shell of every role: which partitions this worker owns, for how long, and how the process ends.
 
-The hot path is `Shell.run`: chunk in, into the queue of its partition, next chunk; and for each
-partition `PartitionTask.take`, one chunk after another. Everything else happens at an assignment
-(`drop`, `load`, `resume`) or four times a second (`tend`).
+The hot path is `Shell.run`: a chunk goes to the task of the role, then comes the next. Everything else
+happens at an assignment (`drop`, `load`, `resume`) or ten times a second (`tend`).
 """
 
 from __future__ import annotations
@@ -10,41 +9,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-import uuid
-from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic
 
-from faust.types import TP
-
-from pivotwatch.base.errors import WrongUse
+from pivotwatch.base.errors import Fault, WrongUse
 from pivotwatch.config.config import Config
 from pivotwatch.engine.changelog import PartitionLog
-from pivotwatch.engine.checkpoint import Checkpoints, delete, spacing
-from pivotwatch.engine.checkpoint_format import Epoch, Identity, latest
-from pivotwatch.engine.chunk_queues import ChunkQueues
+from pivotwatch.engine.checkpoint import delete
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.fetching.consumer import Position
-from pivotwatch.engine.frame import Frame
-from pivotwatch.engine.gc_tuning import give_back
-from pivotwatch.engine.health import JOINING, Health
-from pivotwatch.engine.metrics import Metrics
-from pivotwatch.engine.partition_task import PartitionTask
-from pivotwatch.engine.producer import OutputSender
-from pivotwatch.engine.turns import Turns
+from pivotwatch.engine.fetching.consumer import FetchConsumer, Position
+from pivotwatch.engine.health import JOINING, Health, Key
+from pivotwatch.engine.producer import AppProducer
+from pivotwatch.engine.role_task import L, RoleTask
+from pivotwatch.engine.types import TP
 
 logger = logging.getLogger(__name__)
 
-TICK_SECONDS = 0.25
+TICK_SECONDS = 0.1
 UNASSIGNED_SECONDS = 5.0
 """A finite run is over for a worker that has had no partition for so long."""
-CLOSE_SECONDS = 3.0
-
-L = TypeVar("L", bound=PartitionTask[Any])
+CLOSE_SECONDS = 5.0
 
 
-class Shell(Frame, Generic[L]):
-    """Drives the steps of one role in one process.
+class Shell(Generic[L]):
+    """Runs the task of one role in one process.
 
     Parameters
     ----------
@@ -52,148 +40,113 @@ class Shell(Frame, Generic[L]):
         The Faust app of the role.
     config
         The configuration.
-    source
-        Name of the input topic.
-    partitions
-        Number of partitions of ``requests``; a state belongs to one number.
-    make_operator
-        Makes a new step.
+    task
+        What the role does.
+    sources
+        The topics that the role consumes.
+    state_partitions
+        Number of partitions of the changelog, None for a role without state.
     until_end
-        End of every partition of ``requests`` in a finite run, None for a live one.
+        Where every partition ends in a finite run, None for a live one.
     reset_state
-        Forget what the changelog holds, and begin with what the topic holds.
+        Whether to forget what the changelog holds.
 
     Attributes
     ----------
     live
         The partitions of this worker.
-    metrics
-        What Prometheus is told.
+    reset
+        Partitions whose state is still to be forgotten.
+    metrics, health
+        What the worker reports.
+    over
+        Whether a finite run has ended for this worker.
+    stop
+        Ends the process with exit status 0; set by whoever runs it.
     """
+
+    stop: Callable[[], None]
 
     def __init__(
         self,
         app: Any,
         config: Config,
+        task: RoleTask[L],
         *,
-        source: str,
-        partitions: int,
-        make_operator: Callable[..., Any],
-        until_end: Mapping[int, int] | None = None,
+        sources: Sequence[str] = (),
+        state_partitions: int | None = None,
+        until_end: Mapping[TP, int] | None = None,
         reset_state: bool = False,
     ) -> None:
-        super().__init__(app, config)
-        self.source = source
-        self.partitions = partitions
-        self.make_operator = make_operator
+        self.app = app
+        self.config = config
+        self.task = task
+        self.sources = sources
         self.until_end = until_end
-        self.live: dict[int, L] = {}
-        self.metrics = Metrics(self.role, self)
-        self.health = Health(self, config.stalled_after.total_seconds())
-        self._turns = Turns()
-        self._queues = ChunkQueues[L](self._take, self._turns.wait, self.fail, self._hold)
-        self._unassigned_since = time.monotonic()
+        self.live: dict[TP, L] = {}
+        self.over = False
+        self.reset = {TP(sources[0], p) for p in range(state_partitions or 0)} if reset_state else set[TP]()
+        self.producer = AppProducer(app)
+        self._state_partitions = state_partitions
         self._assignment = object()
-        self._reset = set(range(partitions)) if reset_state else set[int]()
+        self._unassigned_since = time.monotonic()
+        task.host = self
+        self.metrics = task.make_metrics(self)
+        self.health = Health(self, config.stalled_after.total_seconds())
 
     @property
-    def identity(self) -> Identity:
-        """What a state of this worker is made with."""
-        fingerprint, *earlier = self.config.state_fingerprints
-        return Identity(self.role, self.partitions, fingerprint, tuple(earlier))
+    def consumer(self) -> FetchConsumer:
+        """The consumer of the app."""
+        consumer: FetchConsumer = self.app.consumer
+        return consumer
 
-    @abstractmethod
-    def new(self, partition: int, **parts: Any) -> L:
-        """Make a live partition; ``parts`` as `LivePartition` takes them."""
+    def label(self, tp: TP) -> str:
+        """The name of a partition in metrics and health."""
+        return self.task.label(tp)
 
-    @abstractmethod
-    async def upkeep(self, live: L) -> None:
-        """What a partition needs beside chunks, several times a second."""
-
-    @abstractmethod
-    def done(self, live: L) -> bool:
-        """Is the finite run over for this partition?"""
-
-    async def started(self, live: L) -> None:
-        """Called when a partition is in place, before its first chunk."""
+    def is_current(self, chunk: Chunk) -> bool:
+        """Whether a chunk was read after the last seek; an older one is read again."""
+        return chunk.seek == self.consumer.scheduler.seeks
 
     async def run(self, stream: Any) -> None:
-        """The agent: hand chunks on to the live partitions; none of them waits for another."""
+        """The agent: give every chunk to the task."""
         try:
             async for event in stream.noack().events():
-                live = self.live.get(event.message.partition)
-                if live is not None:
-                    self._queues.add(live, event.value)
+                live, chunk = self.live.get(event.message.tp), event.value
+                if live is not None and self.is_current(chunk):
+                    await self.task.take(live, chunk)
+                else:
+                    chunk.clear()
         finally:
-            self._queues.cancel()
+            self.task.cancel()
 
-    async def _take(self, live: L, chunk: Chunk) -> None:
-        """Feed a live partition, and save it when it had much."""
-        # A chunk that was queued before the last seek is read again after it.
-        if chunk.seek == self.consumer.scheduler.seeks:
-            await self._check_gap(live, chunk)
-            await self.feed(live, chunk)
-            if live.events >= self.config.checkpoint_events:
-                await live.checkpoint()
-
-    def _hold(self, partitions: frozenset[int]) -> None:
-        self.consumer.held = frozenset(TP(self.source, partition) for partition in partitions)
-
-    async def _check_gap(self, live: L, chunk: Chunk) -> None:
-        """Offsets that a chunk leaves out were transaction markers, or records that are gone."""
-        if chunk and live.begun and chunk[0].offset != chunk.after + 1:
-            tp = TP(self.source, live.partition)
-            earliest = (await self.consumer.earliest_offsets(tp))[tp]
-            live.check_topic(chunk.after + 1, earliest, end=chunk[0].offset)
-
-    async def feed(self, live: L, chunk: Chunk) -> None:
-        """Give a chunk to its partition."""
-        await live.take(chunk)
+    # An assignment.
 
     def drop(self) -> None:
-        """Forget every live partition, without a checkpoint: the assignment has ended."""
+        """Forget every live partition, and save none of them: the assignment has ended."""
+        self._assignment = object()
         self.metrics.dropped(self.live.values())
-        self._queues.clear()
         for live in self.live.values():
             live.end()
         self.live.clear()
-        self._assignment = object()
+        self.task.dropped()
 
     async def load(self, partitions: Mapping[int, Mapping[bytes, bytes]]) -> None:
-        """Bring the assigned partitions to life."""
+        """Make the assigned partitions live, from what their changelogs hold."""
         generation, assignment = self.app.consumer_generation_id, self._assignment
         for partition, stored in sorted(partitions.items()):
             if assignment is not self._assignment:
                 return  # It has ended while a partition was started, be it in the same generation.
-            begun = time.monotonic()
-            log = PartitionLog(self.app, self.app.tables["state"].changelog_topic_name, partition)
-            if partition in self._reset:
+            begun, tp = time.monotonic(), TP(self.sources[0], partition)
+            if tp in self.reset:
                 logger.warning("partition %d: forgetting its state", partition)
-                await delete(log, stored)
+                await delete(self.changelog(tp), stored)
                 stored = {}
-            snapshot = latest(stored, self.identity)
-            checkpoints = Checkpoints(
-                log,
-                self.identity,
-                Epoch(generation, uuid.uuid4().hex[:12]),
-                leftovers=set(stored),
-                acknowledge=self._acknowledge(partition),
-            )
-            output_sender = OutputSender(self.app.producer, self.config.topic, self.fail, self.metrics.sent)  # type: ignore[arg-type]
-            live = self.new(
-                partition,
-                generation=generation,
-                checkpoints=checkpoints,
-                output_sender=output_sender,
-                snapshot=snapshot,
-                is_ours=self.consumer.is_member,
-            )
+            live = await self.task.load(tp, stored)
             if generation != self.app.consumer_generation_id or assignment is not self._assignment:
                 return  # Assigned anew meanwhile; the next call loads.
-            live.timed = self._saved
-            live.pause = self._turns.wait
-            self.live[partition] = live
-            await self.started(live)
+            self.live[tp] = live
+            await self.task.started(live)
             logger.info(
                 "partition %d: at offset %d, state loaded in %.2f s",
                 partition,
@@ -209,110 +162,135 @@ class Shell(Frame, Generic[L]):
         WrongUse
             When the input was given more partitions meanwhile: nobody has a state for them, and keys moved.
         """
-        kept = self.app.tables["state"].partitions
-        if any(tp.partition >= kept for tp in committed):
+        kept = self._state_partitions
+        if kept is not None and any(tp.partition >= kept for tp in committed):
             raise WrongUse(
-                f"{self.source} was given more than the {kept} partitions that this worker started with; "
+                f"{self.sources[0]} was given more than the {kept} partitions that this worker started with; "
                 "infra/README.md says how to go on with more"
             )
-        tps = {tp: self.live[tp.partition] for tp in committed if tp.partition in self.live}
+        if kept is None:
+            for tp in committed:
+                if tp not in self.live:
+                    self.live[tp] = await self.task.load(tp, {})
+        tps = {tp: self.live[tp] for tp in committed if tp in self.live}
         earliest = await self.consumer.earliest_offsets(*tps) if tps else {}
         ends = await self.consumer.highwaters(*tps) if tps else {}
-        offsets = {}
         for tp, live in tps.items():
-            known = None if live.partition in self._reset else committed[tp]
-            offsets[tp] = live.begin(earliest[tp], ends[tp], known) if not live.begun else live.offset
-        return offsets
+            if not live.begun:
+                self.task.place(live, earliest[tp], ends[tp], committed[tp])
+                live.begun = True
+        self.task.placed()
+        return {tp: live.offset for tp, live in tps.items()}
 
-    def _saved(self, seconds: float) -> None:
-        """Note a checkpoint; what it and the buckets before it took is free now."""
-        self.metrics.checkpoint.observe(seconds)
-        give_back()
+    def changelog(self, tp: TP) -> PartitionLog:
+        """The changelog of a partition."""
+        return PartitionLog(self.producer, self.app.tables["state"].changelog_topic_name, tp.partition)
 
-    async def tend(self) -> None:
-        """Look after the live partitions until the process ends, or the finite run is over."""
-        interval = self.config.checkpoint_interval.total_seconds()
-        try:
-            while not await self._finish():
-                await asyncio.sleep(TICK_SECONDS)
-                apart = spacing(interval, [live.cost for live in self.live.values()])
-                for live in list(self.live.values()):
-                    await self.upkeep(live)
-                    if time.monotonic() - live.saved_at >= apart:
-                        await live.checkpoint()
-        except Exception as error:
-            self.fail(error)
+    def acknowledger(self, tp: TP) -> Callable[[int], None]:
+        """What lets the group commit an offset, in this assignment alone: later, others may be further."""
+        assignment = self._assignment
 
-    def progress(self) -> dict[int, int]:
+        def acknowledge(offset: int) -> None:
+            self.reset.discard(tp)  # From here on there is a state of our own.
+            if assignment is self._assignment:
+                self.consumer.done(tp, offset)
+
+        return acknowledge
+
+    # How far the work is.
+
+    def position(self, tp: TP) -> Position | None:
+        """How far a partition is fetched, once everything fetched is processed."""
+        position = self.consumer.positions.get(tp)
+        return position if position and self.live[tp].offset > position.last else None
+
+    def has_reached_end(self, tp: TP) -> bool:
+        """Whether everything before the end of a finite run is processed.
+
+        Behind the last record there may be transaction markers.
+        """
+        end, position = (self.until_end or {}).get(tp, 0), self.position(tp)
+        return self.live[tp].offset >= end or (position is not None and position.next >= end)
+
+    def end_of(self, tp: TP) -> int | None:
+        """The end of a partition of the input, once something was fetched from it."""
+        position = self.consumer.positions.get(tp)
+        return position.end if position else None
+
+    def progress(self) -> dict[Key, int]:
         """How far each partition is, for `Health`; while there is none, how much of their state is read."""
-        if not self.live:
-            return {} if self.app.unassigned else {JOINING: self.app.tables["state"].records_read}
-        positions = {number: self.position(live) for number, live in self.live.items()}
-        return {
-            number: max(live.offset, position.next if (position := positions[number]) else 0)
-            for number, live in self.live.items()
-        }
+        found: dict[Key, int] = dict(self.task.progress())
+        for tp, live in self.live.items():
+            if not self.task.is_waiting(live):
+                position = self.position(tp)
+                found[tp] = max(live.offset, position.next if position else 0)
+        if self.sources and not self.live and not self.app.unassigned:
+            found[JOINING] = 0 if self._state_partitions is None else self.app.tables["state"].records_read
+        return found
+
+    def due(self) -> Mapping[Key, int]:
+        """How far the named parts of the work should be, for `Health`."""
+        return self.task.due()
 
     def is_ready(self) -> bool:
-        """Has every partition of this worker its state, and is it being fed?"""
+        """Whether every partition of this worker has its state and is being read."""
+        if not self.task.is_ready():
+            return False
+        if not self.sources:
+            return True
         if self.app.rebalancing:
             return False
         return all(live.begun for live in self.live.values()) if self.live else bool(self.app.unassigned)
 
     async def watch(self) -> None:
         """Judge the own progress until the process ends."""
-        await self.health.watch(self.config, self.source)
+        await self.health.watch(self.config)
+
+    # The end.
+
+    async def tend(self) -> None:
+        """Look after the live partitions until the process ends, or the finite run is over."""
+        try:
+            while not await self._finish():
+                await asyncio.sleep(TICK_SECONDS)
+                await self.task.upkeep()
+        except Exception as error:
+            self.fail(error)
 
     async def close(self) -> None:
         """Take nothing more; save and commit what there is, unless that takes long."""
-        self._queues.close()
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
-                for live in list(self.live.values()):
-                    await live.checkpoint()
-                    live.end()
-                await self.consumer.commit_done()
+                await self.task.stop()
+                if self.sources:
+                    await self.consumer.commit_done()
         except TimeoutError:
-            logger.warning("the last checkpoint took too long; the one before it counts")
+            logger.warning("the last commit took too long; the one before it counts")
+        await self.task.stopped()
 
-    def position(self, live: L) -> Position | None:
-        """How far the partition is fetched, once everything fetched is processed."""
-        position = self.consumer.positions.get(TP(self.source, live.partition))
-        return position if position and live.offset > position.last else None
-
-    def end_of(self, partition: int) -> int | None:
-        """The end of a partition of the input, once something was fetched from it."""
-        position = self.consumer.positions.get(TP(self.source, partition))
-        return position.end if position else None
+    def fail(self, error: BaseException) -> None:
+        """End the process: from now on nothing is processed, sent or committed by this worker."""
+        logger.error("this worker ends: %s", error, exc_info=None if isinstance(error, Fault) else error)
+        self.drop()
+        self._crash = asyncio.ensure_future(self.app.crash(error))
 
     async def _finish(self) -> bool:
         """Save, commit and end this worker when the finite run is over for it."""
-        if not self._over():
+        if not self._is_over():
             return False
-        for live in list(self.live.values()):
-            await live.checkpoint()
+        await self.task.save()
         await self.consumer.commit_done()
-        if not self._over():
+        if not self._is_over():
             return False  # There was a rebalance meanwhile.
         self.over = True
         self.stop()
         return True
 
-    def _over(self) -> bool:
-        """Is a finite run over for every partition of this worker?"""
+    def _is_over(self) -> bool:
+        """Whether a finite run is over for every partition of this worker."""
         if self.until_end is None or self.app.rebalancing:
             return False
         if self.live or not self.app.unassigned:
             self._unassigned_since = time.monotonic()
-            return bool(self.live) and all(self.done(live) for live in self.live.values())
+            return bool(self.live) and all(map(self.task.is_done, self.live.values()))
         return time.monotonic() - self._unassigned_since > UNASSIGNED_SECONDS
-
-    def _acknowledge(self, partition: int) -> Callable[[int], None]:
-        assignment = self._assignment
-
-        def acknowledge(offset: int) -> None:
-            self._reset.discard(partition)  # From here on there is a state of our own.
-            if assignment is self._assignment:  # Else the partition may be another's, who is further.
-                self.consumer.done(TP(self.source, partition), offset)
-
-        return acknowledge

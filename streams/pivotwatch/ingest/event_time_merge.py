@@ -12,9 +12,8 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from faust.types import TP
-
 from pivotwatch.contracts.records import InputRecord
+from pivotwatch.engine.types import TP
 
 
 class EventTimeMerge:

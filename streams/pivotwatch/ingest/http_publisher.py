@@ -8,14 +8,11 @@ import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
-
 from pivotwatch.base.errors import OutOfReach
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint import settled
-from pivotwatch.engine.kafka.async_client import client_settings
+from pivotwatch.engine.kafka.async_client import Producer
 from pivotwatch.ingest.arrays import ArrayBuilder
 from pivotwatch.ingest.decoder import Event
 from pivotwatch.ingest.request_dedup import Acknowledgement
@@ -59,7 +56,7 @@ class HttpPublisher:
         self._sending: list[Request] = []
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._producer: AIOKafkaProducer | None = None
+        self._producer: Producer | None = None
         self._sending_since: float | None = None
         self._accepted = 0
         self._reconnecting = False
@@ -75,11 +72,7 @@ class HttpPublisher:
             When no broker answers.
         """
         self._producer = self._new_producer()
-        try:
-            await self._producer.start()
-        except KafkaError as error:
-            await self._producer.stop()
-            raise OutOfReach(f"no broker at {self._config.brokers}: {error}") from None
+        await self._producer.start()
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -157,13 +150,12 @@ class HttpPublisher:
         topic, dlq = self._config.topic("requests"), self._config.topic("dlq")
         events = (((0, 0), event) for request in batch for event in request.events)
         sent: list[Any] = [
-            await self._producer.send(topic, array.value, partition=array.partition)
+            await self._producer.send(topic, None, array.value, partition=array.partition)
             for array in self._arrays.arrays(events, None)
         ]
         for request in batch:
             for letter in request.dead_letters:
-                headers = list(letter.headers)
-                sent.append(await self._producer.send(dlq, letter.value, key=letter.key, headers=headers))
+                sent.append(await self._producer.send(dlq, letter.key, letter.value, headers=letter.headers))
         await settled(sent)
 
     async def _reconnect(self) -> None:
@@ -178,14 +170,10 @@ class HttpPublisher:
                 await self._producer.start()
                 self._reconnecting = False
                 return
-            except (KafkaError, OSError):
+            except OutOfReach:
                 await asyncio.sleep(RETRY_SECONDS)
 
-    def _new_producer(self) -> AIOKafkaProducer:
-        return AIOKafkaProducer(
-            **client_settings(self._config),
-            acks="all",
-            enable_idempotence=True,
-            request_timeout_ms=120_000,
-            max_batch_size=262_144,
+    def _new_producer(self) -> Producer:
+        return Producer(
+            self._config, enable_idempotence=True, request_timeout_ms=120_000, max_batch_size=262_144
         )

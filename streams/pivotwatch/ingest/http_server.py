@@ -33,7 +33,6 @@ from pivotwatch.engine.http.browser_origin import has_foreign_origin, has_foreig
 from pivotwatch.engine.http.failed_attempts import FailedAttempts
 from pivotwatch.engine.http.server import HttpServer
 from pivotwatch.ingest.decoder import Decoded, Decoder
-from pivotwatch.ingest.health import HttpOnlyWorker
 from pivotwatch.ingest.http_auth import Authenticator, Unauthorized, WrongSecret
 from pivotwatch.ingest.http_publisher import HttpPublisher, Request
 from pivotwatch.ingest.incoming_bodies import IncomingBodies
@@ -90,7 +89,7 @@ class IngestServer:
         self,
         settings: IngestSettings,
         publisher: HttpPublisher,
-        metrics: IngestMetrics | None = None,
+        metrics: IngestMetrics,
         limits: HttpLimits | None = None,
     ) -> None:
         assert settings.http is not None
@@ -102,7 +101,7 @@ class IngestServer:
         self._dedup = RequestDedup(self._http.dedup_window.total_seconds())
         self._timeout = self._http.broker_timeout.total_seconds()
         self._publisher = publisher
-        self._metrics = metrics or IngestMetrics(HttpOnlyWorker())
+        self._metrics = metrics
         self._metrics.waiting.set_function(lambda: publisher.pending + self._incoming.size)
         self._incoming = IncomingBodies()
         self._failures = FailedAttempts()
@@ -274,7 +273,7 @@ def _response(status: int, headers: dict[str, str] | None = None, **content: Any
 
 
 async def serve(
-    config: Config, settings: IngestSettings, partitions: int, metrics: IngestMetrics | None = None
+    config: Config, settings: IngestSettings, partitions: int, metrics: IngestMetrics
 ) -> tuple[IngestServer, HttpPublisher]:
     """Start the server and its publisher."""
     publisher = HttpPublisher(config, partitions)

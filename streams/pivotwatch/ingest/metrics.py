@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 from prometheus_client import Counter, Gauge, Histogram
 
 from pivotwatch.engine.metrics import Metrics, Worker
 
 ANSWER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class SourcePartition:
-    """A source partition in the form of `pivotwatch.engine.metrics.Live`; it has no state."""
-
-    offset: int
-    saved_at: float
-    step: None = None
 
 
 class IngestMetrics(Metrics):

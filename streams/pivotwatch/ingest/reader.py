@@ -6,10 +6,9 @@ import asyncio
 import dataclasses
 import math
 
-from faust.types import TP
-
 from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.counting.deduplication import Place
+from pivotwatch.engine.types import TP
 from pivotwatch.ingest.decoder import Decoded, Decoder, Event
 from pivotwatch.ingest.event_time_merge import EventTimeMerge
 from pivotwatch.ingest.metrics import IngestMetrics

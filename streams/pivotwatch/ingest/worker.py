@@ -12,22 +12,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from faust.types import TP
-
+from pivotwatch.base.errors import Fault
 from pivotwatch.config.config import Config
 from pivotwatch.engine.checkpoint import settled
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.frame import Frame
-from pivotwatch.engine.health import JOINING, Key
+from pivotwatch.engine.health import Key
+from pivotwatch.engine.metrics import Metrics, Worker
 from pivotwatch.engine.producer import OutputSender
+from pivotwatch.engine.role_task import LivePartition, RoleTask
+from pivotwatch.engine.types import TP
 from pivotwatch.ingest.arrays import ArrayBuilder
 from pivotwatch.ingest.event_time_merge import EventTimeMerge
-from pivotwatch.ingest.health import HTTP, IngestHealth, name_of
 from pivotwatch.ingest.http_publisher import HttpPublisher
-from pivotwatch.ingest.metrics import IngestMetrics, SourcePartition
+from pivotwatch.ingest.http_server import serve
+from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.reader import SourceBatch, SourceReader
 from pivotwatch.ingest.settings import IngestSettings
 
@@ -35,183 +36,171 @@ logger = logging.getLogger(__name__)
 
 MAX_UNACKNOWLEDGED = 20_000
 """Events that may wait for acknowledgement at once."""
-TICK_SECONDS = 0.1
-CLOSE_SECONDS = 5.0
 LOG_SECONDS = 60.0
 MAX_SILENCE_SECONDS = 10.0
 """How long partitions that are ahead wait for a partition that sends nothing."""
+HTTP = "http"
+"""The name of the HTTP requests among the names of the partitions."""
 
 
-class IngestShell(Frame):
+class SourcePartition(LivePartition):
+    """A source partition that this worker owns.
+
+    Attributes
+    ----------
+    fetched_until
+        The offset behind the last record that is buffered or was read.
+    """
+
+    def __init__(self, tp: TP, acknowledge: Callable[[int], None]) -> None:
+        super().__init__(tp)
+        self.fetched_until = 0
+        self._acknowledge = acknowledge
+
+    def finish(self, offset: int) -> None:
+        """Mark everything before an offset as acknowledged."""
+        if offset > self.offset:
+            self.offset = offset
+            self.saved_at = time.monotonic()
+            self._acknowledge(offset)
+
+
+class IngestTask(RoleTask[SourcePartition]):
     """Runs the decoders of one worker.
 
     Parameters
     ----------
-    app
-        The Faust app.
     config, settings
         The configuration, and its table ``[ingest]``.
     partitions
         Number of partitions of ``requests``.
     identities
         The origin name of each source topic; a topic that was deleted and created again has a new one.
-    until_end
-        End offset of every source partition in a finite run, None in a live run.
 
     Attributes
     ----------
-    next
-        The next offset of each partition that this worker owns.
-    metrics, health
-        As in `pivotwatch.engine.worker.Shell`.
     http_publisher
         Sends the events of HTTP requests; None until the server listens.
     """
 
     role = "ingest"
+    metrics: IngestMetrics
+    reader: SourceReader
 
     def __init__(
-        self,
-        app: Any,
-        config: Config,
-        settings: IngestSettings,
-        *,
-        partitions: int,
-        identities: Mapping[str, str],
-        until_end: Mapping[TP, int] | None = None,
+        self, config: Config, settings: IngestSettings, *, partitions: int, identities: Mapping[str, str]
     ) -> None:
-        super().__init__(app, config)
+        self.config = config
         self.settings = settings
         self.identities = identities
-        self.until_end = until_end
-        self.next: dict[TP, int] = {}
         self.http_publisher: HttpPublisher | None = None
-        self.metrics = IngestMetrics(self)
-        self.health = IngestHealth(self, config.stalled_after.total_seconds())
+        self._partitions = partitions
         self._arrays = ArrayBuilder(partitions)
         # The other half of the allowed lateness is for events out of order within a partition.
         self._merge = EventTimeMerge(config.settings.allowed_lateness_ms // 2, self._has_more)
-        self.reader = SourceReader(settings, self._merge, self.metrics)
-        self._fetched_until: dict[TP, int] = {}
-        self._done_at: dict[TP, float] = {}
         self._progressed_at = time.monotonic()
         self._busy = asyncio.Lock()
         self._closing = False
-        self._unassigned = 0
+        self._logged: dict[str, int] = {}
+        self._log_at = time.monotonic() + LOG_SECONDS
 
-    async def run(self, stream: Any) -> None:
-        """The Faust agent: buffers the chunks of the stream, and sends what may be sent."""
-        async for event in stream.noack().events():
-            tp = TP(*event.message.tp)
-            if tp in self.next and event.value.seek == self.consumer.scheduler.seeks:
-                self._add(tp, event.value)
-                await self._work()
-            event.value.clear()
+    def make_metrics(self, worker: Worker) -> Metrics:
+        """Make the metrics of the worker, and the reader that counts in them."""
+        self.metrics = IngestMetrics(worker)
+        self.reader = SourceReader(self.settings, self._merge, self.metrics)
+        self._logged = dict(self.reader.counts)
+        return self.metrics
 
-    def drop(self) -> None:
-        """End the assignment."""
-        self.next.clear()
-        self._fetched_until.clear()
+    def label(self, tp: TP) -> str:
+        """The name of a source partition in metrics and on the health page: topic and number."""
+        return f"{tp.topic}-{tp.partition}"
+
+    def background(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        """The HTTP server, in a live run."""
+        return [self._listen] if self.settings.http is not None and self.host.until_end is None else []
+
+    async def load(self, tp: TP, stored: Mapping[bytes, bytes]) -> SourcePartition:
+        """Make a live partition; it has no state."""
+        return SourcePartition(tp, self.host.acknowledger(tp))
+
+    def place(self, live: SourcePartition, earliest: int, end: int, committed: int | None) -> None:
+        """Read on from the committed offset, else from the first one."""
+        live.offset = max(committed or 0, earliest)
+        if committed is not None and 0 <= committed < earliest:
+            logger.error(
+                "%s[%d]: offsets %d to %d were deleted before they were read: set a longer retention",
+                live.tp.topic,
+                live.tp.partition,
+                committed,
+                earliest - 1,
+            )
+
+    def placed(self) -> None:
+        """Empty the buffers: their records are read again."""
+        for live in self.host.live.values():
+            live.fetched_until = live.offset
+        self._merge.assign(self.host.live)
+        self._progressed_at = time.monotonic()
+
+    async def take(self, live: SourcePartition, chunk: Chunk) -> None:
+        """Buffer a chunk, and send what may be sent."""
+        self._add(live, chunk)
+        await self._work()
+        chunk.clear()
+
+    def dropped(self) -> None:
+        """Empty the buffers."""
         self._merge.clear()
 
-    async def resume(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
-        """The offsets to read from: those that are committed, else the first ones."""
-        if not committed:
-            return {}
-        earliest = await self.consumer.earliest_offsets(*committed)
-        for tp, offset in committed.items():
-            known = offset if offset is not None and offset >= 0 else None
-            if known is not None and known < earliest[tp]:
-                logger.error(
-                    "%s[%d]: offsets %d to %d were deleted before they were read: set a longer retention",
-                    tp.topic,
-                    tp.partition,
-                    known,
-                    earliest[tp] - 1,
-                )
-            self.next.setdefault(tp, max(known or 0, earliest[tp]))
-        self._fetched_until = dict(self.next)
-        self._merge.assign(self.next)
-        self._progressed_at = time.monotonic()
-        return {tp: self.next[tp] for tp in committed}
+    async def upkeep(self) -> None:
+        """Read partitions that waited, and log the counts now and then."""
+        await self._resume_waiting()
+        if time.monotonic() >= self._log_at:
+            if self._logged != self.reader.counts:
+                logger.info("since the start: %s", self._counts_text())
+            self._logged, self._log_at = dict(self.reader.counts), time.monotonic() + LOG_SECONDS
 
-    async def tend(self) -> None:
-        """Read partitions that waited, log the counts now and then, and end a finite run."""
-        logged, log_at = dict(self.reader.counts), time.monotonic() + LOG_SECONDS
-        try:
-            while not await self._finish():
-                await asyncio.sleep(TICK_SECONDS)
-                await self._resume_waiting()
-                if time.monotonic() >= log_at:
-                    if logged != self.reader.counts:
-                        logger.info("since the start: %s", self._counts_text())
-                    logged, log_at = dict(self.reader.counts), time.monotonic() + LOG_SECONDS
-        except Exception as error:
-            self.fail(error)
+    def is_done(self, live: SourcePartition) -> bool:
+        """Whether everything before the end was sent."""
+        return not self._busy.locked() and self.host.has_reached_end(live.tp)
 
-    async def watch(self) -> None:
-        """Check the progress of this worker until the process ends."""
-        await self.health.watch(self.config, self.config.topic("requests"))
+    async def stop(self) -> None:
+        """Stop to read, and wait until everything under way is acknowledged."""
+        self._closing = True
+        async with self._busy:
+            pass
 
-    @property
-    def live(self) -> dict[str, SourcePartition]:
-        """The partitions that this worker owns, for `pivotwatch.engine.metrics`."""
-        done_at = self._done_at
-        return {
-            name_of(tp): SourcePartition(offset, done_at.get(tp, self._progressed_at))
-            for tp, offset in self.next.items()
-        }
+    async def stopped(self) -> None:
+        """Log the counts."""
+        logger.info("at the end: %s", self._counts_text())
 
-    def end_of(self, name: str) -> int | None:
-        """The end offset of a partition, once a fetch has returned it."""
-        return next(
-            (position.end for tp, position in self.consumer.positions.items() if name_of(tp) == name), None
-        )
-
-    def progress(self) -> dict[Key, int]:
-        """The next offset of each partition, and the number of finished HTTP requests, for `Health`."""
-        found: dict[Key, int] = {}
+    def is_waiting(self, live: SourcePartition) -> bool:
+        """Whether a partition is ahead and waits for others."""
         first = self._merge.next_partition()
-        for tp, offset in self.next.items():
-            if self._merge.has_records(tp) and (first is None or first[0] != tp):
-                continue  # The partition is ahead and waits for others.
-            position = self.consumer.positions.get(tp)
-            # Transaction markers may follow the last record.
-            done = position is not None and offset > position.last
-            found[name_of(tp)] = max(offset, position.next) if position and done else offset
-        if not self.next and not self.app.unassigned:
-            found[JOINING] = 0
-        if self.http_publisher is not None:
-            found[HTTP] = self.http_publisher.finished
-        return found
+        return self._merge.has_records(live.tp) and (first is None or first[0] != live.tp)
+
+    def progress(self) -> Mapping[Key, int]:
+        """The number of finished HTTP requests."""
+        return {HTTP: self.http_publisher.finished} if self.http_publisher else {}
+
+    def due(self) -> Mapping[Key, int]:
+        """The number of HTTP requests so far."""
+        return {HTTP: self.http_publisher.total} if self.http_publisher else {}
 
     def is_ready(self) -> bool:
-        """Whether the worker reads its partitions and its HTTP server listens."""
-        listens = self.http_publisher is not None or self.settings.http is None or self.until_end is not None
-        return listens and not self.app.rebalancing and bool(self.next or self.app.unassigned)
-
-    async def close(self) -> None:
-        """Stop to read, and commit the offsets that are done."""
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                self._closing = True
-                async with self._busy:
-                    self.next.clear()
-                await self.consumer.commit_done()
-        except TimeoutError:
-            logger.warning("the last commit took too long: some events will be sent again, and counted once")
-        logger.info("at the end: %s", self._counts_text())
+        """Whether the HTTP server listens, if there is one."""
+        return self.http_publisher is not None or not self.background()
 
     def _counts_text(self) -> str:
         return ", ".join(f"{number} {name}" for name, number in self.reader.counts.items())
 
-    def _add(self, tp: TP, chunk: Chunk) -> None:
+    def _add(self, live: SourcePartition, chunk: Chunk) -> None:
         """Buffer the records of a chunk that are not buffered yet and not beyond the end."""
-        end = None if self.until_end is None else self.until_end.get(tp, 0)
-        first = max(self.next[tp], self._fetched_until[tp])
-        self._merge.add(tp, [r for r in chunk if first <= r.offset and (end is None or r.offset < end)])
+        end = None if self.host.until_end is None else self.host.until_end.get(live.tp, 0)
+        first = max(live.offset, live.fetched_until)
+        self._merge.add(live.tp, [r for r in chunk if first <= r.offset and (end is None or r.offset < end)])
         upto = chunk[-1].offset + 1
-        self._fetched_until[tp] = max(first, upto if end is None else min(upto, end))
+        live.fetched_until = max(first, upto if end is None else min(upto, end))
         self._progressed_at = time.monotonic()
 
     async def _resume_waiting(self) -> None:
@@ -220,7 +209,7 @@ class IngestShell(Frame):
             return
         if time.monotonic() - self._progressed_at > MAX_SILENCE_SECONDS:
             for tp in self._merge.stop_waiting():
-                logger.warning("%s sends nothing: the other partitions do not wait for it", name_of(tp))
+                logger.warning("%s sends nothing: the other partitions do not wait for it", self.label(tp))
         await self._work()
 
     async def _work(self) -> None:
@@ -228,17 +217,17 @@ class IngestShell(Frame):
         async with self._busy:
             while self._merge.next_partition() is not None and not self._closing:
                 await self._send_round()
-            for tp in self.next:
+            for tp, live in self.host.live.items():
                 if not self._merge.has_records(tp):
                     # The rest of the fetched offsets holds no record to read.
-                    self._finished(tp, self._fetched_until[tp])
+                    live.finish(live.fetched_until)
             waiting = self._merge.buffered()
-            self.consumer.held = waiting
+            self.host.consumer.held = waiting
             self.metrics.held.set(len(waiting))
 
     async def _send_round(self) -> None:
         """Decode and send records in the order of event time, then wait for their acknowledgement."""
-        seeks = self.consumer.scheduler.seeks
+        seeks = self.host.consumer.scheduler.seeks
         room, pending, upto = MAX_UNACKNOWLEDGED, list[asyncio.Future[Any]](), dict[TP, int]()
         while room > 0 and self._goes_on(seeks) and (found := self._merge.next_partition()) is not None:
             tp, limit = found
@@ -247,68 +236,46 @@ class IngestShell(Frame):
             pending += await self._send(tp, batch)
             upto[tp] = batch.next
         await settled(pending)
-        if seeks == self.consumer.scheduler.seeks:
+        if seeks == self.host.consumer.scheduler.seeks:
             for tp, offset in upto.items():
-                if tp in self.next:
-                    self._finished(tp, offset)
+                if tp in self.host.live:
+                    self.host.live[tp].finish(offset)
         self._progressed_at = time.monotonic()
-
-    def _finished(self, tp: TP, offset: int) -> None:
-        """Mark everything before an offset as acknowledged."""
-        if offset > self.next[tp]:
-            self.next[tp] = offset
-            self._done_at[tp] = time.monotonic()
-            self.consumer.done(tp, offset)
 
     def _goes_on(self, seeks: int) -> bool:
         """Whether the assignment is still the one in which this work began."""
-        return bool(self.next) and not self._closing and self.consumer.scheduler.seeks == seeks
+        return bool(self.host.live) and not self._closing and self.host.consumer.scheduler.seeks == seeks
 
     def _has_more(self, tp: TP) -> bool:
         """Whether a partition without buffered records will send more."""
-        if self.until_end is not None and self._fetched_until[tp] >= self.until_end.get(tp, 0):
+        upto = self.host.live[tp].fetched_until
+        if self.host.until_end is not None and upto >= self.host.until_end.get(tp, 0):
             return False
-        position = self.consumer.positions.get(tp)
-        return position is None or position.next < position.end or position.last >= self._fetched_until[tp]
+        position = self.host.consumer.positions.get(tp)
+        return position is None or position.next < position.end or position.last >= upto
 
     async def _send(self, tp: TP, batch: SourceBatch) -> list[asyncio.Future[Any]]:
         """Send a batch in order; the futures are done when Kafka has acknowledged it."""
-        output_sender = OutputSender(self.app.producer, self.config.topic, self.fail, self.metrics.sent)  # type: ignore[arg-type]
+        producer = self.host.producer
+        output_sender = OutputSender(producer.send, self.config.topic, self.host.fail, self.metrics.sent)
         await output_sender.send(batch.dead_letters)
         topic = self.config.topic("requests")
         sent = [
-            await self.app.producer.send(
-                topic, None, array.value, array.partition, timestamp=None, headers=list(array.headers)
-            )
+            await producer.send(topic, None, array.value, partition=array.partition, headers=array.headers)
             for array in self._arrays.arrays(batch.events, (self.identities[tp.topic], tp.partition))
         ]
         return [*sent, *output_sender.pending]
 
-    async def _finish(self) -> bool:
-        """End this worker when its finite run is over; returns whether it is."""
-        if not self._is_over():
-            return False
-        for tp in self.next:
-            self.consumer.done(tp, self.next[tp])
-        await self.consumer.commit_done()
-        if not self._is_over():
-            return False
-        self.over = True
-        self.stop()
-        return True
-
-    def _is_over(self) -> bool:
-        if self.until_end is None or self.app.rebalancing or self._busy.locked():
-            return False
-        if not self.next:
-            self._unassigned += 1 if self.app.unassigned else 0
-            return self._unassigned * TICK_SECONDS > CLOSE_SECONDS
-        return all(self._reached(tp) for tp in self.next)
-
-    def _reached(self, tp: TP) -> bool:
-        """Whether everything before the end was sent. Transaction markers may follow the last record."""
-        assert self.until_end is not None
-        end, position = self.until_end.get(tp, 0), self.consumer.positions.get(tp)
-        return self.next[tp] >= end or (
-            position is not None and position.next >= end and self.next[tp] > position.last
-        )
+    async def _listen(self) -> None:
+        """Serve HTTP until cancelled."""
+        try:
+            server, http_publisher = await serve(self.config, self.settings, self._partitions, self.metrics)
+        except Fault as fault:
+            self.host.fail(fault)
+            return
+        self.http_publisher = http_publisher
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await server.stop()
+            await http_publisher.stop()

@@ -1,8 +1,8 @@
-"""The shell of the accounts step: one step per partition of ``requests``.
+"""The role ``accounts``: one operator per partition of ``requests``.
 
-Beside feeding chunks it completes the buckets of a partition that has run dry, and at the
-end of a finite run all of them. Both are decisions: they are in the marker before the step
-acts on them, so that a restart repeats them.
+Beside feeding chunks it completes the buckets of a partition that has run dry, and at the end of a
+finite run all of them. Both are decisions: they are in the manifest before the operator acts on them,
+so that a restart repeats them.
 """
 
 from __future__ import annotations
@@ -18,15 +18,35 @@ from pivotwatch.contracts.records import Output
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.engine.checkpoint_format import FINAL, StateRefused
 from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.metrics import Metrics, Named, Worker
 from pivotwatch.engine.operator import IdleOperator, SlicedIdleOperator
+from pivotwatch.engine.operator_task import OperatorTask
 from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.engine.runtime import build_app, run_app
-from pivotwatch.engine.worker import Shell
+from pivotwatch.engine.types import TP
 
 logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 5.0
 """A broker that has not answered for so long may be lost; it answers empty fetches every quarter second."""
+
+COUNTERS: Named = {
+    "events": ("pivotwatch_events", "Events counted into buckets."),
+    "late": ("pivotwatch_late_events", "Events that came after their bucket was closed; left out."),
+    "failed": (
+        "pivotwatch_failed_requests",
+        "Events of requests that failed (status 400 and above); left out.",
+    ),
+    "dropped_models": (
+        "pivotwatch_dropped_models",
+        "Models that are not followed, since others are used by more accounts.",
+    ),
+    "forgotten_models": (
+        "pivotwatch_forgotten_models",
+        "Names of models forgotten before their time, since there were too many.",
+    ),
+}
+"""Numbers of `CountingOperator.counters` and their metrics."""
 
 
 class AccountsPartition(PartitionTask[IdleOperator]):
@@ -44,58 +64,61 @@ class AccountsPartition(PartitionTask[IdleOperator]):
     def act(self, decision: int) -> list[Output] | Work[list[Output]]:
         """Carry out a decision."""
         if decision == FINAL:
-            logger.info("partition %d: the input ends at offset %d", self.partition, self.offset)
-        if isinstance(self.step, SlicedIdleOperator):
-            return self.step.ending() if decision == FINAL else self.step.idling(decision)
-        return self.step.final() if decision == FINAL else self.step.idle(decision)
+            logger.info("partition %d: the input ends at offset %d", self.tp.partition, self.offset)
+        if isinstance(self.operator, SlicedIdleOperator):
+            return self.operator.ending() if decision == FINAL else self.operator.idling(decision)
+        return self.operator.final() if decision == FINAL else self.operator.idle(decision)
 
 
-class AccountsShell(Shell[AccountsPartition]):
-    """Drives the accounts steps."""
+class AccountsTask(OperatorTask[AccountsPartition]):
+    """Counts the requests of accounts."""
 
     role = "accounts"
 
-    def new(self, partition: int, **parts: Any) -> AccountsPartition:
+    def make_metrics(self, worker: Worker) -> Metrics:
+        """Make the metrics of the worker."""
+        return Metrics(self.role, worker, counters=COUNTERS)
+
+    def new(self, tp: TP, **parts: Any) -> AccountsPartition:
         """Make a live partition."""
-        step = self.make_operator(self.config.settings, partition, self.partitions)
-        limit = self.until_end[partition] if self.until_end is not None else None
-        return AccountsPartition(step, partition=partition, limit=limit, **parts)
+        operator = self.make_operator(self.host.config.settings, tp.partition, self.partitions)
+        limit = self.host.until_end[tp] if self.host.until_end is not None else None
+        return AccountsPartition(operator, tp=tp, limit=limit, **parts)
 
     async def started(self, live: AccountsPartition) -> None:
         """Carry out a decision that was made but not seen through."""
         if live.decision == FINAL and not live.pending and live.limit != live.offset:
             raise StateRefused(
-                f"partition {live.partition} was declared finished at offset {live.offset} by a run "
+                f"partition {live.tp.partition} was declared finished at offset {live.offset} by a run "
                 "until the end, and more has come since: start with --reset-state to count anew"
             )
         if live.pending:
             async with live.lock:
                 await live.apply(lambda: live.act(live.decision))
 
-    async def upkeep(self, live: AccountsPartition) -> None:
+    async def tend(self, live: AccountsPartition) -> None:
         """Finish a partition at the end of a finite run, or complete an idle one."""
-        if self.until_end is None:
+        if self.host.until_end is None:
             await live.decide(lambda: self._idle(live), live.act)
         else:
             await live.decide(lambda: self._end(live), live.act)
 
-    def done(self, live: AccountsPartition) -> bool:
-        """Is the partition declared finished?"""
+    def is_done(self, live: AccountsPartition) -> bool:
+        """Whether the partition is declared finished."""
         return live.decision == FINAL
 
     def _end(self, live: AccountsPartition) -> int | None:
         """Decide that the input has ended, once all of it is processed."""
-        if live.limit is None or not live.begun or self.done(live):
+        if live.limit is None or not live.begun or self.is_done(live):
             return None
-        position = self.position(live)
-        if live.offset < live.limit and (position is None or position.next < live.limit):
+        if not self.host.has_reached_end(live.tp):
             return None
         live.offset = live.limit  # Behind the last record there may be transaction markers.
         return FINAL
 
     def _idle(self, live: AccountsPartition) -> int | None:
         """Decide that buckets of a partition that has run dry are complete."""
-        position, now = self.position(live), time.monotonic()
+        position, now = self.host.position(live.tp), time.monotonic()
         at_end = (
             position is not None
             and position.next >= position.end
@@ -106,9 +129,9 @@ class AccountsShell(Shell[AccountsPartition]):
             live.quiet_at = live.offset if at_end else None
             live.quiet_since = now
             return None
-        if now - live.quiet_since < self.config.idle_after.total_seconds():
+        if now - live.quiet_since < self.host.config.idle_after.total_seconds():
             return None
-        return live.step.idle_due(int(time.time() * 1000))
+        return live.operator.idle_due(int(time.time() * 1000))
 
 
 def run(
@@ -127,21 +150,15 @@ def run(
         With a message for the operator: no broker, no topic, a state that must not be continued.
     """
     source = config.topic("requests")
-    seen = sync_client.survey(config, "accounts", source)
+    seen = sync_client.survey(config, [source], state_of="accounts")
+    partitions = seen.partitions[source]
     app = build_app(
         config,
-        "accounts",
+        AccountsTask(partitions, make_operator),
         instance,
-        lambda app: AccountsShell(
-            app,
-            config,
-            source=source,
-            partitions=seen.partitions[source],
-            make_operator=make_operator,
-            until_end=seen.ends[source] if until_end else None,
-            reset_state=reset_state,
-        ),
         sources=[source],
-        state_partitions=seen.partitions[source],
+        state_partitions=partitions,
+        until_end=seen.ends if until_end else None,
+        reset_state=reset_state,
     )
-    return run_app(config, "accounts", app, instance)
+    return run_app(config, app, instance)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pivotwatch.config.config import Config
 from pivotwatch.delivery.notifier import Publish
 from pivotwatch.delivery.target_sender import TargetSender, make_target_senders
-from pivotwatch.delivery.worker import DeliveryShell
+from pivotwatch.delivery.worker import DeliveryTask
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.runtime import build_app, run_app
 
@@ -29,20 +29,16 @@ def run(
     Fault
         With a message for the operator.
     """
+    task = DeliveryTask(config, make_target_senders)
     source = config.topic("alerts")
-    seen = sync_client.survey(config, "delivery", source, [config.topic("deliveries_dlq")])
+    seen = sync_client.survey(config, [source, config.topic("deliveries_dlq")], state_of="delivery")
     app = build_app(
         config,
-        "delivery",
+        task,
         instance,
-        lambda app: DeliveryShell(
-            app,
-            config,
-            until_end=seen.ends[source] if until_end else None,
-            reset_state=reset_state,
-            make_target_senders=make_target_senders,
-        ),
         sources=[source],
         state_partitions=seen.partitions[source],
+        until_end=seen.ends if until_end else None,
+        reset_state=reset_state,
     )
-    return run_app(config, "delivery", app, instance)
+    return run_app(config, app, instance)

@@ -1,9 +1,9 @@
-"""The shell of the networks step: the one partition of ``buckets``, and the control topics.
+"""The role ``networks``: the one partition of ``buckets``, and the control topics.
 
 ``releases`` and ``decisions`` are read to their end before the first bucket is scored, and
 followed from then on. Which control records a bucket used must survive a crash. So before
-the step gets bucket records, the marker says which control records are in use (the pins) and
-up to which offset the step is about to process with them (the fence). After a restart
+the operator gets bucket records, the manifest says which control records are in use (the pins) and
+up to which offset the operator is about to process with them (the fence). After a restart
 everything before the fence is processed with the pins alone; newer control records are read
 when the fence is reached.
 """
@@ -12,26 +12,67 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from prometheus_client import Counter
 
+from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.network_classes import class_of
 from pivotwatch.config.config import Config, Logical
+from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.checkpoint_format import Snapshot
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.kafka import sync_client
-from pivotwatch.engine.kafka.async_client import reader
+from pivotwatch.engine.metrics import Metrics, Named, Worker
 from pivotwatch.engine.operator import ControlledOperator
+from pivotwatch.engine.operator_task import OperatorTask
 from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.engine.runtime import build_app, run_app
-from pivotwatch.engine.worker import Shell
+from pivotwatch.engine.topic_follower import TopicFollower
+from pivotwatch.engine.types import TP
 
 PINS_BYTES = 100_000
-"""More pins than fit well into a marker, which is one record, become part of the state at once."""
+"""More pins than fit well into a manifest, which is one record, become part of the state at once."""
 CONTROL_TOPICS: tuple[Logical, ...] = ("releases", "decisions")
+GAUGES: Named = {"open_incidents": ("pivotwatch_open_incidents", "Incidents that are open.")}
+"""Numbers of `ScoringOperator.counters` and their metrics."""
+
+
+class NetworksMetrics(Metrics):
+    """The metrics of a worker of this role.
+
+    Attributes
+    ----------
+    alerts
+        Counts alerts by severity and state.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(NetworksTask.role, worker, gauges=GAUGES)
+        self.alerts = Counter(
+            "pivotwatch_alerts",
+            "Alerts written, by severity and state (open, updated, resolved, suppressed).",
+            ["severity", "state"],
+            registry=self.registry,
+        )
+
+    def sent(self, outputs: Sequence[Output]) -> None:
+        """Count what the operator returned."""
+        super().sent(outputs)
+        for output in outputs:
+            if output.topic == "alerts":
+                self.alerts.labels(*_severity_and_state(output.value)).inc()
+
+
+def _severity_and_state(alert: bytes) -> tuple[str, str]:
+    try:
+        data = parse_alert(alert).data
+    except WrongUse:  # An operator of a test writes less.
+        return "unknown", "unknown"
+    return data.severity, data.state
 
 
 class NetworksPartition(PartitionTask[ControlledOperator]):
@@ -39,27 +80,27 @@ class NetworksPartition(PartitionTask[ControlledOperator]):
 
     Attributes
     ----------
-    follower
+    following
         The task that takes control records; it ends with the partition.
     """
 
-    follower: asyncio.Task[None] | None = None
+    following: asyncio.Task[None] | None = None
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Bring the step to where a snapshot was taken, with the control records that came since."""
+        """Bring the operator to where a snapshot was taken, with the control records that came since."""
         super().restore(snapshot)
         if snapshot.pins:
-            self.step.repin(snapshot.pins)
+            self.operator.repin(snapshot.pins)
 
     def pins(self) -> bytes:
         """Control records that the snapshot does not include."""
-        return self.step.pins()
+        return self.operator.pins()
 
-    async def control(self, topic: str, record: ConsumerRecord[bytes, bytes]) -> None:
+    async def control(self, topic: str, record: InputRecord) -> None:
         """Take a control record."""
         async with self.lock:
             if not self.ended:
-                await self.apply(lambda: self.step.control(topic, record))
+                await self.apply(lambda: self.operator.control(topic, record))
                 self.controls[topic] = record.offset + 1
                 self.decision = sum(self.controls.values())
 
@@ -76,21 +117,25 @@ class NetworksPartition(PartitionTask[ControlledOperator]):
         return await self.confirmed()
 
     def end(self) -> None:
-        """Take and save nothing more."""
+        """Process and save nothing more."""
         super().end()
-        if self.follower is not None:
-            self.follower.cancel()
+        if self.following is not None:
+            self.following.cancel()
 
 
-class NetworksShell(Shell[NetworksPartition]):
-    """Drives the networks step."""
+class NetworksTask(OperatorTask[NetworksPartition]):
+    """Scores what the partitions of ``requests`` have counted."""
 
     role = "networks"
 
-    def new(self, partition: int, **parts: Any) -> NetworksPartition:
+    def make_metrics(self, worker: Worker) -> Metrics:
+        """Make the metrics of the worker."""
+        return NetworksMetrics(worker)
+
+    def new(self, tp: TP, **parts: Any) -> NetworksPartition:
         """Make the live partition."""
-        step = self.make_operator(self.config.settings, self.partitions)
-        return NetworksPartition(step, partition=partition, **parts)
+        operator = self.make_operator(self.host.config.settings, self.partitions)
+        return NetworksPartition(operator, tp=tp, **parts)
 
     async def started(self, live: NetworksPartition) -> None:
         """Read the control topics now, unless there is input that was processed without."""
@@ -99,7 +144,7 @@ class NetworksShell(Shell[NetworksPartition]):
 
     async def feed(self, live: NetworksPartition, chunk: Chunk) -> None:
         """Give a chunk to the partition, in two parts where newer control records may come in."""
-        if live.follower is None:
+        if live.following is None:
             head, chunk = chunk.split(live.fence)
             await live.take(head)
             if live.offset >= live.fence:
@@ -108,56 +153,32 @@ class NetworksShell(Shell[NetworksPartition]):
 
     async def _read_controls(self, live: NetworksPartition) -> None:
         """Read the control topics to their end, then go on following them."""
-        reading = asyncio.Event()
-        live.follower = asyncio.create_task(follow(self.config, live, reading, self.fail))
-        at_end = asyncio.create_task(reading.wait())
-        await asyncio.wait({live.follower, at_end}, return_when=asyncio.FIRST_COMPLETED)
+        follower = controls_of(self.host.config, live)
+        live.following = asyncio.create_task(self._follow(follower))
+        at_end = asyncio.create_task(follower.caught_up.wait())
+        await asyncio.wait({live.following, at_end}, return_when=asyncio.FIRST_COMPLETED)
         at_end.cancel()
 
-    async def upkeep(self, live: NetworksPartition) -> None:
-        """Nothing: control records come through `follow`."""
+    async def _follow(self, follower: TopicFollower) -> None:
+        try:
+            await follower.run()
+        except Exception as error:
+            self.host.fail(error)
 
-    def done(self, live: NetworksPartition) -> bool:
-        """Has every partition of ``requests`` declared its end?"""
-        return live.step.finished
-
-
-async def follow(
-    config: Config, live: NetworksPartition, at_end: asyncio.Event, fail: Callable[[BaseException], None]
-) -> None:
-    """Hand control records to a live partition, from where its state stands.
-
-    Parameters
-    ----------
-    at_end
-        Set once everything that the topics held at the start is taken.
-    fail
-        Called when the topics cannot be read any more.
-    """
-    try:
-        async with reader(config) as consumer:
-            topics = {TopicPartition(config.topic(logical), 0): logical for logical in CONTROL_TOPICS}
-            ends = await _seek(consumer, topics, live.controls)
-            while not live.ended:
-                if all([await consumer.position(tp) >= end for tp, end in ends.items()]):
-                    at_end.set()
-                for tp, records in (await consumer.getmany(timeout_ms=200)).items():
-                    for record in records:
-                        await live.control(topics[tp], record)
-    except Exception as error:
-        fail(error)
+    def is_done(self, live: NetworksPartition) -> bool:
+        """Whether every partition of ``requests`` has declared its end."""
+        return live.operator.finished
 
 
-async def _seek(
-    consumer: AIOKafkaConsumer[bytes, bytes], topics: Mapping[Any, str], controls: Mapping[str, int]
-) -> dict[Any, int]:
-    """Place the consumer behind the records that were taken; return where the topics end."""
-    consumer.assign(list(topics))
-    earliest = await consumer.beginning_offsets(list(topics))
-    for tp, logical in topics.items():
-        consumer.seek(tp, max(earliest[tp], controls.get(logical, 0)))
-    ends: dict[Any, int] = await consumer.end_offsets(list(topics))
-    return ends
+def controls_of(config: Config, live: NetworksPartition) -> TopicFollower:
+    """What hands control records to a live partition, from where its state stands."""
+    topics: Mapping[TP, str] = {TP(config.topic(logical), 0): logical for logical in CONTROL_TOPICS}
+
+    async def take(tp: TP, record: InputRecord) -> None:
+        await live.control(topics[tp], record)
+
+    starts = {tp: live.controls.get(logical, 0) for tp, logical in topics.items()}
+    return TopicFollower(config, list(topics), take, starts)
 
 
 def run(
@@ -177,22 +198,16 @@ def run(
     """
     network_class = class_of(config.network_classes)
     source, requests = config.topic("buckets"), config.topic("requests")
-    needed = [requests, *(config.topic(logical) for logical in CONTROL_TOPICS)]
-    seen = sync_client.survey(config, "networks", source, needed)
+    topics = [source, requests, *(config.topic(logical) for logical in CONTROL_TOPICS)]
+    seen = sync_client.survey(config, topics, state_of="networks")
+    make = functools.partial(make_operator, network_class=network_class)
     app = build_app(
         config,
-        "networks",
+        NetworksTask(seen.partitions[requests], make),
         instance,
-        lambda app: NetworksShell(
-            app,
-            config,
-            source=source,
-            partitions=seen.partitions[requests],
-            make_operator=functools.partial(make_operator, network_class=network_class),
-            until_end=seen.ends[source] if until_end else None,
-            reset_state=reset_state,
-        ),
         sources=[source],
         state_partitions=seen.partitions[source],
+        until_end=seen.ends if until_end else None,
+        reset_state=reset_state,
     )
-    return run_app(config, "networks", app, instance)
+    return run_app(config, app, instance)

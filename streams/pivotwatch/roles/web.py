@@ -6,17 +6,18 @@ import functools
 import logging
 import ssl
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import cast
 
 from aiohttp import web
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.config.config import Config, Logical
-from pivotwatch.engine.health import Health
+from pivotwatch.engine.health import Key
 from pivotwatch.engine.kafka import sync_client
-from pivotwatch.engine.metrics import Metrics
+from pivotwatch.engine.role_task import LivePartition, RoleTask
 from pivotwatch.engine.runtime import RoleApp, build_app, run_app
+from pivotwatch.engine.types import TP
 from pivotwatch.web import security_headers
 from pivotwatch.web.api import Api
 from pivotwatch.web.authentication import Authenticator
@@ -34,30 +35,35 @@ logger = logging.getLogger(__name__)
 MOST_BODY = 64 * 1024
 
 
-class WebShell:
-    """The worker as `run_app`, health and metrics see it."""
+class WebTask(RoleTask[LivePartition]):
+    """Serves the page; it reads topics without a group, so it has no partitions."""
 
     role = "web"
-    over = False
-    stop: Callable[[], None]
-    live: Mapping[int, Any] = {}
 
-    def __init__(self, app: Any, config: Config, reader: Reader, event_stream: EventStream) -> None:
-        self.app, self.config, self.reader, self.event_stream = app, config, reader, event_stream
-        self.metrics = Metrics(self.role, self)
-        self.health = Health(reader, config.stalled_after.total_seconds())
+    def __init__(self, config: Config, settings: WebSettings, reader: Reader) -> None:
+        self.config, self.settings, self.reader = config, settings, reader
 
-    def end_of(self, partition: int) -> int | None:
-        """No partition is ours."""
-        return None
+    def background(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        """The reader of topics, and the log line that says where the page is."""
+        return [self.reader.run, self._announce]
 
-    async def watch(self) -> None:
-        """Judge the own progress until the process ends."""
-        await self.health.watch(self.config, self.config.topic("status"))
+    def progress(self) -> Mapping[Key, int]:
+        """How far ``status`` is read: one consumer reads all topics."""
+        status = TP(self.config.topic("status"), 0)
+        return {status: self.reader.next.get(status, 0)}
 
-    async def close(self) -> None:
+    def is_ready(self) -> bool:
+        """Whether everything is there that the topics held at the start."""
+        return self.reader.ready.is_set()
+
+    async def stop(self) -> None:
         """Let those who follow go."""
-        self.event_stream.close()
+        self.reader.event_stream.close()
+
+    async def _announce(self) -> None:
+        host, port = cast("RoleApp", self.host.app).address
+        scheme = "https" if self.settings.tls_certfile else "http"
+        logger.info("the page is at %s://%s:%d/", scheme, f"[{host}]" if ":" in host else host, port)
 
 
 def run(config: Config, *, instance: str | None, until_end: bool, reset_state: bool) -> int:
@@ -72,14 +78,10 @@ def run(config: Config, *, instance: str | None, until_end: bool, reset_state: b
     if until_end:
         raise WrongUse("--until-end: the page has no end")
     refuse_open_page(config, settings)
-    with sync_client.consumer(config) as client:
-        places = [
-            (name, tp.partition)
-            for name in TOPICS
-            for tp in sync_client.partitions_of(client, config.topic(name))
-        ]
+    partitions = sync_client.survey(config, [config.topic(name) for name in TOPICS]).partitions
+    places = [(name, number) for name in TOPICS for number in range(partitions[config.topic(name)])]
     app = build_web(config, settings, instance, places)
-    return run_app(config, "web", app, instance)
+    return run_app(config, app, instance)
 
 
 def refuse_open_page(config: Config, settings: WebSettings) -> None:
@@ -108,46 +110,32 @@ def build_web(
     port = DEFAULT_PORT if config.web_port is None else config.web_port
     config = config.model_copy(update={"web_port": port})
     read_model, event_stream = ReadModel(), EventStream()
-    reader = Reader(config, places, read_model, event_stream)
+    task = WebTask(config, settings, Reader(config, places, read_model, event_stream))
     held: list[Pages] = []
     app = build_app(
         config,
-        "web",
+        task,
         instance,
-        lambda app: WebShell(app, config, reader, event_stream),
         web_application_options={"middlewares": [middleware(lambda: held[0])], "client_max_size": MOST_BODY},
         web_ssl_context=_tls(settings),
     )
-    authenticator = Authenticator(settings, config.web_host)
-    decision_writer = DecisionWriter(lambda: app.producer, config.topic("decisions"))
     pages = Pages(
         ViewModels(config, read_model, lambda: clock() * 1000),
-        reader,
+        task.reader,
         event_stream,
-        authenticator,
-        decision_writer,
+        Authenticator(settings, config.web_host),
+        DecisionWriter(app.shell.producer.send_and_wait, config.topic("decisions")),
     )
     held.append(pages)
-    server: web.Application = cast("Any", app.web).web_app
-    pages.add_to(server)
-    Api(pages).add_to(server)
-    server.on_response_prepare.append(security_headers.add)
-    server.on_shutdown.append(functools.partial(_end_of_events, event_stream))
-    app.service(reader)  # type: ignore[arg-type]  # an instance will do
-    app.task(functools.partial(_tell, app, settings))
+    pages.add_to(app.server)
+    Api(pages).add_to(app.server)
+    app.server.on_response_prepare.append(security_headers.add)
+    app.server.on_shutdown.append(functools.partial(_end_of_events, event_stream))
     return app
 
 
 async def _end_of_events(event_stream: EventStream, _: web.Application) -> None:
     event_stream.close()
-
-
-async def _tell(app: RoleApp, settings: WebSettings) -> None:
-    """Where it is, now that it listens; port 0 was any free one."""
-    host, port = cast("Any", app.web)._runner.addresses[0][:2]
-    scheme = "https" if settings.tls_certfile else "http"
-    name = f"[{host}]" if ":" in host else host
-    logger.info("the page is at %s://%s:%d/", scheme, name, port)
 
 
 def _tls(settings: WebSettings) -> ssl.SSLContext | None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
 
 from msgspec.structs import replace
 
@@ -78,20 +77,20 @@ class DecisionWriter:
 
     Parameters
     ----------
-    producer
-        Returns Faust's producer.
+    send
+        Sends a record, waits until the broker has it, and returns its offset.
     topic
         The full name of ``decisions``.
     """
 
     def __init__(
         self,
-        producer: Callable[[], Any],
+        send: Callable[..., Awaitable[int]],
         topic: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         seconds: float = ANSWER_SECONDS,
     ) -> None:
-        self._producer, self._topic, self._clock, self._seconds = producer, topic, clock, seconds
+        self._send, self._topic, self._clock, self._seconds = send, topic, clock, seconds
 
     async def write(self, decision: Decision | Withdrawal, by: str) -> int:
         """Send a decision, wait until the broker confirms it, and return its offset.
@@ -105,15 +104,7 @@ class DecisionWriter:
         key, value, headers = decision_record(signed)
         try:
             async with asyncio.timeout(self._seconds):
-                sent = await self._producer().send(
-                    self._topic,
-                    key,
-                    value,
-                    partition=None,
-                    timestamp=None,
-                    headers=headers,
-                )
-                offset: int = (await sent).offset
+                offset = await self._send(self._topic, key, value, headers=headers)
         except Fault:
             raise
         except Exception as error:

@@ -1,4 +1,4 @@
-"""Connections to Kafka for the workers: Faust's, and readers without a group (aiokafka).
+"""Connections to Kafka for the workers: Faust's, readers without a group, and producers (aiokafka).
 
 Commands that look or write once use kafka-python instead (streams/pivotwatch/engine/kafka/sync_client.py).
 """
@@ -7,22 +7,26 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import faust
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     KafkaError,
+    MessageSizeTooLargeError,
     TopicAuthorizationFailedError,
 )
+from faust.exceptions import ProducerSendError
 from faust.types.auth import AuthProtocol
 
 from pivotwatch.base.errors import OutOfReach
 from pivotwatch.config.config import Config
+
+Header = tuple[str, bytes]
 
 
 def tls_context(config: Config) -> ssl.SSLContext | None:
@@ -108,3 +112,90 @@ async def reader(config: Config) -> AsyncIterator[AIOKafkaConsumer[bytes, bytes]
         yield consumer
     finally:
         await consumer.stop()
+
+
+class NotSent(Exception):
+    """The broker did not take a record.
+
+    Attributes
+    ----------
+    too_large
+        Whether the record is larger than the topic takes, so that trying again is of no use.
+    """
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(type(cause).__name__)
+        self.too_large = isinstance(cause, MessageSizeTooLargeError)
+
+
+@contextmanager
+def not_sent() -> Iterator[None]:
+    """Raise what a producer raises as `NotSent`."""
+    try:
+        yield
+    except (KafkaError, ProducerSendError) as error:
+        # Faust puts the error of the driver into one of its own.
+        raise NotSent(error.__cause__ or error) from error
+
+
+class Producer:
+    """A producer beside the one of the app, for whoever outlives its faults or has no app.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    settings
+        Further settings of aiokafka.
+    """
+
+    def __init__(self, config: Config, **settings: Any) -> None:
+        self._config = config
+        self._producer = AIOKafkaProducer(**client_settings(config), acks="all", **settings)
+
+    async def start(self) -> None:
+        """Connect.
+
+        Raises
+        ------
+        OutOfReach
+            When no broker answers.
+        """
+        try:
+            await self._producer.start()
+        except (KafkaError, OSError) as error:
+            await self._producer.stop()
+            raise OutOfReach(f"no broker at {self._config.brokers}: {error}") from None
+
+    async def stop(self) -> None:
+        """Send what waits, and disconnect."""
+        await self._producer.stop()
+
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        headers: Sequence[Header] = (),
+    ) -> asyncio.Future[Any]:
+        """Send a record; the result is done when the broker has it."""
+        future: asyncio.Future[Any] = await self._producer.send(
+            topic, value, key=key, partition=partition, headers=list(headers)
+        )
+        return future
+
+    async def send_and_wait(
+        self, topic: str, key: bytes | None, value: bytes | None, *, headers: Sequence[Header] = ()
+    ) -> int:
+        """Send a record, wait until the broker has it, and return its offset.
+
+        Raises
+        ------
+        NotSent
+            When the broker does not take it.
+        """
+        with not_sent():
+            offset: int = (await (await self.send(topic, key, value, headers=headers))).offset
+        return offset

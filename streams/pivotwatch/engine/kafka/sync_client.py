@@ -15,6 +15,7 @@ from kafka.errors import GroupAuthorizationFailedError, KafkaError, KafkaTimeout
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.config.config import Config
+from pivotwatch.engine.types import TP
 
 TIMEOUT_MS = 5_000
 POLL_MS = 500
@@ -107,37 +108,46 @@ class Survey:
     partitions
         Topic to its number of partitions.
     ends
-        Topic to where each partition ends, for readers of committed records.
+        Where each partition ends, for readers of committed records.
     """
 
     partitions: Mapping[str, int]
-    ends: Mapping[str, Mapping[int, int]]
+    ends: Mapping[TP, int]
 
 
-def survey(config: Config, role: str, source: str, needed: Sequence[str] = ()) -> Survey:
-    """Look at the input of a role with state, and at other topics that it cannot do without.
+def survey(config: Config, topics: Sequence[str], *, state_of: str | None = None) -> Survey:
+    """Look at the topics that a role cannot do without.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    topics
+        The topics.
+    state_of
+        A role with state, whose input is the first topic.
 
     Raises
     ------
     OutOfReach
         When a topic is not there.
     WrongUse
-        When the role's changelog has another number of partitions than its input: Faust would read only
-        those, without a word.
+        When the changelog of the role has another number of partitions than its input: Faust would read
+        only those, without a word.
     """
     with consumer(config, isolation_level="read_committed") as client:
-        topics = {topic: partitions_of(client, topic) for topic in (source, *needed)}
-        ends = {topic: client.end_offsets(partitions) for topic, partitions in topics.items()}
-        changelog = f"{config.app_id(role)}-state-changelog"
-        kept = client.partitions_for_topic(changelog) if changelog in client.topics() else None
-        if kept and len(kept) != len(topics[source]):
-            raise WrongUse(
-                f"{changelog} has {len(kept)} partitions, {source} has {len(topics[source])}: "
-                "delete that topic, and start with --reset-state to count anew"
-            )
+        found = {topic: partitions_of(client, topic) for topic in topics}
+        ends = client.end_offsets([tp for tps in found.values() for tp in tps])
+        if state_of is not None:
+            changelog, expected = f"{config.app_id(state_of)}-state-changelog", len(found[topics[0]])
+            kept = client.partitions_for_topic(changelog) if changelog in client.topics() else None
+            if kept and len(kept) != expected:
+                raise WrongUse(
+                    f"{changelog} has {len(kept)} partitions, {topics[0]} has {expected}: "
+                    "delete that topic, and start with --reset-state to count anew"
+                )
     return Survey(
-        {topic: len(partitions) for topic, partitions in topics.items()},
-        {topic: {tp.partition: end for tp, end in found.items()} for topic, found in ends.items()},
+        {topic: len(tps) for topic, tps in found.items()}, {TP(*tp): end for tp, end in ends.items()}
     )
 
 

@@ -1,0 +1,151 @@
+"""The task of a role that runs operators: one per partition, exact by checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from pivotwatch.contracts.records import Output
+from pivotwatch.engine.checkpoint import Checkpoints, spacing
+from pivotwatch.engine.checkpoint_format import Epoch, Identity, latest
+from pivotwatch.engine.chunk_queues import ChunkQueues
+from pivotwatch.engine.fetching.chunks import Chunk
+from pivotwatch.engine.gc_tuning import give_back
+from pivotwatch.engine.partition_task import PartitionTask
+from pivotwatch.engine.producer import OutputSender
+from pivotwatch.engine.role_task import RoleTask
+from pivotwatch.engine.turns import Turns
+from pivotwatch.engine.types import TP
+
+logger = logging.getLogger(__name__)
+
+P = TypeVar("P", bound=PartitionTask[Any])
+
+
+class OperatorTask(RoleTask[P]):
+    """Feeds operators, and saves them.
+
+    Parameters
+    ----------
+    partitions
+        Number of partitions of ``requests``; a state belongs to one number.
+    make_operator
+        Makes a new operator.
+    """
+
+    def __init__(self, partitions: int, make_operator: Callable[..., Any]) -> None:
+        self.partitions = partitions
+        self.make_operator = make_operator
+        self._turns = Turns()
+        self._queues = ChunkQueues[P](self._take, self._turns.wait, self._fail, self._hold)
+
+    @property
+    def identity(self) -> Identity:
+        """What a state of this worker is made with."""
+        fingerprint, *earlier = self.host.config.state_fingerprints
+        return Identity(self.role, self.partitions, fingerprint, tuple(earlier))
+
+    @abstractmethod
+    def new(self, tp: TP, **parts: Any) -> P:
+        """Make a live partition; ``parts`` as `PartitionTask` takes them."""
+
+    async def tend(self, live: P) -> None:
+        """What a partition needs beside chunks, several times a second."""
+
+    async def load(self, tp: TP, stored: Mapping[bytes, bytes]) -> P:
+        """Continue the state that counts, or begin."""
+        snapshot = latest(stored, self.identity)
+        checkpoints = Checkpoints(
+            self.host.changelog(tp),
+            self.identity,
+            Epoch(self.host.app.consumer_generation_id, uuid.uuid4().hex[:12]),
+            leftovers=set(stored),
+            acknowledge=self.host.acknowledger(tp),
+        )
+        live = self.new(
+            tp,
+            checkpoints=checkpoints,
+            output_sender=OutputSender(
+                self.host.producer.send, self.host.config.topic, self.host.fail, self.sent
+            ),
+            snapshot=snapshot,
+            is_ours=self.host.consumer.is_member,
+        )
+        live.timed = self._saved
+        live.pause = self._turns.wait
+        return live
+
+    def place(self, live: P, earliest: int, end: int, committed: int | None) -> None:
+        """Read on where the state ends."""
+        live.begin(earliest, end, None if live.tp in self.host.reset else committed)
+
+    async def take(self, live: P, chunk: Chunk) -> None:
+        """Queue a chunk; no partition waits for another."""
+        self._queues.add(live, chunk)
+
+    async def feed(self, live: P, chunk: Chunk) -> None:
+        """Give a chunk to its partition."""
+        await live.take(chunk)
+
+    async def upkeep(self) -> None:
+        """Tend every partition, and save those whose last checkpoint is old enough."""
+        partitions = list(self.host.live.values())
+        apart = spacing(self.host.config.checkpoint_interval.total_seconds(), [p.cost for p in partitions])
+        for live in partitions:
+            await self.tend(live)
+            if time.monotonic() - live.saved_at >= apart:
+                await live.checkpoint()
+
+    def dropped(self) -> None:
+        """Discard what waits; what is being processed ends by itself, with its partition."""
+        self._queues.clear()
+
+    def cancel(self) -> None:
+        """Break off what is being processed."""
+        self._queues.cancel()
+
+    async def save(self) -> None:
+        """Write a checkpoint of every partition."""
+        for live in list(self.host.live.values()):
+            await live.checkpoint()
+
+    async def stop(self) -> None:
+        """Take no chunk any more; write a checkpoint of every partition."""
+        self._queues.close()
+        for live in list(self.host.live.values()):
+            await live.checkpoint()
+            live.end()
+
+    def sent(self, outputs: Sequence[Output]) -> None:
+        """Count what operators return."""
+        self.host.metrics.sent(outputs)
+
+    async def _take(self, live: P, chunk: Chunk) -> None:
+        """Feed a partition, and save it when it had much."""
+        # A chunk that was queued before the last seek is read again after it.
+        if self.host.is_current(chunk):
+            await self._check_gap(live, chunk)
+            await self.feed(live, chunk)
+            if live.events >= self.host.config.checkpoint_events:
+                await live.checkpoint()
+
+    async def _check_gap(self, live: P, chunk: Chunk) -> None:
+        """Offsets that a chunk leaves out were transaction markers, or records that are gone."""
+        if chunk and live.begun and chunk[0].offset != chunk.after + 1:
+            earliest = (await self.host.consumer.earliest_offsets(live.tp))[live.tp]
+            live.check_topic(chunk.after + 1, earliest, end=chunk[0].offset)
+
+    def _hold(self, tps: frozenset[TP]) -> None:
+        self.host.consumer.held = tps
+
+    def _fail(self, error: BaseException) -> None:
+        self.host.fail(error)
+
+    def _saved(self, seconds: float) -> None:
+        """Note a checkpoint; what it and the buckets before it took is free now."""
+        self.host.metrics.checkpoint.observe(seconds)
+        give_back()

@@ -1,0 +1,89 @@
+"""Reads topics to their end and follows them, without a consumer group: whoever does so has all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from aiokafka import AIOKafkaConsumer
+
+from pivotwatch.config.config import Config
+from pivotwatch.contracts.records import InputRecord
+from pivotwatch.engine.kafka.async_client import reader
+from pivotwatch.engine.types import TP
+
+POLL_MS = 200
+
+
+class TopicFollower:
+    """Follows partitions of topics.
+
+    Parameters
+    ----------
+    config
+        The configuration.
+    tps
+        The partitions. Of what is fetched together, those named first are taken first.
+    take
+        Takes a record of a partition.
+    starts
+        Offsets to begin at; without one a partition is read from its beginning.
+    clock
+        Seconds of a monotonic clock.
+
+    Attributes
+    ----------
+    caught_up
+        Set once everything is taken that the topics held at the start.
+    next
+        The offset behind the last record taken, by partition.
+    polled_at
+        When the broker was last asked, by ``clock``.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        tps: Sequence[TP],
+        take: Callable[[TP, InputRecord], Awaitable[None]],
+        starts: Mapping[TP, int] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._tps = list(tps)
+        self._take = take
+        self._starts = starts or {}
+        self._clock = clock
+        self.caught_up = asyncio.Event()
+        self.next: dict[TP, int] = {}
+        self.polled_at = clock()
+
+    async def run(self) -> None:
+        """Follow until cancelled.
+
+        Raises
+        ------
+        OutOfReach
+            When no broker answers at the start.
+        """
+        async with reader(self._config) as consumer:
+            ends = await self._seek(consumer)
+            while True:
+                self.next = {tp: await consumer.position(tp) for tp in self._tps}
+                if all(self.next[tp] >= end for tp, end in ends.items()):
+                    self.caught_up.set()
+                batch = {TP(*tp): found for tp, found in (await consumer.getmany(timeout_ms=POLL_MS)).items()}
+                self.polled_at = self._clock()
+                for tp in self._tps:
+                    for record in batch.get(tp, ()):
+                        await self._take(tp, record)
+
+    async def _seek(self, consumer: AIOKafkaConsumer[bytes, bytes]) -> dict[TP, int]:
+        """Place the consumer; return where the partitions end now."""
+        consumer.assign(self._tps)
+        earliest = await consumer.beginning_offsets(self._tps)
+        for tp in self._tps:
+            consumer.seek(tp, max(earliest[tp], self._starts.get(tp, 0)))
+        ends = await consumer.end_offsets(self._tps)
+        return {tp: ends[tp] for tp in self._tps}

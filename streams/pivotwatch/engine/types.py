@@ -1,0 +1,5 @@
+"""Names of Faust's types that other rooms use."""
+
+from faust.types import TP
+
+__all__ = ["TP"]
