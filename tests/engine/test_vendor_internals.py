@@ -1,4 +1,4 @@
-"""Contracts with libraries: every internal of Faust, aiokafka and river that the code relies on.
+"""Contracts with libraries: every internal of Faust, aiokafka, aiohttp and river that the code relies on.
 
 A library may change what it does not publish. Each of these tests fails when it does, before anything
 runs: an override that nobody calls any more, or an attribute that has another name, would be silent.
@@ -40,6 +40,7 @@ from pivotwatch.engine.changelog import CheckpointTable, Tables
 from pivotwatch.engine.fetching.chunks import ChunkScheduler
 from pivotwatch.engine.fetching.consumer import FetchConsumer, FetchProducer, FetchThread, FetchTransport
 from pivotwatch.engine.fetching.raw_batches import Batches
+from pivotwatch.engine.http.connection import Connection
 from pivotwatch.engine.runtime import RoleApp, RoleWorker
 from pivotwatch_models.groups.pace_detector import GroupEDetector
 from pivotwatch_models.groups.split_detector import SplitEDetector
@@ -70,6 +71,8 @@ OVERRIDES: list[tuple[type, str]] = [
     (RoleApp, "on_stop"),
     (RoleWorker, "_sentinel_task"),
     (RoleWorker, "stop"),
+    (Connection, "_handle_request"),
+    (Connection, "log_exception"),
     (GroupEDetector, "_reset"),
     (SplitEDetector, "_reset"),
 ]

@@ -43,7 +43,7 @@ def shell(*topics: dict[str, str], http: bool = False, **live: int) -> Any:
     """A worker, and the partitions that it has with their offsets."""
     table: dict[str, Any] = {"topics": list(topics)}
     if http:
-        table["http"] = {"port": 0, "sources": ["native"]}
+        table["http"] = {"port": 0, "sources": ["native"], "allow_without_token": True}
     app = SimpleNamespace(consumer=SimpleNamespace(positions={}), unassigned=not topics, rebalancing=False)
     task = IngestTask(load(), read_settings(table), partitions=1, identities={})
     made = shell_of(app, task, *[topic["name"] for topic in topics])
