@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import itertools
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import click
 import pytest
 
 from pivotwatch.cli import main
+from pivotwatch.config.config import load
+from pivotwatch_models.settings import Settings
 
 ROOT = Path(__file__).parents[1]
 ROOMS = ("streams", "models", "tests", "infra")
@@ -183,6 +187,17 @@ def test_forbidden_phrases_do_not_occur(path: Path) -> None:
         for match in re.finditer(pattern, text, re.IGNORECASE)
     }
     assert not found
+
+
+def test_the_settings_table_has_every_deciding_key_with_its_default() -> None:
+    text = (ROOT / "README.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (?:`(.+?)`)? *\| ", text, re.MULTILINE))
+    config = load()
+    deciding = {field.name.removesuffix("_ms") for field in dataclasses.fields(Settings)}
+    assert deciding <= set(rows)
+    for key, default in rows.items():
+        if key in type(config).model_fields and default:
+            assert load(**tomllib.loads(f"{key} = {default}")) == config, key
 
 
 def test_the_checks_find_mistakes() -> None:

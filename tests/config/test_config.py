@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import timedelta
 from pathlib import Path
 
@@ -57,6 +58,8 @@ def test_every_setting_that_decides_results_reaches_the_method(tmp_path: Path) -
     )
     expected = Settings(1_800_000, 604_800_000, 2, 3, 90_000, 1e-4, 2.0, ("a-*", "b"))
     assert load(path).settings == expected
+    for field in dataclasses.fields(Settings):
+        assert getattr(expected, field.name) != field.default, f"set {field.name} above, too"
 
 
 def test_lists_in_the_environment_are_joined_by_commas(monkeypatch: pytest.MonkeyPatch) -> None:
