@@ -37,7 +37,7 @@ def main() -> None:
         last = (
             live.released_at + (HOURS - 3) * 3_600_000
         )  # wait until all buckets before the last events are scored
-        wait_for("the last bucket", lambda: live.judged_at() >= last, SECONDS)
+        wait_for("the last bucket", lambda: live.scored_at() >= last, SECONDS)
         for name in ("light", "dark"):
             tab = Tab(browser, dark=name == "dark", size=SIZE)
             tab.page.goto(live.url)

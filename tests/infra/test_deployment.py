@@ -146,9 +146,9 @@ def test_the_package_contains_every_file_that_it_reads(tmp_path: Path):
     (wheel,) = (tmp_path / "out").glob("*.whl")
     packed = set(zipfile.ZipFile(wheel).namelist())
     needed = {
-        str(path.relative_to(tmp_path / name))
-        for name in ("models", "streams")
-        for path in (tmp_path / name).rglob("*")
+        str(path.relative_to(tmp_path / root))
+        for root, package in (("models", "pivotwatch_models"), ("streams", "pivotwatch"))
+        for path in (tmp_path / root / package).rglob("*")
         if path.is_file() and path.suffix != ".md"
     }
     assert needed <= packed, sorted(needed - packed)
