@@ -45,7 +45,7 @@ def make_alert(state: State, revision: int, now: int) -> Alert:
     Examples
     --------
     >>> make_alert("open", 1, 1_760_000_000_000).data.reasons
-    ['This is a test of delivery. Nothing was found, and you need not do anything.']
+    ['This is a test of delivery. Nothing was found.', 'Next step: none.']
     """
     entity = Entity("test", "delivery-test")
     return alert_of(
@@ -66,7 +66,7 @@ def make_alert(state: State, revision: int, now: int) -> Alert:
             members_total=0,
             exchanges_to_model=0,
             evidence=Evidence(),
-            reasons=["This is a test of delivery. Nothing was found, and you need not do anything."],
+            reasons=["This is a test of delivery. Nothing was found.", "Next step: none."],
         )
     )
 

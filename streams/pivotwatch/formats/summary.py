@@ -31,9 +31,11 @@ def title_of(data: AlertData) -> str:
     Examples
     --------
     >>> from pivotwatch.contracts.examples import example_alert
-    >>> title_of(example_alert().data)
-    '41 accounts on AS64500 switched to m-2 together'
+    >>> title_of(example_alert().data), title_of(example_alert(test=True).data)
+    ('41 accounts on AS64500 switched to m-2 together', 'Test of delivery')
     """
+    if data.test is True:
+        return "Test of delivery"
     evidence = data.evidence
     return title(
         one_line(data.entity.kind),

@@ -62,10 +62,10 @@ class Reader:
     def take(self, place: tuple[Logical, int], record: InputRecord) -> None:
         """Take one record, and tell those who follow if it says something new."""
         if place[0] == "alerts":
-            told = self.read_model.take_alert(record.value)
+            event = self.read_model.take_alert(record.value)
         elif place[0] == "decisions":
-            told = self.read_model.take_decision(record.offset, record.key, record.value, record.headers)
+            event = self.read_model.take_decision(record.offset, record.key, record.value, record.headers)
         else:
-            told = self.read_model.take_status(record.value, record.timestamp or 0)
+            event = self.read_model.take_status(record.value, record.timestamp or 0)
         name = {"alerts": "alert", "decisions": "decision"}.get(place[0], place[0])
-        self.event_stream.add(place, record.offset, name if told else None, orjson.dumps(told).decode())
+        self.event_stream.add(place, record.offset, name if event else None, orjson.dumps(event).decode())

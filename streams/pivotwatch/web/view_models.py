@@ -131,7 +131,7 @@ class ViewModels:
         learning = sum(release.learning for release in status.releases)
         return [
             *tiles,
-            Tile("Event time", _short(watermark), "behind the clock", "", _iso(watermark)),
+            Tile("Event time (UTC)", _day_and_time(watermark), "behind the clock", "", _iso(watermark)),
             Tile("Releases watched", f"{len(status.releases)}", f"{learning} still learning"),
             Tile("Requests", f"{status.requests:,}", f"in {self._width()} until {_short(last.end)}"),
             Tile("Active accounts", f"{status.accounts:,}", f"in {status.groups:,} groups"),
@@ -163,12 +163,12 @@ class ViewModels:
         checks = [Check("networks", scored, on_time, _iso(last.written_at))]
         if on_time:
             checks.append(Check("accounts", "every partition has counted this bucket", True))
-        told = (
+        counters = (
             (status.stale_records, "records for buckets that were already scored", True),
             (status.dropped_models, "models not followed: too many new models at once", False),
             (status.forgotten_models, "model names forgotten: too many names", False),
         )
-        checks += [Check("accounts", f"{count:,} {text}", good) for count, text, good in told if count]
+        checks += [Check("accounts", f"{count:,} {text}", good) for count, text, good in counters if count]
         if self.read_model.unreadable:
             checks.append(Check("page", f"{self.read_model.unreadable:,} records could not be read", False))
         return checks
@@ -293,8 +293,13 @@ def _counts(groups: list[Incident]) -> list[tuple[str, int]]:
 
 
 def _short(milliseconds: float) -> str:
+    """Examples: 6 Feb 14:00 UTC."""
+    return f"{_day_and_time(milliseconds)} UTC"
+
+
+def _day_and_time(milliseconds: float) -> str:
     when = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{when.day} {when:%b %H:%M} UTC"
+    return f"{when.day} {when:%b %H:%M}"
 
 
 def _iso(milliseconds: float) -> str:

@@ -1,7 +1,7 @@
-"""From an incident to the alert that is sent: a CloudEvent with its proof.
+"""Builds the alert of a transition: a CloudEvent with its evidence.
 
-Everything in it follows from the incident, the watch and the bucket, never from a clock, so the same
-transition gives the same bytes whenever and however often it is computed.
+An alert depends only on the incident, the watch and the bucket, never on a clock. So the same transition
+gives the same bytes, whenever and however often it is computed.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ RUNBOOK = "/runbook"
 
 
 class AlertBuilder:
-    """Renders transitions of one watch.
+    """Builds the alerts of the transitions of a watch.
 
     Parameters
     ----------
     settings
         Parameters of the method.
     network_class
-        Knows the class of a network.
+        Returns the class of a network, or None when it is not known.
     """
 
     def __init__(self, settings: Settings, network_class: NetworkClass = lambda _: None) -> None:
@@ -83,10 +83,10 @@ class AlertBuilder:
         )
 
     def evidence(self, bucket: int, incident: Incident, watch: ReleaseWatch) -> Evidence:
-        """The evidence: what was seen, what everyone did meanwhile, how improbable the difference is."""
+        """The evidence: what was seen, what everyone else did, and how improbable the difference is."""
         leading, width = incident.leading, self.settings.bucket_ms
         entity = next((g for g, e in incident.evidence.items() if e is leading), incident.entity)
-        # Both since the same bucket: an excursion may have begun before the event type with the larger W.
+        # Both since the same bucket: traffic may be counted from before the onset.
         everyone, _ = watch.history.since(incident.since.get(entity, incident.onset))
         _, moves = watch.history.since(0)
         own = incident.traffic.get(entity)
@@ -131,14 +131,14 @@ class AlertBuilder:
         )
 
     def _class_of(self, incident: Incident) -> str | None:
-        """The class of its networks; one that is suspect before others."""
+        """The class of the incident's networks; a suspect class comes before others."""
         found = [self._network_class(name) for kind, name in incident.groups if kind == "network"]
         known = sorted({one for one in found if one}, key=lambda one: (one not in SUSPECT, one))
         return known[0] if known else None
 
 
 def rounded(value: float | None) -> float | None:
-    """Four significant digits behind the point; None for what JSON has no number for.
+    """A figure with four digits after the point; None when it is infinite or missing.
 
     Examples
     --------
@@ -151,7 +151,7 @@ def rounded(value: float | None) -> float | None:
 
 
 def _pattern(incident: Incident) -> Pattern | None:
-    """What the move looks like; None for a lone account."""
+    """What the change looks like; None for a single account."""
     if incident.lone_account:
         return None
     p = incident.pattern

@@ -1,4 +1,4 @@
-"""The course of an incident for a person to look at: shares and moves over time, and what was asked for."""
+"""The figures of an incident over time for charts, and its usage of the model."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pivotwatch_models.release_watch import ReleaseWatch
 
 
 def series(incident: Incident, group: Group, watch: ReleaseWatch) -> Series | None:
-    """Per step of time the group's share and everyone else's, the events seen, expected and ordinary.
+    """The group's and everyone else's share, events seen and expected, and the normal range, per time step.
 
-    Arrays of one length, at most 96. ``at`` and ``until`` count buckets from ``start``; a gap between two
-    steps is a time in which the group was silent.
+    Arrays of one length, at most 96. ``at`` and ``until`` count buckets from ``start``. In a gap between two
+    steps the group was silent.
     """
     pairs = watch.rows(group, incident.onset)
     if not pairs:
@@ -39,12 +39,12 @@ def series(incident: Incident, group: Group, watch: ReleaseWatch) -> Series | No
 
 
 def profile(incident: Incident, group: Group, everyone: Traffic) -> Profile | None:
-    """What the group took from the model since the onset, beside what it took before and what others take.
+    """The group's usage of the model since the onset, its usage before, and everyone else's usage.
 
     Parameters
     ----------
     everyone
-        Traffic of all in the same time.
+        Traffic of all accounts, the group's included, since the onset.
     """
     own, before = incident.traffic.get(group), incident.before.get(group)
     if own is None or incident.lone_account:
