@@ -52,6 +52,8 @@ def two_digits(value: float | None) -> str:
     --------
     >>> [two_digits(value) for value in (1234.5, 15.44, 1.92, 2.0, 0.0068, 0.001, 0, None)]
     ['1,234', '15', '1.9', '2.0', '0.01', '<0.01', '0', '–']
+    >>> two_digits(0.7)
+    '0.70'
     """
     if value is None:
         return NOTHING
@@ -61,7 +63,7 @@ def two_digits(value: float | None) -> str:
         return f"{value:,.0f}"
     if value >= 0.995:
         return f"{value:.1f}"
-    return f"{value:.2f}".rstrip("0") if value else "0"
+    return f"{value:.2f}" if value else "0"
 
 
 def times(ratio: float | None) -> str:
@@ -71,8 +73,13 @@ def times(ratio: float | None) -> str:
     --------
     >>> times(46.2), times(2.0), times(0.31), times(None)
     ('46×', '2×', '0.31×', '–')
+    >>> times(0.9), times(10.0)
+    ('0.9×', '10×')
     """
-    return NOTHING if ratio is None else f"{two_digits(ratio).removesuffix('.0')}×"
+    if ratio is None:
+        return NOTHING
+    digits = two_digits(ratio)
+    return f"{digits.rstrip('0').rstrip('.') if '.' in digits else digits}×"
 
 
 def score(log_e_value: float | None) -> str:

@@ -133,7 +133,7 @@ class ViewModels:
             *tiles,
             Tile("Event time (UTC)", _day_and_time(watermark), "behind the clock", "", _iso(watermark)),
             Tile("Releases watched", f"{len(status.releases)}", f"{learning} still learning"),
-            Tile("Requests", f"{status.requests:,}", f"in {self._width()} until {_short(last.end)}"),
+            Tile("Requests", f"{status.requests:,}", f"in the last bucket ({self._width()})"),
             Tile("Active accounts", f"{status.accounts:,}", f"in {status.groups:,} groups"),
             Tile(
                 "Late events",
