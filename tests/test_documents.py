@@ -45,7 +45,7 @@ FORBIDDEN = {
     r"\bpage wall\b|\bcourier|\bthe desk\b|\bledger\b": "the name of the module",
 }
 """Phrases that documents do not use, as patterns, with the replacement."""
-PLACEHOLDERS = "*<>{}…"
+PLACEHOLDERS = ("*", "<", "{", "…", "acme")
 ELSEWHERE = {"tests/logging_callback_tests/gcs_pub_sub_body/standard_logging_payload.json"}
 """Paths in repositories of others."""
 
@@ -147,7 +147,7 @@ def test_paths_and_modules_exist(path: Path) -> None:
     missing = []
     for code in re.findall(r"`([^`\n]+)`", prose(path.read_text())):
         for word in code.split():
-            if word in ELSEWHERE or any(character in word for character in PLACEHOLDERS):
+            if word in ELSEWHERE or any(placeholder in word for placeholder in PLACEHOLDERS):
                 continue
             is_path = re.fullmatch(rf"(?:{'|'.join(ROOMS)})/[\w./@-]+", word)
             is_name = re.fullmatch(r"(?:pivotwatch|pivotwatch_models|tests|infra)(?:\.\w+)+", word)

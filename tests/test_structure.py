@@ -1,0 +1,35 @@
+"""The rooms of the repository: each has a layer in the import rules, a docstring, and tests."""
+
+from __future__ import annotations
+
+import ast
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "streams" / "pivotwatch"
+ROOMS = sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))
+RULES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+
+
+def layers() -> set[str]:
+    """Names of the rooms in the contract of the layers."""
+    [contract] = [rule for rule in RULES if rule["name"] == "rooms"]
+    names = {name.strip() for layer in contract["layers"] for name in layer.split("|")}
+    return {name.removeprefix("pivotwatch.") for name in names if name.startswith("pivotwatch.")}
+
+
+def test_every_room_has_a_layer() -> None:
+    assert layers() - {"__main__"} == set(ROOMS)
+
+
+def test_no_module_is_loose_at_the_root() -> None:
+    assert {path.name for path in PACKAGE.glob("*.py")} <= {"__init__.py", "__main__.py"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_says_what_it_does_and_has_tests(room: str) -> None:
+    assert ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text()))
+    assert list((ROOT / "tests" / room).glob("test_*.py"))
