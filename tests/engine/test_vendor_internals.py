@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import faust
 import pytest
+from aiohttp.web import RequestHandler
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher, group_coordinator
 from aiokafka.consumer.subscription_state import (
@@ -28,8 +28,6 @@ from faust.app.base import App
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
-from faust.web.base import BlueprintManager
-from faust.web.drivers.aiohttp import Web
 from mode.worker import Worker
 from river.base import DriftDetector
 from river.drift import ADWIN
@@ -68,12 +66,12 @@ OVERRIDES: list[tuple[type, str]] = [
     (Tables, "on_start"),
     (RoleApp, "_wait_for_table_recovery_completed"),
     (RoleApp, "_create_directories"),
+    (RoleApp, "on_start"),
     (RoleApp, "on_stop"),
     (RoleWorker, "_sentinel_task"),
     (RoleWorker, "stop"),
     (Connection, "_handle_request"),
     (Connection, "log_exception"),
-    (GroupEDetector, "_reset"),
     (SplitEDetector, "_reset"),
 ]
 """Methods of ours that a library must go on calling."""
@@ -120,8 +118,8 @@ ATTRIBUTES: list[tuple[type, tuple[str, ...]]] = [
     (App, ("boot_strategy", "rebalancing", "unassigned", "consumer_generation_id", "crash_reason")),
     (TableManager, ("recovery", "_update_channels")),
     (Recovery, ("active_highwaters", "need_recovery", "revoke")),
-    (Web, ("_runner", "web_app", "blueprints")),
     (Worker, ("_schedule_shutdown",)),
+    (RequestHandler, ("_request_count", "force_close", "transport", "writing_paused")),
     (ADWIN, ("_helper", "_drift_detected")),
     (DriftDetector, ("_drift_detected", "_reset")),
 ]
@@ -141,7 +139,7 @@ def vendor(kind: type, name: str) -> Callable[..., Any] | None:
 
 def source(kind: type) -> str:
     """The source of a class and of the classes above it."""
-    libraries = ("faust", "mode", "aiokafka", "river")
+    libraries = ("aiohttp", "faust", "mode", "aiokafka", "river")
     classes = [base for base in kind.__mro__ if base.__module__.partition(".")[0] in libraries]
     return "\n".join(map(inspect.getsource, classes))
 
@@ -178,12 +176,6 @@ def test_a_fetcher_keeps_what_it_fetched_by_setting_items() -> None:
     text = inspect.getsource(fetcher.Fetcher)
     assert re.search(r"self\._records\[\w+\] = ", text)
     assert re.search(r"getall\(", text)
-
-
-def test_the_pages_of_faust_are_where_they_are_taken_away() -> None:
-    app = faust.App("pages", store="memory://")
-    app.web.blueprints = BlueprintManager([])
-    assert "self.blueprints.apply(self)" in source(Web)
 
 
 def test_the_driver_takes_a_transport_with_classes_of_its_own() -> None:

@@ -11,8 +11,10 @@ from typing import Any, NamedTuple
 
 from aiohttp import ClientResponse, CookieJar
 from aiohttp.test_utils import TestClient, TestServer
+from yarl import URL
 
 from pivotwatch.config.config import load
+from pivotwatch.engine.http.server import HttpServer
 from pivotwatch.engine.runtime import RoleApp
 from pivotwatch.roles.web import build_web
 from pivotwatch.web.settings import read_settings
@@ -25,6 +27,25 @@ PEOPLE = [
     {"name": "lee", "token_env": "LEE_TOKEN"},
 ]
 PLACES = [("alerts", 0), ("decisions", 0), ("status", 0)]
+
+
+class PageServer(TestServer):
+    """The server that a worker runs, for aiohttp's client of tests."""
+
+    def __init__(self, server: HttpServer) -> None:
+        super().__init__(server._runner.app)
+        self.http = server
+
+    async def start_server(self, *_: Any, **__: Any) -> None:
+        await self.http.start()
+        self.runner = self.http._runner
+        self.host, self.port = "127.0.0.1", self.http.address[1]
+        self._root = URL(f"http://{self.host}:{self.port}")
+
+    async def close(self) -> None:
+        if not self.closed:
+            self._closed = True
+            await self.http.stop()
 
 
 class Record(NamedTuple):
@@ -109,12 +130,13 @@ def bearer(token: str) -> dict[str, str]:
 @asynccontextmanager
 async def site(*, ready: bool = True, web_host: str = "127.0.0.1", **web: Any) -> AsyncIterator[Site]:
     """A site with the table ``[web]``; without one it is open."""
-    config = load(web_host=web_host, web=web)
+    config = load(web_host=web_host, web_port=0, web=web)
     made = Site(build_web(config, read_settings(web), None, PLACES))
     made.app.finalize()
     if ready:
         made.app.shell.task.reader.ready.set()
-    server = TestServer(made.app.web.web_app)
+    assert made.app.server is not None
+    server = PageServer(made.app.server)
     async with TestClient(server, cookie_jar=CookieJar(unsafe=True)) as made.client:
         yield made
 

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from pivotwatch.web import api
-from tests.web.site import KIM, PEOPLE, Site, bearer, served, site
+from tests.web.site import KIM, LEE, PEOPLE, Site, bearer, served, site
 
 DECIDED = {"verdict": "confirmed", "by": "kim", "note": "two keys"}
 
@@ -208,24 +208,32 @@ async def test_at_the_end_everybody_is_let_go(site: Site):
         assert await asyncio.wait_for(answer.content.read(), 10) == b""
 
 
-def test_no_more_follow_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(api, "MOST_STREAMS", 2)
+@served(streams=2)
+async def test_no_more_follow_than_there_is_room_for(site: Site):
+    one, two = [await site.get("/api/v1/events") for _ in range(2)]
+    refused = await site.get("/api/v1/events")
+    assert (refused.status, refused.headers["Retry-After"]) == (503, "30")
+    one.close()
+    async with asyncio.timeout(10):
+        while (again := await site.get("/api/v1/events")).status != 200:
+            await asyncio.sleep(0.05)  # It is soon noticed that one has gone, although nothing happens.
+    two.close()
+    again.close()
 
-    async def inside():
-        async with site() as made:
-            one, two = [await made.get("/api/v1/events") for _ in range(2)]
-            refused = await made.get("/api/v1/events")
-            assert (refused.status, refused.headers["Retry-After"]) == (503, "30")
-            one.close()
-            number = 0
-            async with asyncio.timeout(10):
-                while (again := await made.get("/api/v1/events")).status != 200:
-                    number += 1
-                    made.put_alert(number)  # It is told that one has gone when it sends something.
-            two.close()
-            again.close()
 
-    asyncio.run(inside())
+@served(people=PEOPLE, streams_per_user=1)
+async def test_one_user_leaves_room_for_others(site: Site):
+    kim = await site.get("/api/v1/events", headers=bearer(KIM))
+    assert (await site.get("/api/v1/events", headers=bearer(KIM))).status == 503
+    lee = await site.get("/api/v1/events", headers=bearer(LEE))
+    assert (kim.status, lee.status) == (200, 200)
+    kim.close()
+    lee.close()
+
+
+@served()
+async def test_no_other_site_follows_through_a_browser(site: Site):
+    assert (await site.get("/api/v1/events", headers={"Sec-Fetch-Site": "cross-site"})).status == 403
 
 
 def test_who_follows_comes_again_after_a_while_and_misses_nothing(monkeypatch: pytest.MonkeyPatch):

@@ -13,7 +13,7 @@ from pivotwatch.web import event_cursor
 from pivotwatch.web import read_model as boards
 from pivotwatch.web.read_model import ReadModel
 from pivotwatch.web.runbook import RENDERED, SOURCE, render
-from pivotwatch.web.server_sent_events import RESET, EventStream
+from pivotwatch.web.server_sent_events import BATCH, RESET, EventStream
 from pivotwatch.web.view_models import ViewModels
 from pivotwatch_models.incidents.terms import SEVERITIES
 from tests.reporting.examples import alert, status
@@ -208,6 +208,24 @@ def test_who_asks_for_what_is_gone_or_never_was_is_told_to_begin_anew():
     assert [entry.offset for entry in event_stream.behind({("alerts", 0): 1})] == [2, 3]
     assert event_stream.behind({("alerts", 0): 7}) == [RESET]
     assert event_stream.behind({}) == [RESET]
+
+
+def test_a_slow_client_holds_a_batch_and_what_is_gone_meanwhile_begins_anew():
+    async def inside():
+        event_stream, got = EventStream(kept=2 * BATCH), []
+        for offset in range(2 * BATCH):
+            event_stream.add(("alerts", 0), offset, "alert", "{}")
+        following = event_stream.follow({})
+        for _ in range(BATCH):
+            got.append((await anext(following))[0].offset)
+        for offset in range(2 * BATCH, 5 * BATCH):
+            event_stream.add(("alerts", 0), offset, "alert", "{}")
+        assert got == list(range(BATCH))
+        assert (await anext(following))[0] is RESET
+        event_stream.add(("alerts", 0), 5 * BATCH, "alert", "{}")
+        assert (await anext(following))[0].offset == 5 * BATCH
+
+    asyncio.run(inside())
 
 
 def test_following_ends_when_the_journal_closes_and_goes_on_after_a_reset():

@@ -13,9 +13,10 @@ import asyncio
 import dataclasses
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
+from aiohttp import web
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
@@ -166,19 +167,18 @@ class Health:
             "stalled": self.stalled,
         }
 
-    def add_pages(self, app: Any) -> None:
-        """Serve ``/health`` (503: restart me) and ``/ready`` (503: not yet) on the app's web server."""
+    def add_pages(self, app: web.Application) -> None:
+        """Serve ``/health`` (503: restart me) and ``/ready`` (503: not yet)."""
 
-        async def health(view: Any, request: Any) -> Any:
-            report = self.report()
-            return view.json(report, status=200 if report["alive"] else 503)
+        def page(key: str) -> Callable[[web.Request], Awaitable[web.Response]]:
+            async def answer(_: web.Request) -> web.Response:
+                report = self.report()
+                return web.json_response(report, status=200 if report[key] else 503)
 
-        async def ready(view: Any, request: Any) -> Any:
-            report = self.report()
-            return view.json(report, status=200 if report["ready"] else 503)
+            return answer
 
-        app.page("/health", name="health")(health)
-        app.page("/ready", name="ready")(ready)
+        app.router.add_get("/health", page("alive"))
+        app.router.add_get("/ready", page("ready"))
 
 
 def _sorted(marks: Mapping[Key, Mark]) -> list[tuple[Key, Mark]]:

@@ -12,8 +12,9 @@ import time
 from collections import Counter as Sums
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Protocol
 
+from aiohttp import web
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -29,6 +30,7 @@ from prometheus_client.registry import Collector
 
 from pivotwatch.contracts.dead_letters import CLASS
 from pivotwatch.contracts.records import Output
+from pivotwatch.engine.http.server import HttpServer
 from pivotwatch.engine.types import TP
 
 Named = Mapping[str, tuple[str, str]]
@@ -84,6 +86,8 @@ class Metrics:
         Counts dead letters by the class of the error.
     checkpoint
         How long checkpoints take.
+    servers
+        The HTTP servers of the worker, by the key of the configuration that has the port.
 
     Examples
     --------
@@ -109,6 +113,8 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self._partitions = _Partitions(worker, counters or {}, gauges or {}, clock)
         self.registry.register(self._partitions)
+        self.servers: dict[str, HttpServer] = {}
+        self.registry.register(_Connections(self.servers))
         self.dead_letters = Counter(
             "pivotwatch_dead_letters",
             "Records that could not be read, by the class of the error.",
@@ -141,18 +147,43 @@ class Metrics:
         """All metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
-    def add_page(self, app: Any) -> None:
-        """Serve them at ``/metrics`` of a Faust app's web server."""
+    def add_page(self, app: web.Application) -> None:
+        """Serve them at ``/metrics``."""
 
-        async def metrics(view: Any, request: Any) -> Any:
-            return view.bytes(self.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        async def metrics(_: web.Request) -> web.Response:
+            return web.Response(body=self.text(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-        app.page("/metrics")(metrics)
+        app.router.add_get("/metrics", metrics)
 
     def names(self) -> dict[str, str]:
         """Every metric as it is served, and its type; a histogram's without its endings."""
         lines = self.text().decode().splitlines()
         return dict(line.split()[2:4] for line in lines if line.startswith("# TYPE "))
+
+
+class _Connections(Collector):
+    """Reads the HTTP servers at a scrape."""
+
+    def __init__(self, servers: Mapping[str, HttpServer]) -> None:
+        self._servers = servers
+
+    def collect(self) -> Iterator[Metric]:
+        open_now = GaugeMetricFamily(
+            "pivotwatch_http_connections", "Open HTTP connections.", labels=["server"]
+        )
+        closed = CounterMetricFamily(
+            "pivotwatch_http_connections_closed",
+            "HTTP connections that a limit closed: displaced by a new one, refused, or past a deadline.",
+            labels=["server", "reason"],
+        )
+        for name, server in self._servers.items():
+            open_now.add_metric([name], server.connections)
+            for reason, number in server.closed().items():
+                closed.add_metric([name, reason], number)
+        yield from (open_now, closed)
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())
 
 
 class _Partitions(Collector):

@@ -10,23 +10,25 @@ import asyncio
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import faust
 from aiohttp import web
-from faust.web.base import BlueprintManager
 from kafka.admin import MemberToRemove
 from mode import CrashingSupervisor
 from yarl import URL
 
+from pivotwatch.base.addresses import IPNetwork
 from pivotwatch.base.errors import Fault, OutOfReach
 from pivotwatch.config.config import Config
 from pivotwatch.engine import gc_tuning
 from pivotwatch.engine.changelog import CheckpointTable, Tables
 from pivotwatch.engine.fetching.consumer import FetchTransport
+from pivotwatch.engine.http.server import HttpServer
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka.async_client import faust_credentials, refusal
 from pivotwatch.engine.role_task import RoleTask
@@ -44,22 +46,13 @@ class RoleApp(faust.App):
     ----------
     consumes
         Whether it is a member of a consumer group.
+    server
+        Serves health, metrics and the pages of the role, if anything.
     """
 
     shell: Shell[Any]
     consumes = True
-
-    @property
-    def server(self) -> web.Application:
-        """The web application that the app serves."""
-        application: web.Application = cast("Any", self.web).web_app
-        return application
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port where it listens; port 0 was any free one."""
-        host, port = cast("Any", self.web)._runner.addresses[0][:2]
-        return host, port
+    server: HttpServer | None = None
 
     def run_without_consumer(self) -> None:
         """Only produce and serve pages: join no consumer group, wait for no table."""
@@ -69,10 +62,18 @@ class RoleApp(faust.App):
     async def _wait_for_table_recovery_completed(self) -> bool:
         return self.consumes and await super()._wait_for_table_recovery_completed()
 
+    async def on_start(self) -> None:
+        """Serve health from the beginning, also while the state is read."""
+        await super().on_start()
+        if self.server is not None:
+            await self.server.start()
+
     async def on_stop(self) -> None:
         """Save, then let Faust commit and leave."""
         if self.crash_reason is None:
             await self.shell.close()
+        if self.server is not None:
+            await self.server.stop()
         await super().on_stop()
 
     def _create_directories(self) -> None:
@@ -138,7 +139,9 @@ def build_app(
     state_partitions: int | None = None,
     until_end: Mapping[TP, int] | None = None,
     reset_state: bool = False,
-    **settings: Any,
+    pages: web.Application | None = None,
+    tls: ssl.SSLContext | None = None,
+    proxies: Sequence[IPNetwork] = (),
 ) -> RoleApp:
     """Build the Faust app of a role, whatever the role does.
 
@@ -154,10 +157,14 @@ def build_app(
         Topics that the role consumes in a group; without any the app has no consumer.
     state_partitions, until_end, reset_state
         As `Shell` takes them.
-    settings
-        Further settings of Faust.
+    pages
+        What the role serves beside health and metrics.
+    tls
+        Serve HTTPS with this.
+    proxies
+        Networks of reverse proxies, as `pivotwatch.engine.http.server.HttpServer` takes them.
     """
-    app = RoleApp(config.app_id(task.role), **app_settings(config, instance) | settings)
+    app = RoleApp(config.app_id(task.role), **app_settings(config, instance))
     shell = app.shell = Shell(
         app,
         config,
@@ -179,10 +186,13 @@ def build_app(
     else:
         app.run_without_consumer()
     if config.web_port is not None:
-        # Faust's own pages show tables and routes to whoever asks.
-        app.web.blueprints = BlueprintManager([])
-        shell.health.add_pages(app)
-        shell.metrics.add_page(app)
+        pages = web.Application() if pages is None else pages
+        shell.health.add_pages(pages)
+        shell.metrics.add_page(pages)
+        app.server = HttpServer(
+            pages, "web_port", config.web_host, config.web_port, config.http, tls=tls, proxies=proxies
+        )
+        shell.metrics.servers["web_port"] = app.server
     app.task(shell.watch)
     for work in task.background():
         app.task(work)
@@ -192,10 +202,6 @@ def build_app(
 def app_settings(config: Config, instance: str | None) -> dict[str, Any]:
     """Settings of Faust that every role shares."""
     name = instance or f"{socket.gethostname()}-{os.getpid()}"
-    web: dict[str, Any] = {"web_enabled": False}
-    if config.web_port is not None:
-        port = config.web_port or _bound(config.web_host, 0)  # Faust knows no port 0.
-        web = {"web_enabled": True, "web_bind": config.web_host, "web_port": port}
     session = config.session_timeout.total_seconds()
     return {
         "broker": [URL(f"kafka://{address}") for address in config.bootstrap],
@@ -220,27 +226,9 @@ def app_settings(config: Config, instance: str | None) -> dict[str, Any]:
         "topic_disable_leader": True,  # A topic of its own, for timers that we do not have.
         # Part of the group's assignment: it must be the same after a restart.
         "canonical_url": f"http://{name}",
-        "web_tables_enabled": False,
-        "web_router_enabled": False,
+        "web_enabled": False,  # We serve pages ourselves, with limits.
         "worker_redirect_stdouts": False,
-        **web,
     }
-
-
-def _bound(host: str, port: int) -> int:
-    """A port that one can listen at now; for 0 any that is free.
-
-    Raises
-    ------
-    OutOfReach
-        When one cannot.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        with socket.create_server((host, port), family=family) as found:
-            return int(found.getsockname()[1])
-    except OSError as error:
-        raise OutOfReach(f"web_host {host}, web_port {port}: {os.strerror(error.errno or 0)}") from None
 
 
 def run_app(config: Config, app: RoleApp, instance: str | None) -> int:
@@ -254,8 +242,8 @@ def run_app(config: Config, app: RoleApp, instance: str | None) -> int:
     role = app.shell.task.role
     if app.consumes:
         sync_client.refuse_without_group(config, config.app_id(role))
-    if app.conf.web_enabled:
-        _bound(app.conf.web_bind, app.conf.web_port)  # Faust would end with a traceback.
+    if app.server is not None:
+        app.server.bind()
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = RoleWorker(

@@ -113,6 +113,7 @@ class IngestServer:
         self._server = HttpServer(
             app, "ingest.http", self._http.host, self._http.port, limits or HttpLimits()
         )
+        self._metrics.servers["ingest.http"] = self._server
 
     async def start(self) -> None:
         """Start to listen.

@@ -1,4 +1,4 @@
-"""The role ``web`` put together: Faust's web server with our pages, a reader of topics, no consumer group."""
+"""The role ``web`` put together: our pages, a reader of topics, no consumer group."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import cast
 
 from aiohttp import web
 
+from pivotwatch.base.addresses import is_loopback
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.config.config import Config, Logical
 from pivotwatch.engine.health import Key
@@ -26,7 +27,7 @@ from pivotwatch.web.middleware import middleware
 from pivotwatch.web.pages import Pages
 from pivotwatch.web.read_model import ReadModel
 from pivotwatch.web.server_sent_events import EventStream
-from pivotwatch.web.settings import DEFAULT_PORT, WebSettings, is_loopback, read_settings
+from pivotwatch.web.settings import DEFAULT_PORT, WebSettings, read_settings
 from pivotwatch.web.topic_follower import TOPICS, Reader
 from pivotwatch.web.view_models import ViewModels
 
@@ -61,7 +62,9 @@ class WebTask(RoleTask[LivePartition]):
         self.reader.event_stream.close()
 
     async def _announce(self) -> None:
-        host, port = cast("RoleApp", self.host.app).address
+        server = cast("RoleApp", self.host.app).server
+        assert server is not None
+        host, port = server.address
         scheme = "https" if self.settings.tls_certfile else "http"
         logger.info("the page is at %s://%s:%d/", scheme, f"[{host}]" if ":" in host else host, port)
 
@@ -112,12 +115,14 @@ def build_web(
     read_model, event_stream = ReadModel(), EventStream()
     task = WebTask(config, settings, Reader(config, places, read_model, event_stream))
     held: list[Pages] = []
+    site = web.Application(middlewares=[middleware(lambda: held[0])], client_max_size=MOST_BODY)
     app = build_app(
         config,
         task,
         instance,
-        web_application_options={"middlewares": [middleware(lambda: held[0])], "client_max_size": MOST_BODY},
-        web_ssl_context=_tls(settings),
+        pages=site,
+        tls=_tls(settings),
+        proxies=settings.proxy.addresses if settings.proxy else (),
     )
     pages = Pages(
         ViewModels(config, read_model, lambda: clock() * 1000),
@@ -127,10 +132,10 @@ def build_web(
         DecisionWriter(app.shell.producer.send_and_wait, config.topic("decisions")),
     )
     held.append(pages)
-    pages.add_to(app.server)
-    Api(pages).add_to(app.server)
-    app.server.on_response_prepare.append(security_headers.add)
-    app.server.on_shutdown.append(functools.partial(_end_of_events, event_stream))
+    pages.add_to(site)
+    Api(pages).add_to(site)
+    site.on_response_prepare.append(security_headers.add)
+    site.on_shutdown.append(functools.partial(_end_of_events, event_stream))
     return app
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +17,7 @@ from aiohttp_sse import EventSourceResponse
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.contracts.codec import encode
+from pivotwatch.engine.http.browser_origin import has_foreign_site
 from pivotwatch.web import event_cursor
 from pivotwatch.web.authentication import FORM_FIELD
 from pivotwatch.web.pages import USER, Pages
@@ -24,7 +27,8 @@ from pivotwatch_models.incidents.terms import SEVERITIES
 MOST = 1_000
 RETRY_MS = 1_000
 PING_SECONDS = 15.0
-MOST_STREAMS = 500
+SEND_BUFFER = 128 * 1024
+"""Bytes that the kernel keeps for a client that does not read; in this process it is a batch of events."""
 STREAM_SECONDS = 3600.0
 """Length of an event stream. Then the client reconnects, without loss, and authenticates again."""
 
@@ -35,7 +39,7 @@ class Api:
     def __init__(self, pages: Pages) -> None:
         self.pages = pages
         self.read_model = pages.views.read_model
-        self.streams = 0
+        self.streams: Counter[str] = Counter()
 
     def add_to(self, app: web.Application) -> None:
         """Add the routes."""
@@ -133,12 +137,18 @@ class Api:
         """Server-sent events; the id of each says where to continue after it."""
         given = request.headers.get("Last-Event-ID") or request.query.get("since")
         position = event_cursor.read(given) if given is not None else None
-        if self.streams >= MOST_STREAMS:
+        if has_foreign_site(request.headers):
+            raise web.HTTPForbidden(text="a browser asked for another site")
+        settings, user = self.pages.authenticator.settings, request[USER].name
+        if self.streams.total() >= settings.streams or self.streams[user] >= settings.streams_per_user:
             raise web.HTTPServiceUnavailable(
                 text="too many open event streams; try again later", headers={"Retry-After": "30"}
             )
-        self.streams += 1
+        self.streams[user] += 1
         try:
+            if request.transport is not None:
+                sock = request.transport.get_extra_info("socket")
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
             response = EventSourceResponse(ping_interval=PING_SECONDS)
             await response.prepare(request)
             # The client is gone or does not read, or its time is over.
@@ -149,7 +159,9 @@ class Api:
                 request.transport.abort()  # It does not read: waiting for it would never end.
             return response
         finally:
-            self.streams -= 1
+            self.streams[user] -= 1
+            if not self.streams[user]:
+                del self.streams[user]
 
     async def _send_events(
         self, response: EventSourceResponse, given: str | None, position: dict[event_cursor.Place, int] | None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import hmac
-import ipaddress
 import logging
 import secrets
 from typing import Any
@@ -18,8 +17,10 @@ from typing import Any
 from aiohttp import web
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
-from pivotwatch.web.rate_limit import WAIT_SECONDS, RateLimit
-from pivotwatch.web.settings import Role, WebSettings, is_loopback
+from pivotwatch.base.addresses import is_loopback, is_within
+from pivotwatch.engine.http.browser_origin import has_foreign_origin, has_foreign_site, named_host
+from pivotwatch.engine.http.failed_attempts import FailedAttempts
+from pivotwatch.web.settings import Role, WebSettings
 
 logger = logging.getLogger(__name__)
 
@@ -51,15 +52,15 @@ class Authenticator:
         The table ``[web]``.
     host
         Address that the page listens on.
-    rate_limit
-        Limits failed logins.
+    failures
+        Slows those who try wrong tokens.
     """
 
-    def __init__(self, settings: WebSettings, host: str, rate_limit: RateLimit | None = None) -> None:
+    def __init__(self, settings: WebSettings, host: str, failures: FailedAttempts | None = None) -> None:
         self.settings = settings
         https = settings.tls_certfile is not None or not is_loopback(host)
         self.secure = https if settings.secure_cookie is None else settings.secure_cookie
-        self.rate_limit = rate_limit or RateLimit()
+        self._failures = failures or FailedAttempts()
         self._tokens = {person: person.token() for person in settings.people}
         key = _signing_key([*self._tokens.values(), *settings.form_key()])
         self._sessions = URLSafeTimedSerializer(key, salt="pivotwatch-session")
@@ -87,7 +88,7 @@ class Authenticator:
 
     def _open(self, request: web.Request) -> User:
         # A foreign host name that resolves to this page is a DNS rebinding attack.
-        if not is_loopback(request.url.host or ""):
+        if not is_loopback(named_host(request.headers)):
             raise web.HTTPForbidden(
                 text="this page has no login, so it answers only to 127.0.0.1 and localhost"
             )
@@ -95,7 +96,7 @@ class Authenticator:
 
     def _proxied(self, request: web.Request) -> User | None:
         proxy = self.settings.proxy
-        if proxy is None or not _within(request.remote, proxy.addresses):
+        if proxy is None or not is_within(request.remote, proxy.addresses):
             return None
         names = request.headers.getall(proxy.header, [])
         if not names:
@@ -118,24 +119,25 @@ class Authenticator:
     async def check(self, request: web.Request, token: str) -> User:
         """The user with a token. Every token is compared in constant time.
 
+        A known token always passes; only unknown ones are counted and slowed.
+
         Raises
         ------
         aiohttp.web.HTTPException
-            When the token is unknown, or too many wrong tokens came from the address.
+            When the token is unknown.
         """
-        address = request.remote or ""
-        if not await self.rate_limit.allows(address):
-            raise web.HTTPTooManyRequests(
-                text="too many wrong tokens; try again later", headers={"Retry-After": str(WAIT_SECONDS)}
-            )
         given = token.encode(errors="surrogateescape")
         found = None
         for person, own in self._tokens.items():
             if hmac.compare_digest(given, own):
                 found = person
         if found is None:
-            await self.rate_limit.failed(address)
-            logger.warning("a wrong token from %s", address)
+            logger.warning("a wrong token from %s", request.remote)
+            if seconds := await self._failures.add(request.remote):
+                raise web.HTTPTooManyRequests(
+                    text="unknown token, like many before from this address",
+                    headers={"Retry-After": str(seconds)},
+                )
             raise web.HTTPUnauthorized(text="unknown token")
         return User(found.name, found.role, "session", secrets.token_urlsafe(16))
 
@@ -201,20 +203,31 @@ class Authenticator:
         aiohttp.web.HTTPForbidden
             When another site sent it, or its token is wrong or too old.
         """
-        # Browsers always send this header; other programs need not.
-        if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-            raise web.HTTPForbidden(text="the form came from another site")
+        if self._is_foreign(request):
+            raise web.HTTPForbidden(
+                text="the form came from another site (a proxy must pass on the header Host)"
+            )
         binding = user.binding if user else "login " + request.cookies.get(self._login_cookie, "")
         try:
             found = self._forms.loads(token if isinstance(token, str) else "", max_age=FORM_HOURS * 3600)
-        except BadSignature:
+        except (BadSignature, UnicodeError):
             found = None
         if (
             binding is None
             or not isinstance(found, str)
-            or not hmac.compare_digest(found.encode(), binding.encode())
+            or not hmac.compare_digest(found.encode(), binding.encode(errors="surrogateescape"))
         ):
             raise web.HTTPForbidden(text="the form has expired or is not from this page; reload the page")
+
+    def _is_foreign(self, request: web.Request) -> bool:
+        """Whether a browser sent a request for another site."""
+        if "Sec-Fetch-Site" in request.headers:
+            return has_foreign_site(request.headers)
+        # Browsers leave it out without HTTPS. A trusted proxy may have changed the host.
+        proxy = self.settings.proxy
+        return has_foreign_origin(request.headers) and not (
+            proxy is not None and is_within(request.remote, proxy.addresses)
+        )
 
 
 def _signing_key(held: list[bytes]) -> bytes:
@@ -226,13 +239,3 @@ def _signing_key(held: list[bytes]) -> bytes:
     if not held:
         return secrets.token_bytes(32)
     return hashlib.scrypt(b"\n".join(sorted(held)), salt=b"pivotwatch-page", n=1 << 14, r=8, p=1)
-
-
-def _within(address: str | None, networks: list[Any]) -> bool:
-    try:
-        ip = ipaddress.ip_address((address or "").split("%", maxsplit=1)[0])
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped:
-        ip = ip.ipv4_mapped
-    return any(ip in network for network in networks)

@@ -135,7 +135,8 @@ class Pages:
             fields.get("entity"),
             fields.get("note"),
         )
-        offset = await self.decision_writer.write(decision, user.name)
+        # The decision is taken although the browser may not wait for the answer.
+        offset = await asyncio.shield(self.decision_writer.write(decision, user.name))
         # The broker has it; at worst the page shows it a little later.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SEEN_SECONDS):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 
 from pivotwatch.web.event_cursor import Place
 
 KEPT = 20_000
+BATCH = 256
+"""Events that a client holds in memory while it is slow to read them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -30,8 +31,8 @@ RESET = Entry(("alerts", 0), -1, "reset", "{}")
 class EventStream:
     """The newest events, and the newest offset of each partition.
 
-    A slow client delays nobody and needs no buffer. When its next event is no longer held it receives
-    `RESET`.
+    A slow client delays nobody, and holds at most `BATCH` events in memory. When the stream no longer has its
+    next event it receives `RESET`.
 
     Examples
     --------
@@ -75,18 +76,19 @@ class EventStream:
             await self._more.wait()
 
     def behind(self, position: Mapping[Place, int]) -> list[Entry]:
-        """Every event after a position, or `RESET` when some of them are no longer held."""
-        if self._lost(position):
-            return [RESET]
-        return [e for e in self._entries if e.offset > position.get(e.place, -1)]
+        """At most `BATCH` events after a position, or `RESET` when some of them are no longer held."""
+        return self._next(-1, position)[0]
 
-    def _fresh(self, seen: int, position: Mapping[Place, int]) -> list[Entry]:
-        """The same as `behind`, looking only at entries after the first ``seen``."""
-        count = self._number - seen
-        if seen < 0 or count > len(self._entries):
-            return self.behind(position)
-        newest = list(itertools.islice(reversed(self._entries), count))
-        return [e for e in reversed(newest) if e.offset > position.get(e.place, -1)]
+    def _next(self, seen: int, position: Mapping[Place, int]) -> tuple[list[Entry], int]:
+        """The same as `behind` without the first ``seen`` events; and how many were seen after it."""
+        oldest = self._number - len(self._entries)
+        if seen < oldest:
+            if self._lost(position):
+                return [RESET], self._number
+            seen = oldest
+        last = min(seen + BATCH, self._number)
+        looked_at = (self._entries[number - oldest] for number in range(seen, last))
+        return [e for e in looked_at if e.offset > position.get(e.place, -1)], last
 
     def _lost(self, position: Mapping[Place, int]) -> bool:
         unknown = any(offset > self.positions.get(place, -1) for place, offset in position.items())
@@ -98,8 +100,8 @@ class EventStream:
         while not self.closed:
             more = self._more
             if seen != self._number:
-                fresh, seen = self._fresh(seen, mine), self._number
-                for entry in fresh:
+                entries, seen = self._next(seen, mine)
+                for entry in entries:
                     if entry is RESET:
                         mine = dict(self.positions)
                     else:

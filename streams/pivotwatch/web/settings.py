@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -86,6 +85,8 @@ class WebSettings(Table):
     form_key_env, form_key_file
         A secret that signs forms, the same for all workers. Needed where several workers run behind a proxy
         and nobody has a token; otherwise the key is derived from the tokens.
+    streams, streams_per_user
+        Event streams that one worker serves at once, of all users and of one.
     tls_certfile, tls_keyfile
         Certificate and key for HTTPS.
 
@@ -106,6 +107,8 @@ class WebSettings(Table):
     secure_cookie: bool | None = None
     form_key_env: Variable | None = None
     form_key_file: Path | None = None
+    streams: Annotated[int, Field(ge=1)] = 400
+    streams_per_user: Annotated[int, Field(ge=1)] = 50
     tls_certfile: Path | None = None
     tls_keyfile: Path | None = None
 
@@ -144,24 +147,3 @@ def read_settings(table: dict[str, Any]) -> WebSettings:
 
 
 _KEYS = sorted({name for table in (WebSettings, Person, Proxy) for name in table.model_fields})
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address or name reaches only this machine.
-
-    Examples
-    --------
-    >>> (
-    ...     is_loopback("127.0.0.1"),
-    ...     is_loopback("localhost"),
-    ...     is_loopback("0.0.0.0"),
-    ...     is_loopback("page.example"),
-    ... )
-    (True, True, False, False)
-    """
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

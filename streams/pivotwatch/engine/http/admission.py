@@ -49,8 +49,9 @@ class Admission:
 
     Attributes
     ----------
-    evicted, refused
-        How many connections had to leave for a newcomer, and how many newcomers got no seat.
+    evicted, refused, expired
+        How many connections had to leave for a newcomer, how many newcomers got no seat, and how many
+        connections passed a deadline.
 
     Examples
     --------
@@ -79,6 +80,7 @@ class Admission:
         self._waiting_reserve: dict[Seat, None] = {}
         self.evicted = 0
         self.refused = 0
+        self.expired = 0
 
     def __len__(self) -> int:
         return len(self._seats) + len(self._reserve)

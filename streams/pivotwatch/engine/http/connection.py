@@ -89,6 +89,8 @@ class Guest:
 
     def _expire(self, phase: Phase) -> None:
         self._timer = None
+        if phase != "keep alive":
+            self._admission.expired += 1
         self.expired(phase)
 
     def _stop_timer(self) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import functools
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Collection, Sequence
@@ -76,7 +77,10 @@ class HttpServer:
     ) -> None:
         self._name, self._host, self._port = name, host, port
         self._limits, self._tls, self._vital = limits, tls, vital
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=STOP_SECONDS)
+        # Whoever asks and goes must not leave a handler behind that waits.
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=STOP_SECONDS, handler_cancellation=True
+        )
         self._admission = Admission(
             self._most_connections(), limits.connections_per_address, lambda text: is_within(text, proxies)
         )
@@ -89,22 +93,42 @@ class HttpServer:
         """How many connections are open."""
         return len(self._admission)
 
-    async def start(self) -> None:
-        """Listen.
+    def closed(self) -> dict[str, int]:
+        """How many connections a limit closed so far, by reason."""
+        admission = self._admission
+        return {
+            "displaced": admission.evicted,
+            "refused": admission.refused,
+            "deadline": admission.expired,
+        }
+
+    def bind(self) -> None:
+        """Take the port, before the event loop runs; `start` does it otherwise.
 
         Raises
         ------
         OutOfReach
-            When the port is taken, or the host is not one of this machine.
+            When the port is in use, or the host is not one of this machine.
         """
-        await self._runner.setup()
         try:
-            self._listening = await self._listen()
+            self._listening = _listen(self._host, self._port)
         except OSError as error:
-            await self._runner.cleanup()
-            problem = error.strerror or str(error)
+            number = error.errno or 0  # Below zero for an unknown host.
+            problem = os.strerror(number) if number > 0 else error.strerror
             raise OutOfReach(f"{self._name}: cannot listen on {self._host}:{self._port}: {problem}") from None
         self.address = self._listening[0].getsockname()[:2]
+
+    async def start(self) -> None:
+        """Accept connections.
+
+        Raises
+        ------
+        OutOfReach
+            As `bind` does.
+        """
+        if not self._listening:
+            self.bind()
+        await self._runner.setup()
         self._accepting = [asyncio.create_task(self._accept(one)) for one in self._listening]
 
     async def stop(self) -> None:
@@ -114,6 +138,7 @@ class HttpServer:
         await asyncio.gather(*self._accepting, *self._entering, return_exceptions=True)
         for one in self._listening:
             one.close()
+        self._listening = []
         await self._runner.cleanup()
 
     def _most_connections(self) -> int:
@@ -126,21 +151,6 @@ class HttpServer:
                 self._limits.connections,
             )
         return min(room, self._limits.connections)
-
-    async def _listen(self) -> list[socket.socket]:
-        found = await asyncio.get_running_loop().getaddrinfo(
-            self._host, self._port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )
-        listening: list[socket.socket] = []
-        try:
-            for family, _, _, _, address in dict.fromkeys(found):
-                listening.append(socket.create_server(address, family=family, backlog=BACKLOG))
-                listening[-1].setblocking(False)
-        except OSError:
-            for one in listening:
-                one.close()
-            raise
-        return listening
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -198,6 +208,21 @@ class HttpServer:
             logger.warning("%s: a TLS handshake failed: %s", self._name, error.reason)
         elif error is not None and not isinstance(error, OSError):
             logger.error("%s: cannot take a connection", self._name, exc_info=error)
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Listen on every address of a host."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    listening: list[socket.socket] = []
+    try:
+        for family, _, _, _, address in dict.fromkeys(found):
+            listening.append(socket.create_server(address, family=family, backlog=BACKLOG))
+            listening[-1].setblocking(False)
+    except OSError:
+        for one in listening:
+            one.close()
+        raise
+    return listening
 
 
 def _turn_away(sock: socket.socket, *, plain: bool) -> None:
