@@ -40,7 +40,6 @@ from pivotwatch.engine.fetching.consumer import FetchConsumer, FetchProducer, Fe
 from pivotwatch.engine.fetching.raw_batches import Batches
 from pivotwatch.engine.http.connection import Connection
 from pivotwatch.engine.runtime import RoleApp, RoleWorker
-from pivotwatch_models.groups.pace_detector import GroupEDetector
 from pivotwatch_models.groups.split_detector import SplitEDetector
 
 ROOTS = [Path(package.__file__).parent for package in (pivotwatch, pivotwatch_models)]
