@@ -9,7 +9,7 @@ import pytest
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.base.network_classes import NetworkClasses, class_of
-from pivotwatch.detection.replay import replay
+from pivotwatch.detection.pipeline import DetectionPipeline
 from tests.detection.stream import SETTINGS, launch
 
 LINES = """
@@ -66,9 +66,8 @@ def test_an_unreadable_list_is_reported(tmp_path: Path) -> None:
 def test_an_alert_contains_the_class() -> None:
     events, releases = launch()
     classes = NetworkClasses(["AS8 proxy"]).of
-    outputs = replay(
-        SETTINGS, [orjson.dumps(event) for event in events], releases=releases, network_class=classes
-    )
+    pipeline = DetectionPipeline(SETTINGS, releases=releases, network_class=classes)
+    outputs = pipeline.run(orjson.dumps(event) for event in events)
     told = {
         orjson.loads(output.value)["data"]["evidence"]["corroboration"]["network_class"]
         for output in outputs

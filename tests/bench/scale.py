@@ -20,7 +20,7 @@ import click
 import orjson
 
 from pivotwatch.config.config import Config, load
-from pivotwatch.detection.replay import replay
+from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka.topics import create, specs
 from pivotwatch.simulation import Simulation, generate
@@ -158,7 +158,9 @@ def replayed(simulation: Simulation, partitions: int = 1) -> tuple[int, str]:
     """The alerts of a replay over one partition."""
     config = Config()
     lines = (line for part in simulation.slices() for line in part.lines)
-    outputs = replay(config.settings, lines, releases=simulation.releases, partitions=partitions)
+    outputs = DetectionPipeline(config.settings, releases=simulation.releases, partitions=partitions).run(
+        lines
+    )
     return summary(output.value for output in outputs if output.topic == "alerts")
 
 

@@ -8,7 +8,7 @@ import re
 import orjson
 
 from pivotwatch.contracts.events import check_event
-from pivotwatch.detection.replay import Dealer
+from pivotwatch.detection.dealer import Dealer
 from pivotwatch_models.settings import HOUR_MS
 from tests.bench.children import ROOT
 from tests.bench.data import BEGIN, Traffic

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import orjson
 from kafka import TopicPartition
 
 from pivotwatch.config.config import Config
-from pivotwatch.contracts.records import Line, Output
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.operator import CountingOperator
-from pivotwatch.detection.replay import CHUNK
+from pivotwatch.detection.pipeline import CHUNK, DetectionPipeline
 from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.checkpoint_format import Identity, latest
 from pivotwatch.engine.kafka import sync_client
@@ -112,30 +113,22 @@ def compare_with_undisturbed(pipeline: Pipeline) -> Comparison:
 
 
 def undisturbed(config: Config, requests: Sequence[Sequence[Line]]) -> Results:
-    """The results of the operators alone over the records of ``requests``, as `replay` computes them."""
-    settings, partitions = config.settings, len(requests)
-    networks = ScoringOperator(settings, partitions)
+    """The results of the detection alone over the records of ``requests``."""
+    detection = DetectionPipeline(config.settings, partitions=len(requests))
     for topic in CONTROL_TOPICS:
         for line in read(config, config.topic(topic)):
-            networks.control(topic, line)
+            detection.scoring.control(topic, line)
     alerts, dead_letters, states = [], set[DeadLetter](), {}
-
-    def take(outputs: Iterable[Output]) -> None:
-        for output in outputs:
-            if output.topic == "buckets":
-                take(networks.process([Line(output.value)]))
-            elif output.topic == "alerts":
+    for partition, lines in enumerate(requests):
+        chunks = [lines[start : start + CHUNK] for start in range(0, len(lines), CHUNK)]
+        outputs = chain.from_iterable(detection.count(partition, chunk) for chunk in chunks)
+        for output in chain(outputs, detection.finish_partition(partition)):
+            if output.topic == "alerts":
                 alerts.append(output.value)
             elif output.topic == "dlq":
                 dead_letters.add((output.key, output.value, output.headers))
-
-    for partition, lines in enumerate(requests):
-        step = CountingOperator(settings, partition, partitions)
-        for start in range(0, len(lines), CHUNK):
-            take(step.process(lines[start : start + CHUNK]))
-        take(step.final())
-        states[f"accounts {partition}"] = _comparable(step)
-    states["networks"] = _comparable(networks)
+        states[f"accounts {partition}"] = _comparable(detection.counting[partition])
+    states["networks"] = _comparable(detection.scoring)
     return Results(distinct(alerts), dead_letters, states)
 
 

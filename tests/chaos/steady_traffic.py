@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from pivotwatch.contracts.events import format_time
-from pivotwatch.detection.replay import Dealer
+from pivotwatch.detection.dealer import Dealer
 from tests.chaos.traffic import BAD_RECORDS, Record
 
 BUCKET_S, WATCH_S, LATENESS_S = 5, 150, 2

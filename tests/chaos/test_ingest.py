@@ -23,7 +23,7 @@ from standardwebhooks.webhooks import Webhook
 
 from pivotwatch.config.config import Config
 from pivotwatch.detection.counting.deduplication import OffsetDeduplicator
-from pivotwatch.detection.replay import replay
+from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.ingest.http_server import serve
 from pivotwatch.ingest.metrics import IngestMetrics
@@ -167,7 +167,10 @@ def undisturbed(pipeline: Pipeline, lines: list[bytes], releases: list[dict[str,
         orjson.dumps({field: value for field, value in orjson.loads(line).items() if field in IN_SPAN})
         for line in lines
     ]
-    outputs = replay(pipeline.for_workers.settings, events, partitions=pipeline.partitions, releases=releases)
+    alone = DetectionPipeline(
+        pipeline.for_workers.settings, partitions=pipeline.partitions, releases=releases
+    )
+    outputs = alone.run(events)
     return distinct([output.value for output in outputs if output.topic == "alerts"])
 
 

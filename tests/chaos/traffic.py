@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import orjson
 
-from pivotwatch.detection.replay import Dealer
+from pivotwatch.detection.dealer import Dealer
 from pivotwatch.simulation import generate
 from pivotwatch.simulation.simulation import Simulation
 

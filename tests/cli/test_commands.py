@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import subprocess
 import sys
-import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pivotwatch.cli import COMMANDS, main
-from pivotwatch.contracts.dead_letters import About, dead_letter
-from pivotwatch.contracts.records import Output
+from pivotwatch.contracts.dead_letters import undecodable
+from pivotwatch.contracts.events import BadEvent
+from pivotwatch.contracts.records import Line, Output
 from pivotwatch_models.settings import Settings
 from tests.contracts.examples import alert_bytes
 
@@ -154,17 +154,21 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """A replay that finds one alert; keeps what it was called with."""
     calls: list[dict[str, Any]] = []
 
-    def replay(settings: Settings, lines: Iterator[bytes], **options: Any) -> Iterator[Output]:
-        calls.append({"settings": settings, "lines": list(lines), **options})
-        yield dead_letter(About(stage="decode", error_class="BadEvent", message="unreadable"), None, b"x")
-        yield Output("buckets", None, b"x")
-        yield Output("alerts", b"k", alert_bytes(revision=1, state="open"))
-        yield Output("alerts", b"k", alert_bytes())
+    class Pipeline:
+        def __init__(self, settings: Settings, **options: Any) -> None:
+            self.settings = settings
+            self.options = options
+            self.taken = 0
 
-    module = types.ModuleType("pivotwatch.detection.replay")
-    module.replay = replay  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "pivotwatch.detection.replay", module)
-    monkeypatch.setattr("pivotwatch.detection.replay", module, raising=False)
+        def run(self, lines: Iterable[bytes]) -> Iterator[Output]:
+            taken = list(lines)
+            self.taken = len(taken)
+            calls.append({"lines": taken, **self.options})
+            yield undecodable(Line(b"x"), b"x", None, BadEvent("not JSON"), ("requests", 0))
+            yield Output("alerts", b"k", alert_bytes(revision=1, state="open"))
+            yield Output("alerts", b"k", alert_bytes())
+
+    monkeypatch.setattr("pivotwatch.detection.pipeline.DetectionPipeline", Pipeline)
     return calls
 
 
@@ -178,7 +182,7 @@ def test_replay_prints_the_alerts_for_a_person(engine: list[dict[str, Any]], tmp
     assert result.stdout.startswith(headline)
     assert "2 events in" in result.stderr
     assert "alerts: 1 critical" in result.stderr
-    assert "1 unreadable record left out: 1 × unreadable" in result.stderr
+    assert "1 unreadable record left out: 1 × not JSON" in result.stderr
     [call] = engine
     assert call["lines"] == [b'{"id":"1"}', b'{"id":"2"}']
     assert call["partitions"] == 3

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pivotwatch.base.durations import format_duration, millis, parse_duration
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.config.config import Config, keys, load
+from pivotwatch_models.durations import format_duration, millis, parse_duration
 from pivotwatch_models.settings import Settings
 
 
@@ -56,7 +56,16 @@ def test_every_setting_that_decides_results_reaches_the_method(tmp_path: Path) -
         'bucket = "30m"\nwatch = "1w"\nmin_events = 2\nmin_members = 3\nallowed_lateness = 90\n'
         'alert_budget = 1e-4\ntheta = 2\naliases = ["a-*", "b"]\n',
     )
-    expected = Settings(1_800_000, 604_800_000, 2, 3, 90_000, 1e-4, 2.0, ("a-*", "b"))
+    expected = Settings(
+        bucket="30m",
+        watch="7d",
+        min_events=2,
+        min_members=3,
+        allowed_lateness="90s",
+        alert_budget=1e-4,
+        theta=2.0,
+        aliases=("a-*", "b"),
+    )
     assert load(path).settings == expected
     for field in dataclasses.fields(Settings):
         assert getattr(expected, field.name) != field.default, f"set {field.name} above, too"

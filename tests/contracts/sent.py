@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import dataclasses
 import functools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -16,7 +15,7 @@ import orjson
 from pivotwatch.contracts.alerts import Entity
 from pivotwatch.contracts.bucket_record import decode
 from pivotwatch.contracts.codec import as_plain, encode, moment_of
-from pivotwatch.contracts.controls import CalendarEntry, Decision, decision_record
+from pivotwatch.contracts.controls import Decision, Release, decision_record
 from pivotwatch.contracts.dead_letters import PREFIX, TARGET
 from pivotwatch.contracts.events import EXAMPLE, BadEvent
 from pivotwatch.contracts.records import Line, Output
@@ -97,7 +96,7 @@ def with_late(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return ordered[:at] + late + ordered[at:]
 
 
-def run(settings: Settings, events: Iterable[dict[str, Any]], *entries: CalendarEntry) -> Iterator[Output]:
+def run(settings: Settings, events: Iterable[dict[str, Any]], *entries: Release) -> Iterator[Output]:
     """Everything that the steps send; decisions come while an incident goes on."""
     counting = CountingOperator(settings, 0, 1)
     scoring = ScoringOperator(settings, 1, lambda name: "hosting" if name == ODD.id else None)
@@ -138,9 +137,9 @@ def foreign() -> list[Output]:
 @functools.cache
 def outputs() -> tuple[Output, ...]:
     """Everything that is sent: by a campaign, at a release that nobody announced, of a lone account."""
-    released = CalendarEntry(model=MODEL, released_at=launch()[1][0]["released_at"])
-    in_days = dataclasses.replace(SETTINGS, bucket_ms=DAY_MS)
-    next_day = CalendarEntry(model=MODEL, released_at=START + DAY_MS)
+    released = Release(model=MODEL, released_at=launch()[1][0]["released_at"])
+    in_days = SETTINGS.replace(bucket="1d")
+    next_day = Release(model=MODEL, released_at=START + DAY_MS)
     marked = Output("alerts", b"", encode(make_alert("open", 1, START)))
     return (
         *run(SETTINGS, with_late(campaign()), released),

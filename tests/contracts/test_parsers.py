@@ -15,7 +15,7 @@ from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.alerts import Alert, parse_alert
 from pivotwatch.contracts.bucket_record import Header, decode
 from pivotwatch.contracts.codec import encode
-from pivotwatch.contracts.controls import CalendarEntry, Decision, Withdrawal, parse_decision, parse_release
+from pivotwatch.contracts.controls import Decision, Release, Withdrawal, parse_decision, parse_release
 from pivotwatch.contracts.dead_letters import About, about_of
 from pivotwatch.contracts.events import BadEvent, Event, read_leniently
 from pivotwatch.contracts.status import Status, parse_status
@@ -60,7 +60,7 @@ PARSERS: dict[str, tuple[Callable[[bytes], object], Any, Any]] = {
     "alert": (parse_alert, Alert, orjson.loads(alert_bytes())),
     "status": (parse_status, Status, orjson.loads(status(3).value)),
     "decision": (lambda raw: parse_decision(b"key", raw), (Decision, Withdrawal), DECISION),
-    "release": (lambda raw: parse_release(b"key", raw), (CalendarEntry, str), RELEASE),
+    "release": (lambda raw: parse_release(b"key", raw), (Release, str), RELEASE),
     "dead letter": (headers, About, HEADERS),
     "event": (event, Event, EVENT),
     "bucket record": (lambda raw: decode(raw)[0], Header, HEADER),

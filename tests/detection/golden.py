@@ -5,17 +5,18 @@ Texts and ids are left out: wording may change, and ids follow from the fingerpr
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from pivotwatch.detection.replay import replay
+from pivotwatch.contracts.records import Output
+from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch_models.fingerprint import decision_fingerprint, state_fingerprint
-from pivotwatch_models.settings import DAY_MS, HOUR_MS
+from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.detection.stream import MODEL, SETTINGS, START, alerts, event, launch, new_model
 
 PATH = Path(__file__).with_name("golden.json")
@@ -33,14 +34,18 @@ def loner() -> list[dict[str, Any]]:
     return sorted(events, key=lambda e: e["ts"])
 
 
+def run(events: Iterable[dict[str, Any]], settings: Settings, **options: Any) -> Iterator[Output]:
+    return DetectionPipeline(settings, **options).run(map(orjson.dumps, events))
+
+
 def results() -> list[dict[str, Any]]:
     """Data of every alert of three launches: with a calendar, inferred, and of one account."""
     events, releases = launch(hours=72)
-    outputs = [*replay(SETTINGS, map(orjson.dumps, events), partitions=2, releases=releases)]
-    outputs += replay(SETTINGS, map(orjson.dumps, new_model(80)))
-    in_days = dataclasses.replace(SETTINGS, bucket_ms=DAY_MS)
+    outputs = [*run(events, SETTINGS, partitions=2, releases=releases)]
+    outputs += run(new_model(80), SETTINGS)
+    in_days = SETTINGS.replace(bucket="1d")
     released = {"model": MODEL, "released_at": START + 24 * HOUR_MS}
-    outputs += replay(in_days, map(orjson.dumps, loner()), releases=[released])
+    outputs += run(loner(), in_days, releases=[released])
     return [
         {name: value for name, value in alert["data"].items() if name not in WORDS}
         for alert in alerts(outputs)

@@ -92,7 +92,7 @@ def dead(outputs):
 @functools.cache
 def launch_buckets(partitions=1, **what):
     """The bucket records of a launch, in the order in which the partitions send them, and the calendar."""
-    from pivotwatch.detection.replay import Dealer
+    from pivotwatch.detection.dealer import Dealer
 
     events, releases = launch(**what)
     steps = [CountingOperator(SETTINGS, p, partitions, shards=8) for p in range(partitions)]

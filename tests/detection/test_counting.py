@@ -482,7 +482,7 @@ def window(visits, bucket, keep):
 )
 def test_those_who_joined_less_those_who_left_were_seen_within_90_days(visits, shards):
     """Daily buckets; between them days without events. A day after the bound at most, each has left."""
-    daily = Settings(bucket_ms=DAY_MS, watch_ms=14 * DAY_MS)
+    daily = Settings(bucket="1d", watch="14d")
     step = CountingOperator(daily, 0, 1, shards=shards)
     day, lines, at = START // DAY_MS, [], []
     for i, (gap, account, groups) in enumerate(visits):
@@ -505,7 +505,7 @@ def test_those_who_joined_less_those_who_left_were_seen_within_90_days(visits, s
 @pytest.mark.parametrize("slack", [0, 3])
 def test_groups_that_nobody_is_in_are_forgotten_and_leave_no_trace(slack, monkeypatch):
     """Over a year everyone pays by other means every month, some are now here, now there."""
-    daily = Settings(bucket_ms=DAY_MS)
+    daily = Settings(bucket="1d")
     lines = [
         line(
             event(
@@ -594,7 +594,7 @@ def test_names_that_are_forgotten_between_buckets_leave_no_trace(limit, monkeypa
 
 
 def test_an_account_that_returns_after_90_days_joins_again():
-    settings = Settings(bucket_ms=DAY_MS)
+    settings = Settings(bucket="1d")
     step = CountingOperator(settings, 0, 1, shards=4)
     days = [0, 1, 50, 143, 145, 146]
     outputs = run(step, [[line(event(ts=START + d * DAY_MS))] for d in days])
@@ -607,7 +607,7 @@ def test_an_account_that_returns_after_90_days_joins_again():
 
 
 def test_a_model_is_followed_for_90_days():
-    settings = Settings(bucket_ms=DAY_MS)
+    settings = Settings(bucket="1d")
     step = CountingOperator(settings, 0, 1)
     outputs = run(step, [[line(event(ts=START + d * DAY_MS))] for d in (0, 1, 89, 90, 91, 92)])
     day = START // DAY_MS

@@ -12,7 +12,7 @@ from pivotwatch_models.incidents.evidence import Evidence as GroupEvidence
 from pivotwatch_models.incidents.incident import Incident
 from pivotwatch_models.incidents.pattern import Pattern
 from pivotwatch_models.incidents.transition import Reported, Transition
-from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
+from pivotwatch_models.settings import HOUR_MS, Settings
 
 RELEASED = 491_707
 COMPANY = Pattern(40, part=0.03, whole=0.97, others_part=0.3, size_ratio=0.9, quiet_share=0.02)
@@ -108,7 +108,7 @@ def test_how_rare_it_is_follows_from_the_bound(value, days):
 
 
 def test_a_short_watch_has_a_larger_share_of_the_head_start():
-    short = Settings(watch_ms=2 * DAY_MS)  # (0.8 · 7 + 2) / 2 = 3.8 instead of 2
+    short = Settings(watch="2d")  # (0.8 · 7 + 2) / 2 = 3.8 instead of 2
     assert "in 52,000 days" in sentences(log_e_value=15.3852, settings=short)[1]
 
 

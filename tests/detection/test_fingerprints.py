@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from pivotwatch_models.settings import Settings
@@ -18,7 +17,7 @@ from tests.detection.stream import (
 )
 
 BUCKETS, RELEASES = launch_buckets()
-STRICT = dataclasses.replace(SETTINGS, alert_budget=1e-9)
+STRICT = SETTINGS.replace(alert_budget=1e-9)
 
 
 def ids(outputs: Any) -> set[str]:
@@ -28,7 +27,7 @@ def ids(outputs: Any) -> set[str]:
 def test_the_counting_state_is_the_same_whatever_findings_are_reported() -> None:
     states = []
     for least in (8, 1, 100):
-        step = accounts_step(dataclasses.replace(SETTINGS, min_events=least))
+        step = accounts_step(SETTINGS.replace(min_events=least))
         step.process(records(launch()[0]))
         states.append((step.meta(), step.snapshot(full=True)))
     assert states[0] == states[1] == states[2]
@@ -49,7 +48,7 @@ def test_the_evidence_of_groups_is_the_same_whatever_the_alert_budget() -> None:
 def test_a_recount_under_other_settings_gives_other_ids() -> None:
     all_ids = [
         ids(networks_step(1, RELEASES, settings).process(BUCKETS))
-        for settings in (SETTINGS, STRICT, dataclasses.replace(SETTINGS, min_members=7))
+        for settings in (SETTINGS, STRICT, SETTINGS.replace(min_members=7))
     ]
     assert all(all_ids)
     assert sum(map(len, all_ids)) == len(set.union(*all_ids))
@@ -73,7 +72,7 @@ def test_an_incident_that_goes_on_keeps_its_id_when_a_setting_changes() -> None:
 
 
 def test_a_new_threshold_applies_to_the_stored_evidence_from_the_next_bucket() -> None:
-    loose = dataclasses.replace(SETTINGS, alert_budget=0.5)
+    loose = SETTINGS.replace(alert_budget=0.5)
     before, after = continued(SETTINGS, loose, 18)
     assert not alerts(before)
     first = next(output for output in after if output.topic == "status")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pivotwatch.detection.replay import replay
+from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch.simulation import generate
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.detection.stream import SETTINGS, START, alerts, event, launch, new_model
@@ -26,10 +26,14 @@ def of_groups(outputs):
     return kept
 
 
+def run(lines, settings=SETTINGS, **options):
+    return DetectionPipeline(settings, **options).run(lines)
+
+
 @functools.cache
 def alone():
     events, releases = launch()
-    return of_groups(replay(SETTINGS, [orjson.dumps(e) for e in events], releases=releases))
+    return of_groups(run([orjson.dumps(e) for e in events], releases=releases))
 
 
 @pytest.mark.parametrize("partitions", [2, 7])
@@ -37,7 +41,7 @@ def test_the_number_of_partitions_leaves_no_trace_in_the_alerts_of_groups(partit
     events, releases = launch()
     lines = [orjson.dumps(e) for e in events]
     assert len(alone()) >= 3
-    assert of_groups(replay(SETTINGS, lines, partitions=partitions, releases=releases)) == alone()
+    assert of_groups(run(lines, partitions=partitions, releases=releases)) == alone()
 
 
 @pytest.mark.slow
@@ -49,31 +53,31 @@ def test_order_within_the_allowed_lateness_leaves_no_trace_in_the_alerts(seed, p
     lateness = SETTINGS.allowed_lateness_ms
     shuffled = sorted(events, key=lambda e: e["ts"] + random.randint(0, lateness))
     lines = [orjson.dumps(e) for e in shuffled]
-    assert of_groups(replay(SETTINGS, lines, partitions=partitions, releases=releases)) == alone()
+    assert of_groups(run(lines, partitions=partitions, releases=releases)) == alone()
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("partitions", [2, 7])
 def test_an_inferred_release_is_the_same_for_any_number_of_partitions(partitions):
     lines = [orjson.dumps(e) for e in new_model(74)]
-    one = of_groups(replay(SETTINGS, lines))
+    one = of_groups(run(lines))
     assert one
     assert all(alert["data"]["release_inferred"] for alert in one)
-    assert of_groups(replay(SETTINGS, lines, partitions=partitions)) == one
+    assert of_groups(run(lines, partitions=partitions)) == one
 
 
 @pytest.mark.slow
 def test_a_simulated_campaign_is_the_same_for_any_number_of_partitions():
     simulation = generate("c1", seed=3, scale=0.1, days=2, warmup_days=1)
     lines = [each for hour in simulation.slices() for each in hour.blob.splitlines()]
-    runs = [of_groups(replay(Settings(), lines, partitions=p, releases=simulation.releases)) for p in (1, 7)]
+    runs = [of_groups(run(lines, Settings(), partitions=p, releases=simulation.releases)) for p in (1, 7)]
     assert runs[0]
     assert runs[0] == runs[1]
 
 
 def test_a_partition_without_accounts_does_not_hold_up_the_others():
     made = [event(ts=START + h * HOUR_MS) for h in range(5)]
-    out = list(replay(SETTINGS, [orjson.dumps(e) for e in made], partitions=7))
+    out = list(run([orjson.dumps(e) for e in made], partitions=7))
     assert [o.topic for o in out].count("status") >= 5
 
 
@@ -83,5 +87,5 @@ def test_a_release_is_watched_although_there_are_more_models_than_a_partition_fo
     events, releases = launch()
     crowd = tuple(event(f"acct-{i:03}", START + i, f"old-{i}") for i in range(90))
     lines = [orjson.dumps(each) for each in (*crowd, *events)]
-    found = of_groups(replay(SETTINGS, lines, partitions=partitions, releases=releases))
+    found = of_groups(run(lines, partitions=partitions, releases=releases))
     assert any(alert["data"]["entity"]["id"] == "AS8" for alert in found)

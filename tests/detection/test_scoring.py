@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.operator import CountingOperator
-from pivotwatch.detection.replay import replay
+from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.operator import ControlledOperator
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
@@ -279,7 +279,7 @@ def test_a_release_that_is_struck_out_is_not_watched():
 
 
 def test_the_watch_ends_and_teaches_theta():
-    short = type(SETTINGS)(watch_ms=DAY_MS)
+    short = Settings(watch="1d")
     step = networks_step(1, RELEASES, settings=short)
     out = step.process(BUCKETS)
     reasons = [reason for reason, *_ in told(out)]
@@ -419,7 +419,7 @@ def test_controls_in_mid_stream_have_the_same_effect_after_any_crash(places, sav
 
 
 def test_without_a_calendar_a_release_is_inferred_and_reported_as_such():
-    out = list(replay(SETTINGS, [orjson.dumps(e) for e in new_model(74)]))
+    out = list(DetectionPipeline(SETTINGS).run(orjson.dumps(e) for e in new_model(74)))
     data = [a["data"] for a in alerts(out)]
     assert data
     assert {d["release_inferred"] for d in data} == {True}
@@ -427,7 +427,7 @@ def test_without_a_calendar_a_release_is_inferred_and_reported_as_such():
 
 def test_a_model_that_was_there_in_the_first_days_is_not_inferred():
     events = new_model(60)
-    assert alerts(replay(SETTINGS, [orjson.dumps(e) for e in events])) == []
+    assert alerts(DetectionPipeline(SETTINGS).run(orjson.dumps(e) for e in events)) == []
 
 
 def test_dead_letters_name_the_control_topic():
@@ -440,12 +440,12 @@ def test_dead_letters_name_the_control_topic():
 
 
 def test_an_event_alone_is_no_alert():
-    assert alerts(replay(SETTINGS, [orjson.dumps(event())], releases=RELEASES)) == []
+    assert alerts(DetectionPipeline(SETTINGS, releases=RELEASES).run([orjson.dumps(event())])) == []
 
 
 def test_what_is_known_of_groups_stays_bounded():
     """Every few weeks others come, with instruments of payment of their own: after 90 days they are gone."""
-    daily = Settings(bucket_ms=DAY_MS, aliases=())
+    daily = Settings(bucket="1d", aliases=())
     accounts, networks, store = (
         CountingOperator(daily, 0, 1, shards=4),
         networks_step(settings=daily),

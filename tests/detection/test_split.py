@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from pivotwatch.contracts.alerts import parse_alert
-from pivotwatch.detection.replay import replay
+from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch_models.settings import HOUR_MS
 from tests.detection.stream import MODEL, SETTINGS, START, alerts, event
 
@@ -48,7 +48,7 @@ def launch(share, rig):
 def told(share, rig=False, partitions=1):
     releases = [{"model": MODEL, "released_at": START + RELEASE * HOUR_MS}]
     lines = launch(share, rig)
-    outputs = list(replay(SETTINGS, lines, partitions=partitions, releases=releases))
+    outputs = list(DetectionPipeline(SETTINGS, partitions=partitions, releases=releases).run(lines))
     return [a for a in alerts(outputs) if a["data"]["entity"]["kind"] != "account"]
 
 

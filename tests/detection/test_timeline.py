@@ -7,7 +7,7 @@ import functools
 import orjson
 
 from pivotwatch.contracts.alerts import POINTS_SHOWN, parse_alert
-from pivotwatch.detection.replay import replay
+from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch.simulation import generate
 from pivotwatch_models.settings import Settings
 from tests.detection.stream import MODEL, SETTINGS, launch
@@ -17,7 +17,7 @@ from tests.detection.stream import MODEL, SETTINGS, launch
 def alerts(partitions=1):
     events, releases = launch()
     lines = [orjson.dumps(event | {"output_tokens": 20, "tools": 1}) for event in events]
-    outputs = replay(SETTINGS, lines, partitions=partitions, releases=releases)
+    outputs = DetectionPipeline(SETTINGS, partitions=partitions, releases=releases).run(lines)
     return [parse_alert(o.value) for o in outputs if o.topic == "alerts"]
 
 
@@ -67,7 +67,7 @@ def test_what_others_did_is_counted_over_the_same_time():
     """The excursion may begin before the onset, which is of the event type with the larger W."""
     simulation = generate("c1", seed=1, scale=0.1, days=1.0)
     lines = (line for part in simulation.slices() for line in part.lines)
-    outputs = list(replay(Settings(), lines, partitions=1, releases=simulation.releases))
+    outputs = list(DetectionPipeline(Settings(), releases=simulation.releases).run(lines))
     told = [parse_alert(o.value).data.evidence for o in outputs if o.topic == "alerts"]
     assert told
     assert all(0 <= evidence.population_share < evidence.observed_share for evidence in told)

@@ -170,7 +170,7 @@ def test_settings_that_only_decide_alerts_may_change_under_a_state(role: str) ->
     stored = stored_state.read(role, new(role).version)
     assert made_with(role, new(role).version) == state_fingerprint(Settings())
     assert latest(stored, under(role, Settings(min_members=5, min_events=3, alert_budget=1e-3)))
-    for other in (Settings(theta=2.0), Settings(watch_ms=HOUR_MS), Settings(aliases=())):
+    for other in (Settings(theta=2.0), Settings(watch="1h"), Settings(aliases=())):
         with pytest.raises(StateRefused, match="go back to the settings of before"):
             latest(stored, under(role, other))
 

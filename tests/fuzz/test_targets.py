@@ -38,7 +38,7 @@ ELSEWHERE = {
     "pivotwatch.tools.compare_alerts": "files of alerts: tests/contracts/test_alerts.py",
     "pivotwatch.config.toml_files": "the configuration: tests/config/test_config.py",
     "pivotwatch.tools.event_files": "files that a command is given: tests/tools/test_event_files.py",
-    "pivotwatch.detection.replay": "lines of files: tests/detection/test_partitions.py",
+    "pivotwatch.detection.dealer": "lines of files: tests/detection/test_partitions.py",
     "pivotwatch.ingest.mapping": "mappings: tests/ingest/test_decoder.py",
     "pivotwatch.ingest.settings": "the configuration: tests/cli/test_sources.py",
     "pivotwatch.detection.counting.open_buckets": "its own buffer",

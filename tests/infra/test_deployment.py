@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
-import zipfile
 from pathlib import Path
 from typing import Any, get_args
 
@@ -121,61 +119,6 @@ def test_the_image_has_two_stages_copies_existing_files_and_runs_without_root():
     last = lines[max(i for i, line in enumerate(lines) if line.startswith("FROM ")) :]
     assert "USER 10001:10001" in last
     assert not any(line.startswith("COPY") and "--from=build" not in line for line in last)
-
-
-@pytest.mark.slow
-def test_the_package_contains_every_file_that_it_reads(tmp_path: Path):
-    """The package is built from the files that the Dockerfile copies."""
-    for name in ("models", "streams"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, tmp_path)
-    build = (
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--no-index",
-        "-w",
-        "out",
-        ".",
-    )
-    run(sys.executable, *build, cwd=tmp_path)
-    (wheel,) = (tmp_path / "out").glob("*.whl")
-    packed = set(zipfile.ZipFile(wheel).namelist())
-    needed = {
-        str(path.relative_to(tmp_path / root))
-        for root, package in (("models", "pivotwatch_models"), ("streams", "pivotwatch"))
-        for path in (tmp_path / root / package).rglob("*")
-        if path.is_file() and path.suffix != ".md"
-    }
-    assert needed <= packed, sorted(needed - packed)
-
-    # The installed package works outside the repository.
-    run(
-        sys.executable,
-        "-m",
-        "pip",
-        "install",
-        "-q",
-        "--no-deps",
-        "--no-index",
-        "-t",
-        "site",
-        str(wheel),
-        cwd=tmp_path,
-    )
-    (tmp_path / "elsewhere").mkdir()
-    program = ("env", f"PYTHONPATH={tmp_path / 'site'}", sys.executable, "-m", "pivotwatch")
-    sample = ("simulate", "c1", "--scale", "0.05", "--days", "1", "--out", "e.jsonl", "--releases", "r.json")
-    run(*program, *sample, cwd=tmp_path / "elsewhere")
-    replay = ("replay", "e.jsonl", "--releases", "r.json", "--alerts", "a.jsonl", "--report", "r.html")
-    run(*program, *replay, cwd=tmp_path / "elsewhere")
-    assert b"<svg" in (tmp_path / "elsewhere" / "r.html").read_bytes()
-    where = "import pivotwatch.web.pages as p, pivotwatch.ingest.mapping; print(p.__file__)"
-    assert run(*program[:3], "-c", where, cwd=tmp_path / "elsewhere").startswith(str(tmp_path / "site"))
 
 
 # Kubernetes.

@@ -17,11 +17,11 @@ from kafka import TopicPartition
 
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.engine.kafka import sync_client
-from pivotwatch_models.settings import DAY_MS, Settings
+from pivotwatch_models.settings import Settings
 from tests.detection.stream import counted
 from tests.kafka.engine_rig import ROOT, Rig, Worker
 
-COUNTING = Settings(allowed_lateness_ms=DAY_MS, bucket_ms=DAY_MS)
+COUNTING = Settings(allowed_lateness="1d", bucket="1d")
 
 
 def ingest(made: Rig, *flags: str, instance: str = "i1", **env: str) -> Worker:

@@ -17,7 +17,7 @@ from tests.kafka.ingest_rig import fill, ingest_all, records
 HOUR_MS = 3_600_000
 START = 1_760_000_400_000
 HOURS = 48
-SETTINGS = Settings(bucket_ms=HOUR_MS, allowed_lateness_ms=5 * 60_000)
+SETTINGS = Settings(bucket="1h", allowed_lateness="5m")
 
 
 @pytest.fixture

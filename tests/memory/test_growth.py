@@ -24,7 +24,7 @@ from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch_models.settings import DAY_MS, Settings
 
 BEGIN = 1_770_000_000_000 // DAY_MS * DAY_MS
-SETTINGS = Settings(bucket_ms=DAY_MS, watch_ms=14 * DAY_MS)
+SETTINGS = Settings(bucket="1d", watch="14d")
 ACCOUNTS, NETWORKS, LIFE, RELEASE_EACH = 150, 10, 30, 15
 CHECKPOINT_EACH = 5
 ROUND = 30

@@ -172,7 +172,7 @@ def test_an_event_keeps_it_open_for_another_day():
 
 
 def test_with_wide_buckets_it_is_resolved_after_one_at_the_earliest():
-    world = World(settings=Settings(bucket_ms=7 * DAY_MS), size=500)
+    world = World(settings=Settings(bucket="7d"), size=500)
     world.calm(10)
     world.burst(accounts=range(100))
     opened = world.bucket - 1

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import inspect
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,7 @@ OUTSIDE = {
     ("population/cohorts", "SETTLED_COHORTS"): DERIVED,
     ("population/group_heterogeneity", "_MOST_LOG_THETA"): UNIT,
     ("release_watch", "SLICE"): MEMORY,
+    ("durations", "UNITS"): UNIT,
     ("settings", "HOUR_MS"): UNIT,
     ("settings", "DAY_MS"): UNIT,
     ("counting/account_table", "SLACK"): MEMORY,
@@ -63,7 +66,9 @@ OUTSIDE = {
     ("counting/operator", "NAMES"): FORMAT,
     ("counting/operator", "MIGRATIONS"): FORMAT,
     ("counting/operator", "__init__ 64"): FORMAT,
-    ("replay", "CHUNK"): MEMORY,
+    ("pipeline", "CHUNK"): MEMORY,
+    ("rejections", "MAX_REASONS"): MEMORY,
+    ("rejections", "MAX_EXAMPLE"): MEMORY,
     ("scoring/migrations", "global_state 3"): FORMAT,
     ("scoring/migrations", "global_state 5"): FORMAT,
     ("scoring/migrations", "group_record 5"): FORMAT,
@@ -119,7 +124,8 @@ def found() -> set[tuple[str, str]]:
             name = path.relative_to(room).with_suffix("").as_posix()
             if path.parent.name != "method" and name not in WORDING:
                 out |= {(name, constant) for constant in constants(path.read_text())}
-    return out - {("settings", field.name) for field in dataclasses.fields(Settings)}
+    settings = inspect.signature(Settings).parameters.values()
+    return out - {("settings", f"__init__ {setting.default}") for setting in settings}
 
 
 def test_every_number_that_decides_is_in_the_method():
@@ -181,7 +187,9 @@ def test_every_setting_is_in_the_fingerprints(field: str) -> None:
     other = (
         (*value, "x-*") if isinstance(value, tuple) else value / 2 if field == "alert_budget" else value + 1
     )
-    settings = dataclasses.replace(Settings(), **{field: other})
+    if field.endswith("_ms"):
+        other = timedelta(milliseconds=other)
+    settings = Settings().replace(**{field.removesuffix("_ms"): other})
     assert decision_fingerprint(settings) != decision_fingerprint(Settings())
     same = state_fingerprint(settings) == state_fingerprint(Settings())
     assert same == (field in DECISION_SETTINGS)

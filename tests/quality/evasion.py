@@ -15,7 +15,7 @@ from concurrent.futures import ProcessPoolExecutor
 import click
 import orjson
 
-from pivotwatch.detection.replay import replay
+from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch.simulation.campaign_accounts import random_times
 from pivotwatch.simulation.campaigns import C1, CampaignPlan, run_plan, spread_over_existing
 from pivotwatch.simulation.parameters import Parameters
@@ -133,7 +133,7 @@ def trial(case: Case, seed: int, accounts: int) -> Trial:
     simulation = Simulation(story, build_setup(story, given))
     observer = Observer(simulation)
     lines = observer.lines(simulation)
-    outputs = replay(Settings(), lines, releases=simulation.releases)
+    outputs = DetectionPipeline(Settings(), releases=simulation.releases).run(lines)
     alerts = [orjson.loads(output.value)["data"] for output in outputs if output.topic == "alerts"]
     return judged(simulation, observer, alerts)
 

@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, SubElement
 import orjson
 
 from pivotwatch.base.svg import FOOT, LEFT, RIGHT, Chart, nice_top
-from pivotwatch.detection.replay import replay
+from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch.simulation import generate
 from pivotwatch_models.settings import HOUR_MS, Settings
 
@@ -46,7 +46,7 @@ def main() -> None:
     """Simulate the launch and draw the network that the first alert names."""
     simulation = generate(SCENARIO, seed=SEED, days=DAYS)
     lines = (line for part in simulation.slices() for line in part.lines)
-    outputs = replay(Settings(), lines, releases=simulation.releases)
+    outputs = DetectionPipeline(Settings(), releases=simulation.releases).run(lines)
     alerts = [orjson.loads(output.value)["data"] for output in outputs if output.topic == "alerts"]
     opened = alerts[0]
     last = [alert for alert in alerts if alert["alert_id"] == opened["alert_id"]][-1]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import orjson
 
-from pivotwatch.detection.replay import replay
+from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch.simulation import Simulation, generate
 from pivotwatch.simulation.traffic import Traffic
 from pivotwatch_models.population.always_active import POPULATION
@@ -161,11 +161,9 @@ def run(scenario: str, seed: int, accounts: int | None, **parameters: Any) -> Tr
     """Run one scenario."""
     simulation = generate(scenario, seed=seed, accounts=accounts, **parameters)
     observer = Observer(simulation)
-    alerts = [
-        orjson.loads(output.value)["data"]
-        for output in replay(Settings(), observer.lines(simulation), releases=simulation.releases)
-        if output.topic == "alerts"
-    ]
+    pipeline = DetectionPipeline(Settings(), releases=simulation.releases)
+    outputs = pipeline.run(observer.lines(simulation))
+    alerts = [orjson.loads(output.value)["data"] for output in outputs if output.topic == "alerts"]
     return judged(simulation, observer, alerts)
 
 
@@ -181,12 +179,9 @@ def run_learnt(scenario: str, seed: int, accounts: int | None) -> Trial:
     earlier = generate(scenario, seed=seed, accounts=accounts, begin=world.begin - (world.end - world.begin))
     _live_ordinarily(earlier)
     first = earlier.releases[0] | {"model": FIRST.decode()}
-    settings = Settings(watch_ms=7 * 24 * HOUR)
-    outputs = replay(
-        settings,
-        itertools.chain(_renamed(earlier), observer.lines(simulation)),
-        releases=[first, *simulation.releases],
-    )
+    settings = Settings(watch="7d")
+    pipeline = DetectionPipeline(settings, releases=[first, *simulation.releases])
+    outputs = pipeline.run(itertools.chain(_renamed(earlier), observer.lines(simulation)))
     alerts = [orjson.loads(output.value)["data"] for output in outputs if output.topic == "alerts"]
     return judged(simulation, observer, alerts)
 

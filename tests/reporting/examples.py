@@ -54,6 +54,6 @@ def alert(number=0, **data):
 
 def collected(*outputs, hours=range(2, 20)):
     gathered = Collector()
-    for _ in gathered.collect([*(status(hour) for hour in hours), *outputs]):
-        pass
+    for output in (*(status(hour) for hour in hours), *outputs):
+        gathered.take(output)
     return gathered

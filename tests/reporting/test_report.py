@@ -86,7 +86,8 @@ def test_what_was_merged_away_is_not_told_twice():
 
 def test_thin_data_are_named_with_a_wider_bucket():
     thin = collected(hours=())
-    list(thin.collect(status(hour, accounts=30, requests=45) for hour in range(2, 8)))
+    for hour in range(2, 8):
+        thin.take(status(hour, accounts=30, requests=45))
     (told,) = [note for note in notes(thin, Settings()) if "Too few accounts" in note]
     assert 'bucket = "6h"' in told
     assert "1.5 requests" in told

@@ -28,11 +28,12 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict, SettingsError
 
-from pivotwatch.base.durations import Duration, PositiveDuration, millis, parse_duration
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.config.durations import Duration, PositiveDuration
 from pivotwatch.config.http_limits import HttpLimits
 from pivotwatch.config.problems import ENV_PREFIX, describe
 from pivotwatch.config.toml_files import merge_tables, read_toml
+from pivotwatch_models.durations import parse_duration
 from pivotwatch_models.fingerprint import earlier_state_fingerprints, state_fingerprint
 from pivotwatch_models.settings import Settings
 
@@ -183,11 +184,11 @@ class Config(BaseSettings):
     def settings(self) -> Settings:
         """The keys that decide results, in the form that the models take."""
         return Settings(
-            bucket_ms=millis(self.bucket),
-            watch_ms=millis(self.watch),
+            bucket=self.bucket,
+            watch=self.watch,
             min_events=self.min_events,
             min_members=self.min_members,
-            allowed_lateness_ms=millis(self.allowed_lateness),
+            allowed_lateness=self.allowed_lateness,
             alert_budget=self.alert_budget,
             theta=self.theta,
             aliases=self.aliases,

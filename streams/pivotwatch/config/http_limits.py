@@ -6,8 +6,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from pivotwatch.base.durations import PositiveDuration, parse_duration
+from pivotwatch.config.durations import PositiveDuration
 from pivotwatch.config.tables import Table
+from pivotwatch_models.durations import parse_duration
 
 
 class HttpLimits(Table):

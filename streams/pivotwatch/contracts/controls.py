@@ -22,7 +22,7 @@ from pivotwatch.contracts.codec import (
     json_schema,
     parser,
 )
-from pivotwatch.contracts.events import BadEvent, Time, parse_time
+from pivotwatch.contracts.events import BadEvent, TimeOrDatetime, parse_time
 from pivotwatch_models.incidents.terms import VERDICTS, Verdict
 
 BY_HEADER, AT_HEADER = "pivotwatch.by", "pivotwatch.at"
@@ -31,11 +31,19 @@ BY_HEADER, AT_HEADER = "pivotwatch.by", "pivotwatch.at"
 Headers = Sequence[tuple[str, bytes]]
 
 
-class CalendarEntry(Struct, frozen=True, kw_only=True):
-    """A release of a model. The key of the record is the model."""
+class Release(Struct, frozen=True):
+    """The release of a model: an entry of the release calendar. The key of the record is the model.
+
+    Examples
+    --------
+    >>> Release("m-2", "2026-02-05T18:00Z").released_ms
+    1770314400000
+    """
 
     model: Annotated[Text, Meta(description="The released model, by its name in events.")]
-    released_at: Annotated[Time, Meta(description="Time of the release: RFC 3339, or epoch milliseconds.")]
+    released_at: Annotated[
+        TimeOrDatetime, Meta(description="Time of the release: RFC 3339, or epoch milliseconds.")
+    ]
 
     def __post_init__(self) -> None:
         parse_time(self.released_at, "released_at")
@@ -95,12 +103,12 @@ class Withdrawal(Struct, frozen=True, kw_only=True):
         return self.target if self.entity is None else None
 
 
-_parse_entry = parser(CalendarEntry, refused=BadEvent)
+_parse_entry = parser(Release, refused=BadEvent)
 _parse_decision = parser(Decision, refused=BadEvent)
 _parse_moment = parser(Moment, refused=BadEvent)
 
 
-def parse_release(key: bytes | None, value: bytes | None) -> CalendarEntry | str:
+def parse_release(key: bytes | None, value: bytes | None) -> Release | str:
     """Read a record of ``releases``; of an empty one the model that is struck out.
 
     Raises
@@ -169,8 +177,8 @@ def _key(key: bytes | None) -> str:
 
 def release_schema() -> dict[str, Any]:
     """JSON Schema of an entry of the release calendar."""
-    example = CalendarEntry(model="m-2", released_at="2026-02-05T18:00:00Z")
-    return json_schema(CalendarEntry, "pivotwatch release", examples=[as_plain(example)])
+    example = Release(model="m-2", released_at="2026-02-05T18:00:00Z")
+    return json_schema(Release, "pivotwatch release", examples=[as_plain(example)])
 
 
 def decision_schema() -> dict[str, Any]:

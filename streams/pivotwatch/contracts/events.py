@@ -6,7 +6,7 @@ import datetime
 import ipaddress
 import reprlib
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import orjson
@@ -23,7 +23,7 @@ class BadEvent(ValueError):
 
 
 def parse_time(value: object, name: str = "ts") -> int:
-    """Epoch milliseconds from an integer, or from RFC 3339 text (without an offset: UTC).
+    """Epoch milliseconds from an integer, from RFC 3339 text or from a datetime (without an offset: UTC).
 
     Examples
     --------
@@ -35,14 +35,13 @@ def parse_time(value: object, name: str = "ts") -> int:
     """
     if type(value) is int:
         milliseconds = value
+    elif isinstance(value, datetime.datetime):
+        milliseconds = _millis(value)
     elif isinstance(value, str):
         try:
-            moment = datetime.datetime.fromisoformat(value)
+            milliseconds = _millis(datetime.datetime.fromisoformat(value))
         except ValueError:
             raise BadEvent(f"{name}: expected epoch milliseconds or RFC 3339, got {value[:40]!r}") from None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=datetime.UTC)
-        milliseconds = int((moment - _EPOCH) // datetime.timedelta(milliseconds=1))
     else:
         raise BadEvent(f"{name}: expected epoch milliseconds or RFC 3339, got {shown(value)}")
     if not 0 < milliseconds < MAX_TS:
@@ -51,6 +50,12 @@ def parse_time(value: object, name: str = "ts") -> int:
 
 
 _EPOCH = datetime.datetime.fromtimestamp(0, datetime.UTC)
+
+
+def _millis(moment: datetime.datetime) -> int:
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return int((moment - _EPOCH) // datetime.timedelta(milliseconds=1))
 
 
 def format_time(milliseconds: int) -> str:
@@ -67,6 +72,10 @@ def format_time(milliseconds: int) -> str:
 MaybeText = Annotated[str, Meta(max_length=MAX_TEXT)] | None
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)] | None
 Time = Annotated[int, Meta(gt=0, lt=MAX_TS)] | str
+if TYPE_CHECKING:
+    TimeOrDatetime = Time | datetime.datetime
+else:  # JSON has no datetimes. An object that a Python program makes may hold one.
+    TimeOrDatetime = Time
 Links = Annotated[dict[Text, MaybeText], Meta(max_length=MAX_LINKS)] | None
 
 
@@ -76,7 +85,9 @@ class Event(msgspec.Struct, gc=False):
     # Decoding checks types and bounds; `check_rest` checks what a type cannot say.
 
     id: Annotated[str | int, Meta(description="Unique; HTTP ingest drops an id that comes again.")]
-    ts: Annotated[Time, Meta(description="When the request was made: epoch milliseconds, or RFC 3339.")]
+    ts: Annotated[
+        TimeOrDatetime, Meta(description="When the request was made: epoch milliseconds, or RFC 3339.")
+    ]
     account: Annotated[Text, Meta(description="Account id; also the key of the Kafka record.")]
     model: Annotated[Text, Meta(description="The model that answered.")]
     network: Annotated[
@@ -87,7 +98,8 @@ class Event(msgspec.Struct, gc=False):
         MaybeText, Meta(description="The model name in the request; an alias is no choice of the account.")
     ] = None
     account_created: Annotated[
-        Time | None, Meta(description="When the account was created: epoch milliseconds, or RFC 3339.")
+        TimeOrDatetime | None,
+        Meta(description="When the account was created: epoch milliseconds, or RFC 3339."),
     ] = None
     links: Annotated[
         Links, Meta(description="Further keys, by kind, that accounts may share: payment, signup, device, …")

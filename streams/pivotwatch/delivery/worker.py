@@ -12,7 +12,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from pivotwatch.base.durations import millis
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.dead_letters import about_of
 from pivotwatch.contracts.records import InputRecord, Output
@@ -27,6 +26,7 @@ from pivotwatch.engine.metrics import Metrics, Worker
 from pivotwatch.engine.role_task import LivePartition, RoleTask
 from pivotwatch.engine.types import TP
 from pivotwatch.formats.message import Message
+from pivotwatch_models.durations import millis
 
 logger = logging.getLogger(__name__)
 

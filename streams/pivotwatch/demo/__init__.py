@@ -19,7 +19,6 @@ from pathlib import Path
 from kafka.admin import KafkaAdminClient
 
 from pivotwatch.base.child_processes import Processes, worker_command
-from pivotwatch.base.durations import millis, parse_duration
 from pivotwatch.base.errors import Fault, OutOfReach
 from pivotwatch.config.config import Config, Role
 from pivotwatch.contracts.alerts import Alert
@@ -30,6 +29,7 @@ from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka.topics import create, specs
 from pivotwatch.simulation import generate
 from pivotwatch.web.settings import DEFAULT_PORT
+from pivotwatch_models.durations import millis, parse_duration
 
 ROLES: tuple[Role, ...] = ("accounts", "networks", "web")
 PARTITIONS = 4

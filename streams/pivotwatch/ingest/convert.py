@@ -2,56 +2,78 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import orjson
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.ingest.decoder import MAX_BAD, Decoder
+from pivotwatch.detection.rejections import Rejections
+from pivotwatch.ingest.decoder import MAX_BAD, Decoded, Decoder
 from pivotwatch.ingest.documents import messages
 
 
 class NativeLines:
     """Native events, one per line, from the lines of a source.
 
+    Parameters
+    ----------
+    lines
+        What the source wrote.
+    decoder
+        Reads the source.
+    rejections
+        Counts the documents that cannot be read.
+    place
+        Says where the line stands that was read last.
+
     Attributes
     ----------
     events, skipped
         Number of events so far, and of documents that were no requests.
-    unreadable
-        Number of documents that could not be read, by field.
 
     Examples
     --------
     >>> from pivotwatch.ingest.settings import Decoders, read_settings
+    >>> rejections = Rejections()
     >>> lines = NativeLines(
     ...     [b'{"id":1,"ts":5,"account":"a","model":"m","x":0}', b"{"],
     ...     Decoders(read_settings({})).of("native"),
+    ...     rejections,
+    ...     lambda: "the log",
     ... )
-    >>> list(lines), dict(lines.unreadable)
-    ([b'{"id":"1","ts":5,"account":"a","model":"m"}'], {'not JSON': 1})
+    >>> list(lines), [(rejected.reason, rejected.place) for rejected in rejections]
+    ([b'{"id":"1","ts":5,"account":"a","model":"m"}'], [('not JSON', 'the log')])
     """
 
-    def __init__(self, lines: Iterable[bytes], decoder: Decoder) -> None:
+    def __init__(
+        self, lines: Iterable[bytes], decoder: Decoder, rejections: Rejections, place: Callable[[], str]
+    ) -> None:
         if decoder.mapping.form == "otlp_proto":
             raise WrongUse(
                 f"source {decoder.mapping.name} is binary and has no lines: export it as otlp_json"
             )
         self._lines = lines
         self._decoder = decoder
+        self._rejections = rejections
+        self._place = place
         self.events = 0
         self.skipped = 0
-        self.unreadable: Counter[str] = Counter()
 
     def __iter__(self) -> Iterator[bytes]:
         for line in messages(self._lines):
             decoded = self._decoder.decode(line)
             self.skipped += decoded.skipped
-            for bad in decoded.bad[:MAX_BAD]:
-                self.unreadable[str(bad.error).partition(":")[0]] += 1
-            if decoded.bad_total > MAX_BAD:
-                self.unreadable["more documents of the same line"] += decoded.bad_total - MAX_BAD
+            if decoded.bad_total:
+                self._reject(line, decoded)
             for _, event in decoded.events:
                 self.events += 1
                 yield orjson.dumps(event)
+
+    def _reject(self, line: bytes, decoded: Decoded) -> None:
+        place = self._place()
+        several = decoded.bad_total + len(decoded.events) + decoded.skipped > 1
+        for bad in decoded.bad[:MAX_BAD]:
+            element = f", element {bad.position + 1}" if several else ""
+            self._rejections.add(str(bad.error), place + element, bad.raw or line)
+        if decoded.bad_total > MAX_BAD:
+            self._rejections.add("more documents of the same line", place, line, decoded.bad_total - MAX_BAD)

@@ -8,15 +8,16 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from pivotwatch.base.addresses import is_loopback
-from pivotwatch.base.durations import PositiveDuration, parse_duration
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.secrets import read_secret
 from pivotwatch.config.config import Config, Logical, Port, TopicName
+from pivotwatch.config.durations import PositiveDuration
 from pivotwatch.config.tables import Table, read_table
 from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.mapping import SourceMapping, load_file
 from pivotwatch.ingest.network_lookup import NetworkLookup
 from pivotwatch.ingest.pseudonyms import KeySource, Pseudonyms, load_keys
+from pivotwatch_models.durations import parse_duration
 
 HashedField = Annotated[str, Field(pattern=r"^(account|id|network|links(\..+)?)$")]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from pivotwatch.base.display import counted, two_digits
-from pivotwatch.base.durations import format_duration
 from pivotwatch.reporting.collector import Collector
+from pivotwatch_models.durations import format_duration
 from pivotwatch_models.method import DECISION
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 

@@ -1,9 +1,8 @@
-"""Collects what the report needs while a replay runs: the alerts, and one point per release and bucket."""
+"""Collects what a replay and its report need: the alerts, and one point per release and bucket."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
 from datetime import datetime
 from statistics import median
 from typing import NamedTuple
@@ -48,6 +47,10 @@ class Adoption:
         Whether the release was inferred from the stream, not named in the calendar.
     learning
         Whether the expected numbers are still rough.
+    moves_per_bucket
+        Mean first uses per bucket.
+    advised_bucket_ms
+        A better bucket length in milliseconds when the data are too sparse, else None.
     """
 
     model: str
@@ -55,6 +58,8 @@ class Adoption:
     inferred: bool
     bucket_ms: int
     learning: bool = True
+    moves_per_bucket: float = 0.0
+    advised_bucket_ms: int | None = None
     points: list[Point] = dataclasses.field(default_factory=list)
 
     @classmethod
@@ -128,14 +133,12 @@ class Collector:
         """Active accounts per bucket: the median over the buckets."""
         return median(self._active_accounts) if self._active_accounts else 0.0
 
-    def collect(self, outputs: Iterable[Output]) -> Iterator[Output]:
-        """Pass every output on and keep what the report needs."""
-        for output in outputs:
-            if output.topic == "status":
-                self._status(parse_status(output.value))
-            elif output.topic == "alerts":
-                self._alert(output.value)
-            yield output
+    def take(self, output: Output) -> None:
+        """Keep what the report needs of an output."""
+        if output.topic == "status":
+            self._status(parse_status(output.value))
+        elif output.topic == "alerts":
+            self._alert(output.value)
 
     def _alert(self, value: bytes) -> None:
         data = parse_alert(value).data
@@ -161,4 +164,6 @@ class Collector:
             if adoption is None:
                 adoption = self.releases[key] = Adoption.of(release, width)
             adoption.learning = release.learning
+            adoption.moves_per_bucket = release.moves_per_bucket or 0.0
+            adoption.advised_bucket_ms = release.advised_bucket_ms
             adoption.points.append(Point.of(status, release))

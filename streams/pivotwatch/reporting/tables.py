@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from pivotwatch.base.display import NOTHING, clock_time, percent, score, times, two_digits
-from pivotwatch.base.durations import format_duration
 from pivotwatch.contracts.alerts import AlertData, Series, Usage
 from pivotwatch_models.settings import Settings
 
@@ -78,16 +76,15 @@ def _mean(values: list[float | None]) -> float | None:
 
 def settings(used: Settings) -> list[tuple[str, str]]:
     """Every setting that decides results."""
-    rows = []
-    for field in dataclasses.fields(used):
-        value = getattr(used, field.name)
-        name = field.name.removesuffix("_ms").replace("_", " ")
-        if field.name.endswith("_ms"):
-            shown = format_duration(timedelta(milliseconds=value))
-        else:
-            shown = ", ".join(value) if isinstance(value, tuple) else f"{value:g}"
-        rows.append((name, shown or NOTHING))
-    return rows
+    shown = {
+        name: ", ".join(value)
+        if isinstance(value, tuple)
+        else f"{value:g}"
+        if isinstance(value, int | float)
+        else value
+        for name, value in used.to_dict().items()
+    }
+    return [(name.replace("_", " "), value or NOTHING) for name, value in shown.items()]
 
 
 def moment(when: datetime | None) -> str:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import sys
 import zlib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, NamedTuple, Protocol
 
 import orjson
 import zstandard
@@ -22,6 +23,19 @@ STANDARD_INPUT = "-"
 CHUNK = 1 << 20
 GZIP = b"\x1f\x8b"
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
+
+
+PLACES = 1 << 14
+"""So many gaps in the numbers of lines are kept in mind."""
+
+
+class _Stretch(NamedTuple):
+    """Lines of one file without a blank one between them."""
+
+    first: int
+    path: str
+    unit: str
+    line: int
 
 
 class _Decompressor(Protocol):
@@ -61,31 +75,65 @@ class Lines:
         self.size = _total_size(paths)
         self.read = 0
         self.count = 0
+        # From which line handed out the line numbers of a file go on without a gap.
+        self._stretches: deque[_Stretch] = deque(maxlen=PLACES)
 
     def __iter__(self) -> Iterator[bytes]:
         for path in self.paths:
             yield from self._lines_of(path)
+
+    def place(self, number: int) -> str:
+        r"""Where the line stands that was handed out as the one with this number, from 0.
+
+        Only the places of the latest lines are known exactly.
+
+        Examples
+        --------
+        >>> import tempfile
+        >>> with tempfile.NamedTemporaryFile() as file:
+        ...     _ = file.write(b"a\n\nb\n")
+        ...     file.flush()
+        ...     lines = Lines([file.name])
+        ...     [lines.place(number).removeprefix(file.name) for number, _ in enumerate(lines)]
+        [' line 1', ' line 3']
+        """
+        for stretch in reversed(self._stretches):
+            if stretch.first <= number:
+                path = "standard input" if stretch.path == STANDARD_INPUT else stretch.path
+                return f"{path} {stretch.unit} {number - stretch.first + stretch.line}"
+        return f"event {number + 1}"
 
     def _lines_of(self, path: str) -> Iterator[bytes]:
         if path.endswith(".parquet"):
             yield from self._rows_of(path)
             return
         rest = b""
+        blank = True
+        above = 0
         for chunk in self._plain_chunks(path):
             lines = (rest + chunk).split(b"\n")
             rest = lines.pop()
-            for line in lines:
+            for number, line in enumerate(lines, start=above + 1):
                 if line and not line.isspace():
+                    if blank:
+                        self._stretches.append(_Stretch(self.count, path, "line", number))
+                        blank = False
                     self.count += 1
                     yield line
+                else:
+                    blank = True
+            above += len(lines)
         if rest.strip():
+            if blank:
+                self._stretches.append(_Stretch(self.count, path, "line", above + 1))
             self.count += 1
             yield rest
 
     def _rows_of(self, path: str) -> Iterator[bytes]:
-        from pivotwatch.ingest.parquet import rows
+        from pivotwatch.tools.event_tables import parquet_lines
 
-        for row in rows(path):
+        self._stretches.append(_Stretch(self.count, path, "row", 1))
+        for row in parquet_lines(path):
             self.count += 1
             yield row
         self.read += Path(path).stat().st_size

@@ -16,7 +16,7 @@ import orjson
 
 from pivotwatch.base.checks import Check, Status
 from pivotwatch.base.suggestions import with_suggestion
-from pivotwatch.contracts.controls import CalendarEntry, parse_release
+from pivotwatch.contracts.controls import Release, parse_release
 from pivotwatch.contracts.events import BadEvent, Event, check_event, parse_time
 
 MAX_AHEAD = timedelta(minutes=10)
@@ -109,7 +109,7 @@ def check_calendar(values: Iterable[bytes], models: set[str], now: datetime) -> 
             step = "send the entry again, keyed by its model; `pivotwatch schema release` prints its schema"
             checks.append(Check("calendar", "fail", f"an entry cannot be read: {fault}", step))
         else:
-            if isinstance(entry, CalendarEntry):
+            if isinstance(entry, Release):
                 releases.append(entry)
     if not releases and not checks:
         step = "send entries to the releases topic: an announced time is better than an inferred one"

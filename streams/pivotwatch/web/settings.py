@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 from pydantic.networks import IPvAnyNetwork
 
-from pivotwatch.base.durations import PositiveDuration, parse_duration
 from pivotwatch.base.secrets import read_secret
+from pivotwatch.config.durations import PositiveDuration
 from pivotwatch.config.tables import Table, Variable, read_table
+from pivotwatch_models.durations import parse_duration
 
 Role = Literal["viewer", "operator"]
 DEFAULT_PORT = 8700

@@ -12,7 +12,6 @@ from typing import Any
 from markupsafe import Markup
 
 from pivotwatch.base.display import clock_time, percent, score, times
-from pivotwatch.base.durations import format_duration, millis
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.alert_texts import reason_parts
@@ -22,6 +21,7 @@ from pivotwatch.formats.summary import title_of
 from pivotwatch.reporting import charts, tables
 from pivotwatch.reporting.collector import Adoption
 from pivotwatch.web.read_model import Decision, Incident, ReadModel, Sums
+from pivotwatch_models.durations import format_duration, millis
 from pivotwatch_models.incidents.terms import SEVERITIES
 from pivotwatch_models.settings import DAY_MS
 

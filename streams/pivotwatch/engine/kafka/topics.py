@@ -11,8 +11,8 @@ from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
-from pivotwatch.base.durations import millis
 from pivotwatch.config.config import Config, Logical
+from pivotwatch_models.durations import millis
 
 COMPACT, DELETE = "compact", "delete"
 FOR_EVER = -1

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, PlainSerializer
 
 UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 EXPECTED = 'a duration such as "90s", "5m", "1h", "14d" or "1w", or a number of seconds'
@@ -62,18 +59,3 @@ def millis(value: timedelta) -> int:
     3600000
     """
     return round(value / timedelta(milliseconds=1))
-
-
-def _at_least(least: timedelta) -> Any:
-    def check(value: object) -> timedelta:
-        duration = parse_duration(value)
-        if duration < least:
-            raise ValueError(f"expected at least {format_duration(least)}")
-        return duration
-
-    return BeforeValidator(check)
-
-
-_AS_TEXT = PlainSerializer(format_duration, return_type=str)
-Duration = Annotated[timedelta, _at_least(timedelta(0)), _AS_TEXT]
-PositiveDuration = Annotated[timedelta, _at_least(timedelta(milliseconds=1)), _AS_TEXT]

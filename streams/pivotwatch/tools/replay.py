@@ -1,0 +1,348 @@
+"""Replay: the detection over events that are already there, with typed alerts as they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pivotwatch.base.errors import WrongUse
+from pivotwatch.base.network_classes import class_of
+from pivotwatch.contracts.alerts import Alert, AlertData, parse_alert
+from pivotwatch.contracts.controls import Release
+from pivotwatch.contracts.events import BadEvent, Event
+from pivotwatch.detection.event_lines import event_lines
+from pivotwatch.detection.pipeline import DetectionPipeline, control_lines
+from pivotwatch.detection.rejections import Rejected, Rejections
+from pivotwatch.reporting.collector import Collector
+from pivotwatch.tools.event_files import Lines, read_json_array
+from pivotwatch.tools.event_tables import Table, is_table, table_lines
+from pivotwatch_models.settings import Settings
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from pivotwatch.ingest.convert import NativeLines
+    from pivotwatch.ingest.decoder import Decoder
+
+Events = str | Path | Sequence[str] | Sequence[Path] | Iterable[Event | Mapping[str, Any]] | Table
+Entries = str | Path | Iterable[Release | Mapping[str, Any]]
+Place = Callable[[int], str]
+"""Where an event stands, by its number from 0."""
+
+IN_EVIDENCE = (
+    "baseline_share",
+    "observed_share",
+    "population_share",
+    "switches_seen",
+    "switches_expected",
+    "first_uses_seen",
+    "first_uses_expected",
+    "hazard_ratio",
+    "theta",
+    "log_e_value",
+    "threshold",
+    "e_bh",
+    "synchrony",
+    "learning",
+    "data_lag",
+)
+NO_PANDAS = "to_dataframe needs the package pandas: pip install 'pivotwatch[pandas]'"
+TIMES = ("released_at", "onset", "detected_at")
+COLUMNS = [
+    *("alert_id", "revision", "state", "transition", "severity", "model", "entity_kind", "entity_id"),
+    *("released_at", "release_inferred", "onset", "detected_at", "members_total", "exchanges_to_model"),
+    *IN_EVIDENCE,
+    *("pattern", "members", "reasons"),
+]
+"""Columns of `Replay.to_dataframe`."""
+
+
+def replay(
+    events: Events,
+    releases: Entries = (),
+    *,
+    settings: Settings | None = None,
+    source: str | None = None,
+    partitions: int = 1,
+    decisions: Entries = (),
+    network_classes: str | Path | None = None,
+    strict: bool = False,
+) -> Replay:
+    """Run the detection over events, with the result of a run through Kafka to the byte.
+
+    Parameters
+    ----------
+    events
+        A file or a list of files (JSON lines, plain or as ``.gz`` or ``.zst``, or ``.parquet``); a DataFrame
+        of pandas or polars, or a table of pyarrow; or an iterable of mappings or of `Event`. In about the
+        order of their times. A time is epoch milliseconds, RFC 3339 text, or a datetime.
+    releases
+        Release calendar: `Release` objects, mappings, or a JSON file. Without one, releases are inferred.
+    settings
+        Parameters of the method; the defaults when left out.
+    source
+        What wrote the events, such as ``litellm`` or ``otlp_json``; None for native events.
+        ``pivotwatch mapping list`` lists every source.
+    partitions
+        Number of partitions of the topic that a run through Kafka would read. Alerts about single accounts
+        depend on it.
+    decisions
+        Decisions of people, taken before the first event: mappings, or a JSON file.
+    network_classes
+        File that names hosting and proxy networks, a line each (``AS64500 hosting``).
+    strict
+        Whether a bad event raises an error. By default it is counted in `Replay.rejected`.
+
+    Returns
+    -------
+    Replay
+        Iterates over the alerts, and computes them on the way.
+
+    Raises
+    ------
+    OutOfReach
+        When a file is missing or damaged.
+    WrongUse
+        When there is no such source, or a package is missing that reads the events.
+    ValueError
+        When a release or a decision cannot be read; or, when ``strict``, on a bad event.
+
+    Examples
+    --------
+    >>> event = {"id": "r", "ts": "2026-02-05T19:00Z", "account": "a", "model": "m-2", "ip": "203.0.113.7"}
+    >>> result = replay([event, {"id": "r"}], releases=[Release("m-2", "2026-02-05T18:00Z")])
+    >>> list(result), result.events, result.watched
+    ([], 2, ['m-2'])
+    >>> [(bad.count, bad.reason, bad.place) for bad in result.rejected]
+    [(1, 'ts: required, but missing', 'event 2')]
+    """
+    lines, place = _opened(events)
+    pipeline = DetectionPipeline(
+        settings or Settings(),
+        partitions=partitions,
+        releases=read_entries("releases", releases),
+        decisions=read_entries("decisions", decisions),
+        network_class=class_of(Path(network_classes) if network_classes else None),
+    )
+    return Replay(lines, pipeline, place, decoder=_decoder(source), strict=strict)
+
+
+class Replay:
+    """The alerts of a replay: computed while they are iterated over, and kept for the next iteration.
+
+    Parameters
+    ----------
+    lines
+        Native events, or documents of a source, one a line.
+    pipeline
+        A new pipeline.
+    place
+        Says where a line stands.
+    decoder
+        Reads the source of the lines; None for native events.
+    strict
+        Whether a bad event raises an error. By default it is counted in `rejected`.
+
+    Attributes
+    ----------
+    collector
+        Totals, adoption curves and alerts for the report.
+    settings
+        Parameters of the method.
+    """
+
+    def __init__(
+        self,
+        lines: Iterable[bytes],
+        pipeline: DetectionPipeline,
+        place: Place,
+        *,
+        decoder: Decoder | None = None,
+        strict: bool = False,
+    ) -> None:
+        self.settings = pipeline.settings
+        self.collector = Collector()
+        self._pipeline = pipeline
+        self._place = place
+        self._rejections = Rejections(strict=strict)
+        self._native: NativeLines | None = None
+        if decoder is not None:
+            from pivotwatch.ingest.convert import NativeLines
+
+            counted = _Counted(lines)
+            self._native = NativeLines(counted, decoder, self._rejections, lambda: place(counted.taken - 1))
+        self._lines: Iterable[bytes] = lines if self._native is None else self._native
+        self._alerts: list[bytes] = []
+        self._pending = self._new_alerts()
+        self._failure: Exception | None = None
+
+    def __iter__(self) -> Iterator[Alert]:
+        return map(parse_alert, self.encoded())
+
+    def encoded(self) -> Iterator[bytes]:
+        """The alerts as the topic ``alerts`` would carry them."""
+        number = 0
+        while number < len(self._alerts) or self._advance():
+            yield self._alerts[number]
+            number += 1
+
+    def run(self) -> Replay:
+        """Read to the end; then every figure is complete."""
+        while self._advance():
+            pass
+        return self
+
+    @property
+    def events(self) -> int:
+        """Number of events read so far."""
+        return self._pipeline.taken if self._native is None else self._native.events
+
+    @property
+    def skipped(self) -> int:
+        """Documents of the source that are no requests, so far."""
+        return 0 if self._native is None else self._native.skipped
+
+    @property
+    def failed(self) -> int:
+        """Failed requests so far, which are not counted."""
+        return self.collector.totals["failed"]
+
+    @property
+    def late(self) -> int:
+        """Events so far that came after their bucket was closed, which are not counted."""
+        return self.collector.totals["late"]
+
+    @property
+    def rejected(self) -> list[Rejected]:
+        """Events so far that could not be read, by reason, the most frequent first."""
+        return list(self._rejections)
+
+    @property
+    def watched(self) -> list[str]:
+        """Models whose release was watched so far. Without one nothing can be found."""
+        return sorted({adoption.model for adoption in self.collector.releases.values()})
+
+    def to_dataframe(self) -> DataFrame:
+        """Every alert as a row: its fields and those of its evidence, without series and profile.
+
+        Raises
+        ------
+        ImportError
+            When pandas is missing.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise ImportError(NO_PANDAS) from None
+        frame = pandas.DataFrame([_row(alert.data) for alert in self], columns=COLUMNS)
+        for name in TIMES:
+            frame[name] = pandas.to_datetime(frame[name], utc=True)
+        return frame
+
+    def _advance(self) -> bool:
+        """Compute one more alert, if there is one."""
+        if self._failure is not None:
+            raise self._failure
+        try:
+            alert = next(self._pending, None)
+        except BaseException as error:
+            # A second iteration must not take a part of the alerts for all of them.
+            stopped = RuntimeError("the replay was interrupted: start a new one")
+            self._failure = error if isinstance(error, Exception) else stopped
+            raise
+        if alert is None:
+            return False
+        self._alerts.append(alert)
+        return True
+
+    def _new_alerts(self) -> Iterator[bytes]:
+        for output in self._pipeline.run(self._lines):
+            if output.topic == "dlq":
+                self._rejections.take(output, self._place if self._native is None else _event_place)
+                continue
+            self.collector.take(output)
+            if output.topic == "alerts":
+                yield output.value
+
+
+class _Counted:
+    """Lines, with the number of those that were taken."""
+
+    def __init__(self, lines: Iterable[bytes]) -> None:
+        self._lines = lines
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        for line in self._lines:
+            self.taken += 1
+            yield line
+
+
+def read_entries(topic: str, entries: Entries) -> list[Any]:
+    """Releases or decisions, from a JSON file when it is the name of one.
+
+    Raises
+    ------
+    WrongUse
+        With the file and the number of the entry that cannot be read.
+    """
+    if not isinstance(entries, str | Path):
+        return list(entries)
+    read = read_json_array(str(entries))
+    try:
+        control_lines(topic, read)
+    except BadEvent as error:
+        raise WrongUse(f"{entries}: {error}") from None
+    return read
+
+
+def _opened(events: Any) -> tuple[Iterable[bytes], Place]:
+    """The events as lines, and how the place of one is named."""
+    paths = _paths(events)
+    if paths:
+        lines = Lines(paths)
+        return lines, lines.place
+    if is_table(events):
+        return table_lines(events), _row_place
+    if isinstance(events, Mapping) or not isinstance(events, Iterable):
+        raise TypeError(
+            f"events: expected files, a DataFrame, or an iterable of events, got {type(events).__name__}"
+        )
+    return event_lines(events), _event_place
+
+
+def _paths(events: Any) -> list[str]:
+    """The files, if it is files that are given."""
+    if isinstance(events, str | Path):
+        return [str(events)]
+    if isinstance(events, list | tuple) and all(isinstance(each, str | Path) for each in events):
+        return [str(each) for each in events]
+    return []
+
+
+def _decoder(source: str | None) -> Decoder | None:
+    if source is None:
+        return None
+    from pivotwatch.ingest.settings import Decoders, read_settings
+
+    return Decoders(read_settings({})).of(source)
+
+
+def _event_place(number: int) -> str:
+    return f"event {number + 1}"
+
+
+def _row_place(number: int) -> str:
+    return f"row {number + 1}"
+
+
+def _row(data: AlertData) -> list[Any]:
+    evidence = data.evidence
+    values = {
+        "entity_kind": data.entity.kind,
+        "entity_id": data.entity.id,
+        "pattern": evidence.pattern and evidence.pattern.name,
+        **{name: getattr(evidence, name) for name in IN_EVIDENCE},
+    }
+    return [values[name] if name in values else getattr(data, name) for name in COLUMNS]
