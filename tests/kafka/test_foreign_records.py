@@ -81,9 +81,9 @@ def test_networks_continues_after_foreign_records(broker: str, topic_prefix: str
     assert alerts(behind) == alerts(config) != b""
     dead = list(read_dead_letters(behind))
     assert all(letter.headers == tuple(HEADERS) and letter.key == b"x" for letter in dead)
-    assert all(letter.about["message"] for letter in dead)
-    found = [letter.value for letter in dead if letter.about["topic"] == "buckets"]
+    assert all(letter.about.message for letter in dead)
+    found = [letter.value for letter in dead if letter.about.topic == "buckets"]
     assert found == [value and value[:900_000] for value in foreign]
     for topic in ("releases", "decisions"):
-        told = [letter.value for letter in dead if letter.about["topic"] == topic]
+        told = [letter.value for letter in dead if letter.about.topic == topic]
         assert set(told) >= set(CONTROLS[:3])

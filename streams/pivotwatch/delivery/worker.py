@@ -187,8 +187,9 @@ class DeliveryTask(RoleTask[DeliveryPartition]):
     async def _send_dead_letter(self, letter: Output) -> None:
         about = about_of(letter.headers)
         logger.error(
-            "dead letter: alert %s for target %s: %s: %s",
+            "dead letter: alert %s at offset %s for target %s: %s: %s",
             (letter.key or b"(unreadable)").decode(),
+            about.offset,
             about.target or "(all)",
             about.error_class,
             about.message,
