@@ -73,7 +73,7 @@ def read_request(
 
 
 class DecisionWriter:
-    """Writes decisions.
+    """Writes decisions to their topic.
 
     Parameters
     ----------

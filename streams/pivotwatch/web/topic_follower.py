@@ -1,4 +1,4 @@
-"""Reads the topics of the page whole and follows them: no group, so every page has all of them."""
+"""Reads the topics of the page completely and follows them, without a consumer group."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pivotwatch.web.read_model import ReadModel
 from pivotwatch.web.server_sent_events import EventStream
 
 TOPICS: tuple[Logical, ...] = ("decisions", "status", "alerts")
-"""Decisions and status first: an alert is then shown with what is known of it."""
+"""Decisions and status first, so an alert is shown together with them."""
 
 
 class Reader:
@@ -26,9 +26,9 @@ class Reader:
     config
         The configuration.
     places
-        What to read: logical topics and partitions.
+        Logical topics and partitions to read.
     read_model, event_stream
-        What it fills.
+        Receive the records and their events.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class Reader:
 
     @property
     def ready(self) -> asyncio.Event:
-        """Set once everything is taken that the topics held at the start."""
+        """Set once every record is taken that the topics held at the start."""
         return self._follower.caught_up
 
     @property
@@ -60,7 +60,7 @@ class Reader:
         self.take(self._places[tp], record)
 
     def take(self, place: tuple[Logical, int], record: InputRecord) -> None:
-        """Take one record, and tell those who follow if it says something new."""
+        """Apply one record, and add its event to the stream."""
         if place[0] == "alerts":
             event = self.read_model.take_alert(record.value)
         elif place[0] == "decisions":
