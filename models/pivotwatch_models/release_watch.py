@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Container, Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from pivotwatch_models.accounts.share_models import EVENT_TYPES, FIRST_USE
@@ -87,21 +87,35 @@ class ReleaseWatch:
         """Whether too few first uses were seen so far for a firm expectation."""
         return self.population.learning
 
-    def score(self, bucket: int, counts: ModelCounts, behind: Container[Group] = ()) -> None:
+    def score(self, bucket: int, counts: ModelCounts) -> None:
         """Take one completed bucket; see `scoring`."""
-        for _ in self.scoring(bucket, counts, behind):
+        for _ in self.scoring(bucket, counts):
             pass
 
-    def scoring(
-        self, bucket: int, counts: ModelCounts, behind: Container[Group] = ()
-    ) -> Generator[None, None, None]:
-        """Take one completed bucket in slices: at every ``yield`` it may be left alone for a while.
+    def correct(self, bucket: int, earlier: int, counts: ModelCounts) -> None:
+        """Take what came late of an earlier bucket, before the present one is scored.
+
+        Each group is compared with what everyone else did in the *earlier* bucket. What came late is left out
+        of the population's hazard: it was estimated from those who were on time.
 
         Parameters
         ----------
-        behind
-            Groups whose data come late. They are not judged: what they show now happened at another time.
+        bucket, earlier
+            The bucket that is about to be scored, and the one that the counts are of.
+        counts
+            Accounts that sent late events and their first uses. An account that was active on time in the
+            earlier bucket too counts as at risk twice, so E is rather too large than too small.
         """
+        at_risk, seen, expected = self.population.expect_late(earlier, counts)
+        for i, group in enumerate(counts.groups):
+            events = int(seen[i]), float(expected[i]), 0, 0.0
+            if at_risk[i] and self.watched.is_watched(group):
+                self.watched.correct(bucket, group, events)
+            self.watched.add_traffic(bucket, group, counts.traffic[i], events)
+        self.watched.note_movers(bucket, counts.movers)
+
+    def scoring(self, bucket: int, counts: ModelCounts) -> Generator[None, None, None]:
+        """Take one completed bucket in slices: at every ``yield`` it may be left alone for a while."""
         self.watched.measure_heterogeneity()
         yield
         flagged = counts.sets_touching(self.watched.flagged())
@@ -114,6 +128,7 @@ class ReleaseWatch:
             own = self.watched.newcomers(kind, counts.groups)
             by_type.append(self.population.expect(kind, counts, flagged, flagged_cohorts, own))
             yield
+        self.population.remember(bucket, by_type[FIRST_USE].hazard)
         self.surge.update(bucket, by_type[FIRST_USE].hazard)
         events = _rows(by_type, "seen", "expected")
         always = _rows(by_type, "always_seen", "always_expected")
@@ -122,7 +137,7 @@ class ReleaseWatch:
         for i, group in enumerate(counts.groups):
             if i % SLICE == 0:
                 yield
-            if at_risk[i] and self.watched.is_watched(group) and group not in behind:
+            if at_risk[i] and self.watched.is_watched(group):
                 state = self.watched.update(bucket, group, events[i], always[i])
                 state.newcomers = [n + more for n, more in zip(state.newcomers, newcomers[i], strict=True)]
             self.watched.add_traffic(bucket, group, counts.traffic[i], events[i])

@@ -28,7 +28,7 @@ from pivotwatch.ingest.decoder import BadDocument
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 from tests.delivery.rig import Recorder, Rig
 from tests.detection.golden import loner
-from tests.detection.stream import MODEL, SETTINGS, START, event, launch, new_model, records
+from tests.detection.stream import ANYBODY, MODEL, SETTINGS, START, event, launch, new_model, records
 
 HOURS = 60
 CAMPAIGNS = (
@@ -98,7 +98,7 @@ def with_late(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def run(settings: Settings, events: Iterable[dict[str, Any]], *entries: Release) -> Iterator[Output]:
     """Everything that the steps send; decisions come while an incident goes on."""
-    counting = CountingOperator(settings, 0, 1)
+    counting = CountingOperator(settings, 0, 1, quorum=ANYBODY)
     scoring = ScoringOperator(settings, 1, lambda name: "hosting" if name == ODD.id else None)
     for offset, entry in enumerate(entries):
         yield Output("releases", entry.model.encode(), encode(entry))

@@ -24,6 +24,7 @@ from pivotwatch.detection.counting.open_buckets import FUTURE_MS, Buckets
 from pivotwatch.detection.scoring.control_log import read
 from pivotwatch_models.settings import HOUR_MS
 from tests.detection.stream import (
+    ANYBODY,
     SETTINGS,
     START,
     accounts_step,
@@ -122,7 +123,7 @@ DEEP = [with_raw(field, nested(depth)) for field in ("id", "account", "links") f
 def fate(step):
     """All that counting leaves behind: the cells and the counters."""
     b = step.buckets if hasattr(step, "buckets") else step
-    return counted(step), b.late, b.invalid, b.failed, b.max_ts
+    return counted(step), b.late, b.invalid, b.failed, b.time.now()
 
 
 @pytest.mark.parametrize("value", [*UNREADABLE.values(), *NO_EVENT.values()], ids=[*UNREADABLE, *NO_EVENT])
@@ -336,7 +337,8 @@ def test_a_ts_far_beyond_the_records_own_time_is_invalid_and_does_not_move_the_w
     step.process([line(event(), timestamp=START)])
     far = START + FUTURE_MS + 1
     assert len(dead(step.process([line(event(ts=far), timestamp=START)]))) == 1
-    assert step.buckets.max_ts == START
+    step.buckets.gather()
+    assert step.buckets.time.now() == START
     assert dead(step.process([line(event(ts=far - 1), timestamp=START)])) == []
     assert dead(step.process([line(event(ts=far), timestamp=None)])) == []
     assert dead(step.process([line(event(ts=far + 9 * FUTURE_MS), timestamp=-1)])) == []
@@ -421,7 +423,9 @@ def test_buckets_have_no_name_for_what_they_do_not_know():
         SETTINGS,
         Names(AccountTable(SETTINGS, 1), ()),
         close,
+        close,
         lambda *_: None,
+        quorum=ANYBODY,
     )
     at_once(buckets.process([line(event(ts=ts)) for ts in (1, START)]))
     assert closed[0][1] == 0

@@ -22,6 +22,7 @@ from pivotwatch.engine.operator import IdleOperator
 from pivotwatch.engine.state_migration import StateRefused
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 from tests.detection.stream import (
+    ANYBODY,
     MODEL,
     SETTINGS,
     START,
@@ -482,8 +483,13 @@ def window(visits, bucket, keep):
 )
 def test_those_who_joined_less_those_who_left_were_seen_within_90_days(visits, shards):
     """Daily buckets; between them days without events. A day after the bound at most, each has left."""
+<<<<<<< HEAD
     daily = Settings(bucket="1d", watch="14d")
-    step = CountingOperator(daily, 0, 1, shards=shards)
+    step = CountingOperator(daily, 0, 1, shards=shards, quorum=ANYBODY)
+=======
+    daily = Settings(bucket_ms=DAY_MS, watch_ms=14 * DAY_MS)
+    step = CountingOperator(daily, 0, 1, shards=shards, quorum=ANYBODY)
+>>>>>>> be14af1 (detection: agree on the time, and count what comes late)
     day, lines, at = START // DAY_MS, [], []
     for i, (gap, account, groups) in enumerate(visits):
         day += gap
@@ -515,17 +521,19 @@ def test_groups_that_nobody_is_in_are_forgotten_and_leave_no_trace(slack, monkey
         for day in range(0, 400, 7)
         for i in range(6)
     ]
-    hoarder, store = CountingOperator(daily, 0, 1, shards=4), Store()
+    hoarder, store = CountingOperator(daily, 0, 1, shards=4, quorum=ANYBODY), Store()
     expected = run(hoarder, [lines])
     monkeypatch.setattr(pivotwatch.detection.counting.account_table, "SLACK", slack)
-    step, outputs = CountingOperator(daily, 0, 1, shards=4), []
+    step, outputs = CountingOperator(daily, 0, 1, shards=4, quorum=ANYBODY), []
     for i, one in enumerate(lines):
         outputs += step.process([one])
         if i % 50 == 49:
             store.take(step)
-            step = store.into(CountingOperator(daily, 0, 1, shards=4)) if i % 100 == 99 else step
+            step = (
+                store.into(CountingOperator(daily, 0, 1, shards=4, quorum=ANYBODY)) if i % 100 == 99 else step
+            )
     assert outputs + step.final() == expected
-    straight = CountingOperator(daily, 0, 1, shards=4)
+    straight = CountingOperator(daily, 0, 1, shards=4, quorum=ANYBODY)
     assert run(straight, [lines]) == expected
     assert len(straight.roster.sets) < len(hoarder.roster.sets) / 2
 
@@ -534,7 +542,7 @@ def test_groups_that_nobody_is_in_are_forgotten_and_leave_no_trace(slack, monkey
 @pytest.mark.parametrize("rhythm", [1, 16, 64])
 def test_every_shard_has_its_turn_in_a_partition_that_is_seldom_active(rhythm):
     """Which shards are swept follows from the bucket; buckets without events may not lose theirs."""
-    step = CountingOperator(SETTINGS, 0, 1, shards=64)
+    step = CountingOperator(SETTINGS, 0, 1, shards=64, quorum=ANYBODY)
     step.process([line(event(f"old-{i}", START)) for i in range(200)])
     step.process([line(event("busy", START + h * HOUR_MS)) for h in range(rhythm, 93 * 24, rhythm)])
     assert set(step.roster.rows) == {"busy"}
@@ -594,8 +602,13 @@ def test_names_that_are_forgotten_between_buckets_leave_no_trace(limit, monkeypa
 
 
 def test_an_account_that_returns_after_90_days_joins_again():
+<<<<<<< HEAD
     settings = Settings(bucket="1d")
-    step = CountingOperator(settings, 0, 1, shards=4)
+    step = CountingOperator(settings, 0, 1, shards=4, quorum=ANYBODY)
+=======
+    settings = Settings(bucket_ms=DAY_MS)
+    step = CountingOperator(settings, 0, 1, shards=4, quorum=ANYBODY)
+>>>>>>> be14af1 (detection: agree on the time, and count what comes late)
     days = [0, 1, 50, 143, 145, 146]
     outputs = run(step, [[line(event(ts=START + d * DAY_MS))] for d in days])
     joined = [b for b, body in sorted(bodies(outputs).items()) if body["joined"]]
@@ -607,8 +620,13 @@ def test_an_account_that_returns_after_90_days_joins_again():
 
 
 def test_a_model_is_followed_for_90_days():
+<<<<<<< HEAD
     settings = Settings(bucket="1d")
-    step = CountingOperator(settings, 0, 1)
+    step = CountingOperator(settings, 0, 1, quorum=ANYBODY)
+=======
+    settings = Settings(bucket_ms=DAY_MS)
+    step = CountingOperator(settings, 0, 1, quorum=ANYBODY)
+>>>>>>> be14af1 (detection: agree on the time, and count what comes late)
     outputs = run(step, [[line(event(ts=START + d * DAY_MS))] for d in (0, 1, 89, 90, 91, 92)])
     day = START // DAY_MS
     followed = {

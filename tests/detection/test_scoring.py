@@ -17,6 +17,7 @@ from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.operator import ControlledOperator
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 from tests.detection.stream import (
+    ANYBODY,
     MODEL,
     SETTINGS,
     START,
@@ -447,7 +448,7 @@ def test_what_is_known_of_groups_stays_bounded():
     """Every few weeks others come, with instruments of payment of their own: after 90 days they are gone."""
     daily = Settings(bucket="1d", aliases=())
     accounts, networks, store = (
-        CountingOperator(daily, 0, 1, shards=4),
+        CountingOperator(daily, 0, 1, shards=4, quorum=ANYBODY),
         networks_step(settings=daily),
         Store(),
     )

@@ -18,6 +18,7 @@ from pivotwatch.engine.checkpoint_format import Identity, Manifest, StateRefused
 from pivotwatch_models.fingerprint import earlier_state_fingerprints, state_fingerprint
 from pivotwatch_models.incidents.incident import Incident
 from pivotwatch_models.settings import HOUR_MS, Settings
+from tests.detection.stream import ANYBODY
 from tests.engine import stored_state
 from tests.engine.stored_state import OFFSET, identity
 
@@ -26,9 +27,9 @@ VERSIONS = ((1, 2), (2, 3), (2, 4), (3, 5))
 
 
 def new(role: str) -> Any:
-    return (
-        CountingOperator(Settings(), 0, 1, shards=4) if role == "accounts" else ScoringOperator(Settings(), 1)
-    )
+    if role == "accounts":
+        return CountingOperator(Settings(), 0, 1, shards=4, quorum=ANYBODY)
+    return ScoringOperator(Settings(), 1)
 
 
 def loaded(role: str, version: int) -> Any:
@@ -45,7 +46,7 @@ def test_a_stored_state_is_continued(of_accounts: int, of_networks: int) -> None
     accounts, networks = loaded("accounts", of_accounts), loaded("networks", of_networks)
     assert len(accounts.roster.rows) > 50
     assert networks.calendar
-    ts = accounts.buckets.max_ts + HOUR_MS
+    ts = accounts.buckets.next * HOUR_MS
     event = {"id": "r", "ts": ts, "account": "acct-new", "network": "AS1", "model": "m-2"}
     outputs = accounts.process([Line(orjson.dumps(event))]) + accounts.final()
     scored = networks.process([Line(output.value) for output in outputs])

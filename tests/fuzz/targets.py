@@ -34,6 +34,7 @@ from pivotwatch.web import event_cursor
 from pivotwatch.web.read_model import ReadModel
 from pivotwatch.web.view_models import ViewModels
 from pivotwatch_models.settings import HOUR_MS, Settings
+from tests.detection.stream import ANYBODY
 from tests.fuzz.examples import (
     ACTIVE,
     ALERT,
@@ -67,7 +68,7 @@ def _number(value: bytes) -> int:
 
 def _requests(data: bytes) -> None:
     """Every bad event becomes a dead letter, good events are counted, and the bucket closes."""
-    step = CountingOperator(Settings(), 0, 1)
+    step = CountingOperator(Settings(), 0, 1, quorum=ANYBODY)
     outputs = step.process([Line(data, key=data[:8], timestamp=START)])
     outputs += step.process([Line(orjson.dumps(EVENT))])
     outputs += step.final()
@@ -78,7 +79,7 @@ def _requests(data: bytes) -> None:
 
 def _origin(data: bytes) -> None:
     """Foreign headers: no record is refused, and valid headers are read as before."""
-    step = CountingOperator(Settings(), 0, 1)
+    step = CountingOperator(Settings(), 0, 1, quorum=ANYBODY)
     origin, _, places = data.partition(b"\n")
     array = orjson.dumps([EVENT])
     for number, headers in enumerate(
@@ -141,7 +142,7 @@ def _source(name: str) -> Callable[[bytes], None]:
     def run(data: bytes) -> None:
         decoded = decoder.decode(data)
         for _, event in decoded.events:  # the counting operator must read what the source passes on
-            assert not CountingOperator(Settings(), 0, 1).process([Line(orjson.dumps(event))])
+            assert not CountingOperator(Settings(), 0, 1, quorum=ANYBODY).process([Line(orjson.dumps(event))])
         for bad in decoded.bad:
             for redaction in ("redacted", "full", "empty"):
                 dead_letter(bad, redaction, name, Line(data), ("log", 0))  # type: ignore[arg-type]

@@ -60,7 +60,7 @@ OUTSIDE = {
     ("counting/model_tracker", "WAITING, FOLLOWED, OVER"): FORMAT,
     ("counting/open_buckets", "BUFFERED"): MEMORY,
     ("counting/open_buckets", "process 400"): UNIT,
-    ("counting/open_buckets", "_take 400"): UNIT,
+    ("counting/open_buckets", "_failed 400"): UNIT,
     ("counting/operator", "STATE_VERSION"): FORMAT,
     ("counting/operator", "MAX_SEGMENTS"): FORMAT,
     ("counting/operator", "NAMES"): FORMAT,

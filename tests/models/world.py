@@ -92,7 +92,7 @@ class World:
             self.verdicts.get,
             lambda g, since: g in self.late,
         )
-        reported = self.incidents.step(self.bucket, counts, findings, around)
+        reported = self.incidents.step(self.bucket, [counts] if counts else [], findings, around)
         self.bucket += 1
         return self.note(reported)
 

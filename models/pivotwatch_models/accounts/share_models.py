@@ -175,6 +175,23 @@ class AccountModels:
         blocks = end_blocks(self.columns, rows, n, k, ~at_risk[FIRST_USE])
         return Changes(at_risk, (used, switched), drift & (k > 0), blocks)
 
+    def update_late(self, rows: Ints, k: Ints) -> tuple[Mask, Mask]:
+        """Take requests of an earlier bucket that came late; returns who was at risk, and who began.
+
+        Parameters
+        ----------
+        rows
+            The accounts that sent them, each once.
+        k
+            Those to the candidate by choice.
+        """
+        self.columns.reserve(int(rows.max()) + 1 if len(rows) else 0)
+        flags = self.columns["flags"][rows]
+        at_risk = (flags & USED) == 0
+        used = at_risk & (k > 0)
+        self.columns["flags"][rows] = flags | used * np.uint8(USED)
+        return at_risk, used
+
     def _cusum(self, rows: Ints, n: Ints, k: Ints) -> Mask:
         factor = 1.0 / (1.0 + (n - 1) * _SWITCH.correlation)
         over = np.zeros(len(rows), dtype=np.bool_)

@@ -47,7 +47,7 @@ from typing import Self
 
 from river import base
 
-from pivotwatch_models.accounts.share_models import EVENT_TYPES
+from pivotwatch_models.accounts.share_models import EVENT_TYPES, FIRST_USE
 from pivotwatch_models.base.log_sums import log_mean_exp, log_one_plus
 from pivotwatch_models.method import STATE
 from pivotwatch_models.settings import Settings
@@ -131,6 +131,17 @@ class GroupEDetector(base.DriftDetector):
             self._update_r(part, x[2 * part], self.theta * x[2 * part + 1])
         for kind in range(len(EVENT_TYPES)):
             self._update_cusum(kind, x)
+        self.log_r = log_mean_exp(self._log_r)
+        self._drift_detected = self.log_r >= self.threshold
+
+    def correct(self, seen: int, expected: float) -> None:
+        r"""Take first uses of an earlier bucket that came late: evidence without a new start.
+
+        :math:`R \leftarrow R \, L`, so :math:`E[R_t] \le R_0 + t` holds as before: no term is added.
+        """
+        for i, (mu, ln_mu) in enumerate(_MULTIPLES):
+            self._log_r[i] += log_factor(seen, self.theta * expected, mu, ln_mu)
+        self._update_cusum(FIRST_USE, (seen, expected, *(0, 0.0) * (self.parts - 1)))
         self.log_r = log_mean_exp(self._log_r)
         self._drift_detected = self.log_r >= self.threshold
 

@@ -20,30 +20,30 @@ class GroupRecord:
         Its limit θ₀, as far as earlier watches taught one.
     late_at
         The last bucket in which events of the group came late; -1 for none.
-    behind_at
-        The last bucket in which at least a tenth of its events came late; -1 for none.
+    late_since
+        The bucket in which its events began to come late, without a day in which none did; -1 for none.
     hours
         Its requests by hour of day.
     """
 
-    __slots__ = ("behind_at", "hours", "late_at", "members", "theta")
+    __slots__ = ("hours", "late_at", "late_since", "members", "theta")
 
     def __init__(self) -> None:
         self.members = 0
         self.theta = LearntTheta()
-        self.late_at = self.behind_at = -1
+        self.late_at = self.late_since = -1
         self.hours = HourOfDay()
 
     def snapshot(self) -> list[Any]:
         """State, JSON-able."""
         theta = [self.theta.seen, self.theta.expected, self.theta.watches]
-        return [self.members, theta, self.late_at, self.behind_at, self.hours.snapshot()]
+        return [self.members, theta, self.late_at, self.late_since, self.hours.snapshot()]
 
     @classmethod
     def restored(cls, state: list[Any]) -> GroupRecord:
         """A record that continues exactly where `snapshot` was taken."""
         record = cls()
-        record.members, theta, record.late_at, record.behind_at, hours = state
+        record.members, theta, record.late_at, record.late_since, hours = state
         record.hours = HourOfDay.restored(hours)
         record.theta = LearntTheta(*theta)
         return record
@@ -103,11 +103,6 @@ class GroupRegistry:
         """Share of a group's requests in the quietest eight hours of its day; None when it is not known."""
         record = self.groups.get(group)
         return record.hours.quiet_share() if record else None
-
-    def behind_since(self, group: Group, bucket: int) -> bool:
-        """Whether at least a tenth of a group's events came late in a bucket or after it."""
-        record = self.groups.get(group)
-        return record is not None and record.behind_at >= bucket
 
     def late_since(self, group: Group, bucket: int) -> bool:
         """Whether any event of a group came late in a bucket or after it."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pivotwatch_models.accounts.share_models import EVENT_TYPES
+from pivotwatch_models.accounts.share_models import EVENT_TYPES, FIRST_USE
 from pivotwatch_models.base.arrays import Ints, Mask
 from pivotwatch_models.base.counts import NO_TRAFFIC, Block, Group, Mover, Traffic
 from pivotwatch_models.groups.adwin import Corroboration, residual
@@ -115,14 +115,7 @@ class WatchedGroups:
         always_active
             Events of its settled accounts that are always active.
         """
-        state = self.states.get(group)
-        if state is None:
-            detector = GroupEDetector(self.threshold, head=self.head_start, parts=PARTS)
-            state = self.states[group] = GroupState(detector, Corroboration(), [bucket, bucket])
-        if state.detector.quiet:
-            state.before, state.excursion, state.moves = state.before + state.excursion, NO_TRAFFIC, []
-            state.split.forget_if_quiet()
-        state.detector.theta = self._theta(group)
+        state = self._state(bucket, group)
         state.detector.update((*events, *always_active))
         for kind, updates in enumerate(state.detector.since):
             if updates == 1:
@@ -133,6 +126,30 @@ class WatchedGroups:
         state.expected += events[1] + events[3]
         state.first_uses = [state.first_uses[0] + events[0], state.first_uses[1] + events[1]]
         state.last_risk = bucket
+        return state
+
+    def correct(self, bucket: int, group: Group, events: Events) -> None:
+        """Take first uses of an earlier bucket that came late, of a group with accounts at risk then."""
+        state = self._state(bucket, group)
+        quiet = state.detector.quiet
+        state.detector.correct(events[0], events[1])
+        if quiet and not state.detector.quiet:
+            state.onset[FIRST_USE] = bucket
+        state.seen += events[0]
+        state.expected += events[1]
+        state.first_uses = [state.first_uses[0] + events[0], state.first_uses[1] + events[1]]
+        state.last_risk = bucket
+
+    def _state(self, bucket: int, group: Group) -> GroupState:
+        """The state of a group that has accounts at risk, ready for what a bucket says of it."""
+        state = self.states.get(group)
+        if state is None:
+            detector = GroupEDetector(self.threshold, head=self.head_start, parts=PARTS)
+            state = self.states[group] = GroupState(detector, Corroboration(), [bucket, bucket])
+        if state.detector.quiet:
+            state.before, state.excursion, state.moves = state.before + state.excursion, NO_TRAFFIC, []
+            state.split.forget_if_quiet()
+        state.detector.theta = self._theta(group)
         return state
 
     def _theta(self, group: Group) -> float:

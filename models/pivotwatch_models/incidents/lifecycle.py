@@ -78,21 +78,22 @@ class Incidents:
         self.quiet = settings.buckets(_NEWS.quiet_ms)
 
     def step(
-        self, bucket: int, counts: ModelCounts | None, findings: Iterable[Finding], around: Surroundings
+        self, bucket: int, counts: Iterable[ModelCounts], findings: Iterable[Finding], around: Surroundings
     ) -> list[Transition]:
         """Take one scored bucket; returns the transitions, by entity.
 
         Parameters
         ----------
         counts
-            The bucket's counts of the model; None when nobody was active.
+            Counts of the model: what came late of earlier buckets, then the bucket's own, if anybody was
+            active in it.
         findings
             Account findings of the bucket.
         around
             What is known of groups and accounts beyond this release.
         """
-        if counts is not None:
-            self._absorb(bucket, counts)
+        for some in counts:
+            self._absorb(bucket, some)
         severities = {entity: incident.severity for entity, incident in self.by_entity.items()}
         news: dict[Group, Reason] = {}
         for group in self.watch.report_rule.reported():

@@ -14,6 +14,7 @@ from dataclasses import field
 from pivotwatch_models.method.counting import (
     AccountFindings,
     Candidates,
+    EventTime,
     Inference,
     Membership,
     PageHinkleyMethod,
@@ -55,6 +56,7 @@ class StateMethod:
 
     version: int = 1
     membership: Membership = field(default_factory=Membership)
+    event_time: EventTime = field(default_factory=EventTime)
     candidates: Candidates = field(default_factory=Candidates)
     switch: Switch = field(default_factory=Switch)
     page_hinkley: PageHinkleyMethod = field(default_factory=PageHinkleyMethod)

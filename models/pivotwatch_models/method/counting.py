@@ -37,6 +37,46 @@ class Membership:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class EventTime:
+    """How the accounts and networks of a partition agree on the time.
+
+    Attributes
+    ----------
+    least, most
+        So many accounts and networks are asked at least, if there are so many, and at most. With fifteen a
+        source that sends one event in thirty has the majority by chance less than once in 10⁹ times.
+    part
+        One in so many of the accounts of the last closed bucket is asked.
+    diverse
+        With so many accounts and networks no single one has the majority: a stream may begin.
+    settled
+        After so many events a stream begins, whoever sent them.
+    patience, patience_events
+        An account that sent nothing while so many times the events of a bucket came, and at least so many, is
+        not asked any more.
+    asked_every
+        They are asked again after one in so many of them sent something from behind the end of a bucket.
+    far_ms
+        An event further ahead of the first open bucket than this, and two buckets, is held.
+    held, held_bytes
+        So many events are held at most, of so many bytes: they are part of a checkpoint's manifest, which is
+        one record.
+    """
+
+    least: int = 15
+    most: int = 512
+    part: int = 16
+    diverse: int = 3
+    settled: int = 256
+    patience: int = 64
+    patience_events: int = 4096
+    asked_every: int = 8
+    far_ms: int = DAY_MS
+    held: int = 1024
+    held_bytes: int = 200_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Candidates:
     """Which model names are followed. Whoever may send requests may make up names, so all are bounded.
 

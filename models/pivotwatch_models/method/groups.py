@@ -127,18 +127,16 @@ class TaughtTheta:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lateness:
-    """Groups whose data come late are not judged: what they show now happened at another time.
+    """What is done with events that come after their bucket was closed.
 
     Attributes
     ----------
-    share
-        Late events of a group in a bucket, over its requests, from which on it is behind.
-    pause_ms
-        How long a group is not judged after it was behind.
+    counted_ms
+        Events that come this long after the end of their bucket, or sooner, are counted and scored with it.
+        Later ones only say which accounts have used a model. The hazards of so long are kept.
     """
 
-    share: float = 0.1
-    pause_ms: int = DAY_MS
+    counted_ms: int = DAY_MS
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -17,13 +17,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pivotwatch_models.accounts.share_models import EVENT_TYPES, FIRST_USE
 from pivotwatch_models.base.arrays import Floats, Ints, Mask
 from pivotwatch_models.base.counts import ModelCounts
 from pivotwatch_models.method import DECISION, STATE
 from pivotwatch_models.population.always_active import AlwaysActiveHazard
 from pivotwatch_models.population.cohorts import NEWCOMER_COHORTS, SETTLED_COHORTS
-from pivotwatch_models.population.hazard import PopulationHazard
+from pivotwatch_models.population.hazard import PopulationHazard, weigh
 from pivotwatch_models.population.newcomers import NewcomerHazard
 from pivotwatch_models.settings import Settings
 
@@ -69,6 +71,8 @@ class PopulationExpectations:
         self.hazards = tuple(PopulationHazard(decay) for _ in EVENT_TYPES)
         self.newcomers = tuple(NewcomerHazard() for _ in EVENT_TYPES)
         self.always_active = AlwaysActiveHazard()
+        self.recent: list[tuple[int, float]] = []
+        self._kept = settings.buckets(STATE.lateness.counted_ms)
 
     @property
     def learning(self) -> bool:
@@ -136,6 +140,27 @@ class PopulationExpectations:
             at_risk=group_risk.sum(axis=1) + newcomers,
         )
 
+    def remember(self, bucket: int, hazard: float) -> None:
+        """Keep the hazard of first uses of a scored bucket for a day, for what comes late of it."""
+        self.recent = [row for row in self.recent if row[0] >= bucket - self._kept]
+        self.recent.append((bucket, hazard))
+
+    def expect_late(self, bucket: int, counts: ModelCounts) -> tuple[Ints, Ints, Floats]:
+        """First uses that came late of a scored bucket: accounts at risk, S and E of each group.
+
+        All are 0 when the bucket was not scored or is more than a day ago.
+        """
+        hazard = next((hazard for scored, hazard in self.recent if scored == bucket), None)
+        at_risk, events = (counts.by_group(table[FIRST_USE]) for table in (counts.at_risk, counts.events))
+        if hazard is None:
+            return np.zeros(len(at_risk), np.int64), np.zeros(len(at_risk), np.int64), np.zeros(len(at_risk))
+        pace = self.hazards[FIRST_USE].pace
+        expected = weigh(at_risk * ~NEWCOMER_COHORTS, pace) * hazard
+        new = at_risk[:, NEWCOMER_COHORTS].sum(axis=1)
+        none = np.zeros(len(new), dtype=np.int64)
+        expected = expected + self.newcomers[FIRST_USE].expected(new, none, none)
+        return at_risk.sum(axis=1), events.sum(axis=1), expected
+
     def _expect_newcomers(self, kind: int, counts: ModelCounts, own: Ints) -> tuple[Ints, Ints, Floats]:
         """Per group: accounts never seen before, their events, and the events expected of them."""
         at_risk, events = (
@@ -153,6 +178,7 @@ class PopulationExpectations:
             "hazards": [hazard.snapshot() for hazard in self.hazards],
             "newcomers": [[clock.risk, clock.events] for clock in self.newcomers],
             "always_active": self.always_active.slow_means,
+            "recent": self.recent,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -160,4 +186,5 @@ class PopulationExpectations:
         for hazard, values in zip(self.hazards, state["hazards"], strict=True):
             hazard.restore(values)
         self.newcomers = tuple(NewcomerHazard(*row) for row in state["newcomers"])
+        self.recent = [(bucket, hazard) for bucket, hazard in state["recent"]]
         self.always_active.slow_means = tuple(state["always_active"]) if state["always_active"] else None

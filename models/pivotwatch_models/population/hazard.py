@@ -132,19 +132,19 @@ class PopulationHazard:
         pace = self.pace
         others = risk * ~ALWAYS_ACTIVE_COHORTS
         if flagged_cohorts.any() and others.any():
-            pace[flagged_cohorts] = relative_chance * _weigh(others[None], pace)[0] / others.sum()
+            pace[flagged_cohorts] = relative_chance * weigh(others[None], pace)[0] / others.sum()
         total, pseudo_risk, slow = int(events.sum()), _HAZARD.pseudo_risk, _HAZARD.slow
-        weight = _weigh(risk[None], pace)[0]
+        weight = weigh(risk[None], pace)[0]
         if self.slow_hazard is None:
             hazard = float(total / weight) if weight > 0 else 0.0
             self.slow_hazard = hazard
         else:
             hazard = float((total + pseudo_risk * self.slow_hazard) / (weight + pseudo_risk))
         without = (outside_events + pseudo_risk * self.slow_hazard) / (
-            _weigh(outside_risk, pace) + pseudo_risk
+            weigh(outside_risk, pace) + pseudo_risk
         )
-        expected = _weigh(group_risk, pace) * without
-        always_active = _weigh(group_risk * SETTLED_COHORTS, pace) * without
+        expected = weigh(group_risk, pace) * without
+        always_active = weigh(group_risk * SETTLED_COHORTS, pace) * without
         self.slow_hazard = slow * self.slow_hazard + (1 - slow) * hazard
         self.events = self.decay * self.events + events
         self.expected = self.decay * self.expected + risk * pace * hazard
@@ -164,7 +164,7 @@ class PopulationHazard:
         self.events, self.expected = np.array(events, dtype=float), np.array(expected, dtype=float)
 
 
-def _weigh(risk: Ints, pace: Floats) -> Floats:
+def weigh(risk: Ints, pace: Floats) -> Floats:
     """Σ_c m_c R_c per row, added in the order of c: a matrix product may add in another order."""
     total = np.zeros(len(risk))
     for c in range(COHORTS):

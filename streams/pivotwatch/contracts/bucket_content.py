@@ -170,11 +170,21 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     left: Annotated[
         Tallies, Meta(description="Accounts that left a group (90 days without it): kind, id, accounts.")
     ] = _empty()
+    late_parts: Annotated[
+        list[LatePart], Meta(description="What came late of earlier buckets since the last record.")
+    ] = []
 
     @property
     def is_active(self) -> bool:
         """Whether any account sent requests."""
         return len(bytes(self.active).strip(b"[] \t\r\n")) > 0
+
+
+class LatePart(msgspec.Struct, frozen=True, kw_only=True):
+    """What came late of an earlier bucket: who was active then, and first uses of models."""
+
+    bucket: Annotated[Index, Meta(description="Index of the earlier bucket.")]
+    body: Annotated[Body, Meta(description="The same as for a bucket, without counters.")]
 
 
 def encoded(rows: Sequence[Any] | Ints) -> Work[Raw]:
@@ -262,6 +272,8 @@ def _check(body: Body, bucket: int) -> Work[None]:
     for raw in (body.joined, body.left, body.late_groups):
         tallies_of(raw)
         yield
+    if body.late_parts:
+        yield from _check_late(body.late_parts, bucket)
     active = yield from _cohorts(body.active)
     own_groups = groups_of(body.groups)
     groups = len(own_groups)
@@ -289,6 +301,15 @@ def _check(body: Body, bucket: int) -> Work[None]:
     for model in body.models:
         yield
         yield from _check_model(model, len(sizes), active, everyone, traffic, bucket)
+
+
+def _check_late(parts: list[LatePart], bucket: int) -> Work[None]:
+    buckets = [part.bucket for part in parts]
+    _hold("late parts are of earlier buckets", sorted(set(buckets)) == buckets and max(buckets) < bucket)
+    for part in parts:
+        _hold("a late part has none of its own", not part.body.late_parts)
+        _hold("somebody was active", part.body.is_active)
+        yield from _check(part.body, part.bucket)
 
 
 def _check_model(  # noqa: PLR0917  # what a model is held against

@@ -127,17 +127,20 @@ class AccountTable:
     def settle(self, bucket: int, rows: Ints, sets: Ints, requests: Ints) -> Work[dict[int, int]]:
         """Note that accounts were active in sets of groups; returns the groups that were joined.
 
+        Accounts that were active since then, too, stay in the groups of their last activity.
         Ints are unique. The columns ``last`` and ``home`` are as after the bucket.
         """
         joined: dict[int, int] = {}
         last, home = self.columns["last"], self.columns["home"]
+        self.columns["requests"][rows] += requests
+        newest = last[rows] < bucket
+        rows, sets = rows[newest], sets[newest]
         for some in parts(np.flatnonzero(home[rows] != sets)):
             for row, new in zip(rows[some].tolist(), sets[some].tolist(), strict=True):
                 self._move(row, new, joined)
             yield
         home[rows] = sets
         last[rows] = bucket
-        self.columns["requests"][rows] += requests
         return joined
 
     def _move(self, row: int, new: int, joined: dict[int, int]) -> None:

@@ -28,6 +28,8 @@ class BucketActivity:
 
     Attributes
     ----------
+    bucket
+        Index of the bucket.
     rows, n
         Active accounts and their requests, aligned.
     sets
@@ -39,11 +41,11 @@ class BucketActivity:
 
     def __init__(self, settings: Settings, names: Names, bucket: int) -> None:
         self.names, self.roster = names, names.roster
-        self._bucket, self._settings = bucket, settings
+        self.bucket, self._settings = bucket, settings
 
     def read(self, cells: Run) -> Work[None]:
         """Take the counts."""
-        settings, names, bucket = self._settings, self.names, self._bucket
+        settings, names, bucket = self._settings, self.names, self.bucket
         yield
         model, own = names.chosen_models()
         self._model, self._by_choice = model[cells.choice], own[cells.choice]
@@ -220,17 +222,18 @@ class BucketActivity:
     def _cohorts(self) -> Ints:
         """Band, young and previous active bucket (-1: none) of each account, (accounts, 3)."""
         columns = self.roster.columns
-        start = self._bucket * self._settings.bucket_ms
+        start = self.bucket * self._settings.bucket_ms
         created = columns["created"][self.rows]
-        first_sight = (self._bucket - columns["first"][self.rows]) * self._settings.bucket_ms < _YOUNG_MS
+        first_sight = (self.bucket - columns["first"][self.rows]) * self._settings.bucket_ms < _YOUNG_MS
         young = np.where(
             created >= 0,
             np.where(start - created < _YOUNG_MS, YOUNG, NOT_YOUNG),
             np.where(first_sight, BY_FIRST_SIGHT, NOT_YOUNG),
         )
         previous = columns["last"][self.rows].astype(np.int64)
-        oldest = self._bucket - self._settings.buckets(self._settings.watch_ms)
-        previous = np.where(previous < 0, -1, np.maximum(previous, oldest))
+        oldest = self.bucket - self._settings.buckets(self._settings.watch_ms)
+        # Of a bucket that came late there may be later ones.
+        previous = np.where(previous < 0, -1, np.clip(previous, oldest, self.bucket - 1))
         return np.column_stack([volume_band(self.n), young, previous])
 
 

@@ -6,9 +6,11 @@ at a time by array operations (`pivotwatch.detection.counting.aggregates`). What
 its kind, a late
 event, a failed request, a time as text, a bad record, a bucket that closes) goes through `Buckets._take`.
 
-Watermark = highest event time seen − allowed lateness. A bucket closes when the watermark passes its
-end. An event of a closed bucket is late: counted as such and left out. All of it is decided event by
-event in offset order, so how the records were cut into chunks leaves no trace.
+Watermark = agreed time (`pivotwatch.detection.counting.event_time`) − allowed lateness. A bucket closes
+when the watermark passes its end. An event of a closed bucket is late: it is counted with its own bucket when
+the next bucket closes, and does not move the agreed time. An event that lies far ahead of the
+agreed time is held until the others get there; if they do not, it becomes a dead letter. All of it is decided
+event by event in offset order, so how the records were cut into chunks leaves no trace.
 """
 
 from __future__ import annotations
@@ -34,11 +36,14 @@ from pivotwatch.contracts.events import (
     parse_time,
     read_leniently,
     read_links,
+    written,
 )
 from pivotwatch.contracts.records import InputRecord
 from pivotwatch.detection.counting.aggregates import EVENT, UNTOLD, Cells, Run
 from pivotwatch.detection.counting.deduplication import OffsetDeduplicator
 from pivotwatch.detection.counting.dictionary import Names, groups_of
+from pivotwatch.detection.counting.event_time import QUORUM, AgreedTime, Quorum
+from pivotwatch.detection.counting.held_events import Held, HeldEvents
 from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.counts import Group
 from pivotwatch_models.method import STATE
@@ -46,9 +51,12 @@ from pivotwatch_models.settings import Settings
 
 FUTURE_MS = STATE.membership.future_ms
 """An event this much later than the time stamp of its Kafka record is invalid."""
+TOO_LATE = 0
+"""The bucket of events that came too late to be counted with theirs. No stream is of 1970."""
 BUFFERED = 8192
 """Events that are added up together."""
 
+NONE = np.empty(0, np.int64)
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
 
 
@@ -64,8 +72,12 @@ class Buckets:
     on_close
         The work on each bucket that closes, in order: given the bucket, the first that this closing
         completes (earlier ones without events are not called for), and its counts.
+    on_late
+        The work on each earlier bucket of which events came late, in order, before `on_close`.
     on_bad
         Called with a record (or one element of an array: its value and position) that cannot be read.
+    quorum
+        How many accounts and networks must agree on the time.
 
     Attributes
     ----------
@@ -85,20 +97,29 @@ class Buckets:
         settings: Settings,
         names: Names,
         on_close: Callable[[int, int, Cells], Work[None]],
+        on_late: Callable[[int, Cells], Work[None]],
         on_bad: Callable[[InputRecord, bytes | None, int | None, BadEvent], None],
+        *,
+        quorum: Quorum = QUORUM,
     ) -> None:
         self.width = settings.bucket_ms
         self.lateness = settings.allowed_lateness_ms
         self.names = names
         self.on_close = on_close
+        self.on_late = on_late
         self.on_bad = on_bad
         self.recent: dict[int, Cells] = {}
         self.open: dict[int, Cells] = {}
         self.next: int | None = None
-        self.max_ts = 0
+        self.time = AgreedTime(quorum)
+        self.agreed = 0
+        self.held = HeldEvents()
         self._close_at = 0
+        self._votes = 0
+        self._fed = 0
         self._buffer = bytearray(BUFFERED * EVENT.size)
         self._at = 0
+        self._late = bytearray()
         self.late = self.invalid = self.failed = 0
         self.late_groups: dict[Group, int] = {}
         self.origins = OffsetDeduplicator()
@@ -173,11 +194,18 @@ class Buckets:
 
     def gather(self) -> None:
         """Add up what is in the buffer."""
+        if self._late:
+            late, self._late = self._late, bytearray()
+            self._add(np.frombuffer(late, np.int64))
         if not self._at:
             return
-        events = np.frombuffer(self._buffer, np.int64, self._at // 8).reshape(-1, EVENT.size // 8)
-        self._at = 0
-        self.max_ts = max(self.max_ts, int(events[:, 0].max()))
+        self._feed()
+        counted = self._at // 8
+        self._at = self._fed = 0
+        self._add(np.frombuffer(self._buffer, np.int64, counted))
+
+    def _add(self, numbers: Ints) -> None:
+        events = numbers.reshape(-1, EVENT.size // 8)
         bucket = events[:, 0] // self.width
         for number in np.unique(bucket).tolist():
             cells = self.recent.setdefault(number, Cells())
@@ -198,24 +226,45 @@ class Buckets:
         except UNREADABLE:
             yield from self._read_leniently(record, limit)
             return
-        if type(event.ts) is not int or ts >= self._close_at:
-            yield from self._advance(ts)
-        if ts < self._low:
-            self.late += 1
-            links = names.link_sets[names.link(raw)]
-            network = names.network_names[names.network(event.network, event.ip)]
-            for group in groups_of(network, links):
-                self.late_groups[group] = self.late_groups.get(group, 0) + 1
-        elif (event.status or 0) >= 400:
+        if self.next is None or ts >= self._far_at:
+            yield from self._hold(event, ts, record, place)
+            return
+        if _failed(event):
             self.failed += 1
+        elif ts < self._low:
+            self._count_late(event, ts)
         else:
             self._count(event, ts)
+            if ts >= self._close_at:
+                yield from self._vote()
+
+    def _count_late(self, event: Request, ts: int) -> None:
+        names = self.names
+        oldest = self._low - STATE.lateness.counted_ms
+        self._late += EVENT.pack(*self._row(event, ts if ts >= oldest else TOO_LATE))
+        if len(self._late) >= len(self._buffer):
+            self.gather()
+        self.late += 1
+        links = names.link_sets[names.link(bytes(event.links))]
+        network = names.network_names[names.network(event.network, event.ip)]
+        for group in groups_of(network, links):
+            self.late_groups[group] = self.late_groups.get(group, 0) + 1
 
     def _count(self, event: Request, ts: int) -> None:
+        self._pack(event, ts)
+        self._gather_full()
+
+    def _gather_full(self) -> None:
+        if self._at == len(self._buffer):
+            self.gather()
+
+    def _pack(self, event: Request, ts: int) -> None:
+        EVENT.pack_into(self._buffer, self._at, *self._row(event, ts))
+        self._at += EVENT.size
+
+    def _row(self, event: Request, ts: int) -> tuple[int, ...]:
         names, created = self.names, event.account_created
-        EVENT.pack_into(
-            self._buffer,
-            self._at,
+        return (
             ts,
             names.roster.row(event.account),
             names.choice(event.model, event.requested_model),
@@ -226,9 +275,6 @@ class Buckets:
             event.output_tokens or 0,
             event.tools or 0,
         )
-        self._at += EVENT.size
-        if self._at == len(self._buffer):
-            self.gather()
 
     def _check_links(self, message: Iterable[Request]) -> None:
         """Can all links of an array be read? If not, every element gets its own verdict."""
@@ -259,14 +305,93 @@ class Buckets:
         """Where the first open bucket begins."""
         return 0 if self.next is None else self.next * self.width
 
-    def _advance(self, ts: int) -> Work[None]:
-        """Move the watermark and close what it has passed."""
-        if self.next is None:
-            self.next = (ts - self.lateness) // self.width
-        self.max_ts = max(self.max_ts, ts)
-        if self.max_ts >= self._close_at:
-            yield from self.close_before((self.max_ts - self.lateness) // self.width)
-            self._close_at = (self.next + 1) * self.width + self.lateness
+    @property
+    def _far_at(self) -> int:
+        """Events from this time on are far ahead of the first open bucket."""
+        return self._far(self._low)
+
+    def _far(self, ts: int) -> int:
+        return ts + 2 * self.width + STATE.event_time.far_ms
+
+    def watermark(self) -> int:
+        """The agreed time less the allowed lateness; 0 before there is one."""
+        self._feed()
+        return max(0, self.agreed - self.lateness, (self.time.now() or 0) - self.lateness)
+
+    def _feed(self) -> None:
+        """Tell the agreed time of the events that were counted since the last time."""
+        size = EVENT.size // 8
+        events = np.frombuffer(self._buffer, np.int64, self._at // 8)[self._fed // 8 :].reshape(-1, size)
+        if len(events):
+            self.time.add(events[:, 1], events[:, 3], events[:, 0])
+        self._fed = self._at
+
+    def _vote(self) -> Work[None]:
+        """Take note of an event behind the end of the first open bucket; ask now and then whether it ends."""
+        self._votes += 1
+        if self._votes >= max(1, self.time.asked[0] // STATE.event_time.asked_every):
+            self._votes = 0
+            yield from self._advance()
+
+    def _advance(self) -> Work[None]:
+        """Close the buckets that the agreed time has passed."""
+        self._feed()
+        agreed = self.time.now()
+        if agreed is None or agreed < self._close_at:
+            return
+        self.agreed = max(self.agreed, agreed)
+        for held in self.held.take(self._far(agreed)):
+            self._count_held(held)
+        yield from self.close_before((agreed - self.lateness) // self.width)
+        for held in self.held.overdue():
+            self._refuse_held(held)
+
+    def _hold(self, event: Request, ts: int, record: InputRecord, place: int | None) -> Work[None]:
+        """Keep an event that lies far ahead, or that comes before the stream has a time."""
+        self._feed()
+        names = self.names
+        row, network = names.roster.row(event.account), names.network(event.network, event.ip)
+        self.time.add(np.array([row]), np.array([network]), np.array([ts]))
+        raw = record.value if place is None else written(event)
+        held = Held(event, ts, record, raw, place)
+        if not self.held.put(held):
+            self._refuse_held(held)
+        if self.next is not None:
+            yield from self._vote()
+        elif self.time.is_diverse or len(self.held) >= self.time.quorum.settled:
+            self.settle()
+
+    def settle(self) -> None:
+        """Decide where the stream begins, from the events that were held so far."""
+        middle = self.time.middle()
+        if self.next is not None or middle is None:
+            return
+        near = [
+            held.ts for held in self.held if abs(held.ts - middle) <= STATE.event_time.far_ms + 2 * self.width
+        ]
+        self.next = (min(near) - self.lateness) // self.width
+        self._close_at = (self.next + 1) * self.width + self.lateness
+        for held in self.held.take(self._far_at):
+            self._count_held(held)
+
+    def _count_held(self, held: Held) -> None:
+        if _failed(held.event):
+            self.failed += 1
+        elif held.ts < self._low:
+            self._count_late(held.event, held.ts)
+        else:
+            self._pack(held.event, held.ts)
+            self._fed = self._at  # The agreed time has known of it since it was held.
+            self._gather_full()
+
+    def _refuse_held(self, held: Held) -> None:
+        self.invalid += 1
+        hours = (held.ts - self._low) / 3_600_000
+        error = BadEvent(
+            f"ts: {held.ts} is {hours:,.0f} h ahead of the other accounts of this partition; "
+            "check the clock of its sender"
+        )
+        self.on_bad(held.record, held.raw, held.place, error)
 
     def close_before(self, bucket: int) -> Work[None]:
         """Close every bucket before ``bucket``; those without events only move the bound."""
@@ -275,15 +400,32 @@ class Buckets:
         self.gather()
         since = self.next
         for ready in sorted(b for b in {*self.open, *self.recent} if b < bucket):
-            self.next = ready + 1
             cells = self.open.pop(ready, Cells())
             cells.take_over(self.recent.pop(ready, Cells()))
+            if ready < since:
+                yield from self.on_late(ready, cells)
+                continue
+            self.next = ready + 1
             yield from self.on_close(ready, since, cells)
+            run = cells.whole()
+            self.time.close(
+                cells.requests, *(len(np.unique(column)) for column in (run.account, run.network))
+            )
             since = ready + 1
         if since < bucket:
             self.next = bucket
             yield from self.on_close(bucket - 1, since, Cells())
+            self.time.close(0, 0, 0)
         self._close_at = (bucket + 1) * self.width + self.lateness
+
+    def end(self) -> Work[None]:
+        """Close every bucket that holds events; what is still held is refused."""
+        self.settle()
+        for held in self.held.take(MAX_TS + 1):
+            self._refuse_held(held)
+        last = self.last_open()
+        if last is not None and self.next is not None:
+            yield from self.close_before(max(last, self.next) + 1)
 
     def last_open(self) -> int | None:
         """The last bucket that holds events."""
@@ -292,7 +434,7 @@ class Buckets:
 
     def requests(self) -> int:
         """Events in the open buckets."""
-        return sum(cells.requests for cells in self._cells()) + self._at // EVENT.size
+        return sum(cells.requests for cells in self._cells()) + (self._at + len(self._late)) // EVENT.size
 
     def accounts(self) -> Ints:
         """Rows of the accounts that are in open buckets."""
@@ -302,10 +444,11 @@ class Buckets:
         """Forget the names that no open bucket uses."""
         self.gather()
         kinds = [
-            np.unique(np.concatenate([getattr(run, kind) for run in self._runs()] or [np.empty(0, np.int64)]))
-            for kind in ("choice", "network", "links")
+            np.unique(np.concatenate([*(getattr(run, kind) for run in self._runs()), more]))
+            for kind, more in (("choice", NONE), ("network", self.time.networks.keys), ("links", NONE))
         ]
         choices, networks, links = self.names.forget(*kinds)
+        self.time.networks.keys = networks[self.time.networks.keys]
         for cells in self._cells():
             cells.renumber(
                 lambda run: run._replace(
@@ -343,11 +486,27 @@ class Buckets:
         self.gather()
         late = [[*group, count] for group, count in sorted(self.late_groups.items())]
         counters = [self.late, self.invalid, self.failed]
-        return [self.next, self.max_ts, self._close_at, *counters, late, self.origins.snapshot()]
+        time = self.time.snapshot(self.names.roster.names.__getitem__, self.names.network_names.__getitem__)
+        return [
+            self.next,
+            self.agreed,
+            self._close_at,
+            *counters,
+            late,
+            self.origins.snapshot(),
+            [self._votes, time, self.held.snapshot()],
+        ]
 
     def restore(self, state: Sequence[Any]) -> None:
         """Continue exactly where `snapshot` was taken."""
-        self.next, self.max_ts, self._close_at, *counters, late, origins = state
+        self.next, self.agreed, self._close_at, *counters, late, origins, (self._votes, time, held) = state
         self.late, self.invalid, self.failed = counters
+        self.time.restore(time, self.names.roster.row, lambda name: self.names.network(name) if name else 0)
+        self.held.restore(held)
         self.origins.restore(origins)
         self.late_groups = {(kind, name): count for kind, name, count in late}
+
+
+def _failed(event: Request) -> bool:
+    """Whether the request was refused or failed."""
+    return (event.status or 0) >= 400

@@ -17,7 +17,7 @@ import orjson
 from msgspec.structs import replace
 
 from pivotwatch.base.work import Work, at_once
-from pivotwatch.contracts.bucket_content import Body, Finding, ModelBody, encoded
+from pivotwatch.contracts.bucket_content import Body, Finding, LatePart, ModelBody, encoded
 from pivotwatch.contracts.bucket_record import encode
 from pivotwatch.contracts.dead_letters import undecodable
 from pivotwatch.contracts.events import BadEvent
@@ -26,12 +26,14 @@ from pivotwatch.detection.counting.account_table import AccountTable
 from pivotwatch.detection.counting.aggregates import Cells
 from pivotwatch.detection.counting.bucket_activity import BucketActivity
 from pivotwatch.detection.counting.dictionary import Names
+from pivotwatch.detection.counting.event_time import QUORUM, Quorum
 from pivotwatch.detection.counting.group_sets import NamedSets
 from pivotwatch.detection.counting.model_tracker import FOLLOWED, OVER, ModelTracker
 from pivotwatch.detection.counting.open_bucket_codec import pack_buckets, unpack_buckets
-from pivotwatch.detection.counting.open_buckets import Buckets
+from pivotwatch.detection.counting.open_buckets import TOO_LATE, Buckets
 from pivotwatch.engine.state_migration import Migration, migrated
 from pivotwatch_models.accounts.share_models import AccountModels, Changes, PageHinkley
+from pivotwatch_models.base.arrays import Mask
 from pivotwatch_models.base.columns import pack, unpack
 from pivotwatch_models.method import DECISION, STATE
 from pivotwatch_models.settings import Settings
@@ -54,17 +56,26 @@ class CountingOperator:
         Which partition of how many.
     shards
         Number of shards that the accounts are divided into in a snapshot.
+    quorum
+        How many accounts and networks must agree on the time of the partition.
     """
 
     version = STATE_VERSION
 
-    def __init__(self, settings: Settings, partition: int, partitions: int, shards: int = 64) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        partition: int,
+        partitions: int,
+        shards: int = 64,
+        quorum: Quorum = QUORUM,
+    ) -> None:
         self.settings = settings
         self.partition = partition
         self.partitions = partitions
         self.roster = AccountTable(settings, shards)
         self.names = Names(self.roster, settings.aliases)
-        self.buckets = Buckets(settings, self.names, self._close, self._bad)
+        self.buckets = Buckets(settings, self.names, self._close, self._close_late, self._bad, quorum=quorum)
         self.known = ModelTracker(settings.buckets(STATE.membership.keep_ms))
         self.candidates: dict[str, AccountModels] = {}
         self.finished = False
@@ -72,6 +83,8 @@ class CountingOperator:
         self._idle = False
         self._told = False
         self._outputs: list[Output] = []
+        self._late: list[LatePart] = []
+        self._joined_late: dict[int, int] = {}
         self._dirty: set[int] = set()
         self._segments = 0
         self._rewrite = False
@@ -97,6 +110,7 @@ class CountingOperator:
     def idling(self, bucket: int) -> Work[list[Output]]:
         """The work of `idle`."""
         self._idle = True
+        self.buckets.settle()
         if self.buckets.next is None:
             self.buckets.next = bucket
         yield from self.buckets.close_before(bucket + 1)
@@ -111,9 +125,7 @@ class CountingOperator:
         """The work of `final`."""
         if self.finished:
             return []
-        last = self.buckets.last_open()
-        if last is not None:
-            yield from self.buckets.close_before(last + 1)
+        yield from self.buckets.end()
         bound = self.buckets.next or 0
         self._outputs += encode(
             self.partition, bound, bound, Body(), width=self.settings.bucket_ms, final=True
@@ -127,6 +139,43 @@ class CountingOperator:
 
     def _bad(self, record: InputRecord, raw: bytes | None, position: int | None, error: BadEvent) -> None:
         self._outputs.append(undecodable(record, raw, position, error, ("requests", self.partition)))
+
+    def _close_late(self, bucket: int, cells: Cells) -> Work[None]:
+        """Count what came late of an earlier bucket; the next record reports it.
+
+        Late events say which accounts have used a model by now, so nobody counts as a mover later on because
+        the first use came late. Events that came too late say no more than that.
+        """
+        self._counted["events"] += cells.requests
+        activity = BucketActivity(self.settings, self.names, bucket)
+        yield from activity.read((yield from cells.merging()))
+        of_models = []
+        for model in sorted(self.candidates):
+            at_risk, used = self.candidates[model].update_late(activity.rows, activity.chosen(model))
+            of_models.append((yield from self._late_model(activity, model, at_risk, used)))
+        joined = yield from self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
+        for group, accounts in joined.items():
+            self._joined_late[group] = self._joined_late.get(group, 0) + accounts
+        self._dirty |= set(np.unique(self.roster.columns["shard"][activity.rows]).tolist())
+        if bucket != TOO_LATE:
+            body = replace((yield from activity.body()), models=of_models)
+            self._late.append(LatePart(bucket=bucket, body=body))
+
+    def _late_model(self, activity: BucketActivity, model: str, at_risk: Mask, used: Mask) -> Work[ModelBody]:
+        """What late events say about one candidate: first uses alone."""
+        nobody = np.zeros(len(used), dtype=bool)
+        done, everybody = activity.cohorts(~at_risk), activity.cohorts(~nobody)
+        return ModelBody(
+            model=model,
+            first=min(self.known.names[model].first, activity.bucket),
+            total=activity.total(model),
+            traffic=(yield from encoded(activity.traffic(model))),
+            done=((yield from encoded(done)), (yield from encoded(everybody))),
+            events=((yield from encoded(activity.cohorts(used))), (yield from encoded([]))),
+            movers=(yield from encoded((yield from activity.movers((used, nobody))))),
+            findings=[],
+            blocks=(yield from encoded([])),
+        )
 
     def _close(self, bucket: int, since: int, cells: Cells) -> Work[None]:
         """Bring the models up to date with a closed bucket and send its record."""
@@ -150,16 +199,19 @@ class CountingOperator:
             joined = yield from self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
         else:
             joined = {}
+        for group, accounts in self._joined_late.items():
+            joined[group] = joined.get(group, 0) + accounts
         yield
         left, gone, swept = self.roster.sweep(since, bucket, self.buckets.accounts)
         self._dirty |= swept
         for models in self.candidates.values():
             models.forget(gone)
         b = self.buckets
+        b.time.forget(gone)
         body = replace(
             body,
             models=of_models,
-            watermark=b.max_ts - b.lateness,
+            watermark=b.watermark(),
             late=b.late,
             dropped_models=self.known.dropped,
             forgotten_models=self.known.forgotten,
@@ -168,7 +220,9 @@ class CountingOperator:
             late_groups=(yield from encoded(sorted([*group, n] for group, n in b.late_groups.items()))),
             joined=(yield from encoded((yield from self.roster.named(joined)))),
             left=(yield from encoded((yield from self.roster.named(left)))),
+            late_parts=self._late,
         )
+        self._late, self._joined_late = [], {}
         self._counted.update(late=b.late, failed=b.failed)
         b.reset_counters()
         yield
@@ -253,7 +307,8 @@ class CountingOperator:
             "dropped_models": self._counted["dropped_models"] + self.known.dropped,
             "forgotten_models": self._counted["forgotten_models"] + self.known.forgotten,
         }
-        return numbers | ({"watermark_ms": b.max_ts - b.lateness} if b.max_ts else {})
+        watermark = b.watermark()
+        return numbers | ({"watermark_ms": watermark} if watermark else {})
 
     def meta(self) -> bytes:
         """The part of the state that belongs into the marker."""
@@ -317,7 +372,6 @@ class CountingOperator:
         state = migrated(
             orjson.loads(meta), "the state of accounts", version=STATE_VERSION, migrations=MIGRATIONS
         )
-        self.buckets.restore(state["buckets"])
         self.finished = state["finished"]
         self.known.restore(state["names"] if "names" in state else orjson.loads(shards.get(NAMES) or b"[]"))
         self.known.dropped, self.known.forgotten = state["dropped"], state["forgotten"]
@@ -329,6 +383,7 @@ class CountingOperator:
             elif content and number != NAMES:
                 for bucket, run in unpack_buckets(content, self.names):
                     self.buckets.add_open(bucket, run)
+        self.buckets.restore(state["buckets"])  # By now the names have their numbers.
         restored = self.counters()
         self._counted.subtract({name: restored[name] for name in COUNTED})
 
@@ -355,4 +410,10 @@ def _names_apart(state: dict[str, Any]) -> dict[str, Any]:
     return {**state, "dropped": state.get("dropped", 0), "forgotten": 0, "names": names}
 
 
-MIGRATIONS: dict[int, Migration] = {1: _names_apart, 2: dict}
+def _agreed_time(state: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 took the highest event time for the time of the partition, and held nothing."""
+    time = [0, 0, [0, 0], [[], [], []], [[], [], []]]
+    return {**state, "buckets": [*state["buckets"], [0, time, [0, [], []]]]}
+
+
+MIGRATIONS: dict[int, Migration] = {1: _names_apart, 2: _agreed_time}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import groupby
+from typing import Self
 
 import numpy as np
 from msgspec import Raw
@@ -47,9 +48,9 @@ class View:
         Model to the first bucket in which any partition saw it.
     """
 
-    def __init__(self, bucket: int, width: int, bodies: Mapping[int, tuple[bool, bytes]]) -> None:
+    def __init__(self, bucket: int, width: int, bodies: Mapping[int, tuple[bool, Body]]) -> None:
         self.bucket, self.width = bucket, width
-        self._bodies = [content.decode(body) for _, (_, body) in sorted(bodies.items())]
+        self._bodies = [body for _, (_, body) in sorted(bodies.items())]
         self.idle = any(idle for idle, _ in bodies.values())
         self._active = [_Part(body) for body in self._bodies if body.is_active]
         self.requests: int = sum(part.body.requests for part in self._active)
@@ -59,6 +60,19 @@ class View:
         for part in self._active:
             for row in part.body.models:
                 self.models[row.model] = min(row.first, self.models.get(row.model, row.first))
+
+    @classmethod
+    def of(cls, bucket: int, width: int, contents: Mapping[int, tuple[bool, bytes]]) -> Self:
+        """What the records of a bucket say; partition to (had run dry, content)."""
+        return cls(bucket, width, {p: (idle, content.decode(body)) for p, (idle, body) in contents.items()})
+
+    def late(self) -> list[View]:
+        """What came late of earlier buckets since the last record, in the order of the buckets."""
+        parts: dict[int, dict[int, tuple[bool, Body]]] = {}
+        for p, body in enumerate(self._bodies):
+            for part in body.late_parts:
+                parts.setdefault(part.bucket, {})[p] = (False, part.body)
+        return [View(bucket, self.width, bodies) for bucket, bodies in sorted(parts.items())]
 
     def read(self) -> Work[None]:
         """Read what is not of one model."""

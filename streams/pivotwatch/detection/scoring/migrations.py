@@ -29,6 +29,7 @@ def _rename_watch(watch: dict[str, Any]) -> None:
         "hazards": watch.pop("clocks"),
         "newcomers": watch.pop("beginners"),
         "always_active": watch.pop("steady"),
+        "recent": [],
     }
     watch["splits"], watch["shape"] = watch["splits"]
 

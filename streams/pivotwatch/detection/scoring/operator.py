@@ -127,7 +127,7 @@ class ScoringOperator:
         bucket = self.inbox.next
         assert bucket is not None
         width = self.settings.bucket_ms
-        view = View(bucket, width, self.inbox.take())
+        view = View.of(bucket, width, self.inbox.take())
         yield
         yield from view.read()
         if not view.empty:
@@ -135,10 +135,12 @@ class ScoringOperator:
         outputs = self._control(bucket)
         yield from view.project((yield from self._note_groups(view)))
         outputs += yield from self._end_watches(bucket)
+        late = yield from self._score_late(bucket, view)
         counts = yield from self._score_watches(bucket, view)
         for release in counts:
             yield
-            outputs += self._alerts(bucket, release, self._judge(bucket, release, view, counts[release]))
+            both = [*late.get(release, ()), *([counts[release]] if counts[release] else [])]
+            outputs += self._alerts(bucket, release, self._judge(bucket, release, view, both))
         yield from self._sight(view)
         self._forget_ended(bucket)
         counts_of = {"stale": self.inbox.stale, "forgotten": self.calendar.forgotten}
@@ -210,22 +212,38 @@ class ScoringOperator:
         late_groups = view.late_groups()
         if not late_groups:
             return
-        sent = dict(zip(view.groups, view.traffic[:, 0].tolist(), strict=True))
         yield
-        for group, late in late_groups.items():
+        for group in late_groups:
             known = self.registry.get(group)
+            if known.late_at < view.bucket - self.settings.buckets(STATE.lateness.counted_ms):
+                known.late_since = view.bucket
             known.late_at = view.bucket
-            if late >= STATE.lateness.share * sent.get(group, 0):
-                known.behind_at = view.bucket
             self._dirty.add(group)
 
     def _note_requests(self, view: View, group: Group, requests: int) -> bool:
         """Take the requests of a group; is it watched?"""
         known = self.registry.get(group)
         known.hours.add(view.bucket * view.width, view.width, requests)
-        return known.members >= self.settings.min_members or any(
+        return self._is_watched(group)
+
+    def _is_watched(self, group: Group) -> bool:
+        return self.registry.members(group) >= self.settings.min_members or any(
             group in watch.groups for watch in self.watches.values()
         )
+
+    def _score_late(self, bucket: int, view: View) -> Work[dict[Release, list[ModelCounts]]]:
+        """Correct the releases that are watched by what came late; their counts."""
+        counts: dict[Release, list[ModelCounts]] = {}
+        for late in view.late():
+            yield from late.read()
+            watched = [self._is_watched(group) for group in late.groups]
+            yield from late.project(np.array(watched, dtype=bool))
+            for release in sorted(self.watches.keys() & self._current(bucket)):
+                of_model = yield from late.counts(release, self.calendar.stream_start or 0)
+                self.watches[release].correct(bucket, late.bucket, of_model)
+                counts.setdefault(release, []).append(of_model)
+            self._dirty |= set(late.groups)
+        return counts
 
     def _score_watches(self, bucket: int, view: View) -> Work[dict[Release, ModelCounts | None]]:
         """Score every release that is watched; its counts, None when nobody was active."""
@@ -241,7 +259,7 @@ class ScoringOperator:
                 scored = yield from view.counts(release, self.calendar.stream_start or 0)
                 counts[release] = scored
                 yield
-                yield from self.watches[release].scoring(bucket, scored, self._behind(bucket, view))
+                yield from self.watches[release].scoring(bucket, scored)
                 yield
                 for group in ALWAYS_ACTIVE_GROUPS:  # so that their state is saved
                     self.registry.get(group)
@@ -251,7 +269,7 @@ class ScoringOperator:
         return counts
 
     def _judge(
-        self, bucket: int, release: Release, view: View, counts: ModelCounts | None
+        self, bucket: int, release: Release, view: View, counts: list[ModelCounts]
     ) -> list[Transition]:
         """What the bucket does to the incidents of a release."""
         transitions = self.incidents[release].step(
@@ -272,10 +290,6 @@ class ScoringOperator:
 
     def _watch(self, release: Release) -> ReleaseWatch:
         return ReleaseWatch(release, self.settings, self.registry.theta, self.registry.members)
-
-    def _behind(self, bucket: int, view: View) -> set[Group]:
-        since = bucket - self.settings.buckets(STATE.lateness.pause_ms)
-        return {group for group in view.counted if self.registry.behind_since(group, since)}
 
     def _end_watches(self, bucket: int) -> Work[list[Output]]:
         """Close the watches whose time is over, or whose release was moved in the calendar."""

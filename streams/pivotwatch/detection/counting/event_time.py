@@ -1,0 +1,203 @@
+r"""Event time of a partition: what several accounts in several networks agree on.
+
+No single record, account or network can move it. Each account counts once, with its latest event, and so
+does each network. The agreed time is the smaller of two medians: over the accounts that spoke most recently,
+and over the networks that did. A source whose clock is wrong moves it only if it is the majority of both.
+Everything is decided in offset order, so chunking leaves no trace.
+
+Of :math:`N` accounts in the last closed bucket :math:`\min(512, \max(15, N / 16))` are asked, and as many of
+its networks by the same rule. So the median lags by seconds in a busy partition and by a few events in a thin
+one, and one source in thirty cannot be its majority by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pivotwatch_models.base.arrays import Ints
+from pivotwatch_models.method import STATE
+
+_TIME = STATE.event_time
+
+
+class Quorum(NamedTuple):
+    """How many must agree on the time.
+
+    Attributes
+    ----------
+    least, most
+        So many accounts and networks are asked at least, if there are so many, and at most.
+    diverse
+        With so many accounts and networks no single one has the majority: a stream may begin.
+    settled
+        After so many events a stream begins, whoever sent them.
+    """
+
+    least: int
+    most: int
+    diverse: int
+    settled: int
+
+
+QUORUM = Quorum(_TIME.least, _TIME.most, _TIME.diverse, _TIME.settled)
+
+
+class Recent:
+    """The latest event time of those who spoke most recently: accounts, or networks.
+
+    Parameters
+    ----------
+    most
+        So many are remembered.
+
+    Attributes
+    ----------
+    keys, times, places
+        Number, latest event time and place in offset order of its last event, in the order of the places.
+
+    Examples
+    --------
+    >>> recent = Recent()
+    >>> recent.add(np.array([7, 8, 7]), np.array([10, 20, 30]), start=0)
+    >>> recent.keys.tolist(), recent.times.tolist(), recent.median(3)
+    ([8, 7], [20, 30], 20)
+    """
+
+    __slots__ = ("keys", "most", "places", "times")
+
+    def __init__(self, most: int = _TIME.most) -> None:
+        self.most = most
+        self.keys = self.times = self.places = np.empty(0, dtype=np.int64)
+
+    def add(self, keys: Ints, times: Ints, start: int) -> None:
+        """Take events in offset order; ``start`` is the place of the first."""
+        keys = np.concatenate([self.keys, keys])
+        times = np.concatenate([self.times, times])
+        places = np.concatenate([self.places, np.arange(start, start + len(keys) - len(self.keys))])
+        _, from_end = np.unique(keys[::-1], return_index=True)
+        last = np.sort(len(keys) - 1 - from_end)[-self.most :]
+        self.keys, self.times, self.places = keys[last], times[last], places[last]
+
+    def median(self, asked: int, since: int = 0) -> int | None:
+        """The lower median of the latest times of those asked; None when nobody is there.
+
+        Parameters
+        ----------
+        asked
+            How many of the most recent are asked.
+        since
+            Those whose last event came before this place are not.
+        """
+        times = np.sort(self.times[-asked:][self.places[-asked:] >= since])
+        return int(times[(len(times) - 1) // 2]) if len(times) else None
+
+    def leave_out(self, keys: Ints) -> None:
+        """Forget some of them."""
+        kept = ~np.isin(self.keys, keys)
+        self.keys, self.times, self.places = self.keys[kept], self.times[kept], self.places[kept]
+
+    def snapshot(self, name: Callable[[int], Any]) -> list[list[Any]]:
+        """State by names, JSON-able."""
+        keys = [name(key) for key in self.keys.tolist()]
+        return [keys, self.times.tolist(), self.places.tolist()]
+
+    def restore(self, state: Sequence[Sequence[Any]], number: Callable[[Any], int]) -> None:
+        """Continue exactly where `snapshot` was taken."""
+        keys, times, places = state
+        self.keys = np.array([number(key) for key in keys], dtype=np.int64)
+        self.times, self.places = np.array(times, dtype=np.int64), np.array(places, dtype=np.int64)
+
+
+class AgreedTime:
+    """The event time that the accounts and networks of a partition agree on.
+
+    Parameters
+    ----------
+    quorum
+        How many must agree.
+
+    Attributes
+    ----------
+    accounts, networks
+        Who spoke most recently.
+    events
+        Number of events taken.
+
+    Examples
+    --------
+    Two accounts of the present outvote one whose clock is a day ahead:
+
+    >>> time = AgreedTime()
+    >>> time.add(np.array([1, 2, 3]), np.array([1, 2, 3]), np.array([1000, 87_401_000, 2000]))
+    >>> time.now()
+    2000
+    """
+
+    def __init__(self, quorum: Quorum = QUORUM) -> None:
+        self.quorum = quorum
+        self.accounts, self.networks = Recent(quorum.most), Recent(quorum.most)
+        self.events = 0
+        self._typical = 0
+        self._active = [0, 0]
+
+    def add(self, accounts: Ints, networks: Ints, times: Ints) -> None:
+        """Take events in offset order: numbers of their accounts and networks, and their times."""
+        self.accounts.add(accounts, times, self.events)
+        self.networks.add(networks, times, self.events)
+        self.events += len(times)
+
+    def close(self, events: int, accounts: int, networks: int) -> None:
+        """Note what a closed bucket had; an empty one halves what is typical."""
+        self._typical = max(events, self._typical // 2)
+        found = zip((accounts, networks), self._active, strict=True)
+        self._active = [max(new, before // 2) for new, before in found]
+
+    @property
+    def asked(self) -> tuple[int, int]:
+        """How many accounts, and how many networks, are asked."""
+        least, most = self.quorum.least, self.quorum.most
+        accounts, networks = (min(most, max(least, active // _TIME.part)) for active in self._active)
+        return accounts, networks
+
+    def now(self) -> int | None:
+        """The agreed time; None before the first event."""
+        since = self.events - max(_TIME.patience_events, _TIME.patience * self._typical)
+        accounts = self.accounts.median(self.asked[0], since)
+        networks = self.networks.median(self.asked[1], since)
+        return None if accounts is None or networks is None else min(accounts, networks)
+
+    def middle(self) -> int | None:
+        """The agreed time of everyone who spoke, however long ago."""
+        accounts, networks = self.accounts.median(self.quorum.most), self.networks.median(self.quorum.most)
+        return None if accounts is None or networks is None else min(accounts, networks)
+
+    @property
+    def is_diverse(self) -> bool:
+        """Whether no single account or network can outvote the others."""
+        return min(len(self.accounts.keys), len(self.networks.keys)) >= self.quorum.diverse
+
+    def ahead(self, limit: int) -> list[tuple[int, int]]:
+        """Networks whose latest event is behind ``limit``: number and time, the furthest first."""
+        found = np.flatnonzero(self.networks.times > limit)
+        pairs = zip(self.networks.keys[found].tolist(), self.networks.times[found].tolist(), strict=True)
+        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+    def forget(self, accounts: Ints) -> None:
+        """Forget accounts: others will have their numbers."""
+        self.accounts.leave_out(accounts)
+
+    def snapshot(self, account: Callable[[int], Any], network: Callable[[int], Any]) -> list[Any]:
+        """State, JSON-able; ``account`` and ``network`` give the names of numbers."""
+        counts = [self.events, self._typical, self._active]
+        return [*counts, self.accounts.snapshot(account), self.networks.snapshot(network)]
+
+    def restore(
+        self, state: Sequence[Any], account: Callable[[Any], int], network: Callable[[Any], int]
+    ) -> None:
+        """Continue exactly where `snapshot` was taken."""
+        self.events, self._typical, self._active, accounts, networks = state
+        self.accounts.restore(accounts, account)
+        self.networks.restore(networks, network)

@@ -1,0 +1,128 @@
+"""No record, account or network with a wrong clock moves the time of a partition."""
+
+from __future__ import annotations
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pivotwatch.contracts.events import MAX_TS
+from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.replay import replay
+from pivotwatch_models.settings import DAY_MS, HOUR_MS
+from tests.detection.stream import SETTINGS, START, Store, bodies, dead, event, launch, line, records
+
+EVENTS, RELEASES = launch()
+MINUTE = 60_000
+
+
+def found(events):
+    outputs = list(replay(SETTINGS, map(orjson.dumps, events), releases=RELEASES))
+    return [o.value for o in outputs if o.topic == "alerts"], len(dead(outputs))
+
+
+ALERTS, _ = found(EVENTS)
+
+
+def late(events):
+    step = CountingOperator(SETTINGS, 0, 1)
+    outputs = step.process(records(events)) + step.final()
+    return sum(body["late"] for body in bodies(outputs).values())
+
+
+def test_there_is_something_to_lose() -> None:
+    assert len(ALERTS) > 3
+    assert late(EVENTS) == 0
+
+
+@pytest.mark.parametrize("place", [0, 1, 7, 500, 2000, len(EVENTS)])
+@pytest.mark.parametrize("ts", [MAX_TS, 4_070_908_800_000, START + 90 * DAY_MS])
+def test_one_record_of_another_century_is_a_dead_letter(place: int, ts: int) -> None:
+    wrong = event("acct-005", ts, "m-1", "AS1")
+    alerts, letters = found([*EVENTS[:place], wrong, *EVENTS[place:]])
+    assert alerts == ALERTS
+    assert letters == 1
+
+
+@pytest.mark.parametrize("place", [0, 1, 500])
+def test_one_record_of_1970_does_not_begin_the_stream(place: int) -> None:
+    alerts, letters = found([*EVENTS[:place], event("acct-005", 1, "m-1", "AS1"), *EVENTS[place:]])
+    assert alerts == ALERTS
+    assert letters == 0
+
+
+@settings(max_examples=30, deadline=None)
+@given(place=st.integers(0, len(EVENTS) - 1), ahead=st.integers(1, 24 * 60), times=st.integers(1, 200))
+def test_one_account_ahead_makes_nobody_late(place: int, ahead: int, times: int) -> None:
+    now = EVENTS[place]["ts"]
+    wrong = [event("acct-001", now + ahead * MINUTE, "m-1", "AS1") for _ in range(times)]
+    assert late([*EVENTS[:place], *wrong, *EVENTS[place:]]) == 0
+
+
+@pytest.mark.parametrize("minutes", [40, 55, 23 * 60])
+def test_a_network_ahead_makes_nobody_late(minutes: int) -> None:
+    ahead = [e | {"ts": e["ts"] + minutes * MINUTE} if e["network"] == "AS3" else e for e in EVENTS]
+    assert late(ahead) == 0
+
+
+@pytest.mark.parametrize("minutes", [40, 55])
+def test_an_account_that_floods_from_the_past_holds_nobody_up(minutes: int) -> None:
+    """It sends as much as everyone else, with times that are always a little before the end of the hour."""
+    slow = []
+    for e in EVENTS:
+        behind = e["ts"] - minutes * MINUTE
+        slow += [e, event("acct-003", behind, "m-1", "AS2"), event("acct-003", behind, "m-1", "AS2")]
+    step = CountingOperator(SETTINGS, 0, 1)
+    closed = bodies(step.process(records(slow)))
+    assert max(closed) >= EVENTS[-1]["ts"] // HOUR_MS - 2
+
+
+@pytest.mark.parametrize("gap", [2, 30, 24 * 20])
+def test_after_a_gap_every_event_counts(gap: int) -> None:
+    """Who is far ahead is held until the others get there, too; nothing is lost."""
+    half = len(EVENTS) // 2
+    events = [*EVENTS[:half], *({**e, "ts": e["ts"] + gap * HOUR_MS} for e in EVENTS[half:])]
+    step = CountingOperator(SETTINGS, 0, 1)
+    outputs = step.process(records(events)) + step.final()
+    sent = sum((e.get("status") or 0) < 400 for e in events)
+    assert sum(body.get("requests", 0) for body in bodies(outputs).values()) == sent
+    assert dead(outputs) == []
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    cuts=st.lists(st.integers(1, 400), min_size=1, max_size=12),
+    wrong=st.lists(
+        st.tuples(st.integers(0, 900), st.integers(0, 139), st.sampled_from([-7, 1, 30, 26_000])),
+        max_size=40,
+    ),
+    ordered=st.booleans(),
+)
+def test_chunks_and_restarts_leave_no_trace(cuts, wrong, ordered: bool) -> None:
+    events = list(EVENTS[:900])
+    for place, account, hours in sorted(wrong, reverse=True):
+        ts = max(1, events[min(place, len(events) - 1)]["ts"] + hours * HOUR_MS)
+        events.insert(place, event(f"acct-{account:03}", ts, "m-1", f"AS{account % 8}"))
+    lines = records(events) if ordered else records(events, per_message=7)
+    straight = CountingOperator(SETTINGS, 0, 1, shards=4)
+    expected = straight.process(lines) + straight.final()
+    step, store, outputs, at = CountingOperator(SETTINGS, 0, 1, shards=4), Store(), [], 0
+    while at < len(lines):
+        size = cuts[at % len(cuts)]
+        outputs += step.process(lines[at : at + size])
+        at += size
+        store.take(step)
+        step = store.into(CountingOperator(SETTINGS, 0, 1, shards=4))
+    assert outputs + step.final() == expected
+
+
+def test_what_is_held_is_bounded() -> None:
+    step = CountingOperator(SETTINGS, 0, 1)
+    step.process(records(EVENTS[:300]))
+    flood = [event("acct-001", START + 400 * DAY_MS + i, "m-1", "AS1", id="x" * 200) for i in range(5_000)]
+    outputs = step.process([line(*flood[i : i + 500], offset=1000 + i) for i in range(0, 5_000, 500)])
+    assert len(dead(outputs)) >= 5_000 - 1_024
+    assert len(step.meta()) < 900_000
+    letters = len(dead(outputs + step.process(records(EVENTS[300:])) + step.final()))
+    assert letters == 5_000
