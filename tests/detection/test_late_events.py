@@ -8,9 +8,9 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pivotwatch.detection.replay import replay
 
 from pivotwatch.detection.counting.operator import CountingOperator
-from pivotwatch.detection.replay import replay
 from pivotwatch_models.settings import HOUR_MS
 from tests.detection.stream import MODEL, SETTINGS, START, Store, alerts, bodies, launch, records
 
