@@ -483,13 +483,8 @@ def window(visits, bucket, keep):
 )
 def test_those_who_joined_less_those_who_left_were_seen_within_90_days(visits, shards):
     """Daily buckets; between them days without events. A day after the bound at most, each has left."""
-<<<<<<< HEAD
     daily = Settings(bucket="1d", watch="14d")
     step = CountingOperator(daily, 0, 1, shards=shards, quorum=ANYBODY)
-=======
-    daily = Settings(bucket_ms=DAY_MS, watch_ms=14 * DAY_MS)
-    step = CountingOperator(daily, 0, 1, shards=shards, quorum=ANYBODY)
->>>>>>> be14af1 (detection: agree on the time, and count what comes late)
     day, lines, at = START // DAY_MS, [], []
     for i, (gap, account, groups) in enumerate(visits):
         day += gap
@@ -602,13 +597,8 @@ def test_names_that_are_forgotten_between_buckets_leave_no_trace(limit, monkeypa
 
 
 def test_an_account_that_returns_after_90_days_joins_again():
-<<<<<<< HEAD
     settings = Settings(bucket="1d")
     step = CountingOperator(settings, 0, 1, shards=4, quorum=ANYBODY)
-=======
-    settings = Settings(bucket_ms=DAY_MS)
-    step = CountingOperator(settings, 0, 1, shards=4, quorum=ANYBODY)
->>>>>>> be14af1 (detection: agree on the time, and count what comes late)
     days = [0, 1, 50, 143, 145, 146]
     outputs = run(step, [[line(event(ts=START + d * DAY_MS))] for d in days])
     joined = [b for b, body in sorted(bodies(outputs).items()) if body["joined"]]
@@ -620,13 +610,8 @@ def test_an_account_that_returns_after_90_days_joins_again():
 
 
 def test_a_model_is_followed_for_90_days():
-<<<<<<< HEAD
     settings = Settings(bucket="1d")
     step = CountingOperator(settings, 0, 1, quorum=ANYBODY)
-=======
-    settings = Settings(bucket_ms=DAY_MS)
-    step = CountingOperator(settings, 0, 1, quorum=ANYBODY)
->>>>>>> be14af1 (detection: agree on the time, and count what comes late)
     outputs = run(step, [[line(event(ts=START + d * DAY_MS))] for d in (0, 1, 89, 90, 91, 92)])
     day = START // DAY_MS
     followed = {

@@ -166,7 +166,6 @@ class Summary:
     def as_text(self, out: str | None) -> str:
         figures = self.as_dict()
         by_severity = ", ".join(f"{count} {name}" for name, count in figures["alerts_by_severity"].items())
-<<<<<<< HEAD
         result = self._result
         text = f"{result.events:,} events in {figures['seconds']:.1f} s "
         text += f"({figures['events_per_second']:,}/s); alerts: {by_severity or 'none'}"
@@ -178,19 +177,6 @@ class Summary:
         if result.late:
             text += f"\n{counted(result.late, 'late event')}; what came over a day late is left out"
         if result.late > MANY_LATE * result.events:
-=======
-        text = (
-            f"{self.events:,} events in {figures['seconds']:.1f} s ({figures['events_per_second']:,}/s); "
-            f"alerts: {by_severity or 'none'}" + (f", in {out}" if out else "")
-        )
-        if self.skipped:
-            text += f"\n{counted(self.skipped, 'record')} left out: not a request"
-        if self.apart["failed"]:
-            text += f"\n{counted(self.apart['failed'], 'failed request')} not counted"
-        if self.apart["late"]:
-            text += f"\n{counted(self.apart['late'], 'late event')}; what came over a day late is left out"
-        if self.apart["late"] > MANY_LATE * self.events:
->>>>>>> be14af1 (detection: agree on the time, and count what comes late)
             text += (
                 "\nWARNING: with this many late events the result is worthless. Sort the events by ts and "
                 "check that none lies far in the future, or raise allowed_lateness."
