@@ -1,4 +1,4 @@
-"""Alerts for tests."""
+"""Example alerts for tests."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ FULL: dict[str, Any] = {
 
 
 def alert_bytes(**changes: Any) -> bytes:
-    """An alert with every field, changed as asked, as it lies in Kafka."""
+    """An alert with every field, with the given changes, as bytes."""
     data = {**copy.deepcopy(FULL), **changes}
     state: State = data["state"]
     return orjson.dumps(

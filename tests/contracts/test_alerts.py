@@ -1,4 +1,4 @@
-"""The alert's contract, its text for a person, and the comparison of two streams."""
+"""The contract of the alert, its readable text, and the comparison of two streams of alerts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SMALL: dict[str, object] = {
 
 
 @pytest.mark.parametrize("raw", [alert_bytes(), alert_bytes(**SMALL), alert_bytes(state="open", revision=1)])
-def test_model_and_schema_take_the_same_alerts(raw: bytes) -> None:
+def test_model_and_schema_accept_the_same_alerts(raw: bytes) -> None:
     validator = Draft202012Validator(alert_schema(), format_checker=FormatChecker())
     validator.validate(orjson.loads(raw))
     assert parse_alert(raw).id == orjson.loads(raw)["id"]
@@ -54,7 +54,7 @@ def test_model_and_schema_refuse_the_same_alerts(path: str, value: object) -> No
         inner = inner[step]
     inner[last] = value
     validator = Draft202012Validator(alert_schema(), format_checker=FormatChecker())
-    # Python's own checker of date-time is optional; every other form is checked.
+    # The checker of date-time is optional in Python; every other format is checked.
     if last != "onset":
         assert not validator.is_valid(alert)
     with pytest.raises(WrongUse, match=path):
@@ -78,13 +78,13 @@ def test_fields_may_be_added() -> None:
     assert parse_alert(alert_bytes(later_field=1, evidence={"tempo": 2})).data.evidence == Evidence()
 
 
-def test_no_nan_gets_in() -> None:
+def test_nan_is_refused() -> None:
     with pytest.raises(WrongUse, match="not JSON"):
         parse_alert(alert_bytes().replace(b"21.3", b"NaN"))
 
 
 def test_schema_and_decoder_agree_on_events() -> None:
-    """What the schema's example shows, the decoder takes; what is required, it misses."""
+    """The decoder accepts the example of the schema, and requires what the schema requires."""
     schema = event_schema()
     [example] = schema["examples"]
     check_event(example)
@@ -108,7 +108,7 @@ def test_an_alert_is_one_compact_block(width: int, changes: dict[str, object]) -
     assert "against" in text
 
 
-def test_the_text_says_what_matters() -> None:
+def test_the_text_has_the_important_parts() -> None:
     reasons = [
         "96 accounts on AS64500 switched to m-2.",
         "An ordinary group would reach this score less than once in a trillion days.",
@@ -141,7 +141,7 @@ def test_a_long_text_keeps_the_next_step_and_the_counter_evidence() -> None:
 
 
 @given(st.text(min_size=1, max_size=40))
-def test_names_from_outside_never_reach_the_terminal_raw(name: str) -> None:
+def test_control_characters_in_names_are_escaped(name: str) -> None:
     alert = parse_alert(alert_bytes(entity={"kind": "network", "id": name}, members=[name], model=name))
     assert all(char.isprintable() for line in render(alert).plain.split("\n") for char in line)
 

@@ -1,4 +1,4 @@
-"""A dead letter is one that a broker takes, and tells all that is needed to send its record again."""
+"""Dead letters fit into the limits of a broker and contain what is needed to send the record again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def size_of(letter: Output) -> int:
 
 @given(sizes, sizes, sizes, st.integers(0, 10**6))
 @example(None, None, None, 5)
-def test_whatever_a_record_holds_its_letter_can_be_sent(key, value, header, message):
+def test_the_dead_letter_of_any_record_can_be_sent(key, value, header, message):
     headers = () if header is None else (("h", filled(header)),)
     record = Line(filled(value), 7, key=filled(key), headers=headers)
     letter = undecodable(record, record.value, None, BadEvent("m" * message), ("requests", 0))
@@ -40,7 +40,7 @@ def test_whatever_a_record_holds_its_letter_can_be_sent(key, value, header, mess
 
 
 @pytest.mark.parametrize("value", [None, b""])
-def test_null_and_empty_are_told_apart(value):
+def test_null_and_empty_stay_different(value):
     letter = undecodable(Line(value, key=b"k"), value, None, BadEvent("empty"), ("requests", 0))
     assert letter.value == b""
     assert parse_dead_letter(_Record(letter)).value == value

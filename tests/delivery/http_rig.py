@@ -15,7 +15,7 @@ ROUTING_KEY = "routing-key-of-the-tests"
 
 
 class Config:
-    """The keys of a configuration that senders read of a configuration."""
+    """The keys of a configuration that notifiers read."""
 
     def __init__(self, *targets: dict[str, Any]) -> None:
         self.delivery = {

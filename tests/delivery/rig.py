@@ -1,4 +1,4 @@
-"""A dispatcher without Kafka: a log in memory, endpoints of the test, dead letters in a list."""
+"""A dispatcher without Kafka: a log in memory, notifiers of the test, dead letters in a list."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUICK = {"retry_first": "1ms", "retry_most": "5ms"}
 
 
 class Log:
-    """A compacted topic."""
+    """A compacted topic in memory."""
 
     def __init__(self) -> None:
         self.stored: dict[bytes, bytes] = {}
@@ -36,12 +36,12 @@ class Log:
 
 
 class Recorder(Notifier):
-    """An endpoint that notes what it gets, and fails as asked.
+    """A notifier that records what it gets and fails on demand.
 
     Attributes
     ----------
     faults
-        Raised one by one, None for none; when they are used up all goes well.
+        Errors to raise, one per delivery; None for no error. Afterwards every delivery succeeds.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Recorder(Notifier):
 
 
 class Rig:
-    """A dispatcher with its surroundings; ``restart`` is what a new process would do."""
+    """A dispatcher with its environment; ``start`` does what a new process would do."""
 
     def __init__(self, **endpoints: Recorder) -> None:
         self.endpoints = endpoints
@@ -82,7 +82,7 @@ class Rig:
         self.ours = True
 
     def start(self) -> None:
-        """Begin where the group left off."""
+        """Start at the committed offset."""
         table = {
             "targets": [
                 {"name": name, "kind": "stdout", **QUICK, **self.settings.get(name, {})}
@@ -101,7 +101,7 @@ class Rig:
         )
 
     def take(self, *raws: bytes | None) -> None:
-        """Read records."""
+        """Pass records to the dispatcher."""
         for raw in raws:
             self.dispatcher.dispatch(Origin("alerts", 0, self.offset), raw)
             self.offset += 1
@@ -119,17 +119,17 @@ class Rig:
 
 
 async def yes() -> bool:
-    """The partition is ours."""
+    """Whether the partition is ours: always."""
     return True
 
 
 async def wait_for(condition: Any) -> None:
-    """Poll until the condition holds."""
+    """Poll until the condition is true."""
     async with asyncio.timeout(DEADLINE):
         while not condition():
             await asyncio.sleep(0.001)
 
 
 def reasons(letters: Iterable[Output]) -> list[str]:
-    """Why these alerts are dead letters."""
+    """The reasons in the dead letters."""
     return [about_of(letter.headers).error_class for letter in letters]

@@ -1,4 +1,4 @@
-"""A real Alertmanager: fire, tell again, change of severity, silence, its restart, resolve."""
+"""A real Alertmanager: fire, resend, change of severity, silence, restart, resolve."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = [
 
 
 class Alertmanager:
-    """The program, with its storage; it notifies a receiver of ours."""
+    """The program with its storage; it notifies a receiver of the test."""
 
     def __init__(self, folder: Path, hook: str) -> None:
         self.folder = folder
@@ -54,7 +54,7 @@ receivers: [{{name: hook, webhook_configs: [{{url: '{hook}', send_resolved: true
         return f"http://{self.address}"
 
     def start(self) -> None:
-        """Start it, also again with what it kept."""
+        """Start it, with its stored data if any."""
         assert PROGRAM is not None, "prometheus-alertmanager is not installed"
         command = [
             PROGRAM,
@@ -67,7 +67,7 @@ receivers: [{{name: hook, webhook_configs: [{{url: '{hook}', send_resolved: true
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def stop(self) -> None:
-        """Stop it in order: it keeps its silences, and forgets alerts."""
+        """Stop it: it keeps its silences and forgets its alerts."""
         self.process.terminate()
         self.process.wait(DEADLINE)
 
@@ -93,7 +93,7 @@ class Config:
 
 
 class Scene:
-    """A dispatcher before a running Alertmanager, and what that says of itself."""
+    """A dispatcher that sends to a running Alertmanager, and the state of that."""
 
     def __init__(self, manager: Alertmanager, log: Log, session: aiohttp.ClientSession) -> None:
         self.manager, self.session = manager, session
@@ -111,7 +111,7 @@ class Scene:
         self.offset = 0
 
     async def take(self, *records: bytes) -> None:
-        """Deliver to the end."""
+        """Deliver all records."""
         for record in records:
             self.dispatcher.dispatch(Origin("alerts", 0, self.offset), record)
             self.offset += 1
@@ -119,13 +119,13 @@ class Scene:
         assert (self.failures, self.dead) == ([], [])
 
     async def end(self) -> None:
-        """As when the worker ends."""
+        """Stop the dispatcher, as at the end of a worker."""
         self.dispatcher.stop()
         for target_sender in self.target_senders:
             await target_sender.notifier.close()
 
     async def alerts(self) -> dict[tuple[str, str], dict[str, Any]]:
-        """What it holds as going on: (alert id, severity) to the alert."""
+        """Active alerts by (alert id, severity)."""
         try:
             async with self.session.get(f"{self.manager.url}/api/v2/alerts") as response:
                 held = await response.json()
@@ -134,7 +134,7 @@ class Scene:
         return {(one["labels"]["alert_id"], one["labels"]["severity"]): one for one in held}
 
     async def holds(self, *expected: tuple[str, str]) -> None:
-        """Wait until it holds exactly these."""
+        """Wait until exactly these alerts are active."""
 
         async def same() -> bool:
             return set(await self.alerts()) == set(expected)
@@ -157,7 +157,7 @@ async def until(condition: Callable[[], Any]) -> None:
 
 
 def told(hook: Receiver, status: str) -> list[tuple[str, str]]:
-    """What people were notified of."""
+    """The notifications that people received."""
     alerts = [alert for body in hook.bodies() for alert in body["alerts"] if alert["status"] == status]
     return [(alert["labels"]["alert_id"], alert["labels"]["severity"]) for alert in alerts]
 
@@ -183,7 +183,7 @@ def test_the_life_of_incidents_in_a_real_alertmanager(manager: Alertmanager, hoo
         held = (await scene.alerts())[A, "high"]
         assert held["annotations"]["runbook_url"] == "https://watch.example/runbook#opened"
         assert held["generatorURL"] == "https://watch.example/incidents/0123456789abcdef"
-        # Without an end it would lapse after 3 s: each time it is told again the end moves on.
+        # Without a resend the alert would expire after 3 s: each resend moves its end.
         first = datetime.fromisoformat(held["endsAt"])
 
         async def lives_on() -> bool:
@@ -195,7 +195,7 @@ def test_the_life_of_incidents_in_a_real_alertmanager(manager: Alertmanager, hoo
         assert told(hook, "resolved") == []
 
     async def changes_severity(scene: Scene) -> None:
-        # After a restart of ours, so the old labels come from the delivery log.
+        # After a restart of the dispatcher: the old labels come from the notification log.
         await scene.take(raw("updated", alert_id=A, revision=2, severity="critical"))
         await scene.holds((A, "critical"), (B, "low"))
         await until(lambda: (A, "high") in told(hook, "resolved"))
@@ -221,7 +221,7 @@ def test_the_life_of_incidents_in_a_real_alertmanager(manager: Alertmanager, hoo
         await asyncio.to_thread(manager.stop)
         assert await scene.alerts() == {}
         await asyncio.to_thread(manager.start)
-        # It has forgotten all alerts; they come back by themselves, and the silence still holds.
+        # It has forgotten all alerts. They come back with the next resend, and the silence still applies.
         await scene.holds((A, "critical"), (B, "low"))
         await until(silenced)
 
@@ -232,7 +232,7 @@ def test_the_life_of_incidents_in_a_real_alertmanager(manager: Alertmanager, hoo
         )
         await scene.holds()
         await until(lambda: (B, "low") in told(hook, "resolved"))
-        # A repeat of its beginning lets nothing fire that is over.
+        # A repeat of the opening does not fire a resolved alert.
         await scene.take(raw("open", alert_id=B, revision=1))
         await scene.holds()
 
@@ -251,7 +251,7 @@ def test_the_life_of_incidents_in_a_real_alertmanager(manager: Alertmanager, hoo
     play(manager, log, opens_again_and_ends_again)
 
 
-def test_it_holds_everything_again_after_an_outage_in_which_no_other_alert_came(
+def test_after_an_outage_without_new_alerts_it_has_all_alerts_again(
     manager: Alertmanager, hook: Receiver
 ) -> None:
     async def act(scene: Scene) -> None:
@@ -266,7 +266,7 @@ def test_it_holds_everything_again_after_an_outage_in_which_no_other_alert_came(
     play(manager, Log(), act)
 
 
-def test_what_fires_while_it_is_down_arrives_when_it_is_back(manager: Alertmanager, hook: Receiver) -> None:
+def test_alerts_during_an_outage_arrive_later(manager: Alertmanager, hook: Receiver) -> None:
     async def act(scene: Scene) -> None:
         await asyncio.to_thread(manager.stop)
         delivering = asyncio.ensure_future(

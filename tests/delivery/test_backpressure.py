@@ -1,4 +1,4 @@
-"""How far reading runs ahead of the targets: the quickest sets the pace."""
+"""Backpressure: reading goes no further ahead than the fastest target allows."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Chunk(list[Any]):
 
 
 class Stream:
-    """A fetch of one partition."""
+    """A stream of one partition."""
 
     def __init__(self, records: list[bytes]) -> None:
         self.chunk = Chunk(SimpleNamespace(offset=n, value=one) for n, one in enumerate(records))
@@ -50,7 +50,7 @@ class Stream:
 
 
 def shell_of(**endpoints: Recorder) -> Any:
-    """A shell with one live partition and no Kafka."""
+    """A worker with one live partition, without Kafka."""
     table = {"targets": [{"name": name, "kind": "stdout", **QUICK} for name in endpoints]}
     target_senders = [TargetSender(target, endpoints[target.name]) for target in read_settings(table).targets]
     consumer = SimpleNamespace(scheduler=SimpleNamespace(seeks=1), positions={})
@@ -78,7 +78,7 @@ def incidents(count: int) -> list[bytes]:
 
 
 async def paused_shell() -> tuple[Recorder, Any, asyncio.Task[None]]:
-    """A target that hangs, a shell that has stopped to read because of it, and the task that reads."""
+    """A hanging target, a worker that therefore stopped reading, and the reading task."""
     slow = Recorder()
     slow.held.clear()
     shell = shell_of(slow=slow)
@@ -87,11 +87,11 @@ async def paused_shell() -> tuple[Recorder, Any, asyncio.Task[None]]:
     return slow, shell, reading
 
 
-def test_a_target_that_is_slow_all_alone_leaves_the_rest_on_kafka() -> None:
+def test_with_one_slow_target_the_backlog_stays_on_kafka() -> None:
     async def test() -> None:
         slow, shell, reading = await paused_shell()
         assert shell.task.target_senders[0].waiting == AHEAD
-        # It is not ours to go on, so it is no stall either.
+        # The worker waits for the target, so it is not stalled.
         assert shell.progress() == {}
         slow.held.set()
         await reading
@@ -101,7 +101,7 @@ def test_a_target_that_is_slow_all_alone_leaves_the_rest_on_kafka() -> None:
     asyncio.run(test())
 
 
-def test_a_slow_target_does_not_hold_up_a_quick_one() -> None:
+def test_a_slow_target_does_not_delay_a_fast_one() -> None:
     async def test() -> None:
         slow, quick = Recorder(), Recorder()
         slow.held.clear()
@@ -114,7 +114,7 @@ def test_a_slow_target_does_not_hold_up_a_quick_one() -> None:
     asyncio.run(test())
 
 
-def test_a_partition_that_is_taken_away_ends_the_wait() -> None:
+def test_a_revocation_ends_the_wait() -> None:
     async def test() -> None:
         _, shell, reading = await paused_shell()
         shell.drop()

@@ -31,7 +31,7 @@ def run(test: Coroutine[Any, Any, None]) -> None:
     asyncio.run(test)
 
 
-def test_a_whole_life_in_order_with_its_reasons() -> None:
+def test_an_incident_is_delivered_in_order_with_reasons() -> None:
     async def test() -> None:
         rig = Rig(one=Recorder())
         rig.start()
@@ -43,7 +43,7 @@ def test_a_whole_life_in_order_with_its_reasons() -> None:
     run(test())
 
 
-def test_a_target_that_hangs_holds_up_no_other() -> None:
+def test_a_hanging_target_delays_no_other() -> None:
     async def test() -> None:
         rig = Rig(stuck=Recorder(), well=Recorder())
         rig.endpoints["stuck"].held.clear()
@@ -58,7 +58,7 @@ def test_a_target_that_hangs_holds_up_no_other() -> None:
     run(test())
 
 
-def test_an_incident_that_is_not_taken_holds_up_no_other_incident() -> None:
+def test_an_incident_that_fails_delays_no_other_incident() -> None:
     class Picky(Recorder):
         async def send(self, delivery: Any) -> str:
             if delivery.alert.data.alert_id == A and self.faults:
@@ -82,7 +82,7 @@ def test_an_incident_that_is_not_taken_holds_up_no_other_incident() -> None:
 
 @settings(max_examples=30)
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 4))
-def test_any_failures_within_the_budget_lose_and_double_nothing(faults: list[bool], incidents: int) -> None:
+def test_failures_within_the_budget_lose_and_repeat_nothing(faults: list[bool], incidents: int) -> None:
     async def test() -> None:
         rig = Rig(one=Recorder(*[RetryLater("down") if fault else None for fault in faults]))
         rig.start()
@@ -100,7 +100,7 @@ def test_any_failures_within_the_budget_lose_and_double_nothing(faults: list[boo
     run(test())
 
 
-def test_after_the_budget_a_dead_letter_and_the_incident_goes_on() -> None:
+def test_after_the_budget_an_alert_is_a_dead_letter_and_the_incident_continues() -> None:
     async def test() -> None:
         rig = Rig(one=Recorder())
         rig.settings["one"] = {"retry_budget": "20ms"}
@@ -113,7 +113,7 @@ def test_after_the_budget_a_dead_letter_and_the_incident_goes_on() -> None:
         about = about_of(letter.headers)
         assert (about.error_class, about.target, about.stage) == ("budget", "one", "delivery")
         assert rig.target_senders[0].counts["dead-budget"] == 1
-        # It may have arrived: so its end is told.
+        # The alert may have arrived, so its end is delivered.
         rig.endpoints["one"].faults.clear()
         rig.take(raw("resolved", alert_id=A, revision=2))
         await rig.finished()
@@ -125,7 +125,7 @@ def test_after_the_budget_a_dead_letter_and_the_incident_goes_on() -> None:
 @pytest.mark.parametrize(
     ("fault", "reason"), [(Rejected("status 400"), "refused"), (TargetGone("status 410"), "gone")]
 )
-def test_what_is_refused_is_not_tried_again(fault: Exception, reason: str) -> None:
+def test_refused_alerts_are_not_retried(fault: Exception, reason: str) -> None:
     async def test() -> None:
         rig = Rig(one=Recorder(fault))
         rig.start()
@@ -141,7 +141,7 @@ def test_what_is_refused_is_not_tried_again(fault: Exception, reason: str) -> No
     run(test())
 
 
-def test_a_restart_repeats_nothing_that_is_in_the_log() -> None:
+def test_a_restart_repeats_nothing_in_the_notification_log() -> None:
     async def test() -> None:
         rig = Rig(one=Recorder(), two=Recorder())
         rig.start()
@@ -157,7 +157,7 @@ def test_a_restart_repeats_nothing_that_is_in_the_log() -> None:
     run(test())
 
 
-def test_the_filter_and_an_incident_that_falls_below_it() -> None:
+def test_an_incident_that_falls_below_the_filter_still_gets_its_end() -> None:
     async def test() -> None:
         rig = Rig(pager=Recorder(), networks=Recorder())
         rig.settings["pager"] = {"min_severity": "high"}
@@ -178,7 +178,7 @@ def test_the_filter_and_an_incident_that_falls_below_it() -> None:
     run(test())
 
 
-def test_the_same_incident_fires_again_after_its_end() -> None:
+def test_an_incident_can_open_again_after_its_end() -> None:
     async def test() -> None:
         rig = Rig(one=Recorder())
         rig.start()
@@ -194,7 +194,7 @@ def test_the_same_incident_fires_again_after_its_end() -> None:
     run(test())
 
 
-def test_what_is_no_alert_is_buried_once_and_a_tombstone_is_nothing() -> None:
+def test_an_unreadable_record_is_one_dead_letter_and_a_tombstone_is_ignored() -> None:
     async def test() -> None:
         rig = Rig(one=Recorder(), two=Recorder())
         rig.start()
@@ -206,7 +206,7 @@ def test_what_is_no_alert_is_buried_once_and_a_tombstone_is_nothing() -> None:
     run(test())
 
 
-def test_open_incidents_are_told_again_also_after_a_restart_and_never_after_their_end() -> None:
+def test_open_incidents_are_resent_after_a_restart_too_but_not_after_their_end() -> None:
     async def test() -> None:
         manager = Recorder(by_severity=True, resend_interval=0.01)
         rig = Rig(manager=manager)
@@ -226,7 +226,7 @@ def test_open_incidents_are_told_again_also_after_a_restart_and_never_after_thei
     run(test())
 
 
-def test_too_many_that_wait_become_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_alerts_beyond_the_limit_become_dead_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatchers, "MAX_WAITING", 2)
 
     async def test() -> None:
@@ -241,7 +241,7 @@ def test_too_many_that_wait_become_dead_letters(monkeypatch: pytest.MonkeyPatch)
     run(test())
 
 
-def test_what_is_too_much_goes_also_while_nothing_else_moves(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_limit_holds_while_every_target_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatchers, "MAX_WAITING", 4)
     monkeypatch.setattr(target_senders, "MAX_ACTIVE", 2)
 
@@ -260,7 +260,7 @@ def test_what_is_too_much_goes_also_while_nothing_else_moves(monkeypatch: pytest
     run(test())
 
 
-def test_who_lost_the_partition_says_and_writes_nothing_more() -> None:
+def test_after_a_revocation_nothing_is_delivered_or_written() -> None:
     async def test() -> None:
         rig = Rig(one=Recorder(resend_interval=0.001))
         rig.start()
@@ -280,7 +280,7 @@ def test_who_lost_the_partition_says_and_writes_nothing_more() -> None:
     run(test())
 
 
-def test_old_incidents_leave_the_log() -> None:
+def test_old_incidents_are_removed_from_the_log() -> None:
     async def test() -> None:
         rig = Rig(one=Recorder())
         rig.start()
@@ -293,7 +293,7 @@ def test_old_incidents_leave_the_log() -> None:
     run(test())
 
 
-def test_what_one_target_cannot_take_becomes_a_dead_letter_and_stops_no_other() -> None:
+def test_an_error_of_one_target_is_a_dead_letter_and_stops_no_other() -> None:
     async def test() -> None:
         rig = Rig(odd=Recorder(ZeroDivisionError("s3cret")), well=Recorder())
         rig.start()
@@ -308,7 +308,7 @@ def test_what_one_target_cannot_take_becomes_a_dead_letter_and_stops_no_other() 
     run(test())
 
 
-def test_a_log_that_cannot_be_written_ends_the_worker_with_nothing_done() -> None:
+def test_a_failing_notification_log_ends_the_worker() -> None:
     class Full(Log):
         async def send(self, key: bytes, value: bytes | None) -> Any:
             raise OSError("disk full")
@@ -325,7 +325,7 @@ def test_a_log_that_cannot_be_written_ends_the_worker_with_nothing_done() -> Non
 
 
 class Manager(Recorder):
-    """Fails to be told again as asked."""
+    """A notifier whose resends fail on demand."""
 
     def __init__(self) -> None:
         super().__init__(by_severity=True, resend_interval=0.002)
@@ -342,7 +342,7 @@ class Manager(Recorder):
     [[RetryLater("connection refused")] * 7, [Rejected("status 400")], [ZeroDivisionError()]],
     ids=["down", "refused", "broken"],
 )
-def test_what_is_open_is_sent_again_after_resends_failed_with_no_other_alert(
+def test_failed_resends_are_retried_without_another_alert(
     faults: list[Exception],
 ) -> None:
     async def test() -> None:
@@ -360,7 +360,7 @@ def test_what_is_open_is_sent_again_after_resends_failed_with_no_other_alert(
     run(test())
 
 
-def test_a_target_that_is_gone_at_a_reminder_is_left_alone_and_stops_no_other() -> None:
+def test_a_target_that_is_gone_at_a_resend_is_disabled_and_stops_no_other() -> None:
     async def test() -> None:
         rig = Rig(manager=(manager := Manager()), well=Recorder())
         rig.start()
@@ -395,17 +395,17 @@ GROWTH = [
     ("updates", "told"),
     [
         ("all", [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
-        # 20 members are twice what was told; 30 are not.
+        # 20 members are twice the delivered number; 30 are not twice 20.
         ("major", [1, 3, 5, 6, 8, 9, 10]),
         ("severity", [1, 5, 8, 9, 10]),
         ("none", [1, 8, 9, 10]),
     ],
 )
-def test_each_target_gets_the_updates_that_it_wants(updates: str, told: list[int]) -> None:
+def test_each_target_gets_its_configured_updates(updates: str, told: list[int]) -> None:
     async def test() -> None:
         rig = Rig(one=Recorder())
         rig.settings["one"] = {"updates": updates}
-        for _ in range(2):  # Read again after a restart, nothing changes.
+        for _ in range(2):  # After a restart nothing changes.
             rig.offset = 0
             rig.start()
             rig.take(
@@ -420,7 +420,7 @@ def test_each_target_gets_the_updates_that_it_wants(updates: str, told: list[int
     run(test())
 
 
-def test_a_manager_of_severities_learns_of_each_whatever_updates_it_wants() -> None:
+def test_a_target_by_severity_gets_every_severity_whatever_updates_says() -> None:
     async def test() -> None:
         rig = Rig(manager=(manager := Recorder(by_severity=True)))
         rig.settings["manager"] = {"updates": "none"}
@@ -438,7 +438,7 @@ def test_a_manager_of_severities_learns_of_each_whatever_updates_it_wants() -> N
     run(test())
 
 
-def test_a_log_from_before_members_were_kept_in_it_is_read() -> None:
+def test_a_notification_log_without_member_counts_is_read() -> None:
     async def test() -> None:
         rig = Rig(one=Recorder())
         rig.settings["one"] = {"updates": "major"}

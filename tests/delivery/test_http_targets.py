@@ -1,4 +1,4 @@
-"""Senders against a real HTTP receiver that misbehaves."""
+"""HTTP targets with a real receiver that misbehaves."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ IDS = [orjson.loads(one)["id"] for one in LIFE]
     ],
     ids=str,
 )
-def test_faults_lose_nothing_double_nothing_and_keep_the_order(hook: Receiver, script: list[Any]) -> None:
+def test_faults_lose_nothing_repeat_nothing_and_keep_the_order(hook: Receiver, script: list[Any]) -> None:
     hook.script.extend(script)
     _, dead = deliver(LIFE, webhook(hook, timeout="300ms"))
     assert hook.webhook_ids() == IDS
@@ -48,14 +48,14 @@ def test_faults_lose_nothing_double_nothing_and_keep_the_order(hook: Receiver, s
     assert dead == []
 
 
-def test_an_answer_that_is_lost_doubles_a_message_with_the_same_id(hook: Receiver) -> None:
+def test_a_lost_answer_repeats_the_message_with_the_same_id(hook: Receiver) -> None:
     hook.script.extend(["taken-but-cut"])
     deliver(LIFE, webhook(hook))
     assert hook.webhook_ids() == [IDS[0], *IDS]
     assert list(dict.fromkeys(hook.webhook_ids())) == IDS
 
 
-def test_retry_after_is_waited_for(hook: Receiver) -> None:
+def test_retry_after_is_obeyed(hook: Receiver) -> None:
     hook.script.append((429, {"Retry-After": "1"}))
     begun = time.monotonic()
     deliver(LIFE[:1], webhook(hook))
@@ -63,7 +63,7 @@ def test_retry_after_is_waited_for(hook: Receiver) -> None:
     assert hook.webhook_ids() == IDS[:1]
 
 
-def test_retry_after_holds_for_all_that_wait_also_when_others_under_way_do_well(hook: Receiver) -> None:
+def test_retry_after_delays_all_waiting_deliveries(hook: Receiver) -> None:
     hook.script.extend([200, (429, {"Retry-After": "1"}), 200, 200])
     begun = time.monotonic()
     deliver([raw("open", alert_id=f"{number:016x}", revision=1) for number in range(12)], webhook(hook))
@@ -71,7 +71,7 @@ def test_retry_after_holds_for_all_that_wait_also_when_others_under_way_do_well(
     assert len(set(hook.webhook_ids())) == len(hook.taken) == 12
 
 
-def test_410_disables_the_target_and_nothing_is_lost_unseen(hook: Receiver) -> None:
+def test_410_disables_the_target_and_the_rest_becomes_dead_letters(hook: Receiver) -> None:
     hook.script.extend([200, 410])
     _, dead = deliver(LIFE, webhook(hook))
     assert hook.webhook_ids() == IDS[:1]
@@ -80,18 +80,19 @@ def test_410_disables_the_target_and_nothing_is_lost_unseen(hook: Receiver) -> N
     assert reasons(dead) == ["gone", "gone"]
 
 
-def test_a_target_that_is_down_is_asked_rarely_and_gets_everything_when_it_is_back(hook: Receiver) -> None:
+def test_a_target_that_is_down_is_tried_rarely_and_gets_everything_later(hook: Receiver) -> None:
     hook.script.extend([503] * 12)
     many = [raw("open", alert_id=f"{number:016x}", revision=1) for number in range(40)]
     dispatcher, dead = deliver(many, webhook(hook))
     assert sorted(hook.webhook_ids()) == sorted(orjson.loads(one)["id"] for one in many)
-    # Five failures open the circuit, at most as many more were under way; then it is one at a time.
+    # Five failures open the circuit; the deliveries under way may fail too. Then there is one attempt at a
+    # time.
     assert len(hook.tries) == 52
     assert dispatcher.target_senders[0].state == "closed"
     assert dead == []
 
 
-def test_a_disk_that_is_full_spoils_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_leaves_no_partial_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, faults = tmp_path / "events.jsonl", [1, 2]
     ftruncate = os.ftruncate
 
@@ -110,7 +111,7 @@ def test_a_disk_that_is_full_spoils_no_line(tmp_path: Path, monkeypatch: pytest.
     assert faults == []
 
 
-def test_an_alert_that_cannot_be_rendered_stops_nobody(
+def test_an_alert_that_cannot_be_rendered_stops_no_other(
     hook: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> None:
@@ -130,7 +131,7 @@ def test_an_alert_that_cannot_be_rendered_stops_nobody(
 @pytest.mark.parametrize(
     ("kind", "secret"), [("webhook", "whsec_not+base64!"), ("slack", "T0/B0/no-address")]
 )
-def test_a_secret_of_another_form_is_told_at_the_start_without_it(
+def test_a_malformed_secret_is_reported_at_the_start_without_its_value(
     kind: str, secret: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ODD_SECRET", secret)
@@ -140,7 +141,7 @@ def test_a_secret_of_another_form_is_told_at_the_start_without_it(
     assert secret not in str(caught.value)
 
 
-def test_stdout_is_for_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stdout_is_readable_text(capsys: pytest.CaptureFixture[str]) -> None:
     deliver(LIFE, {"name": "out", "kind": "stdout"})
     assert capsys.readouterr().out.count("412 accounts on AS64500 switched to m-2 together") == 3
 
@@ -171,7 +172,7 @@ def test_no_secret_and_no_address_is_ever_logged(
         assert secret not in told
 
 
-def test_the_trial_is_taken_or_says_why(hook: Receiver) -> None:
+def test_the_test_notification_reports_success_or_the_reason(hook: Receiver) -> None:
     async def tried() -> list[Any]:
         [target_sender] = make_target_senders(Config(webhook(hook)), None)  # type: ignore[arg-type]
         answers = [answer async for answer in send_test_alert(target_sender.notifier)]

@@ -1,4 +1,4 @@
-"""What every target receives over the whole life of an incident: opened, updated, ended, opened again."""
+"""What each kind of target receives over the life of an incident: opened, updated, resolved, opened again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RECORDS = [
     for revision, (state, transition, severity, members) in enumerate(STEPS, start=1)
 ]
 FOR_PEOPLE = [0, 2, 3, 4, 5, 6]
-"""All but mere growth of the evidence."""
+"""All transitions except growth of the evidence."""
 
 
 def test_webhook(hook: Receiver) -> None:
@@ -121,10 +121,10 @@ def test_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     ]
 
 
-def test_a_target_that_comes_in_late_is_told_of_something_new(
+def test_an_incident_that_passes_the_filter_late_is_new_to_the_target(
     hook: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its filter lets the incident pass when the severity has risen; it never heard of it before."""
+    """The filter lets the incident pass after its severity has risen; the target did not get it before."""
     findings = tmp_path / "findings.jsonl"
     with receiver() as pager:
         filtered: dict[str, Any] = {"min_severity": "high"}

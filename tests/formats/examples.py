@@ -1,4 +1,4 @@
-"""One incident in each of its states, and what is rendered from it."""
+"""One incident in each of its states, and golden files of renderers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BASE = "https://watch.example"
 
 
 def raw(state: str = "open", **changes: Any) -> bytes:
-    """An alert of a state, as it lies in Kafka; ids count up as the incident goes on."""
+    """An alert of a state as bytes; the revision increases with the state."""
     plain: dict[str, Any] = {
         "state": state,
         "revision": STATES.index(state) + 1,
@@ -31,12 +31,12 @@ def raw(state: str = "open", **changes: Any) -> bytes:
 
 
 def alert(state: str = "open", **changes: Any) -> Alert:
-    """The same, read."""
+    """The same alert as a dictionary."""
     return parse_alert(raw(state, **changes))
 
 
 def check_golden(name: str, document: Any) -> None:
-    """Compare with the example on disk; GOLDEN=write in the environment writes it anew."""
+    """Compare with the golden file; ``GOLDEN=write`` in the environment writes it."""
     path = GOLDEN / f"{name}.json"
     written = orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     if os.environ.get("GOLDEN") == "write":

@@ -1,7 +1,7 @@
-"""A check of OCSF 1.5.0 documents against its published field tables.
+"""Checks OCSF 1.5.0 documents against the published field tables.
 
-Per object: the attributes that may stand in it, with their types; those in capitals are required.
-Only the objects that a Detection Finding of ours may hold are here.
+For each object: its attributes with their types; types in capitals are required. Only the objects of our
+Detection Findings are listed.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ ENUMS: dict[tuple[str, str], set[int]] = {
     ("analytic", "type_id"): {*range(12), 99},
     ("observable", "type_id"): {*range(47), 99},
 }
-# Of these at least one must be there.
+# At least one of these is required.
 ANY_OF = {"product": {"name", "uid"}, "analytic": {"name", "uid"}}
 PLAIN = {"int": int, "str": str, "dict": dict}
 
 
 def faults(document: dict[str, Any]) -> list[str]:
-    """Everything in which a Detection Finding is not as published."""
+    """All violations of the field tables in a Detection Finding."""
     found = list(_faults(document, "detection_finding", ""))
     if document.get("type_uid") != document.get("class_uid", 0) * 100 + document.get("activity_id", 0):
         found.append("type_uid: expected class_uid * 100 + activity_id")

@@ -1,4 +1,4 @@
-"""The runbook has a section for every transition; the README's configuration is one."""
+"""The runbook has a section for every transition, and the configuration in the README is valid."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("Means", "Check", "Do", "Honest causes")
 
 
-def test_every_transition_has_its_section_in_the_runbook() -> None:
+def test_every_transition_has_a_section_in_the_runbook() -> None:
     text = (ROOT / "infra/runbook.md").read_text()
     sections = dict(re.findall(r"^## (\S+)$\n(.*?)(?=^## |\Z)", text, re.DOTALL | re.MULTILINE))
     assert set(sections) == set(get_args(Reason))

@@ -1,4 +1,4 @@
-"""Every renderer against the public schema of its target."""
+"""Every renderer is checked against the public schema of its target."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAMES = st.text(min_size=1, max_size=512)
 
 
 @pytest.mark.parametrize("state", STATES)
-def test_cloudevents_is_what_lies_in_kafka_and_the_sdk_reads_it(state: str) -> None:
+def test_cloudevents_are_the_stored_records_and_the_sdk_reads_them(state: str) -> None:
     message = cloudevents.render(alert(state), raw(state))
     event: Any = from_http_event(HTTPMessage(headers=dict(message.headers), body=message.body))
     assert (event.get_specversion(), event.get_id()) == ("1.0", f"0123456789abcdef.{STATES.index(state) + 1}")
@@ -51,7 +51,7 @@ def test_ocsf_lifecycle() -> None:
     assert len({one["metadata"]["uid"] for one in found}) == len(found)
 
 
-def test_ocsf_of_one_that_opens_again_and_of_one_that_is_new_to_the_receiver() -> None:
+def test_ocsf_of_reopened_incidents_and_of_incidents_new_to_the_receiver() -> None:
     again = ocsf.render(alert("updated", revision=4, transition="reopened"))
     assert faults(again) == []
     assert (again["activity_name"], again["status"], again["status_detail"]) == (
@@ -65,7 +65,7 @@ def test_ocsf_of_one_that_opens_again_and_of_one_that_is_new_to_the_receiver() -
     assert (new["type_uid"], new["status"]) == (200401, "New")
 
 
-def test_ocsf_of_a_bare_alert() -> None:
+def test_ocsf_of_an_alert_without_optional_fields() -> None:
     finding = ocsf.render(
         alert(evidence={}, members=[], groups=[], urls={}, entity={"kind": "account", "id": "a"})
     )
@@ -76,7 +76,7 @@ def test_ocsf_of_a_bare_alert() -> None:
     ]
 
 
-def test_the_check_of_ocsf_finds_faults() -> None:
+def test_the_ocsf_check_finds_violations() -> None:
     finding = copy.deepcopy(ocsf.render(alert()))
     del finding["time"]
     finding["severity_id"] = 42
@@ -126,7 +126,7 @@ def test_alertmanager_examples(state: str) -> None:
     check_golden(f"alertmanager-{state}", body)
 
 
-def test_alertmanager_labels_stay_the_same_but_for_the_severity() -> None:
+def test_alertmanager_labels_are_stable_except_the_severity() -> None:
     news = {"members_total": 999, "exchanges_to_model": 5, "reasons": ["x"], "onset": "2026-02-05T19:00:00Z"}
     assert alertmanager.labels(alert("open")) == alertmanager.labels(alert("updated", **news))
     before, after = alertmanager.labels(alert()), alertmanager.labels(alert(severity="low"))
@@ -134,7 +134,7 @@ def test_alertmanager_labels_stay_the_same_but_for_the_severity() -> None:
 
 
 @given(NAMES)
-def test_alertmanager_takes_names_of_any_kind(name: str) -> None:
+def test_alertmanager_accepts_any_names(name: str) -> None:
     body = alertmanager.firing(alert(entity={"kind": "network", "id": name}, model=name))
     for label, value in body["labels"].items():
         assert re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", label)
@@ -164,7 +164,7 @@ FIGURES = st.sampled_from(
 
 
 @given(st.dictionaries(FIGURES, st.none() | st.just(1)))
-def test_no_renderer_needs_a_figure_that_the_contract_does_not_promise(evidence: dict[str, Any]) -> None:
+def test_renderers_work_without_optional_figures(evidence: dict[str, Any]) -> None:
     for state in STATES:
         bare = alert(state, evidence=evidence)
         text.plain(bare)
@@ -175,7 +175,7 @@ def test_no_renderer_needs_a_figure_that_the_contract_does_not_promise(evidence:
 
 
 @given(st.lists(STRANGE, max_size=120), NAMES)
-def test_slack_keeps_its_limits_and_mentions_nobody(reasons: list[str], name: str) -> None:
+def test_slack_keeps_its_limits_and_never_mentions_anyone(reasons: list[str], name: str) -> None:
     message = slack.render(alert(reasons=[*reasons, "<!channel> & <@U1>"], model=name), BASE)
     blocks = message["blocks"]
     assert len(blocks) <= 50
@@ -201,12 +201,12 @@ def test_the_reference_library_verifies_the_webhook(state: str) -> None:
 
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("with_accounts", [False, True])
-def test_stix_is_valid_and_names_accounts_only_when_asked(state: str, with_accounts: bool) -> None:
+def test_stix_is_valid_and_lists_accounts_only_on_request(state: str, with_accounts: bool) -> None:
     bundle = stix.render(alert(state), with_accounts=with_accounts).serialize()
     found = validate_string(bundle, ValidationOptions(version="2.1"))
     assert found.is_valid, found.errors
     assert ("acct-00001" in bundle) == with_accounts
-    # A payment key is nobody else's business.
+    # A payment key must not be shared.
     assert "pay-77" not in bundle
     marked = [
         thing for thing in orjson.loads(bundle)["objects"] if thing["type"] in ("grouping", "observed-data")
@@ -216,7 +216,7 @@ def test_stix_is_valid_and_names_accounts_only_when_asked(state: str, with_accou
     assert all(thing["object_marking_refs"] == [amber] for thing in marked)
 
 
-def test_stix_may_be_repeated_and_needs_something_to_share() -> None:
+def test_stix_is_reproducible_and_needs_something_to_share() -> None:
     first, second = (orjson.loads(stix.render(alert()).serialize()) for _ in range(2))
     assert first["objects"] == second["objects"]
     with pytest.raises(WrongUse, match="names no network"):

@@ -1,4 +1,4 @@
-"""A replay as the report sees it, made by hand."""
+"""An invented replay as input of the report."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def status(hour, share=0.1, accounts=200, **more):
 
 
 def alert(number=0, **data):
-    """The alert of the contract, with another id."""
+    """The example alert, with another id."""
     event = orjson.loads(alert_bytes(**data))
     name = f"{number:016x}"
     event["id"] = f"{name}.{event['data']['revision']}"

@@ -1,4 +1,4 @@
-"""The page: what it tells, that texts from outside stay texts, and that it stays small."""
+"""The report: its content, escaping of foreign text, and limits of its size."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def data(**more):
     return parse_alert(alert(**more).value).data
 
 
-def test_it_tells_what_was_found():
+def test_it_shows_the_incidents():
     text = page(alert(1), alert(2, severity="medium"))
     for part in (
         "18,000",
@@ -45,14 +45,14 @@ def test_it_tells_what_was_found():
     assert text.count('class="incident"') == 2
 
 
-def test_without_alerts_it_says_so():
+def test_without_alerts_it_says_that_there_are_none():
     text = page()
     assert "Nothing was found" in text
     assert 'class="incident"' not in text
 
 
 @pytest.mark.parametrize("place", ["model", "entity", "members", "reasons"])
-def test_texts_from_outside_stay_texts(place):
+def test_foreign_text_is_escaped(place):
     values = {
         "model": HOSTILE,
         "entity": {"kind": "network", "id": HOSTILE},
@@ -66,25 +66,25 @@ def test_texts_from_outside_stay_texts(place):
         ElementTree.fromstring(svg)
 
 
-def test_nothing_comes_from_elsewhere():
+def test_it_loads_nothing_from_other_hosts():
     text = page(alert())
     assert not re.search(r"""(src|href)=["'](?!#|data:)""", text)
     assert "@import" not in text
     assert "url(" not in text
 
 
-def test_many_incidents_fit_and_the_rest_is_told_about():
+def test_the_number_of_incidents_is_limited_and_the_rest_is_counted():
     text = page(*(alert(i) for i in range(2500)))
     assert len(text.encode()) < MOST_BYTES
     assert 20 < text.count('class="incident"') <= 200
     assert "1000 more are not listed" in text
 
 
-def test_what_was_merged_away_is_not_told_twice():
+def test_merged_incidents_are_not_shown_twice():
     assert 'class="incident"' not in page(alert(merged_into={"kind": "network", "id": "AS1"}))
 
 
-def test_thin_data_are_named_with_a_wider_bucket():
+def test_thin_data_cause_a_caveat_with_a_wider_bucket():
     thin = collected(hours=())
     for hour in range(2, 8):
         thin.take(status(hour, accounts=30, requests=45))
@@ -94,7 +94,7 @@ def test_thin_data_are_named_with_a_wider_bucket():
     assert notes(collected(), Settings()) == []
 
 
-def test_what_was_left_out_is_named():
+def test_uncounted_events_are_named():
     gathered = collected(status(21, late=3, invalid=2, failed=1))
     assert [note.split()[0] for note in notes(gathered, Settings())] == ["3", "2", "1"]
 
@@ -105,14 +105,14 @@ def test_a_silent_bucket_is_a_gap():
     assert course.points[-1][1:] == (None, 0, 0)
 
 
-def test_a_long_course_is_coarsened():
+def test_a_long_series_is_coarsened():
     course = Adoption("m", 0, False, HOUR_MS, points=[Point(i * HOUR_MS, 0.5, 1, 9) for i in range(5000)])
     coarse = course.coarse()
     assert len(coarse.points) <= MOST_POINTS
     assert coarse.first_uses == 5000
 
 
-def test_counter_evidence_stands_apart_from_reasons():
+def test_counter_evidence_is_separate_from_reasons():
     told = "Company roll-out pattern: it keeps office hours."
     text = page(alert(reasons=["It switched.", "Counter-evidence: c" + told[1:]]))
     reasons, _, against = text.partition("Counter-evidence")
@@ -122,7 +122,7 @@ def test_counter_evidence_stands_apart_from_reasons():
     assert "None measured." in page(alert(reasons=["It switched.", "Counter-evidence: none measured."]))
 
 
-def test_the_drawing_of_an_incident_has_its_parts():
+def test_the_chart_of_an_incident_has_all_parts():
     found = data()
     svg = str(charts.incident(found, found.evidence.series))
     root = ElementTree.fromstring(svg)
@@ -145,7 +145,7 @@ def test_a_time_axis_is_never_crowded(span):
     assert len(ticks(0, span)) <= 10
 
 
-def test_points_outside_stay_within_the_drawing():
+def test_points_outside_the_range_stay_within_the_chart():
     chart = Chart("c", "t", "d", (0, DAY), 100)
     panel = chart.panel(10, 50, top=nice_top(0.3, least=0.1), label="l")
     assert chart.x(-DAY) == chart.x(0)

@@ -1,4 +1,4 @@
-"""The page as it is served, without Kafka: records are put in by hand, decisions end in a list."""
+"""The page as it is served, without Kafka: tests put records in, and decisions go to a list."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Record(NamedTuple):
 
 
 class Broker:
-    """Stands for Faust's producer; what it acknowledges is read at once."""
+    """A stand-in for Faust's producer; acknowledged records are read back at once."""
 
     def __init__(self, site: Site) -> None:
         self.site = site
@@ -78,7 +78,7 @@ class Broker:
 
 
 class Site:
-    """A site that is served; what is not told here is the client's."""
+    """A served site, with a client."""
 
     def __init__(self, app: RoleApp) -> None:
         self.app = app
@@ -88,48 +88,48 @@ class Site:
         self.client: TestClient[Any, Any]
 
     def put(self, topic: str, value: bytes, timestamp: int = 0) -> int:
-        """A record comes."""
+        """Deliver a record to the page."""
         self.offsets[topic, 0] += 1
         offset = self.offsets[topic, 0]
         self.app.shell.task.reader.take((topic, 0), Record(offset, None, value, [], timestamp))
         return offset
 
     def put_alert(self, number: int = 1, **data: Any) -> str:
-        """An alert comes; its id."""
+        """Deliver an alert; return its id."""
         self.put("alerts", alert(number, **data).value)
         return f"{number:016x}"
 
     def put_status(self, hour: int, **more: Any) -> None:
-        """A bucket was judged."""
+        """Deliver the status of a scored bucket."""
         self.put("status", status(hour, **({"watermark": 1_770_300_000_000} | more)).value)
 
     async def get(self, path: str, **how: Any) -> ClientResponse:
-        """Ask, without going where an answer sends us."""
+        """Send GET, without following redirects."""
         return await self.client.get(path, allow_redirects=False, **how)
 
     async def post(self, path: str, **how: Any) -> ClientResponse:
-        """Send, likewise."""
+        """Send POST, without following redirects."""
         return await self.client.post(path, allow_redirects=False, **how)
 
     async def form_token(self, path: str, **how: Any) -> str:
-        """The token of the last form of a page."""
+        """The form token of the last form on a page."""
         found = re.findall(r'name="form_token" value="([^"]+)"', await (await self.get(path, **how)).text())
         return str(found[-1])
 
     async def log_in(self, token: str, **fields: Any) -> ClientResponse:
-        """Send the form."""
+        """Post the login form."""
         form = {"form_token": await self.form_token("/login"), "token": token} | fields
         return await self.post("/login", data=form)
 
 
 def bearer(token: str) -> dict[str, str]:
-    """The header of a program."""
+    """The authorization header of a program."""
     return {"Authorization": f"Bearer {token}"}
 
 
 @asynccontextmanager
 async def site(*, ready: bool = True, web_host: str = "127.0.0.1", **web: Any) -> AsyncIterator[Site]:
-    """A site with the table ``[web]``; without one it is open."""
+    """Yield a site with the table ``[web]``; without keys it is open."""
     config = load(web_host=web_host, web_port=0, web=web)
     made = Site(build_web(config, read_settings(web), None, PLACES))
     made.app.finalize()
@@ -142,7 +142,7 @@ async def site(*, ready: bool = True, web_host: str = "127.0.0.1", **web: Any) -
 
 
 def served(**settings: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable[..., None]]:
-    """A test of a site: gets it as its first argument."""
+    """Turn an async test into one that gets a served site as its first argument."""
 
     def decorated(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         @functools.wraps(test)

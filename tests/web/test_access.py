@@ -1,4 +1,4 @@
-"""Who comes in, who may decide, and what every answer tells the browser."""
+"""Login, sessions, forms, roles and response headers of the page."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ PAGES = (
 
 
 @served()
-async def test_an_open_page_is_for_looking(site):
+async def test_an_open_page_is_read_only(site):
     number = site.put_alert()
     assert (await site.get("/")).status == 200
     page = await (await site.get(f"/incidents/{number}")).text()
@@ -54,7 +54,7 @@ async def test_an_open_page_is_for_looking(site):
 
 
 @served(open_as="operator")
-async def test_an_open_page_lets_decide_when_that_is_written_out_but_only_by_its_own_forms(site):
+async def test_an_open_page_takes_decisions_only_when_configured_and_only_from_its_own_forms(site):
     number = site.put_alert()
     path = f"/incidents/{number}/decisions"
     assert (await site.post(path, data={"verdict": "benign"})).status == 403
@@ -65,14 +65,14 @@ async def test_an_open_page_lets_decide_when_that_is_written_out_but_only_by_its
 
 
 @served()
-async def test_an_open_page_is_not_read_through_a_name_that_was_bent_to_this_machine(site):
+async def test_an_open_page_refuses_foreign_host_names(site):
     for path in PAGES:
         assert (await site.get(path, headers={"Host": "evil.example"})).status == 403
     assert (await site.get("/", headers={"Host": "localhost:80"})).status == 200
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "page.example"])
-def test_a_page_without_a_login_stays_on_this_machine(host):
+def test_a_page_without_a_login_listens_only_on_loopback(host):
     with pytest.raises(WrongUse, match=r"name \[web\] people or a proxy"):
         refuse_open_page(load(web_host=host), read_settings({}))
     refuse_open_page(load(web_host=host), read_settings({"people": PEOPLE}))
@@ -80,15 +80,15 @@ def test_a_page_without_a_login_stays_on_this_machine(host):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
-def test_on_this_machine_it_may_be_open(host):
+def test_on_loopback_a_login_is_optional(host):
     refuse_open_page(load(web_host=host), read_settings({}))
 
 
-# A has_login one.
+# A page with a login.
 
 
 @served(people=PEOPLE)
-async def test_nobody_unknown_sees_anything_but_health_and_style(site):
+async def test_without_a_login_only_health_and_style_are_served(site):
     site.put_alert()
     for path in PAGES:
         answer = await site.get(path)
@@ -105,7 +105,7 @@ async def test_nobody_unknown_sees_anything_but_health_and_style(site):
 
 
 @served(people=PEOPLE)
-async def test_a_login_leaves_a_cookie_that_no_script_reads_and_no_other_site_sends(site):
+async def test_the_session_cookie_is_hidden_from_scripts_and_other_sites(site):
     answer = await site.log_in(KIM, next="/incidents?state=all")
     assert (answer.status, answer.headers["Location"]) == (303, "/incidents?state=all")
     (cookie,) = [line for line in answer.headers.getall("Set-Cookie") if line.startswith("pivotwatch=")]
@@ -117,14 +117,14 @@ async def test_a_login_leaves_a_cookie_that_no_script_reads_and_no_other_site_se
 
 
 @served(people=PEOPLE, web_host="0.0.0.0")
-async def test_beyond_this_machine_the_cookie_wants_https(site):
+async def test_beyond_loopback_the_cookie_requires_https(site):
     answer = await site.get("/login")
     (cookie,) = answer.headers.getall("Set-Cookie")
     assert cookie.startswith("__Host-pivotwatch-login=")
     assert {"Secure", "HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
 
 
-def test_with_tls_of_its_own_the_cookie_wants_https_on_this_machine_too():
+def test_with_its_own_tls_the_cookie_requires_https_on_loopback_too():
     table = {"people": [], "tls_certfile": "/x", "tls_keyfile": "/y"}
     assert Authenticator(read_settings(table), "127.0.0.1").cookie == "__Host-pivotwatch"
     assert Authenticator(read_settings(table | {"secure_cookie": False}), "127.0.0.1").cookie == "pivotwatch"
@@ -132,7 +132,7 @@ def test_with_tls_of_its_own_the_cookie_wants_https_on_this_machine_too():
 
 
 @served(people=PEOPLE)
-async def test_what_the_login_signs_for_everybody_lets_nobody_guess_fast(site):
+async def test_signatures_of_the_login_form_do_not_allow_fast_guessing(site):
     token = await site.form_token("/login")
     for key in (KIM, LEE, f"{KIM}\n{LEE}", f"{LEE}\n{KIM}"):
         with pytest.raises(BadSignature):
@@ -140,7 +140,7 @@ async def test_what_the_login_signs_for_everybody_lets_nobody_guess_fast(site):
 
 
 @served(people=PEOPLE)
-async def test_a_login_goes_nowhere_else(site):
+async def test_a_login_redirects_only_within_the_site(site):
     for target in ("//evil.example", "https://evil.example", "/\\evil.example", "evil"):
         answer = await site.log_in(KIM, next=target)
         assert answer.headers["Location"] == "/"
@@ -168,7 +168,7 @@ async def test_the_right_token_passes_while_others_guess_from_the_same_address(s
 
 
 @served(people=PEOPLE)
-async def test_a_session_goes_on_while_others_guess(site):
+async def test_sessions_continue_while_others_guess_tokens(site):
     await site.log_in(KIM)
     for _ in range(12):
         await site.get("/api/v1/incidents", headers=bearer("wrong"))
@@ -189,7 +189,7 @@ async def test_a_program_sends_its_token(site):
 
 
 @served(people=PEOPLE)
-async def test_a_forged_or_foreign_cookie_is_nobody(site):
+async def test_a_forged_or_foreign_cookie_is_ignored(site):
     await site.log_in(KIM)
     cookie = next(c.value for c in site.client.session.cookie_jar if c.key == "pivotwatch")
     body, _, signature = cookie.rpartition(".")
@@ -199,7 +199,7 @@ async def test_a_forged_or_foreign_cookie_is_nobody(site):
 
 
 def cookie_of(tokens, monkeypatch, now=None):
-    """A session made with these tokens."""
+    """The cookie of a session that was created with these tokens."""
     for name, token in (TOKENS | tokens).items():
         monkeypatch.setenv(name, token)
     if now is not None:
@@ -234,7 +234,7 @@ def test_a_session_survives_a_restart_and_ends_with_its_token_and_its_time(monke
 
 
 @served(people=PEOPLE)
-async def test_logging_out_takes_the_cookie_back(site):
+async def test_logging_out_removes_the_cookie(site):
     await site.log_in(LEE)
     assert (await site.post("/logout")).status == 403
     answer = await site.post("/logout", data={"form_token": await site.form_token("/")})
@@ -246,7 +246,7 @@ async def test_logging_out_takes_the_cookie_back(site):
 
 
 @served(people=PEOPLE)
-async def test_a_form_of_another_site_or_session_does_nothing(site):
+async def test_a_form_of_another_site_or_session_is_refused(site):
     number = site.put_alert()
     path = f"/incidents/{number}/decisions"
     await site.log_in(LEE)
@@ -279,7 +279,7 @@ async def test_a_form_of_another_site_or_session_does_nothing(site):
 
 
 @served(people=PEOPLE)
-async def test_nobody_is_logged_in_by_another_site(site):
+async def test_another_site_cannot_log_a_visitor_in(site):
     assert (await site.post("/login", data={"token": KIM})).status == 403
     token = await site.form_token("/login")
     site.client.session.cookie_jar.clear()
@@ -287,7 +287,7 @@ async def test_nobody_is_logged_in_by_another_site(site):
 
 
 @served(people=PEOPLE)
-async def test_a_viewer_decides_nothing(site):
+async def test_a_viewer_cannot_decide(site):
     number = site.put_alert()
     path = f"/incidents/{number}/decisions"
     assert (await site.post("/api/v1" + path, json={"verdict": "benign"}, headers=bearer(LEE))).status == 403
@@ -304,7 +304,7 @@ async def test_a_long_body_is_refused(site):
 
 
 @served(people=PEOPLE)
-async def test_what_is_no_form_is_refused_without_a_fault(site):
+async def test_a_body_that_is_not_a_form_is_refused(site):
     boundary = {"Content-Type": "multipart/form-data; boundary=x"}
     strange = {"Content-Type": "application/x-www-form-urlencoded; charset=nonsense"}
     other = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"}
@@ -313,11 +313,11 @@ async def test_what_is_no_form_is_refused_without_a_fault(site):
     assert (await site.post("/login", data=b"token=\xff", headers=other)).status == 400
 
 
-# A proxy that knows people.
+# A proxy that authenticates people.
 
 
 @served(proxy=PROXY)
-async def test_a_proxy_tells_who_it_is(site):
+async def test_the_proxy_header_names_the_user(site):
     number = site.put_alert()
     path = f"/incidents/{number}"
     assert (await site.get("/")).status == 303
@@ -346,7 +346,7 @@ async def test_a_proxy_tells_who_it_is(site):
 
 
 @served(proxy=PROXY)
-async def test_a_name_that_is_none_is_refused(site):
+async def test_an_invalid_user_name_is_refused(site):
     for name in ("", " ", "a" * 300):
         assert (await site.get("/", headers={"X-Forwarded-User": name})).status == 403
     twice = [("X-Forwarded-User", "lee"), ("X-Forwarded-User", "kim")]
@@ -354,13 +354,13 @@ async def test_a_name_that_is_none_is_refused(site):
 
 
 @served(proxy=ELSEWHERE, people=PEOPLE)
-async def test_from_elsewhere_the_header_of_the_proxy_says_nothing(site):
+async def test_the_proxy_header_is_ignored_from_other_addresses(site):
     assert (await site.get("/", headers={"X-Forwarded-User": "kim"})).status == 303
     assert (await site.get("/api/v1/incidents", headers={"X-Forwarded-User": "kim"})).status == 401
 
 
 def form_of_a_proxy_elsewhere(monkeypatch, **web):
-    """What another worker says to the form that one has made."""
+    """The answer of one worker to a form that another worker created."""
     for name, token in (TOKENS | {"FORM_KEY": "one-key-for-all-workers"}).items():
         monkeypatch.setenv(name, token)
     kim = {"X-Forwarded-User": "kim"}
@@ -376,14 +376,14 @@ def form_of_a_proxy_elsewhere(monkeypatch, **web):
     return asyncio.run(inside())
 
 
-def test_behind_a_proxy_several_workers_take_each_others_forms_when_they_share_a_key(monkeypatch):
+def test_workers_behind_a_proxy_accept_each_others_forms_with_a_shared_key(monkeypatch):
     assert form_of_a_proxy_elsewhere(monkeypatch, form_key_env="FORM_KEY") == 303
     assert form_of_a_proxy_elsewhere(monkeypatch, people=PEOPLE) == 303
     assert form_of_a_proxy_elsewhere(monkeypatch) == 403
 
 
 @served(people=PEOPLE)
-async def test_who_claims_to_come_from_elsewhere_is_bounded_all_the_same(site):
+async def test_forged_forwarded_addresses_do_not_avoid_the_limit(site):
     def guess(number):
         told = {"X-Forwarded-For": f"192.0.2.{number}", "Forwarded": f"for=192.0.2.{number}"}
         return site.get("/api/v1/incidents", headers=bearer(f"guess {number}") | told)
@@ -392,11 +392,11 @@ async def test_who_claims_to_come_from_elsewhere_is_bounded_all_the_same(site):
     assert sorted(answer.status for answer in answers) == [401] * 10 + [429] * 20
 
 
-# What answers tell the browser.
+# Response headers.
 
 
 @served(people=PEOPLE)
-async def test_every_answer_has_the_headers(site):
+async def test_every_answer_has_the_security_headers(site):
     number = site.put_alert()
     await site.log_in(KIM)
     answers = [
@@ -421,7 +421,7 @@ async def test_every_answer_has_the_headers(site):
 
 
 @served(people=PEOPLE)
-async def test_faults_are_told_without_their_inside(site):
+async def test_errors_do_not_show_internals(site):
     number = site.put_alert()
     site.app.shell.task.reader.read_model.incidents[number].raw = None
     answer = await site.get(f"/api/v1/incidents/{number}", headers=bearer(KIM))
@@ -429,7 +429,7 @@ async def test_faults_are_told_without_their_inside(site):
 
 
 @served(open_as="operator")
-async def test_text_from_outside_stays_text_and_nothing_is_inline(site):
+async def test_foreign_text_is_escaped_and_nothing_is_inline(site):
     site.put_status(3)
     number = site.put_alert(
         entity={"kind": "network", "id": HOSTILE}, model=HOSTILE, members=[HOSTILE], reasons=[HOSTILE]
@@ -444,7 +444,7 @@ async def test_text_from_outside_stays_text_and_nothing_is_inline(site):
 
 
 @served(people=PEOPLE)
-async def test_faust_shows_nothing_of_its_own(site):
+async def test_pages_of_faust_are_off(site):
     for path in ("/table", "/table/state", "/router", "/router/state/k", "/graph", "/performance", "/stats"):
         assert (await site.get(path, headers=bearer(KIM))).status == 404
 
@@ -452,7 +452,7 @@ async def test_faust_shows_nothing_of_its_own(site):
 # Secrets.
 
 
-def test_no_token_is_ever_told(monkeypatch, caplog):
+def test_no_answer_and_no_log_contains_a_token(monkeypatch, caplog):
     caplog.set_level(logging.DEBUG)
     for name, token in TOKENS.items():
         monkeypatch.setenv(name, token)
@@ -493,7 +493,7 @@ def test_no_token_is_ever_told(monkeypatch, caplog):
         ({"tls_certfile": "/x"}, "tls_certfile and tls_keyfile"),
     ],
 )
-def test_mistakes_are_told_without_what_was_written(table, told):
+def test_messages_about_mistakes_do_not_repeat_values(table, told):
     with pytest.raises(WrongUse) as refused:
         read_settings(table)
     assert told in str(refused.value)
@@ -511,7 +511,7 @@ def test_a_short_token_is_refused(monkeypatch):
         asyncio.run(inside())
 
 
-def test_a_decision_waits_for_the_broker_with_an_end(monkeypatch):
+def test_a_decision_waits_for_the_broker_until_a_deadline(monkeypatch):
     async def inside():
         async with site(open_as="operator") as made:
             number = made.put_alert()

@@ -1,4 +1,4 @@
-"""JSON for programs, and the events."""
+"""The JSON interface and the server-sent events."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DECIDED = {"verdict": "confirmed", "by": "kim", "note": "two keys"}
 
 
 async def events(answer, count):
-    """So many events as (name, id, data)."""
+    """The next ``count`` events as (name, id, data)."""
     found, fields = [], {}
     while len(found) < count:
         line = (await asyncio.wait_for(answer.content.readline(), 10)).decode().rstrip("\r\n")
@@ -30,7 +30,7 @@ async def events(answer, count):
 
 
 @served()
-async def test_incidents_are_listed_the_gravest_first(site: Site):
+async def test_incidents_are_listed_by_severity(site: Site):
     site.put_alert(1, severity="medium")
     site.put_alert(2, severity="high")
     site.put_alert(3, severity="critical", state="resolved", transition="quiet")
@@ -44,7 +44,7 @@ async def test_incidents_are_listed_the_gravest_first(site: Site):
 
 
 @served()
-async def test_what_is_asked_wrongly_is_refused_in_json(site: Site):
+async def test_invalid_requests_get_an_error_in_json(site: Site):
     site.put_alert()
     for path, status in (
         ("incidents?state=x", 400),
@@ -65,7 +65,7 @@ async def test_what_is_asked_wrongly_is_refused_in_json(site: Site):
 
 
 @served()
-async def test_one_incident_with_what_was_told_of_it(site: Site):
+async def test_one_incident_with_its_revisions(site: Site):
     number = site.put_alert(revision=1, state="open", transition="opened")
     site.put_alert(revision=2)
     found = await (await site.get(f"/api/v1/incidents/{number}")).json()
@@ -75,7 +75,7 @@ async def test_one_incident_with_what_was_told_of_it(site: Site):
 
 
 @served()
-async def test_releases_with_everyones_course(site: Site):
+async def test_releases_with_their_adoption(site: Site):
     assert (await (await site.get("/api/v1/releases")).json())["releases"] == []
     for hour in (3, 4):
         site.put_status(hour)
@@ -120,7 +120,7 @@ async def test_an_organisation_is_verified_by_its_group(site: Site):
 
 
 @served(people=PEOPLE)
-async def test_a_decision_that_is_none_is_refused(site: Site):
+async def test_an_invalid_decision_is_refused(site: Site):
     path = f"/api/v1/incidents/{site.put_alert()}/decisions"
     for fields in (
         {},
@@ -142,7 +142,7 @@ async def test_a_decision_that_is_none_is_refused(site: Site):
 
 
 @served()
-async def test_who_comes_back_gets_what_it_missed_and_then_what_comes(site: Site):
+async def test_a_client_that_reconnects_gets_missed_and_new_events(site: Site):
     for number in range(3):
         site.put_alert(number)
     async with site.client.get("/api/v1/events?since=") as answer:
@@ -151,7 +151,9 @@ async def test_who_comes_back_gets_what_it_missed_and_then_what_comes(site: Site
     assert [name for name, *_ in seen] == ["hello", "alert", "alert", "alert"]
     second = seen[2][1]
     site.put_status(3)
-    headers = {"Last-Event-ID": second}  # It wins: a browser keeps the address of its first call.
+    headers = {
+        "Last-Event-ID": second
+    }  # The header overrides the address: a browser keeps the address of its first request.
     async with site.client.get("/api/v1/events?since=", headers=headers) as answer:
         missed = await events(answer, 3)
         assert [(name, data.get("alert_id")) for name, _, data in missed[1:]] == [
@@ -168,7 +170,7 @@ async def test_who_comes_back_gets_what_it_missed_and_then_what_comes(site: Site
 
 
 @served()
-async def test_without_a_place_it_begins_now(site: Site):
+async def test_without_a_cursor_events_start_now(site: Site):
     site.put_alert(1)
     async with site.client.get("/api/v1/events") as answer:
         await events(answer, 1)
@@ -177,7 +179,7 @@ async def test_without_a_place_it_begins_now(site: Site):
 
 
 @served()
-async def test_a_place_that_is_none_begins_anew(site: Site):
+async def test_an_invalid_cursor_causes_a_reset(site: Site):
     site.put_alert(1)
     for since in ("nonsense", "a0-99", "a0-1;s"):
         async with site.client.get("/api/v1/events", headers={"Last-Event-ID": since}) as answer:
@@ -186,7 +188,7 @@ async def test_a_place_that_is_none_begins_anew(site: Site):
 
 
 @served(ready=False)
-async def test_until_everything_is_read_it_waits(site: Site):
+async def test_events_wait_until_the_topics_are_read(site: Site):
     site.put_alert(1)
     assert (await site.get("/ready")).status == 503
     async with site.client.get("/api/v1/events?since=") as answer:
@@ -201,7 +203,7 @@ async def test_until_everything_is_read_it_waits(site: Site):
 
 
 @served()
-async def test_at_the_end_everybody_is_let_go(site: Site):
+async def test_a_stop_closes_all_event_streams(site: Site):
     async with site.client.get("/api/v1/events") as answer:
         await events(answer, 1)
         await site.app.shell.close()
@@ -209,7 +211,7 @@ async def test_at_the_end_everybody_is_let_go(site: Site):
 
 
 @served(streams=2)
-async def test_no_more_follow_than_there_is_room_for(site: Site):
+async def test_the_number_of_event_streams_is_limited(site: Site):
     one, two = [await site.get("/api/v1/events") for _ in range(2)]
     refused = await site.get("/api/v1/events")
     assert (refused.status, refused.headers["Retry-After"]) == (503, "30")
@@ -236,7 +238,7 @@ async def test_no_other_site_follows_through_a_browser(site: Site):
     assert (await site.get("/api/v1/events", headers={"Sec-Fetch-Site": "cross-site"})).status == 403
 
 
-def test_who_follows_comes_again_after_a_while_and_misses_nothing(monkeypatch: pytest.MonkeyPatch):
+def test_event_streams_end_after_a_while_and_a_client_misses_nothing(monkeypatch: pytest.MonkeyPatch):
     async def inside():
         async with site() as made:
             made.put_alert(1)
@@ -252,7 +254,7 @@ def test_who_follows_comes_again_after_a_while_and_misses_nothing(monkeypatch: p
     asyncio.run(inside())
 
 
-def test_one_who_does_not_read_is_let_go(monkeypatch: pytest.MonkeyPatch):
+def test_a_client_that_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(api, "STREAM_SECONDS", 0.5)
 
     async def inside():

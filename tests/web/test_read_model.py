@@ -1,4 +1,4 @@
-"""What the page knows, and that whoever follows gets everything once."""
+"""The read model of the page, and its events for clients that follow."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def decision(**fields):
 # Alerts.
 
 
-def test_a_repeat_and_an_older_revision_say_nothing():
+def test_repeats_and_older_revisions_are_ignored():
     read_model = ReadModel()
     assert read_model.take_alert(alert(1, revision=2).value)["opened"]
     assert read_model.take_alert(alert(1, revision=2).value) is None
@@ -53,7 +53,7 @@ def test_a_repeat_and_an_older_revision_say_nothing():
     assert [one.transition for one in incident.revisions] == ["members-doubled", "quiet", "reopened"]
 
 
-def test_the_gravest_come_first_then_the_newest():
+def test_incidents_are_sorted_by_severity_then_time():
     made = [alert(n, severity=s) for n, s in enumerate(SEVERITIES)]
     late = alert(9, severity="high", onset="2026-02-05T21:00:00Z")
     read_model = taken(*made, late)
@@ -62,7 +62,7 @@ def test_the_gravest_come_first_then_the_newest():
     assert read_model.shown()[1].alert_id == f"{9:016x}"
 
 
-def test_what_was_folded_into_another_does_not_stand_for_itself():
+def test_merged_incidents_are_not_listed():
     read_model = taken(alert(1), alert(2, merged_into=GROUP))
     assert [one.alert_id for one in read_model.shown()] == [f"{1:016x}"]
     assert f"{2:016x}" in read_model.incidents
@@ -73,7 +73,7 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.t
 
 
 @given(st.binary(max_size=60) | JSON.map(orjson.dumps))
-def test_noise_is_counted_and_changes_nothing(value):
+def test_unreadable_records_are_counted_and_change_nothing(value):
     read_model = ReadModel()
     assert read_model.take_alert(value) is None
     assert read_model.take_status(value, 0) is None
@@ -84,7 +84,7 @@ def test_noise_is_counted_and_changes_nothing(value):
 
 @settings(max_examples=25)
 @given(st.sampled_from(sorted(orjson.loads(status(3, watermark=1).value))), JSON)
-def test_a_status_with_a_field_of_another_form_is_shown_or_left_out(name, value):
+def test_a_malformed_status_is_shown_or_ignored(name, value):
     read_model = ReadModel()
     judged(read_model, 3, **{name: value})
     assert ViewModels(load(), read_model, lambda: NOW).now()["tiles"]
@@ -92,7 +92,7 @@ def test_a_status_with_a_field_of_another_form_is_shown_or_left_out(name, value)
 
 @settings(max_examples=25)
 @given(st.sampled_from(sorted(orjson.loads(alert().value)["data"])), JSON)
-def test_an_alert_with_a_field_of_another_form_is_shown_or_left_out(name, value):
+def test_a_malformed_alert_is_shown_or_ignored(name, value):
     changed = orjson.loads(alert(1).value)
     changed["data"][name] = value
     read_model = taken(alert(2))
@@ -104,7 +104,7 @@ def test_an_alert_with_a_field_of_another_form_is_shown_or_left_out(name, value)
         views.incident(incident)
 
 
-def test_an_alert_with_evidence_of_another_form_is_shown_without_it():
+def test_an_alert_with_malformed_evidence_is_shown_without_it():
     read_model = taken(alert(1, evidence={"population_share": -1}))
     assert read_model.unreadable == 1
     (card,) = ViewModels(load(), read_model, lambda: NOW).now()["cards"]
@@ -112,7 +112,7 @@ def test_an_alert_with_evidence_of_another_form_is_shown_without_it():
     assert card.chart is None
 
 
-def test_it_keeps_within_bounds_what_is_open_the_longest_and_groups_before_single_accounts(monkeypatch):
+def test_it_is_bounded_and_keeps_open_incidents_of_groups_longest(monkeypatch):
     monkeypatch.setattr(boards, "MOST_INCIDENTS", 3)
     lone = {"entity": {"kind": "account", "id": "a"}, "severity": "info"}
     read_model = taken(alert(1), alert(2, state="resolved"), alert(3, **lone), alert(4))
@@ -146,7 +146,7 @@ def test_decisions_are_found_by_the_incident_and_by_its_groups():
 # Status.
 
 
-def test_buckets_that_are_judged_again_replace_what_was_there():
+def test_buckets_that_are_scored_again_replace_the_earlier_ones():
     read_model = ReadModel()
     for hour in (3, 4, 5, 6, 4, 5):
         judged(read_model, hour, requests=100 * hour)
@@ -162,7 +162,7 @@ def test_a_release_that_is_watched_no_more_is_dropped():
     assert read_model.adoptions == {}
 
 
-def test_rates_are_shares_of_all_that_came_and_tell_when_to_look():
+def test_rates_are_shares_of_all_events_and_mark_problems():
     read_model = ReadModel()
     judged(read_model, 3, requests=0, late=0)
     judged(read_model, 4, requests=900, late=50, invalid=50)
@@ -172,7 +172,7 @@ def test_rates_are_shares_of_all_that_came_and_tell_when_to_look():
     assert (tiles["Dead letters"].value, tiles["Dead letters"].tone) == ("5 %", "warn")
 
 
-def test_silence_of_the_workers_is_told():
+def test_silence_of_the_workers_is_shown():
     read_model = ReadModel()
     judged(read_model, 3)
     assert all(check.good for check in ViewModels(load(), read_model, lambda: NOW + HOUR).checks())
@@ -180,14 +180,14 @@ def test_silence_of_the_workers_is_told():
     assert ViewModels(load(), ReadModel(), lambda: NOW).checks() == []
 
 
-# Those who follow.
+# Clients that follow.
 
 
 @given(
     st.lists(st.sampled_from([("alerts", 0), ("alerts", 1), ("status", 0)]), max_size=40),
     st.integers(0, 40),
 )
-def test_at_whatever_place_one_comes_back_nothing_is_missing_or_twice(places, cut):
+def test_after_a_reconnect_at_any_event_nothing_is_missing_or_repeated(places, cut):
     event_stream, offsets, entries = EventStream(), {}, []
     for place in places:
         offsets[place] = offsets.get(place, -1) + 1
@@ -200,7 +200,7 @@ def test_at_whatever_place_one_comes_back_nothing_is_missing_or_twice(places, cu
     assert [(e.place, e.offset) for e in event_stream.behind(again)] == entries[cut:]
 
 
-def test_who_asks_for_what_is_gone_or_never_was_is_told_to_begin_anew():
+def test_an_unknown_cursor_causes_a_reset():
     event_stream = EventStream(kept=2)
     for offset in range(4):
         event_stream.add(("alerts", 0), offset, "alert", "{}")
@@ -253,11 +253,11 @@ def test_following_ends_when_the_journal_closes_and_goes_on_after_a_reset():
 # The runbook.
 
 
-def test_the_rendered_runbook_is_of_the_newest_text():
+def test_the_rendered_runbook_is_current():
     assert RENDERED.read_text() == render(SOURCE.read_text()), "run: python -m pivotwatch.web.runbook"
 
 
-def test_every_transition_has_its_place_in_the_runbook():
+def test_every_transition_has_an_anchor_in_the_runbook():
     told = ("opened", "reopened", "evidence-grew", "members-doubled", "merged", "severity-rose", "quiet")
     for transition in (*told, "watch-ended", "confirmed", "benign", "verified"):
         assert f'<h2 id="{transition}">' in RENDERED.read_text()
