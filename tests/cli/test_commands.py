@@ -17,6 +17,7 @@ from click.testing import CliRunner, Result
 from pivotwatch.cli import COMMANDS, main
 from pivotwatch.contracts.dead_letters import undecodable
 from pivotwatch.contracts.events import BadEvent
+from pivotwatch.contracts.json_schemas import SCHEMAS
 from pivotwatch.contracts.records import Line, Output
 from pivotwatch_models.settings import Settings
 from tests.contracts.examples import alert_bytes
@@ -114,11 +115,17 @@ def test_mistakes_get_a_message_and_a_status(arguments: list[str], status: int, 
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("what", ["alert", "event", "release"])
+@pytest.mark.parametrize("what", SCHEMAS)
 def test_schema_prints_json_schema(what: str) -> None:
     schema = orjson.loads(run("schema", what).stdout)
     assert schema["$schema"].endswith("2020-12/schema")
     assert schema["title"] == f"pivotwatch {what}"
+    assert schema["properties"]
+
+
+def test_schema_lists_every_schema() -> None:
+    names = ["alert", "event", "release", "decision", "bucket", "status", "dead-letter"]
+    assert [line.split()[0] for line in run("schema").stdout.splitlines()] == names
 
 
 def write(path: Path, *lines: bytes) -> Path:

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import orjson
 
-from pivotwatch.contracts.alerts import Entity
 from pivotwatch.contracts.bucket_record import decode
 from pivotwatch.contracts.codec import as_plain, encode, moment_of
 from pivotwatch.contracts.controls import Decision, Release, decision_record
 from pivotwatch.contracts.dead_letters import PREFIX, TARGET
+from pivotwatch.contracts.entity import Entity
 from pivotwatch.contracts.events import EXAMPLE, BadEvent
 from pivotwatch.contracts.records import Line, Output
 from pivotwatch.delivery.errors import Rejected

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.contracts.alerts import Evidence, alert_schema, parse_alert
+from pivotwatch.contracts.alert_evidence import Evidence
+from pivotwatch.contracts.alerts import alert_schema, parse_alert
 from pivotwatch.contracts.controls import release_schema
 from pivotwatch.contracts.events import BadEvent, check_event, event_schema
 from pivotwatch.formats.text import MOST_LINES, plain, render

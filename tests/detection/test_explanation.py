@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from pivotwatch.contracts.alert_evidence import Corroboration, Evidence, Profile, Usage
 from pivotwatch.contracts.alert_texts import reason_parts
-from pivotwatch.contracts.alerts import Corroboration, Evidence, Profile, Usage
 from pivotwatch.detection.alerting.explanation import reasons
 from pivotwatch_models.incidents.evidence import Evidence as GroupEvidence
 from pivotwatch_models.incidents.incident import Incident

@@ -6,7 +6,8 @@ import functools
 
 import orjson
 
-from pivotwatch.contracts.alerts import POINTS_SHOWN, parse_alert
+from pivotwatch.contracts.alert_evidence import POINTS_SHOWN
+from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch.simulation import generate
 from pivotwatch_models.settings import Settings

@@ -17,6 +17,7 @@ DECODES = {"loads", "Decoder", "frombuffer", "FromString", "unpack", "model_vali
 """Names of calls that decode bytes or decoded values."""
 COVERED = {
     "pivotwatch_models.base.columns": "state of accounts, 0",
+    "pivotwatch.contracts.alerts": "alert on the page",
     "pivotwatch.contracts.codec": "alert",
     "pivotwatch.contracts.dead_letters": "dead letter",
     "pivotwatch.tools.sample_checks": "sample",

@@ -1,1 +1,1 @@
-"""What crosses a topic: one type per topic, shared by producer, reader and schema."""
+"""The types that cross a topic: one per topic, shared by producer, readers and published schema."""

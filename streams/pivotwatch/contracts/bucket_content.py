@@ -1,10 +1,10 @@
-"""The content of a bucket record: its form, and what must hold within it.
+"""The content of a bucket record: its type, and the checks that it must pass.
 
-`networks` checks a record once, when it is complete. What passes can be scored without another look;
-what does not was not written by `accounts`.
+`networks` checks a record once, when all parts are there. A record that passes can be scored without further
+checks. A record that fails was not written by `accounts`.
 
-Tables of integers go straight into arrays: a million accounts give tables of millions of integers, and text
-becomes an array in a seventh of the time that lists of Python's integers take.
+Tables stay JSON until they are needed and then become arrays: a million accounts give tables of millions of
+integers, and numpy reads the text in a seventh of the time that a list of Python integers takes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from msgspec import Meta, Raw
 
 from pivotwatch.base import work
 from pivotwatch.base.work import Work, at_once, sliced
-from pivotwatch.contracts.codec import Text
+from pivotwatch.contracts.codec import Text, explain
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch_models.accounts.share_models import EVENT_TYPES
 from pivotwatch_models.accounts.split_blocks import DECILES
@@ -29,9 +29,9 @@ from pivotwatch_models.population.cohorts import BANDS
 
 NOT_YOUNG, YOUNG, BY_FIRST_SIGHT = 0, 1, 2
 AGES = 3
-"""Young by the date of creation or not; or, for want of one, seen first within 7 days."""
+"""Ages of accounts: not young; created within 7 days; creation unknown, and first seen within 7 days."""
 
-assert len(EVENT_TYPES) == 2, "the form below has a place for each"
+assert len(EVENT_TYPES) == 2, "the types below have a place for each"
 
 Count = Annotated[int, Meta(ge=0, le=2**53)]
 Number = Annotated[int, Meta(ge=-(2**53), le=2**53)]
@@ -216,7 +216,7 @@ _to_model_of = msgspec.json.Decoder(list[GroupToModel]).decode
 
 
 def table(raw: Raw, width: int) -> Ints:
-    """Rows of integers that have been checked.
+    """Array of a table of integers that has been checked.
 
     Examples
     --------
@@ -229,7 +229,7 @@ def table(raw: Raw, width: int) -> Ints:
 
 
 def sets(raw: Raw) -> tuple[Ints, Ints]:
-    """How many groups each set has, and all of them.
+    """Number of groups of each set, and the groups of all sets in a row.
 
     Examples
     --------
@@ -242,19 +242,19 @@ def sets(raw: Raw) -> tuple[Ints, Ints]:
 
 
 def check(content: bytes, bucket: int) -> None:
-    """Could `accounts` have written this of the bucket?
+    """Check the content of a record of a bucket.
 
     Raises
     ------
     BadEvent
-        With what does not hold.
+        With the check that fails.
 
     Examples
     --------
     >>> check(b'{"late":3}', bucket=7)
     >>> check(b'{"late":-3}', bucket=7)
     Traceback (most recent call last):
-    pivotwatch.contracts.events.BadEvent: not a bucket: Expected `int` >= 0 - at `$.late`
+    pivotwatch.contracts.events.BadEvent: not a bucket: late: expected `int` >= 0
     """
     at_once(checking(content, bucket))
 
@@ -265,7 +265,7 @@ def checking(content: bytes, bucket: int) -> Work[None]:
         body = decode(content)
         yield from _check(body, bucket)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadEvent(f"not a bucket: {error}") from None
+        raise BadEvent(f"not a bucket: {explain(error)}") from None
 
 
 def _check(body: Body, bucket: int) -> Work[None]:
@@ -312,7 +312,7 @@ def _check_late(parts: list[LatePart], bucket: int) -> Work[None]:
         yield from _check(part.body, part.bucket)
 
 
-def _check_model(  # noqa: PLR0917  # what a model is held against
+def _check_model(  # noqa: PLR0917  # all that a model is checked with
     model: ModelBody, sets: int, active: Ints, everyone: Ints, traffic: Ints, bucket: int
 ) -> Work[None]:
     _hold("a model was seen first before", model.first <= bucket)
@@ -340,7 +340,7 @@ def _check_model(  # noqa: PLR0917  # what a model is held against
 
 
 def _cohorts(raw: Raw) -> Work[Ints]:
-    """A table of cohorts, its form checked."""
+    """Array of a table of cohorts, after checking its rows."""
     _cohorts_of(raw)
     yield
     return table(raw, 5)
@@ -348,11 +348,11 @@ def _cohorts(raw: Raw) -> Work[Ints]:
 
 def _hold(what: str, holds: bool) -> None:
     if not holds:
-        raise BadEvent(f"not a bucket: it does not hold that {what}")
+        raise BadEvent(f"not a bucket: expected that {what}")
 
 
 def _part(to_model: Ints, of: Ints) -> bool:
-    """Requests by choice are part of all of them, and these of those to any model."""
+    """Whether requests by choice are part of all requests to the model, and those of all requests."""
     return bool((to_model[:, 0] <= to_model[:, 1]).all() and (to_model[:, 1:] <= of).all())
 
 
@@ -361,12 +361,12 @@ def _placed(rows: Ints, sets: int, bucket: int) -> bool:
 
 
 def _within_cohorts(active: Ints, some: Ints) -> bool:
-    """Are there of no cohort more than are active?"""
+    """Whether no cohort has more accounts than are active in it."""
     own_set, band, age, previous, accounts = np.concatenate([active, some]).T
     times, when = np.unique(previous, return_inverse=True)
     code = ((own_set * BANDS + band) * AGES + age) * len(times) + when
     codes, place = np.unique(code, return_inverse=True)
-    # Sums of floats: exact as far as a genuine record can go.
+    # Sums of floats are exact up to 2^53.
     there = np.bincount(place[: len(active)], weights=accounts[: len(active)], minlength=len(codes))
     asked = np.bincount(place[len(active) :], weights=accounts[len(active) :], minlength=len(codes))
     return bool((asked <= there).all())

@@ -1,8 +1,8 @@
-"""The record of one partition and bucket, on its way from `accounts` to `networks`.
+"""The record of one partition and bucket, which `accounts` sends to `networks`.
 
-Only integers and names cross, so that sums over partitions are exact in any order. The content is
-sorted: the same counts give the same bytes, whatever happened on the way. A record longer than
-``MAX_BYTES`` travels in parts. What the content must be like is in `pivotwatch.contracts.bucket_content`.
+It holds integers and names only, so sums over partitions are exact in any order. The content is sorted, so
+the same counts give the same bytes after any restart. A record longer than ``MAX_BYTES`` is sent in parts.
+The content is described in `pivotwatch.contracts.bucket_content`.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from msgspec import Meta
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.bucket_content import Body
-from pivotwatch.contracts.codec import MAX_TS, json_schema
+from pivotwatch.contracts.codec import MAX_TS, explain, json_schema
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import Output
 
 VERSION = 1
 MAX_BYTES = 890_000
-"""Less than a dead letter holds, so that one can be sent again whole."""
+"""Bytes of content in one Kafka record: fewer than a dead letter keeps, so that it can be resent whole."""
 MAX_PARTS = 10_000
 
 Bucket = Annotated[int, Meta(ge=-MAX_TS, le=MAX_TS)]
@@ -53,7 +53,7 @@ class Header(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class _Known(msgspec.Struct):
-    """What a record of every version, also of a newer one, begins with."""
+    """The fields that the header has in every version, newer ones too."""
 
     v: Version
     p: Count
@@ -77,7 +77,7 @@ def encode(
     final: bool = False,
     idle: bool = False,
 ) -> list[Output]:
-    r"""A record as Kafka records: one, or several when it is long.
+    r"""Kafka records of a bucket record: one, or one per part.
 
     Examples
     --------
@@ -97,14 +97,14 @@ def encode(
 
 
 def decode(value: bytes | None) -> tuple[Header, bytes]:
-    """Header and piece of content of one Kafka record.
+    """Header and part of the content of one Kafka record.
 
     Raises
     ------
     BadEvent
-        When it is not such a record.
+        When it is not a bucket record.
     WrongUse
-        When it is one of a newer version: to leave it out would give wrong results.
+        When its version is newer: to leave it out would give wrong results.
     """
     head, _, piece = (value or b"").partition(b"\n")
     try:
@@ -114,9 +114,9 @@ def decode(value: bytes | None) -> tuple[Header, bytes]:
             )
         header = _header(head)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadEvent(f"not a bucket record: {error}") from None
+        raise BadEvent(f"not a bucket record: {explain(error)}") from None
     if header.since > header.b or header.part >= header.parts or header.b * header.width >= MAX_TS:
-        raise BadEvent("not a bucket record: its numbers contradict each other")
+        raise BadEvent("not a bucket record: its numbers contradict one another")
     return header, piece
 
 

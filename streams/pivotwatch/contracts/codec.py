@@ -142,14 +142,16 @@ def explain(error: Exception) -> str:
 
     Examples
     --------
-    >>> explain(ValueError("Expected `int`, got `str` - at `$.data.revision`"))
+    >>> explain(msgspec.ValidationError("Expected `int`, got `str` - at `$.data.revision`"))
     'data.revision: expected `int`, got `str`'
-    >>> explain(ValueError("Object missing required field `id` - at `$.groups[0]`"))
+    >>> explain(msgspec.ValidationError("Object missing required field `id` - at `$.groups[0]`"))
     'groups[0].id: required, but missing'
     """
     text = str(error)
-    if isinstance(error, orjson.JSONDecodeError):
-        return f"not JSON: {text}"
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if not isinstance(error, msgspec.ValidationError):
+        return f"not JSON: {text.removeprefix('JSON is malformed: ')}"
     found = _PLACE.search(text)
     place = found[1].replace("[...]", "") if found else ""
     text = text[: found.start()] if found else text

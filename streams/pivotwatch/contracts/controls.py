@@ -11,7 +11,6 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from pivotwatch.contracts.alerts import Entity
 from pivotwatch.contracts.codec import (
     MAX_TEXT,
     Moment,
@@ -22,6 +21,7 @@ from pivotwatch.contracts.codec import (
     json_schema,
     parser,
 )
+from pivotwatch.contracts.entity import Entity
 from pivotwatch.contracts.events import BadEvent, TimeOrDatetime, parse_time
 from pivotwatch_models.incidents.terms import VERDICTS, Verdict
 

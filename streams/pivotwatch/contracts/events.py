@@ -1,4 +1,4 @@
-"""The native event: what is taken from it, and why one is refused."""
+"""The native event, how it is read, and why one is refused."""
 
 from __future__ import annotations
 
@@ -15,15 +15,22 @@ from msgspec import Meta
 from pivotwatch.contracts.codec import MAX_TEXT, MAX_TS, Text, explain, format_moment, json_schema, moment_of
 
 MAX_COUNT = 1 << 40
+"""The largest count in an event."""
 MAX_LINKS = 8
+"""Links that an event has at most."""
 
 
 class BadEvent(ValueError):
-    """An event that cannot be counted; the message says which field and what is expected."""
+    """A record that cannot be used. The message names the field and says what is expected."""
 
 
 def parse_time(value: object, name: str = "ts") -> int:
-    """Epoch milliseconds from an integer, from RFC 3339 text or from a datetime (without an offset: UTC).
+    """Epoch milliseconds from epoch milliseconds, RFC 3339 text or a datetime; without an offset, in UTC.
+
+    Raises
+    ------
+    BadEvent
+        When it is none of these, or not between 1970 and 2100.
 
     Examples
     --------
@@ -59,7 +66,7 @@ def _millis(moment: datetime.datetime) -> int:
 
 
 def format_time(milliseconds: int) -> str:
-    """RFC 3339 in UTC.
+    """RFC 3339 text in UTC of epoch milliseconds.
 
     Examples
     --------
@@ -82,7 +89,7 @@ Links = Annotated[dict[Text, MaybeText], Meta(max_length=MAX_LINKS)] | None
 class Event(msgspec.Struct, gc=False):
     """One request to a model. Unknown fields are dropped."""
 
-    # Decoding checks types and bounds; `check_rest` checks what a type cannot say.
+    # Decoding checks types and bounds; `check_rest` checks what types cannot express.
 
     id: Annotated[str | int, Meta(description="Unique; HTTP ingest drops an id that comes again.")]
     ts: Annotated[
@@ -116,10 +123,10 @@ NO_LINKS = msgspec.Raw(b"")
 
 
 class Request(msgspec.Struct, gc=False):
-    """An `Event` as the hot path reads it: its links as they stand in the message.
+    """An `Event` as the hot path reads it, with its links as bytes.
 
-    Links repeat from event to event of an account, so they are read once (`read_links`) and known by
-    their bytes from then on. Field by field the rest is that of `Event`.
+    An account has the same links in every event. The hot path reads them once (`read_links`) and then
+    recognises their bytes. All other fields are those of `Event`.
     """
 
     id: str | int
@@ -139,13 +146,13 @@ class Request(msgspec.Struct, gc=False):
 
 Message = Request | list[Request]
 decode: Callable[[Any], Message] = msgspec.json.Decoder(Message).decode
-"""Event or events of one Kafka message, links unread; what it raises `read_leniently` explains."""
+"""The event or events of one Kafka record, links unread. `read_leniently` explains what it refuses."""
 
 _decode_links = msgspec.json.Decoder(Links).decode
 
 
 def read_links(raw: bytes) -> tuple[tuple[str, str | None], ...]:
-    """The links of a `Request`; what it raises `read_leniently` explains.
+    """The links of a `Request`. `read_leniently` explains what it refuses.
 
     Examples
     --------
@@ -157,7 +164,7 @@ def read_links(raw: bytes) -> tuple[tuple[str, str | None], ...]:
 
 
 def as_request(event: Event) -> Request:
-    """An event that was read leniently, for the hot path."""
+    """An event from `read_leniently` as the hot path has it."""
     raw = msgspec.Raw(orjson.dumps(event.links)) if event.links else NO_LINKS
     fields = {name: getattr(event, name) for name in Event.__struct_fields__}
     return Request(**(fields | {"links": raw}))
@@ -177,7 +184,7 @@ def written(event: Request) -> bytes:
 
 
 def read_leniently(value: bytes | None) -> dict[int | None, Event | BadEvent]:
-    """The events of a message that `decode` refused, each with its own verdict, by place in the array.
+    """Every event of a message that `decode` refused, or why it is refused, by position in the array.
 
     Examples
     --------
@@ -198,7 +205,7 @@ def read_leniently(value: bytes | None) -> dict[int | None, Event | BadEvent]:
 
 
 def element(value: bytes, place: int) -> bytes:
-    """One element of an array; the whole array if the element is nested too deeply to be written."""
+    """One element of a JSON array; the whole array when the element is nested too deeply to be encoded."""
     try:
         return orjson.dumps(orjson.loads(value)[place])
     except (orjson.JSONDecodeError, orjson.JSONEncodeError):
@@ -235,7 +242,13 @@ def check_event(event: object) -> Event:
 
 
 def check_rest(ts: object, account_created: object, kinds: Iterable[str]) -> None:
-    """Check what the types cannot say: times as text, kinds of links that have a field of their own."""
+    """Check what types cannot express: times as text, and links of a kind that is a field of the event.
+
+    Raises
+    ------
+    BadEvent
+        With the field and what is expected of it.
+    """
     if type(ts) is str:
         parse_time(ts)
     if type(account_created) is str:
@@ -246,7 +259,7 @@ def check_rest(ts: object, account_created: object, kinds: Iterable[str]) -> Non
 
 
 def network_of(ip: str) -> str | None:
-    """The network of an address without a database: its /24 (IPv4) or /48 (IPv6) prefix.
+    """The /24 (IPv4) or /48 (IPv6) prefix of an address; None when it is not an address.
 
     Examples
     --------
@@ -263,8 +276,8 @@ def network_of(ip: str) -> str | None:
 
 
 def shown(value: object) -> str:
-    """A value in a message, short whatever it is."""
-    # A list may be nested deeper than repr can follow, and longer than anybody wants to read.
+    """A value for an error message, in at most 40 characters."""
+    # repr fails on a list that is nested too deeply; reprlib does not.
     text = reprlib.repr(value) if isinstance(value, dict | list) else repr(value)
     return text if len(text) <= 40 else text[:37] + "..."
 

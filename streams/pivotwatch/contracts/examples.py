@@ -6,8 +6,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from pivotwatch.contracts.alerts import Alert, AlertData, Entity, Evidence, Urls, alert_of
+from pivotwatch.contracts.alert_evidence import Evidence
+from pivotwatch.contracts.alerts import Alert, AlertData, Urls, alert_of
 from pivotwatch.contracts.codec import moment_of
+from pivotwatch.contracts.entity import Entity
 
 _HOUR_MS = 3_600_000
 _RELEASED = 1_770_314_400_000

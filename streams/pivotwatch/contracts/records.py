@@ -1,4 +1,4 @@
-"""The records that pass between a step and what drives it."""
+"""Kafka records as operators take and give them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Protocol
 
 
 class InputRecord(Protocol):
-    """One Kafka record, as aiokafka delivers it; ``replay`` makes its own."""
+    """A Kafka record that an operator reads: aiokafka's, or a `Line`."""
 
     @property
     def offset(self) -> int: ...
     @property
     def timestamp(self) -> int | None:
-        """The record's own timestamp in epoch milliseconds; None switches the future check off."""
+        """Time of the record in epoch milliseconds; None: events are not checked for times in the future."""
 
     @property
     def key(self) -> bytes | None: ...
@@ -26,7 +26,7 @@ class InputRecord(Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Line:
-    """An `InputRecord` that did not come from Kafka (a line of a file, a test)."""
+    """An `InputRecord` that is not from Kafka, such as a line of a file."""
 
     value: bytes | None
     offset: int = 0
@@ -37,7 +37,15 @@ class Line:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Output:
-    """A record to be sent. ``topic`` is the logical name: buckets, alerts, status, dlq."""
+    """A record to send.
+
+    Attributes
+    ----------
+    topic
+        Logical name of the topic: buckets, alerts, status, dlq or deliveries_dlq.
+    key, value, headers
+        Of the record.
+    """
 
     topic: str
     key: bytes | None

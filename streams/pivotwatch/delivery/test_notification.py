@@ -6,8 +6,10 @@ import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
-from pivotwatch.contracts.alerts import Alert, AlertData, Entity, Evidence, alert_of
+from pivotwatch.contracts.alert_evidence import Evidence
+from pivotwatch.contracts.alerts import Alert, AlertData, alert_of
 from pivotwatch.contracts.codec import encode, moment_of
+from pivotwatch.contracts.entity import Entity
 from pivotwatch.delivery.errors import DeliveryError
 from pivotwatch.delivery.notification_policy import Decision, Notification
 from pivotwatch.delivery.notifier import Delivery, Notifier

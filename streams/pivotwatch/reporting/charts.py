@@ -10,7 +10,8 @@ from markupsafe import Markup
 
 from pivotwatch.base.display import counted, percent
 from pivotwatch.base.svg import FOOT, WIDTH, Chart, nice_top
-from pivotwatch.contracts.alerts import AlertData, Series
+from pivotwatch.contracts.alert_evidence import Series
+from pivotwatch.contracts.alerts import AlertData
 from pivotwatch.reporting.collector import Adoption
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from pivotwatch.base.display import NOTHING, clock_time, percent, score, times, two_digits
-from pivotwatch.contracts.alerts import AlertData, Series, Usage
+from pivotwatch.contracts.alert_evidence import Series, Usage
+from pivotwatch.contracts.alerts import AlertData
 from pivotwatch_models.settings import Settings
 
 ROWS_SHOWN = 24

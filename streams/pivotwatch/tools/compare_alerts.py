@@ -12,8 +12,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
 from pivotwatch.base.errors import Fault, WrongUse
+from pivotwatch.contracts.codec import parser
 
 
 class DifferentRepeat(Fault):
@@ -133,11 +135,17 @@ def _fields(first: Any, second: Any, path: str = "") -> Iterator[tuple[str, tupl
         yield path, (first, second)
 
 
+class _Identified(Struct):
+    """The field by which alerts of any version are compared; the others may differ."""
+
+    id: str
+
+
+_parse = parser(_Identified, "an alert")
+
+
 def _identity(line: bytes, where: str) -> str:
     try:
-        identity = orjson.loads(line)["id"]
-    except (orjson.JSONDecodeError, TypeError, KeyError):
-        identity = None
-    if not isinstance(identity, str):
-        raise WrongUse(f"{where}: not an alert: expected a JSON object with a text field id")
-    return identity
+        return _parse(line).id
+    except WrongUse as fault:
+        raise WrongUse(f"{where}: {fault}") from None

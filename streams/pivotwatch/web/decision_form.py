@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from pivotwatch.base.errors import Fault, OutOfReach, WrongUse
-from pivotwatch.contracts.alerts import Entity
 from pivotwatch.contracts.controls import Decision, Withdrawal, decision_record
+from pivotwatch.contracts.entity import Entity
 from pivotwatch_models.incidents.terms import VERDICTS
 
 logger = logging.getLogger(__name__)

@@ -11,13 +11,13 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 import msgspec
-import orjson
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts import controls as contracts
-from pivotwatch.contracts.alerts import Alert, Entity, parse_alert
-from pivotwatch.contracts.codec import format_moment, millis_of
+from pivotwatch.contracts.alerts import parse_alert, parse_without_evidence
+from pivotwatch.contracts.codec import encode, format_moment, millis_of
 from pivotwatch.contracts.controls import parse_decision
+from pivotwatch.contracts.entity import Entity
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.status import Status, parse_status
 from pivotwatch.formats.summary import title_of
@@ -194,10 +194,11 @@ class ReadModel:
             alert = parse_alert(value or b"")
         except WrongUse as error:
             self._misread("alerts", error)
-            found = _without_evidence(value or b"")
-            if found is None:
+            try:
+                alert = parse_without_evidence(value or b"")
+            except WrongUse:
                 return None
-            value, alert = found
+            value = encode(alert)
         data = msgspec.convert(alert.data, Summary, from_attributes=True)
         revision = Revision(
             data.revision, data.detected_at, data.transition or data.state, data.severity, data.state
@@ -298,14 +299,3 @@ class ReadModel:
     def _misread(self, topic: str, why: BaseException) -> None:
         self.unreadable += 1
         logger.warning("skipped an unreadable record of %s: %s", topic, why)
-
-
-def _without_evidence(value: bytes) -> tuple[bytes, Alert] | None:
-    """An alert without its evidence, when only the evidence breaks the contract; else None."""
-    try:
-        event = orjson.loads(value)
-        event["data"]["evidence"] = {}
-        raw = orjson.dumps(event)
-        return raw, parse_alert(raw)
-    except (orjson.JSONDecodeError, KeyError, TypeError, WrongUse):
-        return None

@@ -9,21 +9,19 @@ from __future__ import annotations
 import math
 
 from pivotwatch.base.network_classes import SUSPECT, NetworkClass
-from pivotwatch.contracts.alerts import (
+from pivotwatch.contracts.alert_evidence import (
     MEMBERS_SHOWN,
-    AlertData,
     Corroboration,
-    Entity,
     Evidence,
     Finding,
     Hours,
     Pattern,
     Sizes,
     Split,
-    Urls,
-    alert_of,
 )
+from pivotwatch.contracts.alerts import AlertData, Urls, alert_of
 from pivotwatch.contracts.codec import encode, moment_of
+from pivotwatch.contracts.entity import Entity
 from pivotwatch.contracts.records import Output
 from pivotwatch.detection.alerting.explanation import reasons
 from pivotwatch.detection.alerting.timeline import profile, series

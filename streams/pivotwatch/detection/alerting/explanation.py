@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from pivotwatch.base.display import at_least, clock_time, counted, percent, score, span, times, two_digits
 from pivotwatch.base.network_classes import SUSPECT
+from pivotwatch.contracts.alert_evidence import Corroboration, Evidence, Profile
 from pivotwatch.contracts.alert_texts import (
     COUNTER_EVIDENCE,
     DETAILS,
@@ -23,7 +24,6 @@ from pivotwatch.contracts.alert_texts import (
     group_name,
     is_split_evidence,
 )
-from pivotwatch.contracts.alerts import Corroboration, Evidence, Profile
 from pivotwatch.detection.alerting.rarity import days_between
 from pivotwatch_models.incidents.incident import Incident
 from pivotwatch_models.incidents.pattern import Pattern, Sign

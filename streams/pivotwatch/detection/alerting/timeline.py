@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pivotwatch.contracts.alerts import Entity, Profile, Series, Usage
+from pivotwatch.contracts.alert_evidence import Profile, Series, Usage
 from pivotwatch.contracts.codec import moment_of
+from pivotwatch.contracts.entity import Entity
 from pivotwatch_models.base.counts import Group, Traffic
 from pivotwatch_models.base.poisson import band
 from pivotwatch_models.groups.timeline import Row

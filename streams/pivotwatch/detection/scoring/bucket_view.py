@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import groupby
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from msgspec import Raw
@@ -24,6 +24,16 @@ from pivotwatch_models.incidents.incident import Finding
 from pivotwatch_models.method import STATE
 from pivotwatch_models.population.cohorts import COHORTS, cohort, exposure
 from pivotwatch_models.release_calendar import Release
+
+
+class LeftOut(NamedTuple):
+    """Events and models that a bucket does not count; see `pivotwatch.contracts.bucket_content.Body`."""
+
+    late: int
+    invalid: int
+    failed: int
+    dropped_models: int
+    forgotten_models: int
 
 
 class View:
@@ -124,9 +134,15 @@ class View:
         """Late events of groups."""
         return _named([body.late_groups for body in self._bodies])
 
-    def number(self, field: str) -> int:
-        """Sum of a number: late, invalid, failed, dropped_models, forgotten_models."""
-        return sum(int(getattr(body, field)) for body in self._bodies)
+    def left_out(self) -> LeftOut:
+        """What was left out, over all partitions."""
+        return LeftOut(
+            sum(body.late for body in self._bodies),
+            sum(body.invalid for body in self._bodies),
+            sum(body.failed for body in self._bodies),
+            sum(body.dropped_models for body in self._bodies),
+            sum(body.forgotten_models for body in self._bodies),
+        )
 
     def watermark(self) -> int:
         """The least watermark of the partitions that told one."""

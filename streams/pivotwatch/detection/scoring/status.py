@@ -30,6 +30,7 @@ def status(
     """The status record of a bucket; its key comes round again after ``KEPT`` buckets."""
     releases = [_release(release, watch, incidents[release]) for release, watch in sorted(watches.items())]
     accounts, unseen = view.accounts()
+    left_out = view.left_out()
     record = Status(
         bucket=moment_of(view.bucket * settings.bucket_ms),
         bucket_ms=settings.bucket_ms,
@@ -38,12 +39,12 @@ def status(
         accounts=accounts,
         new_accounts=unseen,
         groups=len(view.groups),
-        late=view.number("late"),
-        invalid=view.number("invalid"),
-        failed=view.number("failed"),
+        late=left_out.late,
+        invalid=left_out.invalid,
+        failed=left_out.failed,
         stale_records=stale,
-        dropped_models=view.number("dropped_models"),
-        forgotten_models=view.number("forgotten_models") + forgotten,
+        dropped_models=left_out.dropped_models,
+        forgotten_models=left_out.forgotten_models + forgotten,
         releases=releases,
     )
     return Output("status", str(view.bucket % KEPT).encode(), encode(record))
