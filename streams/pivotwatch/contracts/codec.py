@@ -164,8 +164,13 @@ def explain(error: Exception) -> str:
 
 
 def json_schema(kind: Any, title: str, **more: Any) -> dict[str, Any]:
-    """JSON Schema (draft 2020-12) of a struct; ``more`` goes to its top level."""
+    """JSON Schema (draft 2020-12) of a struct; ``more`` goes to its top level.
+
+    The first paragraph of a docstring becomes the description.
+    """
     (root,), parts = msgspec.json.schema_components([kind], ref_template="#/$defs/{name}")
+    for part in parts.values():
+        part["description"] = " ".join(part["description"].partition("\n\n")[0].split())
     top = parts.pop(root["$ref"].rpartition("/")[2])
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
