@@ -77,7 +77,7 @@ def test_missing_fields_say_what_will_not_work(field: str, status: str, message:
 
 def test_an_account_in_two_partitions_fails() -> None:
     [check] = found(record(), record(partition=1), name="keys")
-    assert (check.status, check.message) == ("fail", "1 accounts are in several partitions, such as a-1")
+    assert (check.status, check.message) == ("fail", "1 account in several partitions, such as a-1")
 
 
 def test_a_wrong_key_is_a_warning() -> None:

@@ -47,14 +47,20 @@ NOT_NAMED = (
     "--releases", metavar="FILE", help="Release calendar (JSON array); without it releases are inferred."
 )
 @click.option("--decisions", metavar="FILE", help="Decisions (JSON array), applied before the first event.")
-@click.option("--alerts", "out", metavar="OUT.jsonl", help="Write the alerts here, one CloudEvent a line.")
+@click.option(
+    "--alerts", "out", metavar="OUT.jsonl", help="Write the alerts to a file, one CloudEvent per line."
+)
 @click.option(
     "--report", metavar="OUT.html", help="Write a report with charts and evidence as one HTML file."
 )
 @click.option(
     "--source", metavar="NAME", help="Format of EVENTS (litellm, otlp_json, …); `mapping list` shows all."
 )
-@click.option("--partitions", type=click.IntRange(min=1), help="Partitions of the mirrored topic.")
+@click.option(
+    "--partitions",
+    type=click.IntRange(min=1),
+    help="Number of partitions of the topic that the workers would read.",
+)
 @json_option
 @with_config
 def replay(
@@ -71,8 +77,8 @@ def replay(
 ) -> None:
     """Run the detection over EVENTS: plain, .gz, .zst or .parquet files, or - for standard input.
 
-    The result is equal to the byte to that of the workers on the same events. Without
-    --alerts the alerts are printed as text (with --json: one CloudEvent per line).
+    The alerts have the same bytes as those of the workers for the same events. Without --alerts the
+    command prints the alerts as text, or with --json as one CloudEvent per line.
     """
     from pivotwatch.base.network_classes import class_of
     from pivotwatch.detection.pipeline import DetectionPipeline
@@ -88,8 +94,8 @@ def replay(
         decisions=read_entries("decisions", decisions or ()),
         network_class=class_of(config.network_classes),
     )
-    with _writer(out, as_json) as write, progress(lines) as counted:
-        result = Replay(counted, pipeline, lines.place, decoder=_decoder(config, source))
+    with _writer(out, as_json) as write, progress(lines) as read:
+        result = Replay(read, pipeline, lines.place, decoder=_decoder(config, source))
         for alert in result.encoded():
             write(alert)
     if report:
@@ -118,14 +124,14 @@ def _rendered(result: Replay) -> bytes:
 
 
 class Summary:
-    """The figures of a replay that has ended.
+    """The figures of a finished replay.
 
     Parameters
     ----------
     result
         The replay.
     seconds
-        How long it took.
+        Duration in seconds.
     remedy
         What to do when no release was watched.
     """
@@ -214,7 +220,7 @@ def _writer(out: str | None, as_json: bool) -> Iterator[Callable[[bytes], None]]
 
 @contextlib.contextmanager
 def _whole_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file that appears only when it is complete, so half a result is never taken for a result."""
+    """Open a file that appears only when it is complete, so that nobody reads an incomplete result."""
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as file:

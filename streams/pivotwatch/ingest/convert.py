@@ -18,13 +18,13 @@ class NativeLines:
     Parameters
     ----------
     lines
-        What the source wrote.
+        Lines that the source wrote.
     decoder
         Reads the source.
     rejections
         Counts the documents that cannot be read.
     place
-        Says where the line stands that was read last.
+        Returns the place of the last line that was read.
 
     Attributes
     ----------

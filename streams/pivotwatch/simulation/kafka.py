@@ -15,31 +15,14 @@ from typing import Any
 import orjson
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
-from kafka.partitioner import DefaultPartitioner
-from kafka.partitioner.default import murmur2
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.base.partitioning import POSITIVE, murmur2
 from pivotwatch.simulation.encode import Slice
 
 Row = tuple[bytes, bytes, int]
 # Length of the part of the stream that is sent without a look at the clock.
 BURST_SECONDS = 0.02
-
-
-class _Remembering(DefaultPartitioner):  # type: ignore[misc]
-    """Kafka's own partitioner (murmur2), which here computes each account's hash only once."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[bytes, int], int] = {}
-
-    def partition(self, *arguments: Any) -> int:
-        topic, _, key, _, _, cluster = arguments
-        place = (key, len(cluster.partitions_for_topic(topic) or ()))
-        found = self._known.get(place)
-        if found is None:
-            found = int(super().partition(*arguments))
-            self._known[place] = found
-        return found
 
 
 class Player:
@@ -71,7 +54,6 @@ class Player:
             # kafka-python computes checksums in Python, so fewer bytes are faster. Every consumer can
             # read gzip; zstd would be twice as fast here, but not every consumer supports it.
             "compression_type": "gzip",
-            "partitioner": _Remembering(),
             **(options or {}),
         }
         try:
@@ -125,37 +107,41 @@ class Player:
         """
         before = self._acknowledged
         for part in _paced(slices, speed):
+            partitions = self._count_partitions(topic)
             if batch > 1:
-                self._send_arrays(topic, part, batch)
+                self._send_arrays(topic, part, batch, partitions)
             else:
                 for line, key, when in part:
-                    self._send(topic, line, key, when)
+                    self._send(topic, line, key, when, self._hash(key) % partitions)
             self._raise_failure()
             progress(len(part))
         self._finish()
         return self._acknowledged - before
 
-    def _send_arrays(self, topic: str, part: list[Row], batch: int) -> None:
-        """Send one record per partition and ``batch`` events; its timestamp is that of the last event."""
+    def _count_partitions(self, topic: str) -> int:
         try:
-            partitions = len(self._producer.partitions_for(topic))
+            return len(self._producer.partitions_for(topic))
         except KafkaError as error:
             raise OutOfReach(f"topic {topic}: {error}") from None
-        open_arrays: dict[int, list[bytes]] = {}
+
+    def _send_arrays(self, topic: str, part: list[Row], batch: int, partitions: int) -> None:
+        """Send one record per partition and ``batch`` events; its timestamp is that of the last event."""
+        arrays: dict[int, list[bytes]] = {}
         when = 0
         for line, key, when in part:
-            place = self._hash(key) % partitions
-            lines = open_arrays.setdefault(place, [])
+            partition = self._hash(key) % partitions
+            lines = arrays.setdefault(partition, [])
             lines.append(line)
             if len(lines) == batch:
-                self._send(topic, _array(open_arrays.pop(place)), None, when, place)
-        for place, lines in open_arrays.items():
-            self._send(topic, _array(lines), None, when, place)
+                self._send(topic, _array(arrays.pop(partition)), None, when, partition)
+        for partition, lines in arrays.items():
+            self._send(topic, _array(lines), None, when, partition)
 
     def _hash(self, key: bytes) -> int:
+        """The hash that Kafka's default partitioner uses; it is computed once per key."""
         found = self._hashes.get(key)
         if found is None:
-            found = self._hashes[key] = murmur2(key) & 0x7FFFFFFF
+            found = self._hashes[key] = murmur2(key) & POSITIVE
         return found
 
     def _send(

@@ -18,19 +18,26 @@ import orjson
 import zstandard
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.tools.event_tables import parquet_lines
 
 STANDARD_INPUT = "-"
 CHUNK = 1 << 20
 GZIP = b"\x1f\x8b"
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
-
-
-PLACES = 1 << 14
-"""So many gaps in the numbers of lines are kept in mind."""
+MAX_STRETCHES = 1 << 14
+"""Number of stretches of lines whose places are remembered."""
 
 
 class _Stretch(NamedTuple):
-    """Lines of one file without a blank one between them."""
+    """Consecutive lines of a file without an empty line between them.
+
+    Attributes
+    ----------
+    first
+        Number of the first line among all lines yielded, from 0.
+    path, unit, line
+        The file, ``line`` or ``row``, and the number of the first line in the file, from 1.
+    """
 
     first: int
     path: str
@@ -75,17 +82,16 @@ class Lines:
         self.size = _total_size(paths)
         self.read = 0
         self.count = 0
-        # From which line handed out the line numbers of a file go on without a gap.
-        self._stretches: deque[_Stretch] = deque(maxlen=PLACES)
+        self._stretches: deque[_Stretch] = deque(maxlen=MAX_STRETCHES)
 
     def __iter__(self) -> Iterator[bytes]:
         for path in self.paths:
             yield from self._lines_of(path)
 
     def place(self, number: int) -> str:
-        r"""Where the line stands that was handed out as the one with this number, from 0.
+        r"""The file and line of the line with this number among all lines yielded, from 0.
 
-        Only the places of the latest lines are known exactly.
+        For lines from long ago, the result is only ``event NUMBER``.
 
         Examples
         --------
@@ -108,30 +114,28 @@ class Lines:
             yield from self._rows_of(path)
             return
         rest = b""
-        blank = True
-        above = 0
+        after_gap = True
+        lines_before = 0
         for chunk in self._plain_chunks(path):
             lines = (rest + chunk).split(b"\n")
             rest = lines.pop()
-            for number, line in enumerate(lines, start=above + 1):
+            for number, line in enumerate(lines, start=lines_before + 1):
                 if line and not line.isspace():
-                    if blank:
+                    if after_gap:
                         self._stretches.append(_Stretch(self.count, path, "line", number))
-                        blank = False
+                        after_gap = False
                     self.count += 1
                     yield line
                 else:
-                    blank = True
-            above += len(lines)
+                    after_gap = True
+            lines_before += len(lines)
         if rest.strip():
-            if blank:
-                self._stretches.append(_Stretch(self.count, path, "line", above + 1))
+            if after_gap:
+                self._stretches.append(_Stretch(self.count, path, "line", lines_before + 1))
             self.count += 1
             yield rest
 
     def _rows_of(self, path: str) -> Iterator[bytes]:
-        from pivotwatch.tools.event_tables import parquet_lines
-
         self._stretches.append(_Stretch(self.count, path, "row", 1))
         for row in parquet_lines(path):
             self.count += 1

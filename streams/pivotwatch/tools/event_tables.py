@@ -27,18 +27,18 @@ def is_table(source: object) -> bool:
 
 
 def table_lines(table: Any) -> Iterator[bytes]:
-    """The rows of a DataFrame or of an Arrow table. A missing value becomes null.
+    """The rows of a DataFrame or of an Arrow table, one JSON object each. A missing value becomes null.
 
     Parameters
     ----------
     table
-        A DataFrame of pandas, or anything with Arrow's stream interface: a DataFrame of polars, a table of
-        pyarrow, a relation of DuckDB.
+        A DataFrame of pandas, or an object with the stream interface of Arrow: a DataFrame of polars, a
+        table of pyarrow, a relation of DuckDB.
 
     Raises
     ------
     WrongUse
-        When it is no DataFrame of pandas and pyarrow is missing.
+        When pyarrow is missing and the table is no DataFrame of pandas.
     """
     if hasattr(table, "iloc"):
         yield from event_lines(_pandas_rows(table))
@@ -51,14 +51,14 @@ def table_lines(table: Any) -> Iterator[bytes]:
 
 
 def parquet_lines(path: str) -> Iterator[bytes]:
-    """The rows of a Parquet file.
+    """The rows of a Parquet file, one JSON object each.
 
     Raises
     ------
     WrongUse
         When pyarrow is missing, or the file is not Parquet.
     OutOfReach
-        When it cannot be read.
+        When the file cannot be read.
     """
     try:
         import pyarrow
@@ -82,7 +82,7 @@ def _arrow_lines(batches: Iterable[Any]) -> Iterator[bytes]:
 
 
 def _in_microseconds(batch: Any) -> Any:
-    """The batch without times in nanoseconds, for which Python has no type."""
+    """The batch with its times in microseconds, because Python has no type for nanoseconds."""
     from pyarrow import timestamp, types
 
     for index, field in enumerate(batch.schema):
@@ -105,5 +105,5 @@ def _pandas_rows(frame: Any) -> Iterator[dict[str, Any]]:
 
 
 def _whole(value: Any) -> Any:
-    """A missing value in a column of integers has made floats of all of them."""
+    """Restore an integer: pandas stores a column of integers as floats when a value is missing."""
     return int(value) if isinstance(value, float) and value.is_integer() else value

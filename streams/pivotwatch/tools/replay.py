@@ -1,4 +1,4 @@
-"""Replay: the detection over events that are already there, with typed alerts as they are found."""
+"""Replay: runs the detection over stored events, and yields typed alerts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.network_classes import class_of
-from pivotwatch.contracts.alerts import Alert, AlertData, parse_alert
+from pivotwatch.contracts.alerts import Alert, parse_alert
 from pivotwatch.contracts.controls import Release
 from pivotwatch.contracts.events import BadEvent, Event
 from pivotwatch.detection.event_lines import event_lines
 from pivotwatch.detection.pipeline import DetectionPipeline, control_lines
 from pivotwatch.detection.rejections import Rejected, Rejections
+from pivotwatch.ingest.convert import NativeLines
+from pivotwatch.ingest.decoder import Decoder
+from pivotwatch.ingest.settings import Decoders, read_settings
 from pivotwatch.reporting.collector import Collector
+from pivotwatch.tools.alert_table import to_dataframe
 from pivotwatch.tools.event_files import Lines, read_json_array
 from pivotwatch.tools.event_tables import Table, is_table, table_lines
 from pivotwatch_models.settings import Settings
@@ -22,40 +26,10 @@ from pivotwatch_models.settings import Settings
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from pivotwatch.ingest.convert import NativeLines
-    from pivotwatch.ingest.decoder import Decoder
-
 Events = str | Path | Sequence[str] | Sequence[Path] | Iterable[Event | Mapping[str, Any]] | Table
 Entries = str | Path | Iterable[Release | Mapping[str, Any]]
 Place = Callable[[int], str]
-"""Where an event stands, by its number from 0."""
-
-IN_EVIDENCE = (
-    "baseline_share",
-    "observed_share",
-    "population_share",
-    "switches_seen",
-    "switches_expected",
-    "first_uses_seen",
-    "first_uses_expected",
-    "hazard_ratio",
-    "theta",
-    "log_e_value",
-    "threshold",
-    "e_bh",
-    "synchrony",
-    "learning",
-    "data_lag",
-)
-NO_PANDAS = "to_dataframe needs the package pandas: pip install 'pivotwatch[pandas]'"
-TIMES = ("released_at", "onset", "detected_at")
-COLUMNS = [
-    *("alert_id", "revision", "state", "transition", "severity", "model", "entity_kind", "entity_id"),
-    *("released_at", "release_inferred", "onset", "detected_at", "members_total", "exchanges_to_model"),
-    *IN_EVIDENCE,
-    *("pattern", "members", "reasons"),
-]
-"""Columns of `Replay.to_dataframe`."""
+"""A function from the number of an event (from 0) to its place."""
 
 
 def replay(
@@ -69,42 +43,42 @@ def replay(
     network_classes: str | Path | None = None,
     strict: bool = False,
 ) -> Replay:
-    """Run the detection over events, with the result of a run through Kafka to the byte.
+    """Run the detection over events. The alerts have the same bytes as those of a run through Kafka.
 
     Parameters
     ----------
     events
         A file or a list of files (JSON lines, plain or as ``.gz`` or ``.zst``, or ``.parquet``); a DataFrame
-        of pandas or polars, or a table of pyarrow; or an iterable of mappings or of `Event`. In about the
-        order of their times. A time is epoch milliseconds, RFC 3339 text, or a datetime.
+        of pandas or polars, or a table of pyarrow; or an iterable of mappings or of `Event`. The events must
+        be roughly in the order of their times. A time is epoch milliseconds, RFC 3339 text, or a datetime.
     releases
         Release calendar: `Release` objects, mappings, or a JSON file. Without one, releases are inferred.
     settings
         Parameters of the method; the defaults when left out.
     source
-        What wrote the events, such as ``litellm`` or ``otlp_json``; None for native events.
+        The source that wrote the events, such as ``litellm`` or ``otlp_json``; None for native events.
         ``pivotwatch mapping list`` lists every source.
     partitions
         Number of partitions of the topic that a run through Kafka would read. Alerts about single accounts
         depend on it.
     decisions
-        Decisions of people, taken before the first event: mappings, or a JSON file.
+        Decisions of people that apply before the first event: mappings, or a JSON file.
     network_classes
-        File that names hosting and proxy networks, a line each (``AS64500 hosting``).
+        File that lists hosting and proxy networks, one per line (``AS64500 hosting``).
     strict
         Whether a bad event raises an error. By default it is counted in `Replay.rejected`.
 
     Returns
     -------
     Replay
-        Iterates over the alerts, and computes them on the way.
+        An iterable of the alerts, which computes them during the iteration.
 
     Raises
     ------
     OutOfReach
         When a file is missing or damaged.
     WrongUse
-        When there is no such source, or a package is missing that reads the events.
+        When the source does not exist, or a package that reads the events is missing.
     ValueError
         When a release or a decision cannot be read; or, when ``strict``, on a bad event.
 
@@ -129,16 +103,16 @@ def replay(
 
 
 class Replay:
-    """The alerts of a replay: computed while they are iterated over, and kept for the next iteration.
+    """The alerts of a replay. They are computed during the first iteration, and kept for later ones.
 
     Parameters
     ----------
     lines
-        Native events, or documents of a source, one a line.
+        Native events, or documents of a source, one per line.
     pipeline
         A new pipeline.
     place
-        Says where a line stands.
+        Returns the place of a line.
     decoder
         Reads the source of the lines; None for native events.
     strict
@@ -168,8 +142,6 @@ class Replay:
         self._rejections = Rejections(strict=strict)
         self._native: NativeLines | None = None
         if decoder is not None:
-            from pivotwatch.ingest.convert import NativeLines
-
             counted = _Counted(lines)
             self._native = NativeLines(counted, decoder, self._rejections, lambda: place(counted.taken - 1))
         self._lines: Iterable[bytes] = lines if self._native is None else self._native
@@ -181,14 +153,14 @@ class Replay:
         return map(parse_alert, self.encoded())
 
     def encoded(self) -> Iterator[bytes]:
-        """The alerts as the topic ``alerts`` would carry them."""
+        """The alerts as encoded records of the topic ``alerts``."""
         number = 0
         while number < len(self._alerts) or self._advance():
             yield self._alerts[number]
             number += 1
 
     def run(self) -> Replay:
-        """Read to the end; then every figure is complete."""
+        """Read all events, so that every count is complete."""
         while self._advance():
             pass
         return self
@@ -200,54 +172,41 @@ class Replay:
 
     @property
     def skipped(self) -> int:
-        """Documents of the source that are no requests, so far."""
+        """Number of documents of the source so far that are no requests."""
         return 0 if self._native is None else self._native.skipped
 
     @property
     def failed(self) -> int:
-        """Failed requests so far, which are not counted."""
+        """Number of failed requests so far; detection does not count them."""
         return self.collector.totals["failed"]
 
     @property
     def late(self) -> int:
-        """Events so far that came after their bucket was closed, which are not counted."""
+        """Number of late events so far; detection does not count them."""
         return self.collector.totals["late"]
 
     @property
     def rejected(self) -> list[Rejected]:
-        """Events so far that could not be read, by reason, the most frequent first."""
+        """The events so far that could not be read, by reason, the most frequent reason first."""
         return list(self._rejections)
 
     @property
     def watched(self) -> list[str]:
-        """Models whose release was watched so far. Without one nothing can be found."""
+        """The models whose release was watched so far. Without one the detection finds nothing."""
         return sorted({adoption.model for adoption in self.collector.releases.values()})
 
     def to_dataframe(self) -> DataFrame:
-        """Every alert as a row: its fields and those of its evidence, without series and profile.
-
-        Raises
-        ------
-        ImportError
-            When pandas is missing.
-        """
-        try:
-            import pandas
-        except ImportError:
-            raise ImportError(NO_PANDAS) from None
-        frame = pandas.DataFrame([_row(alert.data) for alert in self], columns=COLUMNS)
-        for name in TIMES:
-            frame[name] = pandas.to_datetime(frame[name], utc=True)
-        return frame
+        """A DataFrame of the alerts; see `pivotwatch.tools.alert_table.to_dataframe`."""
+        return to_dataframe(alert.data for alert in self)
 
     def _advance(self) -> bool:
-        """Compute one more alert, if there is one."""
+        """Compute the next alert; returns whether there is one."""
         if self._failure is not None:
             raise self._failure
         try:
             alert = next(self._pending, None)
         except BaseException as error:
-            # A second iteration must not take a part of the alerts for all of them.
+            # A second iteration must not present some of the alerts as all of them.
             stopped = RuntimeError("the replay was interrupted: start a new one")
             self._failure = error if isinstance(error, Exception) else stopped
             raise
@@ -267,7 +226,7 @@ class Replay:
 
 
 class _Counted:
-    """Lines, with the number of those that were taken."""
+    """Lines, with the number of lines that were read."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = lines
@@ -280,12 +239,12 @@ class _Counted:
 
 
 def read_entries(topic: str, entries: Entries) -> list[Any]:
-    """Releases or decisions, from a JSON file when it is the name of one.
+    """Read releases or decisions, from objects or from a JSON file.
 
     Raises
     ------
     WrongUse
-        With the file and the number of the entry that cannot be read.
+        When an entry cannot be read; the message names the file and the entry.
     """
     if not isinstance(entries, str | Path):
         return list(entries)
@@ -298,7 +257,7 @@ def read_entries(topic: str, entries: Entries) -> list[Any]:
 
 
 def _opened(events: Any) -> tuple[Iterable[bytes], Place]:
-    """The events as lines, and how the place of one is named."""
+    """The events as lines, and the function that names their places."""
     paths = _paths(events)
     if paths:
         lines = Lines(paths)
@@ -313,7 +272,7 @@ def _opened(events: Any) -> tuple[Iterable[bytes], Place]:
 
 
 def _paths(events: Any) -> list[str]:
-    """The files, if it is files that are given."""
+    """The paths of ``events``, or nothing when it holds no files."""
     if isinstance(events, str | Path):
         return [str(events)]
     if isinstance(events, list | tuple) and all(isinstance(each, str | Path) for each in events):
@@ -324,8 +283,6 @@ def _paths(events: Any) -> list[str]:
 def _decoder(source: str | None) -> Decoder | None:
     if source is None:
         return None
-    from pivotwatch.ingest.settings import Decoders, read_settings
-
     return Decoders(read_settings({})).of(source)
 
 
@@ -335,14 +292,3 @@ def _event_place(number: int) -> str:
 
 def _row_place(number: int) -> str:
     return f"row {number + 1}"
-
-
-def _row(data: AlertData) -> list[Any]:
-    evidence = data.evidence
-    values = {
-        "entity_kind": data.entity.kind,
-        "entity_id": data.entity.id,
-        "pattern": evidence.pattern and evidence.pattern.name,
-        **{name: getattr(evidence, name) for name in IN_EVIDENCE},
-    }
-    return [values[name] if name in values else getattr(data, name) for name in COLUMNS]

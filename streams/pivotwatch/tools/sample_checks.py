@@ -15,6 +15,7 @@ from typing import Any
 import orjson
 
 from pivotwatch.base.checks import Check, Status
+from pivotwatch.base.display import counted
 from pivotwatch.base.suggestions import with_suggestion
 from pivotwatch.contracts.controls import Release, parse_release
 from pivotwatch.contracts.events import BadEvent, Event, check_event, parse_time
@@ -150,7 +151,7 @@ def check_lag(
         )
         return Check("lag", "warn", f"{group} has not committed an offset of {topic} yet", step)
     behind = sum(max(0, end - committed.get(partition, 0)) for partition, end in ends.items())
-    message = f"{group} is {behind:,} records behind on {topic}"
+    message = f"{group} is {counted(behind, 'record')} behind on {topic}"
     if not running:
         return Check("lag", "warn", f"{message}, and no worker of it runs", "start a worker of this role")
     return Check("lag", "ok", message)
@@ -192,7 +193,7 @@ def _keys(sample: Sample) -> Check:
         partitions[event.account].add(record.partition)
     split = sorted(account for account, seen in partitions.items() if len(seen) > 1)
     if split:
-        message = f"{len(split):,} accounts are in several partitions, such as {split[0]}"
+        message = f"{counted(len(split), 'account')} in several partitions, such as {split[0]}"
         return Check(
             "keys", "fail", message, "use the account as the key, or send the records through the role ingest"
         )
