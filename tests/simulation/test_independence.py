@@ -23,5 +23,6 @@ def test_it_imports_no_module_of_the_detector() -> None:
         "pivotwatch",
         "pivotwatch.base",
         "pivotwatch.base.errors",
+        "pivotwatch.base.partitioning",
         "pivotwatch.base.suggestions",
     }
