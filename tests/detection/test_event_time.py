@@ -6,10 +6,10 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pivotwatch.detection.replay import replay
 
 from pivotwatch.contracts.events import MAX_TS
 from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch_models.settings import DAY_MS, HOUR_MS
 from tests.detection.stream import SETTINGS, START, Store, bodies, dead, event, launch, line, records
 
@@ -18,7 +18,7 @@ MINUTE = 60_000
 
 
 def found(events):
-    outputs = list(replay(SETTINGS, map(orjson.dumps, events), releases=RELEASES))
+    outputs = list(DetectionPipeline(SETTINGS, releases=RELEASES).run(map(orjson.dumps, events)))
     return [o.value for o in outputs if o.topic == "alerts"], len(dead(outputs))
 
 

@@ -8,9 +8,9 @@ import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pivotwatch.detection.replay import replay
 
 from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch_models.settings import HOUR_MS
 from tests.detection.stream import MODEL, SETTINGS, START, Store, alerts, bodies, launch, records
 
@@ -25,7 +25,7 @@ def delivered(delay, events=EVENTS):
 
 
 def opened(events):
-    outputs = list(replay(SETTINGS, map(orjson.dumps, events), releases=RELEASES))
+    outputs = list(DetectionPipeline(SETTINGS, releases=RELEASES).run(map(orjson.dumps, events)))
     return {
         a["data"]["entity"]["id"]: a["time"] for a in alerts(outputs) if a["type"].endswith("opened")
     }, outputs
