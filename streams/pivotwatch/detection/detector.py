@@ -67,17 +67,13 @@ class Detector:
         network_class: NetworkClass = no_class,
         strict: bool = False,
     ) -> None:
-        pipeline = DetectionPipeline(
+        self._pipeline = DetectionPipeline(
             settings or Settings(),
             partitions=partitions,
             releases=releases,
             decisions=decisions,
             network_class=network_class,
         )
-        self._begin(pipeline, strict)
-
-    def _begin(self, pipeline: DetectionPipeline, strict: bool) -> None:
-        self._pipeline = pipeline
         self._rejections = Rejections(strict=strict)
 
     @property
@@ -127,8 +123,8 @@ class Detector:
         ValueError
             When the state is damaged, or another version of the method wrote it.
         """
-        detector = cls.__new__(cls)
-        detector._begin(DetectionPipeline.restore(state, network_class), strict)
+        detector = cls(strict=strict)
+        detector._pipeline = DetectionPipeline.restore(state, network_class)
         return detector
 
     def _alerts(self, outputs: Iterable[Output]) -> Iterator[Alert]:
