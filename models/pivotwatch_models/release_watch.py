@@ -112,6 +112,7 @@ class ReleaseWatch:
             if at_risk[i] and self.watched.is_watched(group):
                 self.watched.correct(bucket, group, events)
             self.watched.add_traffic(bucket, group, counts.traffic[i], events)
+        self.history.append_late(bucket, counts.total)
         self.watched.note_movers(bucket, counts.movers)
 
     def scoring(self, bucket: int, counts: ModelCounts) -> Generator[None, None, None]:

@@ -39,7 +39,7 @@ class Settings:
         Requests that an account must have sent before a finding about it is reported.
     min_members
         Accounts that a group must have had within 90 days before it is watched and reported.
-    allowed_lateness_ms
+    allowed_lateness
         How far the watermark stays behind the time that the accounts agree on.
     alert_budget
         Expected false alerts by chance per group and day.

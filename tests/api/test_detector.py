@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from random import Random
 
 import msgspec
 import pytest
@@ -11,22 +12,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pivotwatch import Alert, Detector, Event, Release, Settings, replay
-from tests.detection.stream import SETTINGS, event, launch
+from pivotwatch_models.settings import HOUR_MS
+from tests.detection.stream import SETTINGS, START, event, launch
 
 EVENTS, RELEASES = launch()
 
 
 @functools.cache
-def expected(partitions: int) -> list[Alert]:
-    return list(replay(EVENTS, RELEASES, settings=SETTINGS, partitions=partitions))
+def disordered() -> tuple[dict[str, object], ...]:
+    """The events of a launch, some of them late, some twelve hours late, some far ahead of the others."""
+    random = Random(3)
+    events = sorted(EVENTS, key=lambda each: each["ts"] + random.choice((0, 0, 0, 1, 12)) * HOUR_MS)
+    ahead = [event(f"ahead-{i}", START + (300 + i) * HOUR_MS) for i in range(5)]
+    for place, each in zip(range(500, len(events), 1500), ahead, strict=False):
+        events.insert(place, each)
+    return tuple(events)
 
 
-def fed(cuts: list[int], stored_at: set[int], partitions: int) -> list[Alert]:
+@functools.cache
+def expected(partitions: int, *, in_order: bool = True) -> list[Alert]:
+    events = EVENTS if in_order else disordered()
+    return list(replay(events, RELEASES, settings=SETTINGS, partitions=partitions))
+
+
+def fed(
+    cuts: list[int], stored_at: set[int], partitions: int, events: tuple[dict[str, object], ...] = EVENTS
+) -> list[Alert]:
     """The alerts when the events come in pieces, and the detector is replaced by its state at some cuts."""
     detector = Detector(SETTINGS, RELEASES, partitions=partitions)
     alerts = []
-    for since, until in zip([0, *cuts], [*cuts, len(EVENTS)], strict=True):
-        alerts += detector.feed(EVENTS[since:until])
+    for since, until in zip([0, *cuts], [*cuts, len(events)], strict=True):
+        alerts += detector.feed(events[since:until])
         if until in stored_at:
             detector = Detector.restore(detector.snapshot())
     return alerts + detector.finish()
@@ -39,13 +55,25 @@ def test_pieces_and_snapshots_leave_no_trace(partitions: int) -> None:
     assert fed(cuts, set(cuts[1::2]), partitions) == expected(partitions)
 
 
+def test_late_events_and_a_fast_clock_survive_a_snapshot() -> None:
+    events = disordered()
+    cuts = list(range(0, len(events), len(events) // 9))
+    late = replay(events, RELEASES, settings=SETTINGS).run()
+    assert late.late > 100
+    assert any("ahead" in bad.example for bad in late.rejected)
+    assert len(expected(3, in_order=False)) >= 3
+    assert fed(cuts, set(cuts), 3, events) == expected(3, in_order=False)
+
+
 @pytest.mark.slow
 @settings(max_examples=15)
 @given(st.data(), st.sampled_from([1, 3]))
 def test_any_pieces_and_any_snapshots_leave_no_trace(data: st.DataObject, partitions: int) -> None:
-    cuts = sorted(data.draw(st.sets(st.integers(0, len(EVENTS)), max_size=20)))
+    in_order = data.draw(st.booleans())
+    events = EVENTS if in_order else disordered()
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(events)), max_size=20)))
     stored_at = data.draw(st.sets(st.sampled_from(cuts))) if cuts else set()
-    assert fed(cuts, stored_at, partitions) == expected(partitions)
+    assert fed(cuts, stored_at, partitions, events) == expected(partitions, in_order=in_order)
 
 
 def test_a_snapshot_leaves_the_detector_as_it_was() -> None:

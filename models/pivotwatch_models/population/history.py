@@ -43,14 +43,29 @@ class PopulationHistory:
     >>> history.append(BucketTotals(9, Traffic(100, 30, 30), first_uses=2, at_risk=46))
     >>> history.first_uses_per_bucket, history.between(8, 10).chosen
     (2.0, 30)
+    >>> history.append_late(10, Traffic(5, 5, 5))
+    >>> history.append(BucketTotals(10, Traffic(100, 20, 20), first_uses=1, at_risk=40))
+    >>> history.between(10, 11).requests, history.last.first_uses
+    (105, 1)
     """
 
     def __init__(self) -> None:
         self._rows: list[BucketTotals] = []
 
     def append(self, row: BucketTotals) -> None:
-        """Add the totals of the bucket that was scored last."""
-        self._rows.append(row)
+        """Add the totals of the bucket that was scored last, to what came late in it."""
+        if (last := self.last) and last.bucket == row.bucket:
+            uses, at_risk = last.first_uses + row.first_uses, last.at_risk + row.at_risk
+            self._rows[-1] = BucketTotals(row.bucket, last.traffic + row.traffic, uses, at_risk)
+        else:
+            self._rows.append(row)
+
+    def append_late(self, bucket: int, traffic: Traffic) -> None:
+        """Add traffic that came late, to the bucket in which it came, before that one is scored.
+
+        The timelines of groups have it there too, so a group never has more than everyone.
+        """
+        self.append(BucketTotals(bucket, traffic, first_uses=0, at_risk=0))
 
     @property
     def last(self) -> BucketTotals | None:
