@@ -14,7 +14,7 @@ import pivotwatch
 from tests.infra.files import ROOT
 
 NAMES = {"Alert", "Detector", "Event", "Release", "Settings", "__version__", "parse_alert", "replay"}
-SERVICES = "{'faust', 'mode', 'kafka', 'aiokafka', 'aiohttp', 'asyncio'}"
+SERVICES = "{'faust', 'mode', 'kafka', 'aiokafka', 'aiohttp'}"
 
 
 def python(text: str, cwd: Path = ROOT) -> str:
