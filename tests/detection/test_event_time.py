@@ -126,3 +126,26 @@ def test_what_is_held_is_bounded() -> None:
     assert len(step.meta()) < 900_000
     letters = len(dead(outputs + step.process(records(EVENTS[300:])) + step.final()))
     assert letters == 5_000
+
+
+def test_a_thin_partition_closes_its_buckets_soon() -> None:
+    """Twenty accounts that send once an hour: the median of fifteen would be half an hour behind."""
+    thin = [
+        event(f"acct-{i % 20:03}", START + i * 3 * MINUTE, "m-1", f"AS{i % 7}") for i in range(20 * 24 * 3)
+    ]
+    step = CountingOperator(SETTINGS, 0, 1)
+    closed_at: dict[int, int] = {}
+    for sent in thin:
+        for bucket in bodies(step.process(records([sent]))):
+            closed_at[bucket] = sent["ts"]
+    waited = [at - (bucket + 1) * HOUR_MS - SETTINGS.allowed_lateness_ms for bucket, at in closed_at.items()]
+    assert len(waited) >= 3 * 24 - 1
+    assert max(waited[1:]) <= 10 * MINUTE
+
+
+def test_events_that_wait_for_a_time_are_reported() -> None:
+    step = CountingOperator(SETTINGS, 0, 1)
+    step.process(records([event("acct-001", START + i, "m-1", "AS1") for i in range(50)]))
+    assert (step.counters()["events"], step.counters()["held"]) == (0, 50)
+    step.process(records([event(f"acct-00{i}", START, "m-1", f"AS{i}") for i in range(3)]))
+    assert (step.counters()["events"], step.counters()["held"]) == (53, 0)

@@ -99,7 +99,7 @@ def test_a_real_prometheus_scrapes_a_real_worker(broker: str, topic_prefix: str,
         assert all(found.ok for found in create(client, specs(config), config.brokers))
     now = int(time.time() * 1000)
     events = [
-        orjson.dumps({"id": str(i), "ts": now, "account": f"a{i}", "network": "AS1", "model": "m"})
+        orjson.dumps({"id": str(i), "ts": now, "account": f"a{i}", "network": f"AS{i % 5}", "model": "m"})
         for i in range(50)
     ]
     array = b"[" + b",".join(events[:5]) + b"]"

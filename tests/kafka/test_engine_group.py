@@ -150,7 +150,7 @@ def test_a_state_that_does_not_fit_is_refused(made: Rig) -> None:
     worker.process.terminate()
     assert worker.wait() == 0
 
-    refused = made.run("accounts", status=2, PIVOTWATCH_MIN_EVENTS="9")
+    refused = made.run("accounts", status=2, PIVOTWATCH_THETA="4")
     assert "under settings" in refused.text()
     assert "--reset-state" in refused.text()
 
@@ -160,7 +160,7 @@ def test_a_state_that_does_not_fit_is_refused(made: Rig) -> None:
     admin.close()
     refused = made.run("accounts", status=2)
     assert "the changelog was lost" in refused.text()
-    made.run("accounts", "--reset-state", PIVOTWATCH_MIN_EVENTS="9")
+    made.run("accounts", "--reset-state", PIVOTWATCH_THETA="4")
     assert finals(made) == Counter(event["a"] for event in stream)
 
 

@@ -113,5 +113,6 @@ class Counted(Protocol):
         """Numbers of the present moment, changing nothing.
 
         ``events``, ``late`` and ``failed`` count since this object was made (what `restore` brought is
-        not among them); ``watermark_ms`` is an event time; ``open_incidents`` a number of incidents.
+        not among them); ``watermark_ms`` is an event time; ``held`` and ``open_incidents``
+        are numbers of the moment.
         """

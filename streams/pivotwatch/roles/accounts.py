@@ -32,7 +32,10 @@ ANSWER_SECONDS = 5.0
 
 COUNTERS: Named = {
     "events": ("pivotwatch_events", "Events counted into buckets."),
-    "late": ("pivotwatch_late_events", "Events that came after their bucket was closed; left out."),
+    "late": (
+        "pivotwatch_late_events",
+        "Events that came after their bucket was closed; counted with it if at most a day late.",
+    ),
     "failed": (
         "pivotwatch_failed_requests",
         "Events of requests that failed (status 400 and above); left out.",
@@ -46,7 +49,15 @@ COUNTERS: Named = {
         "Names of models forgotten before their time, since there were too many.",
     ),
 }
-"""Numbers of `CountingOperator.counters` and their metrics."""
+"""Numbers of `CountingOperator.counters` that only grow, and their metrics."""
+
+GAUGES: Named = {
+    "held": (
+        "pivotwatch_held_events",
+        "Events read and not counted yet: too far ahead of the others, or the partition has no time yet.",
+    ),
+}
+"""Numbers of `CountingOperator.counters` that come and go, and their metrics."""
 
 
 class AccountsPartition(PartitionTask[IdleOperator]):
@@ -77,7 +88,7 @@ class AccountsTask(OperatorTask[AccountsPartition]):
 
     def make_metrics(self, worker: Worker) -> Metrics:
         """Make the metrics of the worker."""
-        return Metrics(self.role, worker, counters=COUNTERS)
+        return Metrics(self.role, worker, counters=COUNTERS, gauges=GAUGES)
 
     def new(self, tp: TP, **parts: Any) -> AccountsPartition:
         """Make a live partition."""

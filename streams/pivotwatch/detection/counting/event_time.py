@@ -5,9 +5,10 @@ does each network. The agreed time is the smaller of two medians: over the accou
 and over the networks that did. A source whose clock is wrong moves it only if it is the majority of both.
 Everything is decided in offset order, so chunking leaves no trace.
 
-Of :math:`N` accounts in the last closed bucket :math:`\min(512, \max(15, N / 16))` are asked, and as many of
-its networks by the same rule. So the median lags by seconds in a busy partition and by a few events in a thin
-one, and one source in thirty cannot be its majority by chance.
+Of :math:`N` accounts in the last closed bucket, :math:`N / 16` are asked, but at least 15 and at most 512. A
+thin partition, with :math:`N < 60`, asks :math:`N / 4`, but at least three. The same rule holds for networks.
+So the median lags by seconds in a busy partition and by minutes in a thin one, and one source in thirty
+cannot be the majority by chance.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ class Quorum(NamedTuple):
     Attributes
     ----------
     least, most
-        So many accounts and networks are asked at least, if there are so many, and at most.
+        So many accounts and networks are asked at least, unless the partition is thin, and at most.
     diverse
-        With so many accounts and networks no single one has the majority: a stream may begin.
+        With so many accounts and networks no single one has the majority: a stream may begin, and fewer are
+        never asked.
     settled
         After so many events a stream begins, whoever sent them.
     """
@@ -158,9 +160,13 @@ class AgreedTime:
     @property
     def asked(self) -> tuple[int, int]:
         """How many accounts, and how many networks, are asked."""
-        least, most = self.quorum.least, self.quorum.most
-        accounts, networks = (min(most, max(least, active // _TIME.part)) for active in self._active)
+        accounts, networks = (self._asked_of(active) for active in self._active)
         return accounts, networks
+
+    def _asked_of(self, active: int) -> int:
+        quorum = self.quorum
+        thin = max(quorum.diverse, min(quorum.least, active // _TIME.thin_part))
+        return min(quorum.most, max(thin, active // _TIME.part))
 
     def now(self) -> int | None:
         """The agreed time; None before the first event."""

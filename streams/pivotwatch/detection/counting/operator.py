@@ -302,6 +302,7 @@ class CountingOperator:
         b = self.buckets
         numbers = {
             "events": self._counted["events"] + b.requests(),
+            "held": len(b.held),
             "late": self._counted["late"] + b.late,
             "failed": self._counted["failed"] + b.failed,
             "dropped_models": self._counted["dropped_models"] + self.known.dropped,

@@ -86,7 +86,10 @@ def refusal(error: BaseException | None) -> KafkaError | None:
         if isinstance(error, _REFUSALS):
             return error
         chain.append(error)
-        error = error.__context__ if error.__cause__ in (None, error) else error.__cause__
+        if isinstance(error, NotSent):
+            error = error.reason
+        else:
+            error = error.__context__ if error.__cause__ in (None, error) else error.__cause__
     return None
 
 
@@ -119,12 +122,15 @@ class NotSent(Exception):
 
     Attributes
     ----------
+    reason
+        What the driver raised. Services lose the cause of an error on its way.
     too_large
         Whether the record is larger than the topic takes, so that trying again is of no use.
     """
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(type(cause).__name__)
+        self.reason = cause
         self.too_large = isinstance(cause, MessageSizeTooLargeError)
 
 
