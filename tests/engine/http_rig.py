@@ -104,6 +104,10 @@ def application(release: asyncio.Event) -> web.Application:
     async def large(_: web.Request) -> web.Response:
         return web.Response(body=b"x" * 20_000_000)
 
+    async def computing(_: web.Request) -> web.Response:
+        time.sleep(0.01)
+        return web.Response(text="ok")
+
     async def fault(_: web.Request) -> web.Response:
         raise RuntimeError("a fault of ours")
 
@@ -115,6 +119,7 @@ def application(release: asyncio.Event) -> web.Application:
             web.post("/", echo),
             web.get("/busy", busy),
             web.get("/large", large),
+            web.get("/computing", computing),
             web.get("/fault", fault),
         ]
     )

@@ -177,6 +177,7 @@ class IngestServer:
             return await self._refuse(request, error)
         except BodyRejected as rejected:
             return rejected.response
+        await self._server.pace.wait()  # A large body takes a while.
         decoded = decoder.decode(body, most=self._http.max_events)
         if decoded.truncated:
             return _response(413, error=f"more than {self._http.max_events} records")
@@ -195,7 +196,9 @@ class IngestServer:
         if isinstance(error, WrongSecret):
             logger.warning("a wrong token or signature from %s", request.remote)
             if seconds := await self._failures.add(request.remote):
-                return _response(429, {"Retry-After": str(seconds)}, error=f"{error}, too often")
+                response = _response(429, {"Retry-After": str(seconds)}, error=f"{error}, too often")
+                response.force_close()  # Each further guess costs a connection.
+                return response
         return _response(401, {"WWW-Authenticate": "Bearer"}, error=str(error))
 
     async def _read(self, request: web.Request, *, is_known: bool) -> bytes:

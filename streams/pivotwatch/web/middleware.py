@@ -43,7 +43,7 @@ def middleware(pages: Callable[[], Pages]) -> Any:
         except ConnectionResetError:  # The client is gone.
             raise
         except Exception:
-            logger.exception("%s %s failed", request.method, request.path)
+            logger.exception("%s %s failed", request.method, request.rel_url.raw_path)
             return _refusal(
                 pages(),
                 request,
@@ -68,6 +68,8 @@ def _refusal(pages: Pages, request: web.Request, refusal: web.HTTPException) -> 
     for name in ("Retry-After", "Allow"):
         if name in refusal.headers:
             response.headers[name] = refusal.headers[name]
+    if refusal.status == 429:
+        response.force_close()  # Each further guess costs a connection.
     if refusal.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -162,6 +162,7 @@ class Pages:
         except web.HTTPTooManyRequests as refused:
             response = self._login(request, 429, refused.text or "")
             response.headers["Retry-After"] = refused.headers["Retry-After"]
+            response.force_close()  # Each further guess costs a connection.
             return response
         response = web.HTTPSeeOther(here(str(form.get("next", ""))))
         self.authenticator.begin(response, user)

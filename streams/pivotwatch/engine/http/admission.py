@@ -10,6 +10,7 @@ Where everybody is served, a newcomer gets one of the `RESERVE` seats, which are
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 
@@ -25,16 +26,20 @@ class Seat:
         What counts as one client (`pivotwatch.base.addresses.client_network`).
     reserved
         Whether it is one of the reserve.
-    evict
-        Closes the connection; whoever holds it sets this.
+    deadline
+        Until when it may wait for its client, in the time of the event loop.
+    evict, expire
+        Close the connection, for a new one and after its deadline; whoever holds it sets this.
     """
 
-    __slots__ = ("address", "evict", "reserved")
+    __slots__ = ("address", "deadline", "evict", "expire", "reserved")
 
     def __init__(self, address: str, *, reserved: bool) -> None:
         self.address = address
         self.reserved = reserved
+        self.deadline = math.inf
         self.evict: Callable[[], None] = lambda: None
+        self.expire: Callable[[], None] = lambda: None
 
 
 class Admission:
@@ -97,12 +102,13 @@ class Admission:
         else:
             self.refused += 1
             return None
-        self.waits(seat)
+        self.waits(seat, math.inf)
         return seat
 
-    def waits(self, seat: Seat) -> None:
-        """The server waits for the client of this connection from now on."""
+    def waits(self, seat: Seat, deadline: float) -> None:
+        """The server waits for the client of this connection, from now on and until a deadline."""
         if seat in self._seats or seat in self._reserve:
+            seat.deadline = deadline
             self._forget_waiting(seat)
             self._line_of(seat)[seat] = None
 
@@ -123,6 +129,19 @@ class Admission:
     def shed(self) -> bool:
         """Close the connection that has waited longest at the address with most of them, if there is one."""
         return self._evict_first(max(self._waiting.values(), key=len, default={}))
+
+    def expire(self, now: float) -> None:
+        """Close every connection whose deadline has passed."""
+        for line in (*self._waiting.values(), self._waiting_reserve):
+            for seat in [one for one in line if one.deadline <= now]:
+                self.expired += 1
+                seat.expire()
+
+    def close_waiting(self) -> None:
+        """Close every connection that waits for its client."""
+        for line in (*self._waiting.values(), self._waiting_reserve):
+            for seat in tuple(line):
+                seat.evict()
 
     def _find_room(self, address: str) -> bool:
         if self._held[address] >= self._per_address and not self._is_exempt(address):

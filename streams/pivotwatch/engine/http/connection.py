@@ -6,97 +6,20 @@ import asyncio
 import functools
 import logging
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, Literal
+from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from pivotwatch.config.http_limits import HttpLimits
-from pivotwatch.engine.http.admission import Admission, Seat
+from pivotwatch.engine.http.guest import CLOSE_SECONDS, Guest, Phase
+from pivotwatch.engine.http.pace import Pace
 
 logger = logging.getLogger(__name__)
 
-Phase = Literal["first byte", "header", "body", "answer", "keep alive", "closing"]
-"""What a connection waits for; nothing while a request is served."""
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 MOST_HEADER = 64 * 1024
-CLOSE_SECONDS = 2.0
-RESERVE_SECONDS = 2.0
-"""Longest phase of a connection that has a seat of the reserve."""
-
-
-class Guest:
-    """A connection from its acceptance to its end: its seat, and the one timer that runs for it.
-
-    Parameters
-    ----------
-    seat, admission
-        Its seat, and who gave it.
-    limits
-        The deadlines.
-
-    Attributes
-    ----------
-    phase
-        What it waits for, None while a request is served.
-    expired
-        Called with the phase whose deadline has passed.
-    """
-
-    def __init__(self, seat: Seat, admission: Admission, limits: HttpLimits) -> None:
-        self.seat = seat
-        self.phase: Phase | None = None
-        self.expired: Callable[[Phase], None] = lambda _: self.close()
-        self._close: Callable[[], object] = _nothing
-        self._admission = admission
-        self._limits = limits
-        self._timer: asyncio.TimerHandle | None = None
-        seat.evict = self.close
-
-    def closes_by(self, close: Callable[[], object]) -> None:
-        """Set what closes the connection at once."""
-        self._close = close
-
-    def close(self) -> None:
-        """Close the connection at once, whatever waits to be read or written."""
-        self._stop_timer()
-        self._close()
-
-    def waits(self, phase: Phase) -> None:
-        """It waits for its client from now on."""
-        self._stop_timer()
-        self.phase = phase
-        self._timer = asyncio.get_running_loop().call_later(self._seconds(phase), self._expire, phase)
-        self._admission.waits(self.seat)
-
-    def serves(self) -> None:
-        """A request is complete."""
-        self._stop_timer()
-        self.phase = None
-        self._admission.serves(self.seat)
-
-    def leave(self) -> None:
-        """It is closed."""
-        self._stop_timer()
-        self._admission.leave(self.seat)
-
-    def _seconds(self, phase: Phase) -> float:
-        if phase == "closing":
-            return CLOSE_SECONDS
-        seconds: float = getattr(self._limits, phase.replace(" ", "_")).total_seconds()
-        return min(seconds, RESERVE_SECONDS) if self.seat.reserved else seconds
-
-    def _expire(self, phase: Phase) -> None:
-        self._timer = None
-        if phase != "keep alive":
-            self._admission.expired += 1
-        self.expired(phase)
-
-    def _stop_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+CONTINUE = "100-continue"
 
 
 class Connection(web.RequestHandler):
@@ -107,14 +30,18 @@ class Connection(web.RequestHandler):
     server
         aiohttp's server of the application.
     guest
-        The seat and the timer.
+        Keeps what the connection waits for.
     vital
-        Paths that are served on a seat of the reserve.
+        Paths that are served on a seat of the reserve, and before others.
+    pace
+        When the other requests of the server may begin.
     keep_alive
         Seconds; aiohttp's own timer, which ours comes before.
     """
 
-    def __init__(self, server: web.Server, guest: Guest, vital: Collection[str], keep_alive: float) -> None:
+    def __init__(
+        self, server: web.Server, guest: Guest, vital: Collection[str], pace: Pace, keep_alive: float
+    ) -> None:
         super().__init__(
             server,
             loop=asyncio.get_running_loop(),
@@ -125,6 +52,7 @@ class Connection(web.RequestHandler):
         )
         self._guest = guest
         self._vital = vital
+        self._pace = pace
         self._header_bytes = 0
         self._handling = False
         self._paused_in: Phase | None = None
@@ -197,14 +125,13 @@ class Connection(web.RequestHandler):
                 self._rest()
 
     async def _answer(self, handler: Handler, request: web.BaseRequest) -> web.StreamResponse:
-        if self._guest.seat.reserved and request.path not in self._vital:
-            return web.Response(status=503, text="too many connections", headers={"Retry-After": "2"})
-        try:
-            return await handler(request)
-        except ConnectionError:
-            if self.transport is not None:
-                raise
-            return web.Response()  # The client has gone: nobody reads this, and it is no fault.
+        if request.headers.get("Expect", CONTINUE).lower() != CONTINUE:
+            return web.Response(status=417, text=f"expected Expect: {CONTINUE}")
+        if request.path not in self._vital:
+            if self._guest.seat.reserved:
+                return web.Response(status=503, text="too many connections", headers={"Retry-After": "2"})
+            await self._pace.wait()
+        return await handler(request)
 
     def _have_body(self) -> None:
         if self._guest.phase == "body":
@@ -229,22 +156,20 @@ class Connection(web.RequestHandler):
             self._guest.close()
 
     def _refuse(self, status: str) -> None:
-        """Answer without a request, and close."""
-        if self.transport is not None:
-            self.transport.write(
-                f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode()
-            )
-            self._guest.waits("closing")
-        self.force_close()
+        """Answer without a request; what the client still sends is dropped until it closes, or soon after."""
+        assert self.transport is not None
+        self.transport.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._guest.waits("closing")
+        self.close()
 
     def log_exception(self, *args: Any, **kw: Any) -> None:
         """Log a fault of ours with its traceback, and one of the client in a line without what it sent."""
         error = kw.get("exc_info")
-        if isinstance(error, HttpProcessingError | ConnectionError | web.RequestPayloadError):
+        if isinstance(error, ConnectionError) and self.transport is None:
+            return  # The client has gone, which is no fault.
+        if isinstance(error, HttpProcessingError | web.RequestPayloadError):
             self.logger.warning("a client sent what is not HTTP: %s", type(error).__name__)
         else:
             super().log_exception(*args, **kw)
-
-
-def _nothing() -> None:
-    """There is nothing to close yet."""

@@ -23,7 +23,9 @@ from pivotwatch.base.addresses import IPNetwork, client_network, is_within
 from pivotwatch.base.errors import OutOfReach
 from pivotwatch.config.http_limits import HttpLimits
 from pivotwatch.engine.http.admission import RESERVE, Admission
-from pivotwatch.engine.http.connection import CLOSE_SECONDS, Connection, Guest
+from pivotwatch.engine.http.connection import Connection
+from pivotwatch.engine.http.guest import CLOSE_SECONDS, Guest, phase_seconds
+from pivotwatch.engine.http.pace import Pace
 from pivotwatch.engine.open_files import room_for_connections
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ VITAL = ("/health", "/healthz", "/metrics", "/ready")
 BACKLOG = 512
 STOP_SECONDS = 5.0
 PAUSE_SECONDS = 0.1
+MOST_TICK = 0.5
+"""Seconds from one look at the deadlines to the next, at most."""
 EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 2\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -59,6 +63,8 @@ class HttpServer:
     ----------
     address
         Where it listens (host and port), once it does.
+    pace
+        When a request may begin to compute; a handler that computes for long once more waits for it again.
     """
 
     address: tuple[str, int]
@@ -84,8 +90,10 @@ class HttpServer:
         self._admission = Admission(
             self._most_connections(), limits.connections_per_address, lambda text: is_within(text, proxies)
         )
+        self.pace = Pace()
+        self._seconds = phase_seconds(limits)
         self._listening: list[socket.socket] = []
-        self._accepting: list[asyncio.Task[None]] = []
+        self._tasks: list[asyncio.Task[None]] = []
         self._entering: set[asyncio.Task[None]] = set()
 
     @property
@@ -129,16 +137,18 @@ class HttpServer:
         if not self._listening:
             self.bind()
         await self._runner.setup()
-        self._accepting = [asyncio.create_task(self._accept(one)) for one in self._listening]
+        self._tasks = [asyncio.create_task(self._accept(one)) for one in self._listening]
+        self._tasks.append(asyncio.create_task(self._watch()))
 
     async def stop(self) -> None:
-        """Take no further connection, finish what is served, close."""
-        for task in (*self._accepting, *self._entering):
+        """Take no further connection, close those that wait for their client, finish the others."""
+        for task in (*self._tasks, *self._entering):
             task.cancel()
-        await asyncio.gather(*self._accepting, *self._entering, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._entering, return_exceptions=True)
         for one in self._listening:
             one.close()
         self._listening = []
+        self._admission.close_waiting()
         await self._runner.cleanup()
 
     def _most_connections(self) -> int:
@@ -165,6 +175,14 @@ class HttpServer:
                     await asyncio.sleep(PAUSE_SECONDS)
                 continue
             self._welcome(sock, peer[0])
+            await asyncio.sleep(0)  # While others wait to be accepted, accepting does not.
+
+    async def _watch(self) -> None:
+        """Close what takes too long."""
+        loop, tick = asyncio.get_running_loop(), min(MOST_TICK, min(self._seconds.values()) / 8)
+        while True:
+            self._admission.expire(loop.time())
+            await asyncio.sleep(tick)
 
     def _welcome(self, sock: socket.socket, address: str) -> None:
         evicted = self._admission.evicted
@@ -175,7 +193,7 @@ class HttpServer:
             return
         if self._admission.evicted > evicted:
             logger.warning("%s: closed the connection that was idle longest, for a new one", self._name)
-        guest = Guest(seat, self._admission, self._limits)
+        guest = Guest(seat, self._admission, self._seconds)
         task = asyncio.create_task(self._enter(sock, guest))
         guest.closes_by(task.cancel)
         guest.waits("first byte")
@@ -186,16 +204,12 @@ class HttpServer:
         """Make a connection of a socket, after the handshake if there is one."""
         server = self._runner.server
         assert server is not None
-        tls: dict[str, Any] = {}
-        if self._tls is not None:
-            tls = {
-                "ssl": self._tls,
-                "ssl_handshake_timeout": self._limits.first_byte.total_seconds(),
-                "ssl_shutdown_timeout": CLOSE_SECONDS,
-            }
-        keep_alive = self._limits.keep_alive.total_seconds()
+        tls: dict[str, Any] = (
+            {} if self._tls is None else {"ssl": self._tls, "ssl_shutdown_timeout": CLOSE_SECONDS}
+        )
+        keep_alive = self._seconds["keep alive"]
         await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: Connection(server, guest, self._vital, keep_alive), sock, **tls
+            lambda: Connection(server, guest, self._vital, self.pace, keep_alive), sock, **tls
         )
 
     def _entered(self, sock: socket.socket, guest: Guest, task: asyncio.Task[None]) -> None:
