@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import sys
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pivotwatch_models.accounts.share_models import EVENT_TYPES, FIRST_USE
@@ -26,9 +26,6 @@ from pivotwatch_models.population.expectations import PopulationExpectations, Ty
 from pivotwatch_models.population.history import BucketTotals, PopulationHistory
 from pivotwatch_models.release_calendar import Release
 from pivotwatch_models.settings import Settings
-
-SLICE = 1024
-"""Groups of a slice."""
 
 
 class ReleaseWatch:
@@ -88,9 +85,39 @@ class ReleaseWatch:
         return self.population.learning
 
     def score(self, bucket: int, counts: ModelCounts) -> None:
-        """Take one completed bucket; see `scoring`."""
-        for _ in self.scoring(bucket, counts):
-            pass
+        """Take one completed bucket."""
+        self.watched.measure_heterogeneity()
+        flagged = counts.sets_touching(self.watched.flagged())
+        flagged_cohorts = self.watched.flagged_cohorts()
+        age = bucket - self.release.released_at // self.settings.bucket_ms
+        reported = counts.sets_touching(set(self.report_rule.reported()))
+        always_active = self.population.compare_always_active(age, counts, reported)
+        by_type = []
+        for kind in range(len(EVENT_TYPES)):
+            own = self.watched.newcomers(kind, counts.groups)
+            by_type.append(self.population.expect(kind, counts, flagged, flagged_cohorts, own))
+        self.population.remember(bucket, by_type[FIRST_USE].hazard)
+        self.surge.update(bucket, by_type[FIRST_USE].hazard)
+        events = _rows(by_type, "seen", "expected")
+        always = _rows(by_type, "always_seen", "always_expected")
+        newcomers = _rows(by_type, "newcomers", "newcomer_events")
+        at_risk = [any(row) for row in _rows(by_type, "at_risk")]
+        for i, group in enumerate(counts.groups):
+            if at_risk[i] and self.watched.is_watched(group):
+                state = self.watched.update(bucket, group, events[i], always[i])
+                state.newcomers = [n + more for n, more in zip(state.newcomers, newcomers[i], strict=True)]
+            self.watched.add_traffic(bucket, group, counts.traffic[i], events[i])
+        for group, (accounts, seen, expected) in zip(ALWAYS_ACTIVE_GROUPS, always_active, strict=True):
+            first_uses = seen, expected, 0, 0.0
+            if accounts:
+                self.watched.update(bucket, group, first_uses)
+            self.watched.add_traffic(bucket, group, NO_TRAFFIC, first_uses)
+        self.watched.note_movers(bucket, counts.movers)
+        for block in counts.blocks:
+            self.shape.add(block)
+        self.watched.note_blocks(bucket, counts.blocks)
+        moved, risk = int(counts.events[FIRST_USE].sum()), int(counts.at_risk[FIRST_USE].sum())
+        self.history.append(BucketTotals(bucket, counts.total, moved, risk))
 
     def correct(self, bucket: int, earlier: int, counts: ModelCounts) -> None:
         """Take what came late of an earlier bucket, before the present one is scored.
@@ -114,48 +141,6 @@ class ReleaseWatch:
             self.watched.add_traffic(bucket, group, counts.traffic[i], events)
         self.history.append_late(bucket, counts.total)
         self.watched.note_movers(bucket, counts.movers)
-
-    def scoring(self, bucket: int, counts: ModelCounts) -> Generator[None, None, None]:
-        """Take one completed bucket in slices: at every ``yield`` it may be left alone for a while."""
-        self.watched.measure_heterogeneity()
-        yield
-        flagged = counts.sets_touching(self.watched.flagged())
-        flagged_cohorts = self.watched.flagged_cohorts()
-        age = bucket - self.release.released_at // self.settings.bucket_ms
-        reported = counts.sets_touching(set(self.report_rule.reported()))
-        always_active = self.population.compare_always_active(age, counts, reported)
-        by_type = []
-        for kind in range(len(EVENT_TYPES)):
-            own = self.watched.newcomers(kind, counts.groups)
-            by_type.append(self.population.expect(kind, counts, flagged, flagged_cohorts, own))
-            yield
-        self.population.remember(bucket, by_type[FIRST_USE].hazard)
-        self.surge.update(bucket, by_type[FIRST_USE].hazard)
-        events = _rows(by_type, "seen", "expected")
-        always = _rows(by_type, "always_seen", "always_expected")
-        newcomers = _rows(by_type, "newcomers", "newcomer_events")
-        at_risk = [any(row) for row in _rows(by_type, "at_risk")]
-        for i, group in enumerate(counts.groups):
-            if i % SLICE == 0:
-                yield
-            if at_risk[i] and self.watched.is_watched(group):
-                state = self.watched.update(bucket, group, events[i], always[i])
-                state.newcomers = [n + more for n, more in zip(state.newcomers, newcomers[i], strict=True)]
-            self.watched.add_traffic(bucket, group, counts.traffic[i], events[i])
-        yield
-        for group, (accounts, seen, expected) in zip(ALWAYS_ACTIVE_GROUPS, always_active, strict=True):
-            first_uses = seen, expected, 0, 0.0
-            if accounts:
-                self.watched.update(bucket, group, first_uses)
-            self.watched.add_traffic(bucket, group, NO_TRAFFIC, first_uses)
-        self.watched.note_movers(bucket, counts.movers)
-        yield
-        for block in counts.blocks:
-            self.shape.add(block)
-        self.watched.note_blocks(bucket, counts.blocks)
-        yield
-        moved, risk = int(counts.events[FIRST_USE].sum()), int(counts.at_risk[FIRST_USE].sum())
-        self.history.append(BucketTotals(bucket, counts.total, moved, risk))
 
     def rows(self, group: Group, since: int) -> list[tuple[Row, Traffic]]:
         """The timeline of a group from up to 48 buckets before ``since``, with everyone's traffic."""

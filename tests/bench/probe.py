@@ -14,7 +14,9 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -83,6 +85,37 @@ class Span:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+class Waits(threading.Thread):
+    """A thread that wakes every 2 ms, as an event loop does, and measures how long it waits for its turn.
+
+    Attributes
+    ----------
+    longest
+        CPU seconds that others used while it waited, the most, by what they were doing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.longest: Counter[str] = Counter()
+        self._doing: str | None = None
+        self.start()
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """What happens in this context counts under a name."""
+        self._doing = name
+        yield
+        self._doing = None
+
+    def run(self) -> None:
+        """Sleep and wake until the process ends."""
+        while True:
+            doing, before = self._doing, time.process_time()
+            time.sleep(0.002)
+            if doing is not None and doing == self._doing:
+                self.longest[doing] = max(self.longest[doing], time.process_time() - before)
 
 
 class Latencies:

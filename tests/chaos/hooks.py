@@ -13,8 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pivotwatch.engine.operator import SlicedOperator
-
 FILE = "CHAOS_FILE"
 """Environment variable: path of a file. A hook acts while it exists; one that acts once removes the file."""
 
@@ -38,7 +36,7 @@ HOOKS: dict[str, Callable[[Process, Sequence[Any]], None]] = {"raise": raising, 
 
 
 def wrap(make_operator: Callable[..., Any], hook: str) -> Callable[..., Any]:
-    """Make steps whose ``process`` (or the work of it) meets the hook first."""
+    """Make operators whose ``process`` meets the hook first."""
 
     def make(*given: Any, **named: Any) -> Any:
         step = make_operator(*given, **named)
@@ -48,16 +46,7 @@ def wrap(make_operator: Callable[..., Any], hook: str) -> Callable[..., Any]:
             HOOKS[hook](process, records)
             return process(records)
 
-        if not isinstance(step, SlicedOperator):
-            step.process = hooked
-            return step
-        processing = step.processing
-
-        def hooked_work(records: Sequence[Any]) -> Any:
-            HOOKS[hook](process, records)
-            return (yield from processing(records))
-
-        step.processing = hooked_work  # type: ignore[method-assign]
+        step.process = hooked
         return step
 
     return make

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pivotwatch.base.work import at_once
 from pivotwatch.contracts.codec import MAX_TS
 from pivotwatch.contracts.events import (
     BadEvent,
@@ -416,7 +415,6 @@ def test_buckets_have_no_name_for_what_they_do_not_know():
     closed = []
 
     def close(bucket, since, cells):
-        yield
         closed.append((since, bucket, len(cells)))
 
     buckets = Buckets(
@@ -427,6 +425,6 @@ def test_buckets_have_no_name_for_what_they_do_not_know():
         lambda *_: None,
         quorum=ANYBODY,
     )
-    at_once(buckets.process([line(event(ts=ts)) for ts in (1, START)]))
+    buckets.process([line(event(ts=ts)) for ts in (1, START)])
     assert closed[0][1] == 0
     assert closed[-1][1] < START // SETTINGS.bucket_ms

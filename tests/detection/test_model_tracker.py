@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 import pivotwatch.detection.counting.model_tracker
 import pivotwatch_models.release_calendar
-from pivotwatch.base.work import at_once
 from pivotwatch.detection.counting.model_tracker import OVER, WAITING, ModelTracker
 from pivotwatch_models.release_calendar import ReleaseCalendar
 from pivotwatch_models.settings import DAY_MS, HOUR_MS
@@ -31,7 +30,7 @@ def fed(known, steps):
     for gap, use in steps:
         now += gap
         known.expire(now)
-        at_once(known.take(now, use))
+        known.take(now, use)
         yield now
 
 
@@ -70,23 +69,23 @@ def test_a_restart_does_not_change_results(steps, cut):
 
 def test_a_name_is_new_again_only_after_90_days():
     known = ModelTracker(keep=90)
-    at_once(known.take(0, {"m": (1, 1000)}))
+    known.take(0, {"m": (1, 1000)})
     known.expire(90)
-    at_once(known.take(90, {"m": (1, 1000)}))
+    known.take(90, {"m": (1, 1000)})
     assert known.names["m"].first == 0
     known.expire(181)
-    at_once(known.take(181, {"m": (1, 1000)}))
+    known.take(181, {"m": (1, 1000)})
     assert known.names["m"].first == 181
 
 
 def test_a_dropped_model_is_not_followed_again_and_a_waiting_one_is(monkeypatch):
     monkeypatch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_FOLLOWED", 1)
     known = ModelTracker(keep=90)
-    at_once(known.take(0, {"a": (1, 2000), "b": (1, 1000)}))
+    known.take(0, {"a": (1, 2000), "b": (1, 1000)})
     assert (known.followed(), known.names["b"].place, known.dropped) == (["a"], WAITING, 1)
-    at_once(known.take(1, {"b": (9, 3000)}))
+    known.take(1, {"b": (9, 3000)})
     assert (known.followed(), known.names["b"].since, known.dropped) == (["b"], 1, 2)
-    at_once(known.take(2, {"a": (9, 9000)}))
+    known.take(2, {"a": (9, 9000)})
     assert known.followed() == ["b"]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections import deque
 from collections.abc import Callable, Mapping
+from concurrent.futures import Executor, Future
 from typing import Any
 
 from pivotwatch.config.config import Config, load
@@ -35,6 +38,32 @@ async def nowhere(topic: str, key: bytes | None, value: bytes | None, **how: Any
     raise AssertionError(topic)
 
 
+class Inline(Executor):
+    """Stands for the worker's thread: does everything at once, or, while it is held, nothing."""
+
+    def __init__(self) -> None:
+        self.held = False
+        self.waiting: deque[tuple[Future[Any], Callable[[], Any]]] = deque()
+
+    def submit(self, fn: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.waiting.append((future, functools.partial(fn, *given, **named)))
+        if not self.held:
+            self.release()
+        return future
+
+    def release(self) -> None:
+        """Do what waits, and from now on everything at once."""
+        self.held = False
+        while self.waiting:
+            future, act = self.waiting.popleft()
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(act())
+                except Exception as error:
+                    future.set_exception(error)
+
+
 def live_partition(
     operator: Any,
     kind: type[PartitionTask[Any]] = PartitionTask,
@@ -48,7 +77,7 @@ def live_partition(
     """A live partition of ``requests``; what is not given is such that it must not be used."""
     checkpoints = Checkpoints(changelog or NoLog(), identity, Epoch(1, "me"), (), lambda offset: None)
     sender = OutputSender(send, str, _fail, count)
-    given = {"tp": REQUESTS, "snapshot": None, "is_ours": always} | parts
+    given = {"tp": REQUESTS, "snapshot": None, "is_ours": always, "thread": Inline()} | parts
     return kind(operator, checkpoints=checkpoints, output_sender=sender, **given)
 
 

@@ -18,7 +18,7 @@ from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, lates
 from pivotwatch.engine.fetching.consumer import Position
 from pivotwatch.engine.producer import OutputSender
 from pivotwatch.roles.accounts import AccountsTask
-from tests.engine.rig import REQUESTS, nowhere, shell_of
+from tests.engine.rig import REQUESTS, Inline, nowhere, shell_of
 from tests.engine.test_checkpoint import Log
 
 IDENTITY = Identity("accounts", 1, "")
@@ -62,6 +62,7 @@ class Bench:
         self.log = Log()
         self.live = self.shell.live[REQUESTS] = self.shell.task.new(
             REQUESTS,
+            thread=Inline(),
             checkpoints=Checkpoints(self.log, IDENTITY, Epoch(1, "me"), (), lambda offset: None),
             output_sender=OutputSender(nowhere, str, pytest.fail),
             snapshot=Snapshot(5, b"", {}),

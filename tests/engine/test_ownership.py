@@ -15,7 +15,7 @@ from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.roles.accounts import AccountsPartition, AccountsTask
 from pivotwatch.roles.networks import NetworksPartition
-from tests.engine.rig import REQUESTS, live_partition, shell_of
+from tests.engine.rig import REQUESTS, Inline, live_partition, shell_of
 from tests.engine.test_checkpoint import Log
 from tests.engine.test_fetch import record
 
@@ -42,6 +42,10 @@ class Recording:
 
     def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
         return {}
+
+    @property
+    def finished(self) -> bool:
+        return False
 
     def restore(self, meta: bytes, shards: Any) -> None: ...
 
@@ -106,7 +110,10 @@ def test_so_does_a_decision_without_input(answers: list[bool], acts: list[int]) 
         acted.append(decision)
         return []
 
-    asyncio.run(live.decide(lambda: FINAL, act))
+    async def due() -> int:
+        return FINAL
+
+    asyncio.run(live.decide(due, act))
     assert acted == acts
     assert (live.decision == FINAL) == bool(acts)
 
@@ -179,7 +186,7 @@ class App:
 
 
 def shell(kind: type[AccountsTask], app: App) -> Any:
-    return shell_of(app, kind(2, lambda *given: Recording()), "requests", state_partitions=2)
+    return shell_of(app, kind(2, lambda *given: Recording(), Inline()), "requests", state_partitions=2)
 
 
 @pytest.mark.parametrize("revoked", [False, True])

@@ -1,9 +1,8 @@
-"""Partitions of one worker go on side by side; each takes its chunks in their order, or not at all."""
+"""Each partition takes its chunks in their order, or not at all; none waits for another's checkpoint."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -12,17 +11,14 @@ import pytest
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from pivotwatch.base.work import Work
 from pivotwatch.config.config import load
 from pivotwatch.contracts.records import Output
-from pivotwatch.engine import partition_task as live_module
 from pivotwatch.engine.checkpoint_format import latest
 from pivotwatch.engine.chunk_queues import ENOUGH
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.fetching.consumer import FetchConsumer, Position
-from pivotwatch.engine.turns import ROUNDS
 from pivotwatch.roles.accounts import AccountsTask
-from tests.engine.rig import shell_of
+from tests.engine.rig import Inline, shell_of
 from tests.engine.test_checkpoint import Log
 from tests.engine.test_fetch import record
 
@@ -30,46 +26,22 @@ TURNS = 200
 """So often the event loop comes round before something has happened in vain."""
 
 
-@pytest.fixture(autouse=True)
-def pause_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_module, "SLICE_SECONDS", 0.0)
+class Keeping:
+    """An operator that keeps the offsets that it has seen."""
 
-
-class Closing:
-    """A step that closes a bucket when it gets the record at ``close_at``: until `gate` is set, in slices."""
-
-    def __init__(self, partition: int) -> None:
-        self.partition = partition
+    def __init__(self) -> None:
         self.seen: list[int] = []
-        self.close_at = -1
         self.raise_at = -1
-        self.closing = False
-        self.gate = False
-        self.slices = 0
 
-    def processing(self, records: Any) -> Work[list[Output]]:
+    def process(self, records: Any) -> list[Output]:
         offsets = [record.offset for record in records]
         if self.raise_at in offsets:
             raise RuntimeError("poisoned")
-        if self.close_at in offsets:
-            self.closing = True
-            while not self.gate:
-                self.slices += 1
-                yield
-            self.closing = False
         self.seen += offsets
         return []
 
-    def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
-        assert not self.closing
-        yield
-        return {0: b"%d" % len(self.seen)}
-
-    def process(self, records: Any) -> list[Output]:
-        raise AssertionError("in slices")
-
     def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
-        raise AssertionError("in slices")
+        return {0: b"%d" % len(self.seen)}
 
     def idle_due(self, now_ms: int) -> int | None:
         raise AssertionError("nothing is dry here")
@@ -125,8 +97,11 @@ class App:
         self.producer = self
         self.logs = {0: Log(), 1: Log()}
         self.crashed: BaseException | None = None
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def send(self, topic: str, key: bytes, value: bytes | None, **options: Any) -> Awaitable[object]:
+        await self.answers.wait()
         return await self.logs[options["partition"]].send(key, value)
 
     async def crash(self, error: BaseException) -> None:
@@ -138,7 +113,8 @@ class Worker:
 
     def __init__(self) -> None:
         self.app, self.stream = App(), Stream()
-        self.task = AccountsTask(2, lambda settings, partition, partitions: Closing(partition))
+        self.thread = Inline()
+        self.task = AccountsTask(2, lambda *given: Keeping(), self.thread)
         self.shell = shell_of(self.app, self.task, "requests", state_partitions=2)
         self.next = [0, 0]
         self.fed: list[tuple[Any, int]] = []
@@ -180,16 +156,16 @@ class Worker:
         last = self.next[partition] - 1
         self.app.consumer.positions[TP("requests", partition)] = Position(last + 1, last + 1, last, 0.0)
 
-    async def closing(self, partition: int = 0, waiting: int = 0) -> Any:
-        """A close is under way in a partition, and so many chunks wait for its end."""
-        step = self.step(partition)
-        step.close_at = self.next[partition]
+    async def busy(self, partition: int = 0, waiting: int = 0) -> Any:
+        """The thread begins with a chunk of a partition, and so many chunks wait for its end."""
+        operator = self.step(partition)
+        self.thread.held = True
         self.fetch(partition)
-        await until(lambda: step.closing)
+        await until(lambda: self.thread.waiting)
         if waiting:
             self.fetch(partition, waiting)
             await turns()
-        return step
+        return operator
 
     @property
     def held(self) -> set[int]:
@@ -209,24 +185,25 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-def test_other_partitions_go_on_while_one_closes_a_bucket() -> None:
+def test_other_partitions_go_on_while_the_checkpoint_of_one_waits_for_the_broker() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            step = await worker.closing()
+            worker.fetch(0)
+            await until(lambda: worker.step(0).seen)
+            worker.app.answers.clear()
+            saving = asyncio.ensure_future(worker.live(0).checkpoint())
             worker.fetch(0, 2)
             worker.fetch(1, 4)
             await until(lambda: worker.step(1).seen == list(range(8)))
-            assert step.closing
-            assert step.seen == []
-            step.gate = True
-            await until(lambda: step.seen == list(range(6)))
+            assert not saving.done()
+            assert worker.step(0).seen == [0, 1]
+            worker.app.answers.set()
+            await until(lambda: worker.step(0).seen == list(range(6)))
 
     asyncio.run(run())
 
 
-def test_partitions_take_turns_with_what_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_module, "SLICE_SECONDS", 3600.0)  # No chunk makes a pause of its own.
-
+def test_partitions_take_turns_with_what_waits() -> None:
     async def run() -> None:
         async with Worker() as worker:
             worker.fetch(0, 3)
@@ -239,35 +216,18 @@ def test_partitions_take_turns_with_what_waits(monkeypatch: pytest.MonkeyPatch) 
     asyncio.run(run())
 
 
-def test_of_several_that_compute_one_goes_on_every_few_rounds_of_the_loop() -> None:
-    async def run() -> None:
-        async with Worker() as worker:
-            steps = [await worker.closing(partition) for partition in (0, 1)]
-            done = list[list[int]]()
-            for _ in range(TURNS):
-                await asyncio.sleep(0)
-                done.append([step.slices for step in steps])
-            assert max(sum(after) - sum(before) for before, after in itertools.pairwise(done)) == 1
-            gained = [last - first for first, last in zip(done[0], done[-1], strict=True)]
-            assert abs(gained[0] - gained[1]) <= 1
-            assert TURNS // (ROUNDS + 2) <= sum(gained) <= TURNS // ROUNDS
-
-    asyncio.run(run())
-
-
 def test_a_partition_for_which_enough_waits_is_held_and_the_others_are_not() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            step = await worker.closing()
+            step = await worker.busy()
             worker.fetch(0, ENOUGH - 1)
             await turns()
             assert worker.held == set()
             worker.fetch(0)
-            worker.fetch(1, 2 * ENOUGH)
-            await until(lambda: len(worker.step(1).seen) == 4 * ENOUGH)
+            worker.fetch(1, ENOUGH - 1)
             await turns()
             assert worker.held == {0}
-            step.gate = True
+            worker.thread.release()
             await until(lambda: len(step.seen) == worker.next[0])
             assert worker.held == set()
 
@@ -277,14 +237,14 @@ def test_a_partition_for_which_enough_waits_is_held_and_the_others_are_not() -> 
 def test_what_was_fetched_before_a_seek_is_read_again_and_taken_once() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            step = await worker.closing(waiting=2)
+            step = await worker.busy(waiting=2)
             live = worker.live(0)
             worker.app.consumer.scheduler.seeks += 1
             worker.next[0] = live.offset
             assert live.offset == 0, "the chunk under way is read again, too"
             worker.fetch(0, 1, size=3)
             await turns()
-            step.gate = True
+            worker.thread.release()
             await until(lambda: live.offset == 3)
             worker.fetch(0, 1, size=5)
             await until(lambda: live.offset == 8)
@@ -297,9 +257,9 @@ def test_what_was_fetched_before_a_seek_is_read_again_and_taken_once() -> None:
 def test_what_waits_is_not_taken_after_a_seek_that_nothing_was_read_after() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            step = await worker.closing(waiting=2)
+            step = await worker.busy(waiting=2)
             worker.app.consumer.scheduler.seeks += 1
-            step.gate = True
+            worker.thread.release()
             await until(lambda: step.seen)
             await turns()
             assert step.seen == [0, 1]
@@ -310,22 +270,25 @@ def test_what_waits_is_not_taken_after_a_seek_that_nothing_was_read_after() -> N
 def test_nothing_of_an_ended_assignment_is_fed_or_saved() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            before = await worker.closing()
+            before = await worker.busy()
             worker.fetch(0, ENOUGH)
             await until(lambda: worker.held == {0})
             ended = worker.live(0)
             worker.shell.drop()
             assert worker.held == set()
-            await worker.assign()
+            assigning = asyncio.ensure_future(worker.assign())
+            await turns()
+            worker.thread.release()
+            await assigning
             after = worker.step(0)
             worker.app.consumer.scheduler.seeks += 1
             worker.next[0] = 0
             worker.fetch(0)
-            before.gate = True
             await until(lambda: after.seen == [0, 1])
             await turns()
-            assert before.seen == []
+            assert before.seen == [0, 1], "what runs in the thread comes to its end"
             assert after.seen == [0, 1]
+            assert (ended.offset, ended.changed) == (2, False)
             await ended.checkpoint()
             assert worker.app.logs[0].writes == []
 
@@ -335,9 +298,9 @@ def test_nothing_of_an_ended_assignment_is_fed_or_saved() -> None:
 def test_what_waited_for_an_ended_assignment_is_not_fed_before_the_next_seek_either() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            step = await worker.closing(waiting=2)
+            await worker.busy(waiting=2)
             worker.shell.drop()
-            step.gate = True
+            worker.thread.release()
             await turns()
             assert [offset for _, offset in worker.fed] == [0]
             assert not worker.task._queues
@@ -351,16 +314,16 @@ def test_an_exception_ends_the_worker_and_nothing_more_is_taken_or_saved() -> No
             steps = [worker.step(0), worker.step(1)]
             lives = list(worker.shell.live.values())
             steps[1].raise_at = 2
-            other = await worker.closing()
-            worker.fetch(0, 2)
+            worker.fetch(0, 4)
             worker.fetch(1, 4)
             await until(lambda: worker.app.crashed)
             assert str(worker.app.crashed) == "poisoned"
-            other.gate = True
+            seen = [list(step.seen) for step in steps]
             worker.fetch(0)
             worker.fetch(1)
             await turns()
-            assert [step.seen for step in steps] == [[], [0, 1]]
+            assert [step.seen for step in steps] == seen
+            assert seen[1] == [0, 1]
             for live in lives:
                 await live.checkpoint()
             assert [log.writes for log in worker.app.logs.values()] == [[], []]
@@ -390,7 +353,7 @@ def test_the_end_of_the_agent_breaks_off_what_is_under_way() -> None:
     async def run() -> None:
         worker = Worker()
         async with worker:
-            step = await worker.closing(waiting=2)
+            step = await worker.busy(waiting=2)
         await turns()
         assert asyncio.all_tasks() == {asyncio.current_task()}
         assert worker.app.crashed is None
@@ -403,12 +366,12 @@ def test_the_end_of_the_agent_breaks_off_what_is_under_way() -> None:
 def test_a_stop_saves_what_is_under_way_and_takes_nothing_of_what_waits() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            step = await worker.closing(waiting=2)
+            await worker.busy(waiting=2)
             stopping = asyncio.ensure_future(worker.shell.close())
             await turns()
             worker.fetch(0)
             worker.fetch(1)
-            step.gate = True
+            worker.thread.release()
             await stopping
             await turns()
             assert [worker.step(partition).seen for partition in (0, 1)] == [[0, 1], []]
@@ -423,11 +386,11 @@ def test_a_stop_saves_what_is_under_way_and_takes_nothing_of_what_waits() -> Non
 def test_a_partition_with_waiting_chunks_is_not_at_its_end() -> None:
     async def run() -> None:
         async with Worker() as worker:
-            step = await worker.closing(waiting=2)
+            await worker.busy(waiting=2)
             live = worker.live(0)
             assert worker.shell.position(live.tp) is None
             assert worker.shell.progress()[live.tp] == live.offset == 0
-            step.gate = True
+            worker.thread.release()
             await until(lambda: live.offset == 6)
             assert worker.shell.position(live.tp) is not None
 
@@ -438,7 +401,7 @@ def test_the_size_of_a_checkpoint_counts_for_each_partition() -> None:
     async def run() -> None:
         async with Worker() as worker:
             worker.shell.config = load(checkpoint_events=4)
-            await worker.closing()
+            worker.fetch(0)
             worker.fetch(1, 3)
             await until(lambda: worker.app.consumer.committed == {1: 4})
             await until(lambda: worker.step(1).seen == list(range(6)))

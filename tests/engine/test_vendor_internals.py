@@ -201,6 +201,11 @@ def private_accesses() -> Iterator[tuple[Path, str]]:
                 and isinstance(node.value, ast.Name)
                 and node.value.id == "self"
             }
+            own |= {
+                node.name
+                for node in ast.walk(tree)
+                if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+            }
             for node in ast.walk(tree):
                 if not isinstance(node, ast.Attribute) or not re.match("_[^_]", node.attr):
                     continue

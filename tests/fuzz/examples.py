@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import functools
 from collections.abc import Awaitable
@@ -16,11 +17,11 @@ from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.checkpoint_format import Snapshot, latest
 from pivotwatch.engine.partition_task import PartitionTask
-from pivotwatch.engine.types import TP
 from pivotwatch.roles.networks import NetworksPartition
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.detection.stream import MODEL, launch_buckets
 from tests.engine import stored_state
+from tests.engine.rig import live_partition
 from tests.ingest import samples
 from tests.reporting.examples import alert, status
 
@@ -92,13 +93,12 @@ def stored(role: str) -> Snapshot:
 
 
 def live_of(role: str, snapshot: Snapshot) -> Any:
-    """The live partition that a worker restores from a state."""
-    parts: dict[str, Any] = {
-        "tp": TP("requests", 0),
-        "checkpoints": None,
-        "output_sender": None,
-        "is_ours": None,
-    }
-    if role == "networks":
-        return NetworksPartition(ScoringOperator(Settings(), 1), snapshot=snapshot, **parts)
-    return PartitionTask(CountingOperator(Settings(), 0, 1, shards=4), snapshot=snapshot, **parts)
+    """The live partition that a worker makes of a state."""
+    kind, operator = (
+        (NetworksPartition, ScoringOperator(Settings(), 1))
+        if role == "networks"
+        else (PartitionTask, CountingOperator(Settings(), 0, 1, shards=4))
+    )
+    live = live_partition(operator, kind, snapshot=snapshot)
+    asyncio.run(live.restore(snapshot))
+    return live

@@ -49,7 +49,7 @@ OUTSIDE = {
     ("population/cohorts", "COHORTS"): DERIVED,
     ("population/cohorts", "SETTLED_COHORTS"): DERIVED,
     ("population/group_heterogeneity", "_MOST_LOG_THETA"): UNIT,
-    ("release_watch", "SLICE"): MEMORY,
+    ("counting/long_sort", "PART"): MEMORY,
     ("durations", "UNITS"): UNIT,
     ("settings", "HOUR_MS"): UNIT,
     ("settings", "DAY_MS"): UNIT,

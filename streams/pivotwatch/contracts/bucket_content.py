@@ -18,8 +18,6 @@ import numpy as np
 import orjson
 from msgspec import Meta, Raw
 
-from pivotwatch.base import work
-from pivotwatch.base.work import Work, at_once, sliced
 from pivotwatch.contracts.codec import Text, explain
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch_models.accounts.share_models import EVENT_TYPES
@@ -187,21 +185,15 @@ class LatePart(msgspec.Struct, frozen=True, kw_only=True):
     body: Annotated[Body, Meta(description="The same as for a bucket, without counters.")]
 
 
-def encoded(rows: Sequence[Any] | Ints) -> Work[Raw]:
+def encoded(rows: Sequence[Any] | Ints) -> Raw:
     """A table as JSON, in pieces none of which takes long to make; integers may be an array.
 
     Examples
     --------
-    >>> bytes(at_once(encoded(np.array([[1, 2], [3, 4]]))))
+    >>> bytes(encoded(np.array([[1, 2], [3, 4]])))
     b'[[1,2],[3,4]]'
     """
-    if len(rows) <= work.PART:
-        return Raw(orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY))
-    pieces = []
-    for some in sliced(rows):  # type: ignore[arg-type]  # rows of an array
-        pieces.append(orjson.dumps(some, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1])
-        yield
-    return Raw(b"[%s]" % b",".join(pieces))
+    return Raw(orjson.dumps(rows, option=orjson.OPT_SERIALIZE_NUMPY))
 
 
 decode = msgspec.json.Decoder(Body).decode
@@ -256,25 +248,19 @@ def check(content: bytes, bucket: int) -> None:
     Traceback (most recent call last):
     pivotwatch.contracts.events.BadEvent: not a bucket: late: expected `int` >= 0
     """
-    at_once(checking(content, bucket))
-
-
-def checking(content: bytes, bucket: int) -> Work[None]:
-    """The work of `check`."""
     try:
         body = decode(content)
-        yield from _check(body, bucket)
+        _check(body, bucket)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadEvent(f"not a bucket: {explain(error)}") from None
 
 
-def _check(body: Body, bucket: int) -> Work[None]:
+def _check(body: Body, bucket: int) -> None:
     for raw in (body.joined, body.left, body.late_groups):
         tallies_of(raw)
-        yield
     if body.late_parts:
-        yield from _check_late(body.late_parts, bucket)
-    active = yield from _cohorts(body.active)
+        _check_late(body.late_parts, bucket)
+    active = _cohorts(body.active)
     own_groups = groups_of(body.groups)
     groups = len(own_groups)
     sizes, flat = sets(body.sets)
@@ -282,16 +268,12 @@ def _check(body: Body, bucket: int) -> Work[None]:
         _traffic_of(body.traffic)
         _hold("somebody was active", not (body.requests or groups or len(sizes) or body.models))
         return
-    yield
     _hold("groups differ", len(set(own_groups)) == groups)
-    yield
     owner = np.repeat(np.arange(len(sizes)), sizes)
     _hold("a set names groups", bool((flat < groups).all()))
     _hold("a set names a group once", len(np.unique(owner * groups + flat)) == len(flat))
-    yield
     everyone = np.array([body.requests, *body.spent])
     _traffic_of(body.traffic)
-    yield
     traffic = table(body.traffic, 4)
     _hold("traffic is that of the groups", len(traffic) == groups)
     _hold("traffic is part of everyone's", bool((traffic <= everyone).all()))
@@ -299,50 +281,42 @@ def _check(body: Body, bucket: int) -> Work[None]:
     _hold("each active account sent something", float(active[:, 4].sum(dtype=float)) <= body.requests)
     _hold("models differ", len({row.model for row in body.models}) == len(body.models))
     for model in body.models:
-        yield
-        yield from _check_model(model, len(sizes), active, everyone, traffic, bucket)
+        _check_model(model, len(sizes), active, everyone, traffic, bucket)
 
 
-def _check_late(parts: list[LatePart], bucket: int) -> Work[None]:
+def _check_late(parts: list[LatePart], bucket: int) -> None:
     buckets = [part.bucket for part in parts]
     _hold("late parts are of earlier buckets", sorted(set(buckets)) == buckets and max(buckets) < bucket)
     for part in parts:
         _hold("a late part has none of its own", not part.body.late_parts)
         _hold("somebody was active", part.body.is_active)
-        yield from _check(part.body, part.bucket)
+        _check(part.body, part.bucket)
 
 
 def _check_model(  # noqa: PLR0917  # all that a model is checked with
     model: ModelBody, sets: int, active: Ints, everyone: Ints, traffic: Ints, bucket: int
-) -> Work[None]:
+) -> None:
     _hold("a model was seen first before", model.first <= bucket)
     _hold("a model's traffic is part of all", _part(np.array([model.total]), everyone))
     _to_model_of(model.traffic)
-    yield
     own = table(model.traffic, 6)
     _hold("a model's traffic is of groups", bool((own[:, 0] < len(traffic)).all()))
     _hold("a model's traffic is part of its group's", _part(own[:, 1:], traffic[own[:, 0]]))
     for raws in zip(model.done, model.events, strict=True):
-        some = []
-        for raw in raws:
-            some.append((yield from _cohorts(raw)))
-            _hold("cohorts name sets", _placed(some[-1], sets, bucket))
-        yield
+        some = [_cohorts(raw) for raw in raws]
+        for rows in some:
+            _hold("cohorts name sets", _placed(rows, sets, bucket))
         _hold("who is done or moves is active", _within_cohorts(active, np.concatenate(some)))
-        yield
     movers = movers_of(model.movers)
-    yield
     _hold("a mover has a set", all(m[1] < sets and m[5] < bucket for m in movers))
     for f in model.findings:
         _hold("a finding has a set and requests", f[1] < sets and f[2] <= bucket and 0 < f[3] >= f[4])
-    yield
     _hold("a block has a set", all(b[1] < sets for b in blocks_of(model.blocks)))
 
 
-def _cohorts(raw: Raw) -> Work[Ints]:
+def _cohorts(raw: Raw) -> Ints:
     """Array of a table of cohorts, after checking its rows."""
     _cohorts_of(raw)
-    yield
     return table(raw, 5)
 
 

@@ -1,7 +1,7 @@
 """Chunks on their way to their partitions: each takes its own in their order, and none waits for another.
 
-The chunks of all partitions of a worker come in one stream. A close of a bucket may take seconds, in
-slices; meanwhile the chunks of its partition wait here, and those of the others are taken.
+The chunks of all partitions of a worker come in one stream. A checkpoint may wait for the broker;
+meanwhile the chunks of its partition wait here, and those of the others are taken.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ class ChunkQueues(Generic[L]):
     ----------
     feed
         Gives a chunk to its partition, unless it is out of date: asked when it is its turn.
-    pause
-        Lets others run; called before every chunk, for a short one makes no pause of its own.
     fail
         Called with what ``feed`` raised; the process must end then.
     hold
@@ -38,11 +36,11 @@ class ChunkQueues(Generic[L]):
     Examples
     --------
     >>> from types import SimpleNamespace as Named
-    >>> from pivotwatch.engine.turns import Turns
     >>> async def feed(live, chunk):
     ...     print(live.tp, list(chunk))
+    ...     await asyncio.sleep(0)
     >>> async def example():
-    ...     queues = ChunkQueues(feed, Turns().wait, fail=print, hold=lambda tps: None)
+    ...     queues = ChunkQueues(feed, fail=print, hold=lambda tps: None)
     ...     for tp, text in [("p0", "ab"), ("p1", "c"), ("p0", "d")]:
     ...         queues.add(Named(tp=tp), Chunk(text, after=-1, seek=1))
     ...     while queues:
@@ -56,12 +54,10 @@ class ChunkQueues(Generic[L]):
     def __init__(
         self,
         feed: Callable[[L, Chunk], Awaitable[None]],
-        pause: Callable[[], Awaitable[None]],
         fail: Callable[[BaseException], None],
         hold: Callable[[frozenset[TP]], None],
     ) -> None:
         self._feed = feed
-        self._pause = pause
         self._fail = fail
         self._hold = hold
         self._queues: dict[TP, deque[Chunk]] = {}
@@ -105,13 +101,11 @@ class ChunkQueues(Generic[L]):
 
     async def _feed_all(self, live: L, queue: deque[Chunk]) -> None:
         try:
-            await self._pause()
             while queue:
                 chunk = queue.popleft()
                 self._tell()
                 await self._feed(live, chunk)
                 chunk.clear()  # One that was out of date, too: nobody keeps its values.
-                await self._pause()
         except asyncio.CancelledError as error:
             if not self._closed:  # Nobody of ours did that: a record was not sent.
                 self._fail(error)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from pivotwatch.contracts.records import Output
@@ -18,7 +20,6 @@ from pivotwatch.engine.gc_tuning import give_back
 from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.engine.producer import OutputSender
 from pivotwatch.engine.role_task import RoleTask
-from pivotwatch.engine.turns import Turns
 from pivotwatch.engine.types import TP
 
 logger = logging.getLogger(__name__)
@@ -35,13 +36,17 @@ class OperatorTask(RoleTask[P]):
         Number of partitions of ``requests``; a state belongs to one number.
     make_operator
         Makes a new operator.
+    thread
+        Runs the operators of this worker, one call at a time; a thread of its own unless one is given.
     """
 
-    def __init__(self, partitions: int, make_operator: Callable[..., Any]) -> None:
+    def __init__(
+        self, partitions: int, make_operator: Callable[..., Any], thread: Executor | None = None
+    ) -> None:
         self.partitions = partitions
         self.make_operator = make_operator
-        self._turns = Turns()
-        self._queues = ChunkQueues[P](self._take, self._turns.wait, self._fail, self._hold)
+        self._thread = thread or ThreadPoolExecutor(1, thread_name_prefix="operators")
+        self._queues = ChunkQueues[P](self._take, self._fail, self._hold)
 
     @property
     def identity(self) -> Identity:
@@ -58,16 +63,18 @@ class OperatorTask(RoleTask[P]):
 
     async def load(self, tp: TP, stored: Mapping[bytes, bytes]) -> P:
         """Continue the state that counts, or begin."""
-        snapshot = latest(stored, self.identity)
+        loop, identity = asyncio.get_running_loop(), self.identity
+        snapshot = await loop.run_in_executor(self._thread, latest, stored, identity)
         checkpoints = Checkpoints(
             self.host.changelog(tp),
-            self.identity,
+            identity,
             Epoch(self.host.app.consumer_generation_id, uuid.uuid4().hex[:12]),
             leftovers=set(stored),
             acknowledge=self.host.acknowledger(tp),
         )
         live = self.new(
             tp,
+            thread=self._thread,
             checkpoints=checkpoints,
             output_sender=OutputSender(
                 self.host.producer.send, self.host.config.topic, self.host.fail, self.sent
@@ -76,7 +83,8 @@ class OperatorTask(RoleTask[P]):
             is_ours=self.host.consumer.is_member,
         )
         live.timed = self._saved
-        live.pause = self._turns.wait
+        if snapshot is not None:
+            await live.restore(snapshot)
         return live
 
     def place(self, live: P, earliest: int, end: int, committed: int | None) -> None:
@@ -105,7 +113,7 @@ class OperatorTask(RoleTask[P]):
         self._queues.clear()
 
     def cancel(self) -> None:
-        """Break off what is being processed."""
+        """Break off what is being processed; what runs in the thread comes to its end and is dropped."""
         self._queues.cancel()
 
     async def save(self) -> None:
@@ -148,4 +156,4 @@ class OperatorTask(RoleTask[P]):
     def _saved(self, seconds: float) -> None:
         """Note a checkpoint; what it and the buckets before it took is free now."""
         self.host.metrics.checkpoint.observe(seconds)
-        give_back()
+        self._thread.submit(give_back)

@@ -1,44 +1,40 @@
-"""A live partition: a step with its state in memory, where it stands, and how it is saved."""
+"""A live partition with an operator: its state in memory, where it stands, and how it is saved."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Generic, TypeVar
 
-from pivotwatch.base.work import Work
 from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import FINAL, UNDECIDED, Snapshot, StateRefused
 from pivotwatch.engine.fetching.chunks import Chunk
-from pivotwatch.engine.operator import Counted, SlicedOperator, Step
+from pivotwatch.engine.operator import Counted, Operator
 from pivotwatch.engine.producer import OutputSender
 from pivotwatch.engine.role_task import LivePartition
 from pivotwatch.engine.types import TP
 
-S = TypeVar("S", bound=Step)
+O = TypeVar("O", bound=Operator)  # noqa: E741
 T = TypeVar("T")
 
 RETRY_SECONDS = 0.1
-SLICE_SECONDS = 0.02
-"""Work in slices lets others run so often."""
 
 
 class Hole(Exception):
-    """Records were read but never reached the step."""
+    """Records were read but never reached the operator."""
 
 
-class Abandoned(Exception):
-    """The assignment ended while work was left alone; nobody waits for it any more."""
-
-
-class PartitionTask(LivePartition, Generic[S]):
+class PartitionTask(LivePartition, Generic[O]):
     """Feeds one operator from one partition, and saves it.
 
-    Processing and saving exclude each other, so that what is saved is one moment; between slices of either
-    the event loop goes on. When one of them does not come to its end, because it raised or was cancelled, the
-    partition takes nothing more and is never saved again: the last checkpoint counts.
+    The operator is used in the worker's thread alone, and only by who holds `lock`. So processing and
+    saving exclude each other, what is saved is one moment, and the event loop goes on meanwhile. When one
+    of them does not come to its end, because it raised or was cancelled, the partition takes nothing more
+    and is never saved again: the last checkpoint counts. What the operator returns after the assignment has
+    ended is dropped.
 
     Parameters
     ----------
@@ -46,10 +42,12 @@ class PartitionTask(LivePartition, Generic[S]):
         New.
     tp
         Which partition.
+    thread
+        The worker's thread.
     checkpoints, output_sender
         Where its state and its outputs go.
     snapshot
-        The state to continue, or None to begin.
+        The state to continue, or None to begin; `restore` brings the operator there.
     is_ours
         Asks whether the assignment is still in force; False when that is not known.
     limit
@@ -64,18 +62,17 @@ class PartitionTask(LivePartition, Generic[S]):
     events
         Processed since the last checkpoint.
     cost
-        For how many seconds the making of the last checkpoint kept everybody else waiting.
+        CPU seconds that the worker's thread needed for the last checkpoint.
     timed
         Called with the seconds that a checkpoint took.
-    pause
-        Lets others run between slices.
     """
 
     def __init__(
         self,
-        operator: S,
+        operator: O,
         *,
         tp: TP,
+        thread: Executor,
         checkpoints: Checkpoints,
         output_sender: OutputSender,
         snapshot: Snapshot | None,
@@ -93,24 +90,54 @@ class PartitionTask(LivePartition, Generic[S]):
         self.is_new = snapshot is None
         self.pending = snapshot is not None and snapshot.pending
         self.timed: Callable[[float], None] = lambda seconds: None
-        self.pause: Callable[[], Awaitable[None]] = lambda: asyncio.sleep(0)
         self.controls: dict[str, int] = dict(snapshot.controls) if snapshot else {}
         self.fence = snapshot.fence if snapshot else 0
+        self._thread = thread
         self._checkpoints = checkpoints
-        self._outbox = output_sender
+        self._output_sender = output_sender
         self._is_ours = is_ours
-        self._worked = 0.0
-        if snapshot:
-            try:
-                self.restore(snapshot)
-            except StateRefused:
-                raise
-            except Exception as error:
-                raise self._refused(f"the state cannot be read: {error!r}") from error
+        self._counters: Mapping[str, int] = {}
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Bring the step to where a snapshot was taken."""
+    async def restore(self, snapshot: Snapshot) -> None:
+        """Bring the operator to where a snapshot was taken.
+
+        Raises
+        ------
+        StateRefused
+            When it cannot be read.
+        """
+        try:
+            async with self.lock:
+                await self.call(lambda: self.load(snapshot))
+        except StateRefused:
+            raise
+        except Exception as error:
+            raise self._refused(f"the state cannot be read: {error!r}") from error
+
+    def load(self, snapshot: Snapshot) -> None:
+        """Restore the operator; in the worker's thread."""
         self.operator.restore(snapshot.meta, snapshot.shards)
+
+    async def call(self, act: Callable[[], T]) -> T:
+        """Do something with the operator in the worker's thread. The caller holds the lock."""
+
+        def act_and_publish() -> T:
+            result = act()
+            self.publish()
+            return result
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, act_and_publish)
+
+    def publish(self) -> None:
+        """Publish what others may know of the operator without its lock; in the worker's thread."""
+        operator: object = self.operator
+        if isinstance(operator, Counted):
+            self._counters = operator.counters()
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """What the operator had counted when it was last used, nothing when it does not count."""
+        return self._counters
 
     def begin(self, earliest: int, end: int, committed: int | None) -> None:
         """Set where to read on; refuses to begin with a hole.
@@ -157,7 +184,7 @@ class PartitionTask(LivePartition, Generic[S]):
                 if records:
                     if not await self.before(records[-1].offset + 1):
                         return
-                    await self.apply(lambda: processing(self.operator, records))
+                    await self.apply(lambda: self.operator.process(records))
                     self.events += len(records)
                 if self.limit is not None and chunk[-1].offset >= self.limit:
                     self.offset = self.limit
@@ -166,45 +193,25 @@ class PartitionTask(LivePartition, Generic[S]):
             chunk.clear()
 
     async def before(self, until: int) -> bool:
-        """May records up to an offset be processed? The lock is held."""
+        """Whether records up to an offset may be processed. The lock is held."""
         return True
 
     @property
     def finished(self) -> bool:
-        """Has the end been reached and declared?"""
+        """Whether the end has been reached and declared."""
         return self.decision == FINAL or (self.limit is not None and self.offset >= self.limit)
 
-    async def apply(self, act: Callable[[], list[Output] | Work[list[Output]]]) -> None:
-        """Let the step do something, and send what it returns. The caller holds the lock."""
+    async def apply(self, act: Callable[[], list[Output]]) -> None:
+        """Let the operator do something, and send what it returns. The caller holds the lock."""
         try:
-            outputs = act()
-            if isinstance(outputs, Generator):
-                outputs = await self._in_slices(outputs)
-            self.changed = True
-            await self._outbox.send(outputs)
-        except Abandoned:
-            return
+            outputs = await self.call(act)
+            if not self.ended:
+                self.changed = True
+                await self._output_sender.send(outputs)
         except BaseException:
-            # The step is ahead of its offset, or an output was not sent: nothing of this may be saved.
+            # The operator is ahead of its offset, or an output was not sent: nothing of this may be saved.
             self.ended = True
             raise
-
-    async def _in_slices(self, work: Work[T]) -> T:
-        """Do work, letting the event loop go on in between. The caller holds the lock."""
-        begun, self._worked = time.monotonic(), 0.0
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                self._worked += time.monotonic() - begun
-                return end.value  # type: ignore[no-any-return]  # of the generator's type
-            if (now := time.monotonic()) - begun >= SLICE_SECONDS:
-                self._worked += now - begun
-                await self.pause()
-                if self.ended:
-                    work.close()
-                    raise Abandoned
-                begun = time.monotonic()
 
     async def checkpoint(self) -> None:
         """Save the state if anything changed."""
@@ -212,9 +219,9 @@ class PartitionTask(LivePartition, Generic[S]):
             await self._save_changes()
 
     async def decide(
-        self, choose: Callable[[], int | None], act: Callable[[int], list[Output] | Work[list[Output]]]
+        self, choose: Callable[[], Awaitable[int | None]], act: Callable[[int], list[Output]]
     ) -> None:
-        """Write a decision into the marker, and only then let it take effect.
+        """Write a decision into the manifest, and only then let it take effect.
 
         Parameters
         ----------
@@ -222,15 +229,15 @@ class PartitionTask(LivePartition, Generic[S]):
             The decision, if one is due; asked while nothing is being processed, and again once the state
             that it stands on is saved: meanwhile more may have come.
         act
-            What the step does about it.
+            What the operator does about it.
         """
         async with self.lock:
-            if self._due(choose) is None:
+            if await self._due(choose) is None:
                 return
             await self._save_changes()
-            # If the assignment has ended meanwhile, the last marker is of an older state, about which
+            # If the assignment has ended meanwhile, the last manifest is of an older state, about which
             # nothing was decided.
-            decision = self._due(choose)
+            decision = await self._due(choose)
             if decision is None:
                 return
             await self._checkpoints.decide(decision=decision, pending=True)
@@ -238,17 +245,17 @@ class PartitionTask(LivePartition, Generic[S]):
                 self.decision = decision
                 await self.apply(lambda: act(decision))
 
-    def _due(self, choose: Callable[[], int | None]) -> int | None:
+    async def _due(self, choose: Callable[[], Awaitable[int | None]]) -> int | None:
         """The decision, if there is a new one to make."""
-        decision = None if self.ended else choose()
-        return decision if decision is not None and decision > self.decision else None
+        decision = None if self.ended else await choose()
+        return decision if decision is not None and decision > self.decision and not self.ended else None
 
     async def confirmed(self) -> bool:
-        """May what the marker now says take effect?
+        """Whether what the manifest now says may take effect.
 
-        Only if the partition was still ours *after* the marker was on the broker: whoever owns
-        it next then reads that marker, and repeats what we do now. A worker that comes back
-        after its session has ended writes a marker that nobody reads, and gets no further. False
+        Only if the partition was still ours *after* the manifest was on the broker: whoever owns
+        it next then reads that manifest, and repeats what we do now. A worker that comes back
+        after its session has ended writes a manifest that nobody reads, and gets no further. False
         when the assignment has ended; while nobody answers, it waits.
         """
         while not self.ended:
@@ -263,16 +270,35 @@ class PartitionTask(LivePartition, Generic[S]):
 
     async def save(self) -> None:
         """Write a checkpoint. The caller holds the lock."""
-        if self.ended:
-            return
+        if not self.ended:
+            await self._save()
+
+    async def _save(self) -> None:
         begun = time.monotonic()
         try:
-            meta, shards = self.operator.meta(), await self._shards(full=not self._checkpoints.begun)
-        except Abandoned:
-            return
+            snapshot, cost = await self.call(self._snapshot)
         except BaseException:
             self.ended = True
             raise
+        if self.ended:
+            return  # Meanwhile.
+        self.cost = cost
+        self.changed = False
+        self.events = 0
+        try:
+            await self._checkpoints.save(snapshot, self._output_sender.pending)
+        except BaseException:
+            # The operator takes these shards for saved: the next manifest would name older ones.
+            self.ended = True
+            raise
+        self.saved_at = time.monotonic()
+        self.timed(self.saved_at - begun)
+
+    def _snapshot(self) -> tuple[Snapshot, float]:
+        """The state of this moment, and the CPU seconds that it took; in the worker's thread."""
+        begun = time.thread_time()
+        meta = self.operator.meta()
+        shards = self.operator.snapshot(full=not self._checkpoints.begun)
         snapshot = Snapshot(
             offset=self.offset,
             meta=meta,
@@ -282,47 +308,20 @@ class PartitionTask(LivePartition, Generic[S]):
             controls=dict(self.controls),
             fence=self.fence,
         )
-        self.changed = False
-        self.events = 0
-        try:
-            await self._checkpoints.save(snapshot, self._outbox.pending)
-        except BaseException:
-            # The step takes these shards for saved: the next marker would name older ones.
-            self.ended = True
-            raise
-        self.saved_at = time.monotonic()
-        self.timed(self.saved_at - begun)
-
-    async def _shards(self, *, full: bool) -> Mapping[int, bytes]:
-        step: Step = self.operator
-        if not isinstance(step, SlicedOperator):
-            return step.snapshot(full=full)
-        shards = await self._in_slices(step.saving(full=full))
-        self.cost = self._worked
-        return shards
-
-    @property
-    def counters(self) -> Mapping[str, int]:
-        """What the operator has counted, nothing when it does not count."""
-        return self.operator.counters() if isinstance(self.operator, Counted) else {}
+        return snapshot, time.thread_time() - begun
 
     def pins(self) -> bytes:
-        """Decisions of the step that the snapshot does not include."""
+        """Decisions of the operator that the snapshot does not include; in the worker's thread."""
         return b""
 
     def _unseen(self, chunk: Chunk) -> Sequence[InputRecord]:
         """The records of a chunk that the state does not include yet."""
         if chunk.after >= self.offset:
             raise Hole(
-                f"partition {self.tp.partition}: the step stands at offset {self.offset}, "
+                f"partition {self.tp.partition}: the operator stands at offset {self.offset}, "
                 f"but the next chunk was read after offset {chunk.after}"
             )
         end = chunk[-1].offset + 1 if self.limit is None else self.limit
         if chunk[0].offset >= self.offset and chunk[-1].offset < end:
             return chunk
         return [record for record in chunk if self.offset <= record.offset < end]
-
-
-def processing(step: Step, records: Sequence[InputRecord]) -> list[Output] | Work[list[Output]]:
-    """Let a step process records, in slices if it can."""
-    return step.processing(records) if isinstance(step, SlicedOperator) else step.process(records)

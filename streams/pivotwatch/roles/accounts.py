@@ -12,14 +12,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pivotwatch.base.work import Work
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.records import Output
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.engine.checkpoint_format import FINAL, StateRefused
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.metrics import Metrics, Named, Worker
-from pivotwatch.engine.operator import IdleOperator, SlicedIdleOperator
+from pivotwatch.engine.operator import IdleOperator
 from pivotwatch.engine.operator_task import OperatorTask
 from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.engine.runtime import build_app, run_app
@@ -72,12 +71,10 @@ class AccountsPartition(PartitionTask[IdleOperator]):
     quiet_at: int | None = None
     quiet_since: float = 0.0
 
-    def act(self, decision: int) -> list[Output] | Work[list[Output]]:
-        """Carry out a decision."""
+    def act(self, decision: int) -> list[Output]:
+        """Carry out a decision; in the worker's thread."""
         if decision == FINAL:
             logger.info("partition %d: the input ends at offset %d", self.tp.partition, self.offset)
-        if isinstance(self.operator, SlicedIdleOperator):
-            return self.operator.ending() if decision == FINAL else self.operator.idling(decision)
         return self.operator.final() if decision == FINAL else self.operator.idle(decision)
 
 
@@ -118,7 +115,7 @@ class AccountsTask(OperatorTask[AccountsPartition]):
         """Whether the partition is declared finished."""
         return live.decision == FINAL
 
-    def _end(self, live: AccountsPartition) -> int | None:
+    async def _end(self, live: AccountsPartition) -> int | None:
         """Decide that the input has ended, once all of it is processed."""
         if live.limit is None or not live.begun or self.is_done(live):
             return None
@@ -127,7 +124,7 @@ class AccountsTask(OperatorTask[AccountsPartition]):
         live.offset = live.limit  # Behind the last record there may be transaction markers.
         return FINAL
 
-    def _idle(self, live: AccountsPartition) -> int | None:
+    async def _idle(self, live: AccountsPartition) -> int | None:
         """Decide that buckets of a partition that has run dry are complete."""
         position, now = self.host.position(live.tp), time.monotonic()
         at_end = (
@@ -142,7 +139,7 @@ class AccountsTask(OperatorTask[AccountsPartition]):
             return None
         if now - live.quiet_since < self.host.config.idle_after.total_seconds():
             return None
-        return live.operator.idle_due(int(time.time() * 1000))
+        return await live.call(lambda: live.operator.idle_due(int(time.time() * 1000)))
 
 
 def run(

@@ -80,17 +80,25 @@ class NetworksPartition(PartitionTask[ControlledOperator]):
 
     Attributes
     ----------
+    is_final
+        Whether every partition of ``requests`` had declared its end when the operator was last used.
     following
         The task that takes control records; it ends with the partition.
     """
 
+    is_final = False
     following: asyncio.Task[None] | None = None
 
-    def restore(self, snapshot: Snapshot) -> None:
-        """Bring the operator to where a snapshot was taken, with the control records that came since."""
-        super().restore(snapshot)
+    def load(self, snapshot: Snapshot) -> None:
+        """Restore the operator, with the control records that came since."""
+        super().load(snapshot)
         if snapshot.pins:
             self.operator.repin(snapshot.pins)
+
+    def publish(self) -> None:
+        """Publish what others may know of the operator without its lock."""
+        super().publish()
+        self.is_final = self.operator.finished
 
     def pins(self) -> bytes:
         """Control records that the snapshot does not include."""
@@ -107,7 +115,7 @@ class NetworksPartition(PartitionTask[ControlledOperator]):
     async def before(self, until: int) -> bool:
         """Write down with which control records the next buckets are scored."""
         self.fence = max(self.fence, until)
-        pins = self.pins()
+        pins = await self.call(self.pins)
         if self._checkpoints.begun and len(pins) <= PINS_BYTES:
             await self._checkpoints.decide(
                 decision=self.decision, pins=pins, controls=dict(self.controls), fence=self.fence
@@ -167,7 +175,7 @@ class NetworksTask(OperatorTask[NetworksPartition]):
 
     def is_done(self, live: NetworksPartition) -> bool:
         """Whether every partition of ``requests`` has declared its end."""
-        return live.operator.finished
+        return live.is_final
 
 
 def controls_of(config: Config, live: NetworksPartition) -> TopicFollower:

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
-from pivotwatch.base.work import Work
 from pivotwatch.config.config import load
 from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.counting.operator import CountingOperator
@@ -39,22 +38,22 @@ class Watched:
         watched = self
 
         class Step(CountingOperator):
-            def processing(self, records: Sequence[InputRecord]) -> Work[list[Output]]:
+            def process(self, records: Sequence[InputRecord]) -> list[Output]:
                 if watched.span.began is None:
                     watched.span.start()
-                outputs = yield from super().processing(records)
+                outputs = super().process(records)
                 watched.took(records, outputs)
                 return outputs
 
-            def ending(self) -> Work[list[Output]]:
+            def final(self) -> list[Output]:
                 with watched.end():
-                    outputs = yield from super().ending()
+                    outputs = super().final()
                 watched.sent.add(outputs)
                 return outputs
 
-            def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
+            def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
                 with watched.end():
-                    return (yield from super().saving(full=full))
+                    return super().snapshot(full=full)
 
         step = Step(*args)
         self.steps.append(step)

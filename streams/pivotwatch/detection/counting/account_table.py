@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pivotwatch.base.order import merged, ordered
-from pivotwatch.base.work import Work, parts
+from pivotwatch.detection.counting.long_sort import long_sorted
 from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.columns import Columns
 from pivotwatch_models.base.counts import Group
@@ -77,14 +76,12 @@ class AccountTable:
             self.rows[account] = row
         return row
 
-    def meet(self, rows: Ints, bucket: int) -> Work[None]:
+    def meet(self, rows: Ints, bucket: int) -> None:
         """Note when accounts were first active; from here on they are part of the state."""
         self.columns.reserve(len(self.names))
         fresh = rows[self.columns["first"][rows] < 0]
-        for some in parts(fresh):
-            shards = [zlib.crc32(self.names[row].encode()) % self.shards for row in some.tolist()]
-            self.columns["shard"][some] = shards
-            yield
+        shards = [zlib.crc32(self.names[row].encode()) % self.shards for row in fresh.tolist()]
+        self.columns["shard"][fresh] = shards
         self.columns["first"][fresh] = bucket
 
     def set_id(self, groups: tuple[int, ...]) -> int:
@@ -103,28 +100,23 @@ class AccountTable:
             self.groups.append(group)
         return number
 
-    def name_rank(self, groups: Ints) -> Work[Ints]:
+    def name_rank(self, groups: Ints) -> Ints:
         """Where groups stand among all that are known, by name."""
         if len(self._name_rank) < len(self.groups):
             name = self.groups.__getitem__
-            new = yield from ordered(range(len(self._name_rank), len(self.groups)), name)
-            self._by_name = yield from merged(self._by_name, new, name)
+            new = long_sorted(range(len(self._name_rank), len(self.groups)), name)
+            self._by_name = sorted([*self._by_name, *new], key=name)  # Two runs: it is a merge.
             self._name_rank = np.empty(len(self.groups), dtype=np.int64)
             self._name_rank[self._by_name] = np.arange(len(self.groups))
-            yield
         return self._name_rank[groups]
 
-    def named(self, counts: Mapping[int, int]) -> Work[list[list[Any]]]:
+    def named(self, counts: Mapping[int, int]) -> list[list[Any]]:
         """Numbers by group as [kind, name, number], by name."""
         groups = np.array(list(counts), dtype=np.int64)
-        rank = yield from self.name_rank(groups)
-        rows: list[list[Any]] = []
-        for some in parts(groups[np.argsort(rank)]):
-            rows += [[*self.groups[g], counts[g]] for g in some.tolist()]
-            yield
-        return rows
+        rank = self.name_rank(groups)
+        return [[*self.groups[g], counts[g]] for g in groups[np.argsort(rank)].tolist()]
 
-    def settle(self, bucket: int, rows: Ints, sets: Ints, requests: Ints) -> Work[dict[int, int]]:
+    def settle(self, bucket: int, rows: Ints, sets: Ints, requests: Ints) -> dict[int, int]:
         """Note that accounts were active in sets of groups; returns the groups that were joined.
 
         Accounts that were active since then, too, stay in the groups of their last activity.
@@ -135,10 +127,9 @@ class AccountTable:
         self.columns["requests"][rows] += requests
         newest = last[rows] < bucket
         rows, sets = rows[newest], sets[newest]
-        for some in parts(np.flatnonzero(home[rows] != sets)):
-            for row, new in zip(rows[some].tolist(), sets[some].tolist(), strict=True):
-                self._move(row, new, joined)
-            yield
+        moved = home[rows] != sets
+        for row, new in zip(rows[moved].tolist(), sets[moved].tolist(), strict=True):
+            self._move(row, new, joined)
         home[rows] = sets
         last[rows] = bucket
         return joined

@@ -13,7 +13,6 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from pivotwatch.base.work import Work
 from pivotwatch_models.base.arrays import Ints
 
 EVENT = struct.Struct("=9q")
@@ -123,7 +122,7 @@ class Cells:
             self._append(run)
 
     def take_over(self, other: Cells) -> None:
-        """Add the counts of another, to be added up by `merging`."""
+        """Add the counts of another, to be added up by `whole`."""
         self.runs += other.runs
         self._size += other._size
         self.requests += other.requests
@@ -147,23 +146,6 @@ class Cells:
             self.runs = [Run.of(np.concatenate(c) if c else np.empty(0, np.int64) for c in columns)]
         self._size = self._merged = len(self.runs[0].who)
         return self.runs[0]
-
-    def merging(self) -> Work[Run]:
-        """The work of `whole`: accounts by ranges."""
-        if len(self.runs) > 1:
-            most = max((int(run.who[-1]) for run in self.runs if len(run.who)), default=0) >> 32
-            pieces: list[Run] = []
-            starts = [0] * len(self.runs)
-            ranges = 1 + self._size // RUN
-            for i in range(1, ranges + 1):
-                bound = ((most + 1) * i // ranges) << 32
-                ends = [int(np.searchsorted(run.who, bound)) for run in self.runs]
-                cut = [[c[a:b] for c in run] for run, a, b in zip(self.runs, starts, ends, strict=True)]
-                pieces.append(Run.of(np.concatenate(columns) for columns in zip(*cut, strict=True)))
-                starts = ends
-                yield
-            self.runs = [Run(*map(np.concatenate, zip(*pieces, strict=True)))]
-        return self.whole()
 
     def renumber(self, change: Callable[[Run], Run]) -> None:
         """Change the numbers by which cells are known."""

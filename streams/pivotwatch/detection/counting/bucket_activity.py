@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from pivotwatch.base.order import ordered
-from pivotwatch.base.work import Work, parts, sliced
 from pivotwatch.contracts.bucket_content import AGES, BY_FIRST_SIGHT, NOT_YOUNG, YOUNG, Body, ToModel, encoded
 from pivotwatch.detection.counting.aggregates import UNTOLD, Run
 from pivotwatch.detection.counting.dictionary import Names
 from pivotwatch.detection.counting.group_sets import NamedSets
+from pivotwatch.detection.counting.long_sort import long_sorted
 from pivotwatch_models.accounts.split_blocks import Blocks
 from pivotwatch_models.base.arrays import Ints, Mask
 from pivotwatch_models.method import STATE
@@ -43,39 +42,34 @@ class BucketActivity:
         self.names, self.roster = names, names.roster
         self.bucket, self._settings = bucket, settings
 
-    def read(self, cells: Run) -> Work[None]:
+    def read(self, cells: Run) -> None:
         """Take the counts."""
         settings, names, bucket = self._settings, self.names, self.bucket
-        yield
         model, own = names.chosen_models()
         self._model, self._by_choice = model[cells.choice], own[cells.choice]
         self._counts = np.column_stack([cells.requests, cells.tokens_in, cells.tokens_out, cells.with_tools])
         self.rows, starts, self._inverse = _blocks(cells.account)
-        yield from self.roster.meet(self.rows, bucket)
+        self.roster.meet(self.rows, bucket)
         self._note_created(np.minimum.reduceat(cells.created.view(np.uint64), starts).view(np.int64))
         self.n = np.add.reduceat(cells.requests, starts)
-        yield
         places, place = np.unique(cells.place, return_inverse=True)
-        yield
-        cell_set = (yield from names.sets(places))[place]
-        self.sets = yield from self._sets(cell_set, starts)
+        cell_set = names.sets(places)[place]
+        self.sets = self._sets(cell_set, starts)
         self._cohort = self._cohorts()
-        yield
         self.use = self._use(cells.who)
         self._named = NamedSets(self.roster)
-        yield from self._named.name(self.sets)
+        self._named.name(self.sets)
         self._set_of = self._named.rank[self.sets]
         band, young, previous = self._cohort.T
         oldest = bucket - settings.buckets(settings.watch_ms)
         span = bucket - oldest + 2
         since = np.where(previous < 0, 0, previous - oldest + 1)
         codes = ((self._set_of * BANDS + band) * AGES + young) * span + since
-        yield
         codes, first, self._code = np.unique(codes, return_index=True, return_inverse=True)
         self._codes = np.column_stack([self._set_of[first], *(column[first] for column in self._cohort.T)])
-        self._traffic = yield from self._per_group(cell_set)
+        self._traffic = self._per_group(cell_set)
 
-    def body(self) -> Work[Body]:
+    def body(self) -> Body:
         """The part of the record that is not about one model."""
         groups, counts = self._traffic[:, 1], self._traffic[:, 3:]
         total = np.zeros((len(self._named.groups), counts.shape[1]), dtype=np.int64)
@@ -84,12 +78,12 @@ class BucketActivity:
             total[groups[start:end]] += counts[start:end]
         _, tokens_in, tokens_out, with_tools = self._counts.sum(axis=0).tolist()
         return Body(
-            groups=(yield from encoded(self._named.groups)),
-            sets=(yield from encoded(self._named.sets)),
+            groups=encoded(self._named.groups),
+            sets=encoded(self._named.sets),
             requests=int(self.n.sum()),
             spent=(tokens_in, tokens_out, with_tools),
-            active=(yield from encoded(self.cohorts(np.ones(len(self.rows), dtype=bool)))),
-            traffic=(yield from encoded(total)),
+            active=encoded(self.cohorts(np.ones(len(self.rows), dtype=bool))),
+            traffic=encoded(total),
         )
 
     def chosen(self, model: str) -> Ints:
@@ -116,20 +110,16 @@ class BucketActivity:
         some = np.flatnonzero(counts)
         return np.column_stack([self._codes[some], counts[some]])
 
-    def movers(self, events: tuple[Mask, Mask]) -> Work[list[list[Any]]]:
+    def movers(self, events: tuple[Mask, Mask]) -> list[list[Any]]:
         """Accounts with an event: [account, set, first use, switch, young, had an earlier bucket]."""
         first, switch = events
-        moved = yield from self._by_name(np.flatnonzero(first | switch))
-        rows: list[list[Any]] = []
-        for some in parts(moved):
-            names = [self.roster.names[row] for row in self.rows[some].tolist()]
-            which = first[some].astype(np.int64).tolist(), switch[some].astype(np.int64).tolist()
-            cohort = self._cohort[some, 1:].T.tolist()
-            rows += map(list, zip(names, self._set_of[some].tolist(), *which, *cohort, strict=True))
-            yield
-        return rows
+        moved = self._by_name(np.flatnonzero(first | switch))
+        names = [self.roster.names[row] for row in self.rows[moved].tolist()]
+        which = first[moved].astype(np.int64).tolist(), switch[moved].astype(np.int64).tolist()
+        cohort = self._cohort[moved, 1:].T.tolist()
+        return [list(row) for row in zip(names, self._set_of[moved].tolist(), *which, *cohort, strict=True)]
 
-    def blocks(self, model: str, ended: Blocks) -> Work[list[list[Any]]]:
+    def blocks(self, model: str, ended: Blocks) -> list[list[Any]]:
         """Accounts that ended a block: [account, set, second, steady, split, size in, size out].
 
         Sizes are 16 ln of the mean tokens of the bucket's requests to the model; -1 when there are none.
@@ -138,18 +128,15 @@ class BucketActivity:
             return []
         to_model = self._model == self.names.model(model)
         requests, *tokens = (self._per_account(to_model, column)[ended.place] for column in range(3))
-        yield
         sizes = [_log_mean(of, requests) for of in tokens]
         flags = [mask.astype(np.int64) for mask in (ended.second, ended.steady)]
         columns = [self._set_of[ended.place], *flags, ended.split, *sizes]
         at = np.zeros(len(self.rows), dtype=np.int64)
         at[ended.place] = np.arange(len(ended.place))
-        rows: list[list[Any]] = []
-        for some in parts((yield from self._by_name(ended.place))):
-            names = [self.roster.names[row] for row in self.rows[some].tolist()]
-            rows += map(list, zip(names, *(column[at[some]].tolist() for column in columns), strict=True))
-            yield
-        return rows
+        places = self._by_name(ended.place)
+        names = [self.roster.names[row] for row in self.rows[places].tolist()]
+        numbers = [column[at[places]].tolist() for column in columns]
+        return [list(row) for row in zip(names, *numbers, strict=True)]
 
     def _use(self, who: Ints) -> dict[str, tuple[int, int]]:
         """Requests and reach of the models."""
@@ -163,10 +150,10 @@ class BucketActivity:
         used = np.flatnonzero(requests).tolist()
         return {name[i]: (int(requests[i]), int(reach[i])) for i in used}
 
-    def _by_name(self, places: Ints) -> Work[Ints]:
+    def _by_name(self, places: Ints) -> Ints:
         """Places of active accounts, in the order of the accounts' names."""
         names = [self.roster.names[row] for row in self.rows[places].tolist()]
-        order = yield from ordered(range(len(names)), names.__getitem__)
+        order = long_sorted(range(len(names)), names.__getitem__)
         return places[np.array(order, dtype=np.int64)]
 
     def set_index(self, i: int) -> int:
@@ -186,37 +173,30 @@ class BucketActivity:
         np.add.at(counts, self._inverse[mask], self._counts[mask, column])
         return counts
 
-    def _per_group(self, cell_set: Ints) -> Work[Ints]:
+    def _per_group(self, cell_set: Ints) -> Ints:
         """Model, index of the group, requests by choice, all, tokens in, out, with tools: in this order."""
-        cell, group = yield from self._named.spread(cell_set)
-        yield
+        cell, group = self._named.spread(cell_set)
         key = self._model[cell] * (len(self._named.groups) + 1) + group
         order = np.argsort(key, kind="stable")
-        yield
         cell, group = cell[order], group[order]
         _, starts, _ = _blocks(key[order])
         counts = self._counts[cell]
         chosen = np.where(self._by_choice[cell], counts[:, 0], 0)
         table = np.column_stack([chosen, counts])
-        yield
         sums = np.add.reduceat(table, starts, axis=0) if len(starts) else table
         return np.column_stack([self._model[cell[starts]], group[starts], sums])
 
-    def _sets(self, cell_set: Ints, starts: Ints) -> Work[Ints]:
+    def _sets(self, cell_set: Ints, starts: Ints) -> Ints:
         """The set of groups of each account: of its one place, or the union of its places'."""
         least, most = np.minimum.reduceat(cell_set, starts), np.maximum.reduceat(cell_set, starts)
         several = least != most
         if several.any():
             union: dict[int, set[int]] = {}
-            for some in parts(np.flatnonzero(several[self._inverse])):
-                accounts, numbers = self._inverse[some].tolist(), cell_set[some].tolist()
-                for account, number in zip(accounts, numbers, strict=True):
-                    union.setdefault(account, set()).update(self.roster.sets[number])
-                yield
-            for pairs in sliced(list(union.items())):
-                for account, groups in pairs:
-                    least[account] = self.roster.set_id(tuple(sorted(groups)))
-                yield
+            cells = np.flatnonzero(several[self._inverse])
+            for account, number in zip(self._inverse[cells].tolist(), cell_set[cells].tolist(), strict=True):
+                union.setdefault(account, set()).update(self.roster.sets[number])
+            for account, groups in union.items():
+                least[account] = self.roster.set_id(tuple(sorted(groups)))
         return least
 
     def _cohorts(self) -> Ints:

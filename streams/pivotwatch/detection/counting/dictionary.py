@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sized
 
 import numpy as np
 
-from pivotwatch.base.work import Work, parts
 from pivotwatch.contracts.events import network_of, read_links
 from pivotwatch.detection.counting.account_table import AccountTable
 from pivotwatch_models.base.arrays import Ints, Mask
@@ -126,19 +125,10 @@ class Names:
         own = np.array([not self._is_alias(requested) for _, requested in self.choice_names], dtype=bool)
         return model, own
 
-    def sets(self, places: Ints) -> Work[Ints]:
+    def sets(self, places: Ints) -> Ints:
         """The roster's sets of groups, of networks and links given as network << 32 | links."""
-        sets = [np.empty(0, dtype=np.int64)]
-        for some in parts(places):
-            found = list(map(self._places.get, some.tolist()))
-            if None in found:
-                found = [
-                    self._set(place) if known is None else known
-                    for place, known in zip(some.tolist(), found, strict=True)
-                ]
-            sets.append(np.array(found, dtype=np.int64))
-            yield
-        return np.concatenate(sets)
+        numbers, known = places.tolist(), self._places
+        return np.array([known[n] if n in known else self._set(n) for n in numbers], dtype=np.int64)
 
     def forget_sets(self) -> None:
         """The roster has numbered its sets anew."""

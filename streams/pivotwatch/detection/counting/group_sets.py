@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from pivotwatch.base.work import Work, parts
 from pivotwatch.detection.counting.account_table import AccountTable
 from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.counts import Group
@@ -32,17 +31,13 @@ class NamedSets:
     def __init__(self, roster: AccountTable) -> None:
         self._roster = roster
 
-    def name(self, sets: Ints) -> Work[None]:
+    def name(self, sets: Ints) -> None:
         """Number these sets."""
         roster, used = self._roster, np.unique(sets)
-        yield
-        sizes, flat = yield from self._members(used)
+        sizes, flat = self._members(used)
         groups = np.unique(flat)
-        yield
-        order = np.argsort((yield from roster.name_rank(groups)))
-        yield
+        order = np.argsort(roster.name_rank(groups))
         self.groups = [roster.groups[group] for group in groups[order].tolist()]
-        yield
         index = np.empty(len(groups), dtype=np.int64)
         index[order] = np.arange(len(groups))
         # One row a set, filled up with -1: in the order of rows, a set comes before a longer one like it.
@@ -50,29 +45,19 @@ class NamedSets:
         table[np.arange(table.shape[1]) < sizes[:, None]] = index[np.searchsorted(groups, flat)]
         table.sort(axis=1)
         table[table == len(groups)] = -1
-        yield
         by_names = np.lexsort(table.T[::-1]) if table.shape[1] else np.arange(len(used))
-        yield
         table, sizes = table[by_names], sizes[by_names]
-        self.sets = []
-        for some in parts(np.arange(len(used))):
-            rows = zip(table[some].tolist(), sizes[some].tolist(), strict=True)
-            self.sets += [row[:size] for row, size in rows]
-            yield
+        self.sets = [row[:size] for row, size in zip(table.tolist(), sizes.tolist(), strict=True)]
         self.rank = np.zeros(len(roster.sets), dtype=np.int64)
         self.rank[used[by_names]] = np.arange(len(used))
         self._index = np.zeros(len(roster.groups), dtype=np.int64)
         self._index[groups] = index
 
-    def _members(self, sets: Ints) -> Work[tuple[Ints, Ints]]:
+    def _members(self, sets: Ints) -> tuple[Ints, Ints]:
         """How many groups each set has, and the groups."""
-        sizes, flat = [NONE], [NONE]
-        for some in parts(sets):
-            members = [self._roster.sets[number] for number in some.tolist()]
-            sizes.append(np.array([len(groups) for groups in members], dtype=np.int64))
-            flat.append(np.array([group for groups in members for group in groups], dtype=np.int64))
-            yield
-        return np.concatenate(sizes), np.concatenate(flat)
+        members = [self._roster.sets[number] for number in sets.tolist()]
+        sizes = np.array([len(groups) for groups in members], dtype=np.int64)
+        return sizes, np.array([group for groups in members for group in groups], dtype=np.int64)
 
     def some(self, sets: Ints) -> tuple[Ints, list[list[Group]]]:
         """Some of the sets by themselves: their numbers, and what these stand for."""
@@ -80,11 +65,10 @@ class NamedSets:
         group = self.groups.__getitem__
         return numbers, [list(map(group, self.sets[number])) for number in used.tolist()]
 
-    def spread(self, cell_set: Ints) -> Work[tuple[Ints, Ints]]:
+    def spread(self, cell_set: Ints) -> tuple[Ints, Ints]:
         """Every cell once per group that it is in: places of cells, and indices of groups."""
         used, inverse = np.unique(cell_set, return_inverse=True)
-        yield
-        sizes, groups = yield from self._members(used)
+        sizes, groups = self._members(used)
         flat = self._index[groups]
         begins = np.cumsum(sizes) - sizes
         of_cell = sizes[inverse]

@@ -20,8 +20,6 @@ import dataclasses
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pivotwatch.base.order import ordered
-from pivotwatch.base.work import Work
 from pivotwatch_models.method import STATE
 
 MAX_FOLLOWED, MAX_KNOWN = STATE.candidates.max_followed, STATE.candidates.max_known
@@ -71,9 +69,8 @@ class ModelTracker:
 
     Examples
     --------
-    >>> from pivotwatch.base.work import at_once
     >>> known = ModelTracker(keep=90)
-    >>> at_once(known.take(7, {"m-2": (40, 9_000), "typo": (1, 1_000)}))
+    >>> known.take(7, {"m-2": (40, 9_000), "typo": (1, 1_000)})
     >>> known.followed(), known.names["m-2"].first
     (['m-2', 'typo'], 7)
     >>> known.expire(97)
@@ -102,25 +99,24 @@ class ModelTracker:
             if known.first <= oldest:
                 known.place = OVER
 
-    def take(self, bucket: int, use: Mapping[str, tuple[int, int]]) -> Work[None]:
+    def take(self, bucket: int, use: Mapping[str, tuple[int, int]]) -> None:
         """Note the requests and the reach of each model that was used in a bucket."""
         for name, (requests, reach) in use.items():
             known = self.names.setdefault(name, Known(bucket, bucket))
             known.last = bucket
             known.requests += requests
             known.reach = max(known.reach, reach)
-        yield
-        yield from self._place(bucket, use)
-        yield from self._bound()
+        self._place(bucket, use)
+        self._bound()
 
-    def _place(self, bucket: int, use: Iterable[str]) -> Work[None]:
+    def _place(self, bucket: int, use: Iterable[str]) -> None:
         """Give the places to those of greatest reach: of the followed, and of the waiting that were used."""
         names = self.names
         before = [name for name, known in names.items() if known.place == FOLLOWED]
         waiting = [name for name in use if names[name].place == WAITING]
         if not waiting:
             return
-        ranked = yield from ordered([*before, *waiting], self._rank)
+        ranked = sorted([*before, *waiting], key=self._rank)
         for name in ranked[:MAX_FOLLOWED]:
             if names[name].place == WAITING:
                 names[name].place, names[name].since = FOLLOWED, bucket
@@ -132,11 +128,11 @@ class ModelTracker:
             elif known.first == bucket:
                 self.dropped += 1
 
-    def _bound(self) -> Work[None]:
+    def _bound(self) -> None:
         """Forget the names of least reach, when there are too many."""
         over = len(self.names) - MAX_KNOWN
         if over > 0:
-            ranked = yield from ordered(list(self.names), self._kept_rank)
+            ranked = sorted(self.names, key=self._kept_rank)
             for name in ranked[MAX_KNOWN:]:
                 del self.names[name]
             self.forgotten += over

@@ -23,7 +23,6 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from pivotwatch.base.work import Work
 from pivotwatch.contracts.codec import MAX_TS
 from pivotwatch.contracts.events import (
     NO_LINKS,
@@ -96,8 +95,8 @@ class Buckets:
         self,
         settings: Settings,
         names: Names,
-        on_close: Callable[[int, int, Cells], Work[None]],
-        on_late: Callable[[int, Cells], Work[None]],
+        on_close: Callable[[int, int, Cells], None],
+        on_late: Callable[[int, Cells], None],
         on_bad: Callable[[InputRecord, bytes | None, int | None, BadEvent], None],
         *,
         quorum: Quorum = QUORUM,
@@ -124,7 +123,7 @@ class Buckets:
         self.late_groups: dict[Group, int] = {}
         self.origins = OffsetDeduplicator()
 
-    def process(self, records: Sequence[InputRecord]) -> Work[None]:
+    def process(self, records: Sequence[InputRecord]) -> None:
         """Take records in offset order: the hot path. It pauses only where a bucket closes."""
         read, names, pack, buffer = decode, self.names, EVENT.pack_into, self._buffer
         size, end = EVENT.size, BUFFERED * EVENT.size
@@ -145,7 +144,7 @@ class Buckets:
                     events = (message,)  # type: ignore[assignment]  # not a list
             except UNREADABLE:
                 self._at = at
-                yield from self._read_leniently(record, limit)
+                self._read_leniently(record, limit)
                 low, high, at = self._low, self._close_at, self._at
                 continue
             for event in events:
@@ -188,7 +187,7 @@ class Buckets:
                 self._at = at
                 # Told from what is left, so that nothing counts while all is well.
                 place = len(message) - length_hint(events) - 1 if type(message) is list else None
-                yield from self._take(event, limit, record, place)
+                self._take(event, limit, record, place)
                 low, high, at = self._low, self._close_at, self._at
         self._at = at
 
@@ -211,7 +210,7 @@ class Buckets:
             cells = self.recent.setdefault(number, Cells())
             cells.add(events[bucket == number])
 
-    def _take(self, event: Request, limit: int, record: InputRecord, place: int | None) -> Work[None]:
+    def _take(self, event: Request, limit: int, record: InputRecord, place: int | None) -> None:
         """Count one event, whatever it is: new names, times as text, late, failed, or behind the bucket."""
         names = self.names
         try:
@@ -224,10 +223,10 @@ class Buckets:
             self._refuse(record, place, error)
             return
         except UNREADABLE:
-            yield from self._read_leniently(record, limit)
+            self._read_leniently(record, limit)
             return
         if self.next is None or ts >= self._far_at:
-            yield from self._hold(event, ts, record, place)
+            self._hold(event, ts, record, place)
             return
         if _failed(event):
             self.failed += 1
@@ -236,7 +235,7 @@ class Buckets:
         else:
             self._count(event, ts)
             if ts >= self._close_at:
-                yield from self._vote()
+                self._vote()
 
     def _count_late(self, event: Request, ts: int) -> None:
         names = self.names
@@ -283,7 +282,7 @@ class Buckets:
             if event.links is not NO_LINKS and bytes(event.links) not in known:
                 read_links(bytes(event.links))
 
-    def _read_leniently(self, record: InputRecord, limit: int) -> Work[None]:
+    def _read_leniently(self, record: InputRecord, limit: int) -> None:
         """Take what is good of a message, and refuse the rest element by element."""
         found = read_leniently(record.value)
         first = self.origins.first_new(record, len(found)) if record.headers else 0
@@ -293,7 +292,7 @@ class Buckets:
             if isinstance(event, BadEvent):
                 self._refuse(record, place, event)
             else:
-                yield from self._take(as_request(event), limit, record, place)
+                self._take(as_request(event), limit, record, place)
 
     def _refuse(self, record: InputRecord, place: int | None, error: BadEvent) -> None:
         self.invalid += 1
@@ -326,14 +325,14 @@ class Buckets:
             self.time.add(events[:, 1], events[:, 3], events[:, 0])
         self._fed = self._at
 
-    def _vote(self) -> Work[None]:
+    def _vote(self) -> None:
         """Take note of an event behind the end of the first open bucket; ask now and then whether it ends."""
         self._votes += 1
         if self._votes >= max(1, self.time.asked[0] // STATE.event_time.asked_every):
             self._votes = 0
-            yield from self._advance()
+            self._advance()
 
-    def _advance(self) -> Work[None]:
+    def _advance(self) -> None:
         """Close the buckets that the agreed time has passed."""
         self._feed()
         agreed = self.time.now()
@@ -342,11 +341,11 @@ class Buckets:
         self.agreed = max(self.agreed, agreed)
         for held in self.held.take(self._far(agreed)):
             self._count_held(held)
-        yield from self.close_before((agreed - self.lateness) // self.width)
+        self.close_before((agreed - self.lateness) // self.width)
         for held in self.held.overdue():
             self._refuse_held(held)
 
-    def _hold(self, event: Request, ts: int, record: InputRecord, place: int | None) -> Work[None]:
+    def _hold(self, event: Request, ts: int, record: InputRecord, place: int | None) -> None:
         """Keep an event that lies far ahead, or that comes before the stream has a time."""
         self._feed()
         names = self.names
@@ -357,7 +356,7 @@ class Buckets:
         if not self.held.put(held):
             self._refuse_held(held)
         if self.next is not None:
-            yield from self._vote()
+            self._vote()
         elif self.time.is_diverse or len(self.held) >= self.time.quorum.settled:
             self.settle()
 
@@ -393,7 +392,7 @@ class Buckets:
         )
         self.on_bad(held.record, held.raw, held.place, error)
 
-    def close_before(self, bucket: int) -> Work[None]:
+    def close_before(self, bucket: int) -> None:
         """Close every bucket before ``bucket``; those without events only move the bound."""
         if self.next is None or bucket <= self.next:
             return
@@ -403,10 +402,10 @@ class Buckets:
             cells = self.open.pop(ready, Cells())
             cells.take_over(self.recent.pop(ready, Cells()))
             if ready < since:
-                yield from self.on_late(ready, cells)
+                self.on_late(ready, cells)
                 continue
             self.next = ready + 1
-            yield from self.on_close(ready, since, cells)
+            self.on_close(ready, since, cells)
             run = cells.whole()
             self.time.close(
                 cells.requests, *(len(np.unique(column)) for column in (run.account, run.network))
@@ -414,18 +413,18 @@ class Buckets:
             since = ready + 1
         if since < bucket:
             self.next = bucket
-            yield from self.on_close(bucket - 1, since, Cells())
+            self.on_close(bucket - 1, since, Cells())
             self.time.close(0, 0, 0)
         self._close_at = (bucket + 1) * self.width + self.lateness
 
-    def end(self) -> Work[None]:
+    def end(self) -> None:
         """Close every bucket that holds events; what is still held is refused."""
         self.settle()
         for held in self.held.take(MAX_TS + 1):
             self._refuse_held(held)
         last = self.last_open()
         if last is not None and self.next is not None:
-            yield from self.close_before(max(last, self.next) + 1)
+            self.close_before(max(last, self.next) + 1)
 
     def last_open(self) -> int | None:
         """The last bucket that holds events."""

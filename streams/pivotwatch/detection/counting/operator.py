@@ -16,7 +16,6 @@ import numpy as np
 import orjson
 from msgspec.structs import replace
 
-from pivotwatch.base.work import Work, at_once
 from pivotwatch.contracts.bucket_content import Body, Finding, LatePart, ModelBody, encoded
 from pivotwatch.contracts.bucket_record import encode
 from pivotwatch.contracts.dead_letters import undecodable
@@ -91,11 +90,7 @@ class CountingOperator:
 
     def process(self, records: Sequence[InputRecord]) -> list[Output]:
         """Count the records' events; returns dead letters and the records of buckets that closed."""
-        return at_once(self.processing(records))
-
-    def processing(self, records: Sequence[InputRecord]) -> Work[list[Output]]:
-        """The work of `process`."""
-        yield from self.buckets.process(records)
+        self.buckets.process(records)
         return self._take()
 
     def idle_due(self, now_ms: int) -> int | None:
@@ -105,27 +100,19 @@ class CountingOperator:
 
     def idle(self, bucket: int) -> list[Output]:
         """Close every bucket up to and including ``bucket``."""
-        return at_once(self.idling(bucket))
-
-    def idling(self, bucket: int) -> Work[list[Output]]:
-        """The work of `idle`."""
         self._idle = True
         self.buckets.settle()
         if self.buckets.next is None:
             self.buckets.next = bucket
-        yield from self.buckets.close_before(bucket + 1)
+        self.buckets.close_before(bucket + 1)
         self._idle = False
         return self._take()
 
     def final(self) -> list[Output]:
         """Close every open bucket and declare the partition finished."""
-        return at_once(self.ending())
-
-    def ending(self) -> Work[list[Output]]:
-        """The work of `final`."""
         if self.finished:
             return []
-        yield from self.buckets.end()
+        self.buckets.end()
         bound = self.buckets.next or 0
         self._outputs += encode(
             self.partition, bound, bound, Body(), width=self.settings.bucket_ms, final=True
@@ -140,7 +127,7 @@ class CountingOperator:
     def _bad(self, record: InputRecord, raw: bytes | None, position: int | None, error: BadEvent) -> None:
         self._outputs.append(undecodable(record, raw, position, error, ("requests", self.partition)))
 
-    def _close_late(self, bucket: int, cells: Cells) -> Work[None]:
+    def _close_late(self, bucket: int, cells: Cells) -> None:
         """Count what came late of an earlier bucket; the next record reports it.
 
         Late events say which accounts have used a model by now, so nobody counts as a mover later on because
@@ -148,20 +135,20 @@ class CountingOperator:
         """
         self._counted["events"] += cells.requests
         activity = BucketActivity(self.settings, self.names, bucket)
-        yield from activity.read((yield from cells.merging()))
+        activity.read(cells.whole())
         of_models = []
         for model in sorted(self.candidates):
             at_risk, used = self.candidates[model].update_late(activity.rows, activity.chosen(model))
-            of_models.append((yield from self._late_model(activity, model, at_risk, used)))
-        joined = yield from self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
+            of_models.append(self._late_model(activity, model, at_risk, used))
+        joined = self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
         for group, accounts in joined.items():
             self._joined_late[group] = self._joined_late.get(group, 0) + accounts
         self._dirty |= set(np.unique(self.roster.columns["shard"][activity.rows]).tolist())
         if bucket != TOO_LATE:
-            body = replace((yield from activity.body()), models=of_models)
+            body = replace(activity.body(), models=of_models)
             self._late.append(LatePart(bucket=bucket, body=body))
 
-    def _late_model(self, activity: BucketActivity, model: str, at_risk: Mask, used: Mask) -> Work[ModelBody]:
+    def _late_model(self, activity: BucketActivity, model: str, at_risk: Mask, used: Mask) -> ModelBody:
         """What late events say about one candidate: first uses alone."""
         nobody = np.zeros(len(used), dtype=bool)
         done, everybody = activity.cohorts(~at_risk), activity.cohorts(~nobody)
@@ -169,39 +156,34 @@ class CountingOperator:
             model=model,
             first=min(self.known.names[model].first, activity.bucket),
             total=activity.total(model),
-            traffic=(yield from encoded(activity.traffic(model))),
-            done=((yield from encoded(done)), (yield from encoded(everybody))),
-            events=((yield from encoded(activity.cohorts(used))), (yield from encoded([]))),
-            movers=(yield from encoded((yield from activity.movers((used, nobody))))),
+            traffic=encoded(activity.traffic(model)),
+            done=(encoded(done), encoded(everybody)),
+            events=(encoded(activity.cohorts(used)), encoded([])),
+            movers=encoded(activity.movers((used, nobody))),
             findings=[],
-            blocks=(yield from encoded([])),
+            blocks=encoded([]),
         )
 
-    def _close(self, bucket: int, since: int, cells: Cells) -> Work[None]:
+    def _close(self, bucket: int, since: int, cells: Cells) -> None:
         """Bring the models up to date with a closed bucket and send its record."""
-        self._counted["events"] += cells.requests  # Before a pause: they are in no open bucket any more.
+        self._counted["events"] += cells.requests
         self.known.expire(bucket)
         self._follow()  # What is forgotten now and used again in this bucket begins anew.
         body, of_models = Body(), []
         if cells.requests:
-            yield
             activity = BucketActivity(self.settings, self.names, bucket)
-            yield from activity.read((yield from cells.merging()))
-            yield
-            yield from self.known.take(bucket, activity.use)
+            activity.read(cells.whole())
+            self.known.take(bucket, activity.use)
             self._follow()
-            body = yield from activity.body()
+            body = activity.body()
             for model in sorted(self.candidates):
-                yield
-                of_models.append((yield from self._model(bucket, activity, model)))
-            yield
+                of_models.append(self._model(bucket, activity, model))
             self._dirty |= set(np.unique(self.roster.columns["shard"][activity.rows]).tolist())
-            joined = yield from self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
+            joined = self.roster.settle(bucket, activity.rows, activity.sets, activity.n)
         else:
             joined = {}
         for group, accounts in self._joined_late.items():
             joined[group] = joined.get(group, 0) + accounts
-        yield
         left, gone, swept = self.roster.sweep(since, bucket, self.buckets.accounts)
         self._dirty |= swept
         for models in self.candidates.values():
@@ -217,15 +199,14 @@ class CountingOperator:
             forgotten_models=self.known.forgotten,
             invalid=b.invalid,
             failed=b.failed,
-            late_groups=(yield from encoded(sorted([*group, n] for group, n in b.late_groups.items()))),
-            joined=(yield from encoded((yield from self.roster.named(joined)))),
-            left=(yield from encoded((yield from self.roster.named(left)))),
+            late_groups=encoded(sorted([*group, n] for group, n in b.late_groups.items())),
+            joined=encoded(self.roster.named(joined)),
+            left=encoded(self.roster.named(left)),
             late_parts=self._late,
         )
         self._late, self._joined_late = [], {}
         self._counted.update(late=b.late, failed=b.failed)
         b.reset_counters()
-        yield
         if left and self.roster.tidy():
             self.names.forget_sets()
         if self.names.crowded:
@@ -250,26 +231,23 @@ class CountingOperator:
     def _new_models(self) -> AccountModels:
         return AccountModels(PageHinkley.calibrated(self.settings.bucket_ms))
 
-    def _model(self, bucket: int, activity: BucketActivity, model: str) -> Work[ModelBody]:
+    def _model(self, bucket: int, activity: BucketActivity, model: str) -> ModelBody:
         """What the bucket says about one candidate."""
         models = self.candidates[model]
         n, k = activity.n, activity.chosen(model)
-        yield
         changes = models.update(bucket, activity.rows, n, k, (int(n.sum()), int(k.sum())))
-        yield
         first_done, switch_done = (activity.cohorts(~mask) for mask in changes.at_risk)
         first, switch = (activity.cohorts(mask) for mask in changes.events)
-        yield
         return ModelBody(
             model=model,
             first=self.known.names[model].first,
             total=activity.total(model),
-            traffic=(yield from encoded(activity.traffic(model))),
-            done=((yield from encoded(first_done)), (yield from encoded(switch_done))),
-            events=((yield from encoded(first)), (yield from encoded(switch))),
-            movers=(yield from encoded((yield from activity.movers(changes.events)))),
+            traffic=encoded(activity.traffic(model)),
+            done=(encoded(first_done), encoded(switch_done)),
+            events=(encoded(first), encoded(switch)),
+            movers=encoded(activity.movers(changes.events)),
             findings=self._findings(bucket, activity, models, changes, k),
-            blocks=(yield from encoded((yield from activity.blocks(model, changes.blocks)))),
+            blocks=encoded(activity.blocks(model, changes.blocks)),
         )
 
     def _findings(
@@ -332,22 +310,17 @@ class CountingOperator:
         and not everything. They are written anew as one when a bucket has closed or there are many.
         The names of models have a shard of their own, since they may not fit into a marker.
         """
-        return at_once(self.saving(full=full))
-
-    def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
-        """The work of `snapshot`."""
         taken = self.buckets.take_recent()
         shards = {}
         dirty = range(self.roster.shards) if full else sorted(self._dirty)
         if dirty:
             columns, named = self.roster.columns, NamedSets(self.roster)
-            yield from named.name(columns["home"][np.isin(columns["shard"], dirty)])
+            named.name(columns["home"][np.isin(columns["shard"], dirty)])
             for number in dirty:
-                shards[number] = yield from self._pack_shard(number, named)
+                shards[number] = self._pack_shard(number, named)
         self._dirty.clear()
         if full or self._rewrite:
             shards[NAMES] = orjson.dumps(self.known.snapshot())
-            yield
         if full or self._rewrite or self._segments >= MAX_SEGMENTS:
             shards |= {self.roster.shards + i: b"" for i in range(1, self._segments)}
             self._segments, taken, self._rewrite = 0, self.buckets.open, False
@@ -356,13 +329,10 @@ class CountingOperator:
             self._segments += 1
         return shards
 
-    def _pack_shard(self, shard: int, named: NamedSets) -> Work[bytes]:
-        yield
+    def _pack_shard(self, shard: int, named: NamedSets) -> bytes:
         rows = self.roster.in_shard(shard)
-        yield
         roster, own = self.roster.snapshot(rows, *named.some(self.roster.columns["home"][rows]))
         columns = [own, *(m.snapshot(rows) for _, m in sorted(self.candidates.items()))]
-        yield
         arrays = {str(i): np.frombuffer(state, dtype=np.uint8) for i, state in enumerate(columns)}
         # With the bucket from which each is followed: what is left of an earlier time is not taken for it.
         models = [[model, self.known.names[model].since] for model in sorted(self.candidates)]

@@ -16,7 +16,6 @@ import math
 import zlib
 from typing import Any
 
-from pivotwatch.base.work import Work, at_once
 from pivotwatch.contracts import bucket_content
 from pivotwatch.contracts.bucket_record import Header
 from pivotwatch.contracts.events import BadEvent
@@ -57,10 +56,6 @@ class BucketAlignment:
         BadEvent
             When it does not belong here; nothing has changed then.
         """
-        at_once(self.putting(header, piece))
-
-    def putting(self, header: Header, piece: bytes) -> Work[None]:
-        """The work of `put`."""
         p = header.p
         self._check_place(header)
         parts = self._parts.setdefault((p, header.b, header.crc), {})
@@ -71,7 +66,7 @@ class BucketAlignment:
         content = b"".join(parts.get(i, b"") for i in range(header.parts))
         if zlib.crc32(content) != header.crc:
             raise BadEvent("not a bucket: the content is not the one that its header tells of")
-        yield from bucket_content.checking(content, header.b)
+        bucket_content.check(content, header.b)
         if header.final:
             self._through[p] = math.inf
             return

@@ -14,7 +14,6 @@ from typing import NamedTuple, Self
 import numpy as np
 from msgspec import Raw
 
-from pivotwatch.base.work import Work, parts, sliced
 from pivotwatch.contracts import bucket_content as content
 from pivotwatch.contracts.bucket_content import BY_FIRST_SIGHT, YOUNG, Body, ModelBody
 from pivotwatch_models.accounts.share_models import EVENT_TYPES
@@ -84,21 +83,18 @@ class View:
                 parts.setdefault(part.bucket, {})[p] = (False, part.body)
         return [View(bucket, self.width, bodies) for bucket, bodies in sorted(parts.items())]
 
-    def read(self) -> Work[None]:
+    def read(self) -> None:
         """Read what is not of one model."""
-        named = []
         for part in self._active:
-            yield from part.read()
-            named.append(part.groups)
+            part.read()
+        named = [part.groups for part in self._active]
         if len(named) == 1:
             self.groups = named[0]
         else:  # of sorted lists: it is a merge
             self.groups = [group for group, _ in groupby(sorted(g for groups in named for g in groups))]
-        yield
         rank = {group: i for i, group in enumerate(self.groups)} if len(named) > 1 else {}
         self.traffic = np.zeros((len(self.groups), 4), dtype=np.int64)
         for part in self._active:
-            yield
             part.local = (
                 np.array([rank[group] for group in part.groups], dtype=np.int64)
                 if rank
@@ -148,12 +144,11 @@ class View:
         """The least watermark of the partitions that told one."""
         return min((body.watermark for body in self._bodies if body.watermark > 0), default=0)
 
-    def project(self, kept: Mask) -> Work[None]:
+    def project(self, kept: Mask) -> None:
         """Leave all but these groups out of the counts of models."""
         index = np.cumsum(kept) - 1
         self._kept = np.flatnonzero(kept)
         self.counted = [self.groups[i] for i in self._kept.tolist()]
-        yield
         none = len(self.counted)
         several: dict[tuple[int, ...], int] = {}
         for part in self._active:
@@ -166,14 +161,12 @@ class View:
             alone = size[owner] == 1
             part.row[owner[alone]] = group[alone]
             begin = np.cumsum(size) - size
-            yield
-            for some in parts(np.flatnonzero(size > 1)):
-                for number, start, length in zip(
-                    some.tolist(), begin[some].tolist(), size[some].tolist(), strict=True
-                ):
-                    own = tuple(sorted(group[start : start + length].tolist()))
-                    part.row[number] = several.setdefault(own, none + 1 + len(several))
-                yield
+            some = np.flatnonzero(size > 1)
+            for number, start, length in zip(
+                some.tolist(), begin[some].tolist(), size[some].tolist(), strict=True
+            ):
+                own = tuple(sorted(group[start : start + length].tolist()))
+                part.row[number] = several.setdefault(own, none + 1 + len(several))
         used = (
             np.unique(np.concatenate([part.row for part in self._active]))
             if self._active
@@ -187,7 +180,7 @@ class View:
         pair = np.array(pairs, dtype=np.int64).reshape(-1, 2)
         self._pair_set, self._pair_group, self._sets = pair[:, 0], pair[:, 1], len(used)
 
-    def counts(self, release: Release, stream_start: int) -> Work[ModelCounts]:
+    def counts(self, release: Release, stream_start: int) -> ModelCounts:
         """Counts of one released model, over the groups that `project` kept.
 
         Accounts without an earlier active bucket are left out when the release is older than the
@@ -205,7 +198,6 @@ class View:
             active = place.sums(part.active)
             row = part.of(release.model)
             for kind in range(len(EVENT_TYPES)):
-                yield
                 risk[kind] += active
                 if row is not None:
                     risk[kind] -= place.sums(content.table(row.done[kind], 5))
@@ -215,16 +207,11 @@ class View:
             traffic = content.table(row.traffic, 6)
             to_model[part.local[traffic[:, 0]]] += traffic[:, 1:]
             total += row.total
-            yield
-            for some in sliced(part.movers(row)):
-                movers += [self._mover(m, part, place) for m in some if not (place.prevalent and m[5] < 0)]
-                yield
-            for ended in sliced(content.blocks_of(row.blocks)):
-                blocks += [self._block(b, part) for b in ended]
-                yield
+            moved = part.movers(row)
+            movers += [self._mover(m, part, place) for m in moved if not (place.prevalent and m[5] < 0)]
+            blocks += [self._block(b, part) for b in content.blocks_of(row.blocks)]
         movers.sort(key=lambda mover: mover.account)
         blocks.sort(key=lambda block: block.account)
-        yield
         kept = zip(self.traffic[self._kept].tolist(), to_model[self._kept].tolist(), strict=True)
         return ModelCounts(
             self.counted,
@@ -255,7 +242,7 @@ class View:
             self.groups[g] for g in sorted(part.local[part.flat[start : part.begin[own_set + 1]]].tolist())
         )
 
-    def first_uses(self, model: str) -> Work[tuple[int, set[str]]]:
+    def first_uses(self, model: str) -> tuple[int, set[str]]:
         """Accounts that used a model for the first time in this bucket, and the networks they were in."""
         accounts = 0
         networks: set[str] = set()
@@ -263,18 +250,13 @@ class View:
             if (row := part.of(model)) is None:
                 continue
             movers = part.movers(row)
-            yield
             used = [own_set for _, own_set, first, *_ in movers if first]
-            yield
             accounts += len(used)
             in_use = np.zeros(len(part.sizes), dtype=bool)
             in_use[used] = True
             groups = np.unique(part.flat[np.repeat(in_use, part.sizes)])
-            for some in parts(groups):
-                networks.update(
-                    name for g in some.tolist() for kind, name in [part.groups[g]] if kind == "network"
-                )
-                yield
+            named = [part.groups[g] for g in groups.tolist()]
+            networks.update(name for kind, name in named if kind == "network")
         return accounts, networks
 
     def findings(self, model: str) -> list[Finding]:
@@ -312,12 +294,10 @@ class _Part:
         self.active = np.empty((0, 5), dtype=np.int64)
         self._movers: dict[str, list[content.Mover]] = {}
 
-    def read(self) -> Work[None]:
+    def read(self) -> None:
         self.groups = content.groups_of(self.body.groups)
-        yield
         self.sizes, self.flat = content.sets(self.body.sets)
         self.begin = np.append(0, np.cumsum(self.sizes)).tolist()
-        yield
         self.active = content.table(self.body.active, 5)
 
     def of(self, model: str) -> ModelBody | None:

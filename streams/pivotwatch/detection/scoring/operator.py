@@ -15,7 +15,6 @@ import numpy as np
 import orjson
 
 from pivotwatch.base.network_classes import SUSPECT, NetworkClass
-from pivotwatch.base.work import Work, at_once, parts, sliced
 from pivotwatch.contracts.bucket_record import decode
 from pivotwatch.contracts.dead_letters import undecodable
 from pivotwatch.contracts.events import BadEvent
@@ -44,8 +43,6 @@ MIGRATIONS: dict[int, Migration] = {2: dict, 3: dict, 4: dict}
 """What is in the marker stayed as it was; the shards are migrated by
 `pivotwatch.detection.scoring.migrations`."""
 SHARDS = 64
-GROUPS = 1024
-"""So many groups are dealt with before others may run."""
 
 
 class ScoringOperator:
@@ -89,14 +86,10 @@ class ScoringOperator:
         A record that `accounts` did not write becomes a dead letter. One of a newer version raises
         `WrongUse`: it is genuine, and must not be left out.
         """
-        return at_once(self.processing(records))
-
-    def processing(self, records: Sequence[InputRecord]) -> Work[list[Output]]:
-        """The work of `process`."""
         outputs: list[Output] = []
         for record in records:
             try:
-                yield from self.inbox.putting(*decode(record.value))
+                self.inbox.put(*decode(record.value))
             except BadEvent as error:
                 outputs.append(undecodable(record, record.value, None, error, ("buckets", 0)))
                 continue
@@ -104,7 +97,7 @@ class ScoringOperator:
                 if self.inbox.empty_next and not self.watches and not self.controls.waiting:
                     self.inbox.skip()
                 else:
-                    outputs += yield from self._score()
+                    outputs += self._score()
         return outputs
 
     def control(self, topic: str, record: InputRecord) -> list[Output]:
@@ -123,25 +116,23 @@ class ScoringOperator:
         """Take the pinned control records again."""
         self.controls.repin(pins)
 
-    def _score(self) -> Work[list[Output]]:
+    def _score(self) -> list[Output]:
         bucket = self.inbox.next
         assert bucket is not None
         width = self.settings.bucket_ms
         view = View.of(bucket, width, self.inbox.take())
-        yield
-        yield from view.read()
+        view.read()
         if not view.empty:
             self.calendar.begin(bucket * width)
         outputs = self._control(bucket)
-        yield from view.project((yield from self._note_groups(view)))
-        outputs += yield from self._end_watches(bucket)
-        late = yield from self._score_late(bucket, view)
-        counts = yield from self._score_watches(bucket, view)
+        view.project(self._note_groups(view))
+        outputs += self._end_watches(bucket)
+        late = self._score_late(bucket, view)
+        counts = self._score_watches(bucket, view)
         for release in counts:
-            yield
             both = [*late.get(release, ()), *([counts[release]] if counts[release] else [])]
             outputs += self._alerts(bucket, release, self._judge(bucket, release, view, both))
-        yield from self._sight(view)
+        self._sight(view)
         self._forget_ended(bucket)
         counts_of = {"stale": self.inbox.stale, "forgotten": self.calendar.forgotten}
         outputs.append(status(self.settings, view, self.watches, self.incidents, **counts_of))
@@ -182,37 +173,26 @@ class ScoringOperator:
                     return incident.entity
         return None
 
-    def _note_groups(self, view: View) -> Work[Mask]:
+    def _note_groups(self, view: View) -> Mask:
         """Bring the records of groups up to date; which of the bucket's groups are watched?"""
-        for some in sliced(list(view.joined().items())):
-            for group, accounts in some:
-                self.registry.join(group, accounts)
-                self._dirty.add(group)
-            yield
-        for some in sliced(list(view.left().items())):
-            for group, accounts in some:
-                self.registry.leave(group, accounts)
-                self._dirty.add(group)
-                if not any(group in watch.groups for watch in self.watches.values()):
-                    self.registry.forget(group)
-            yield
-        yield from self._note_late(view)
-        watched = []
-        for numbers in parts(np.arange(len(view.groups))):
-            requests = view.traffic[numbers, 0].tolist()
-            watched += [
-                self._note_requests(view, view.groups[i], sent)
-                for i, sent in zip(numbers.tolist(), requests, strict=True)
-            ]
-            yield
+        for group, accounts in view.joined().items():
+            self.registry.join(group, accounts)
+            self._dirty.add(group)
+        for group, accounts in view.left().items():
+            self.registry.leave(group, accounts)
+            self._dirty.add(group)
+            if not any(group in watch.groups for watch in self.watches.values()):
+                self.registry.forget(group)
+        self._note_late(view)
+        requests = zip(view.groups, view.traffic[:, 0].tolist(), strict=True)
+        watched = [self._note_requests(view, group, sent) for group, sent in requests]
         self._dirty |= set(view.groups)
         return np.array(watched, dtype=bool)
 
-    def _note_late(self, view: View) -> Work[None]:
+    def _note_late(self, view: View) -> None:
         late_groups = view.late_groups()
         if not late_groups:
             return
-        yield
         for group in late_groups:
             known = self.registry.get(group)
             if known.late_at < view.bucket - self.settings.buckets(STATE.lateness.counted_ms):
@@ -231,21 +211,21 @@ class ScoringOperator:
             group in watch.groups for watch in self.watches.values()
         )
 
-    def _score_late(self, bucket: int, view: View) -> Work[dict[Release, list[ModelCounts]]]:
+    def _score_late(self, bucket: int, view: View) -> dict[Release, list[ModelCounts]]:
         """Correct the releases that are watched by what came late; their counts."""
         counts: dict[Release, list[ModelCounts]] = {}
         for late in view.late():
-            yield from late.read()
+            late.read()
             watched = [self._is_watched(group) for group in late.groups]
-            yield from late.project(np.array(watched, dtype=bool))
+            late.project(np.array(watched, dtype=bool))
             for release in sorted(self.watches.keys() & self._current(bucket)):
-                of_model = yield from late.counts(release, self.calendar.stream_start or 0)
+                of_model = late.counts(release, self.calendar.stream_start or 0)
                 self.watches[release].correct(bucket, late.bucket, of_model)
                 counts.setdefault(release, []).append(of_model)
             self._dirty |= set(late.groups)
         return counts
 
-    def _score_watches(self, bucket: int, view: View) -> Work[dict[Release, ModelCounts | None]]:
+    def _score_watches(self, bucket: int, view: View) -> dict[Release, ModelCounts | None]:
         """Score every release that is watched; its counts, None when nobody was active."""
         counts: dict[Release, ModelCounts | None] = {}
         for release in sorted(self._current(bucket)):
@@ -256,11 +236,9 @@ class ScoringOperator:
                 self.incidents[release] = Incidents(watch, self.settings)
             counts[release] = None
             if not view.empty:
-                scored = yield from view.counts(release, self.calendar.stream_start or 0)
+                scored = view.counts(release, self.calendar.stream_start or 0)
                 counts[release] = scored
-                yield
-                yield from self.watches[release].scoring(bucket, scored)
-                yield
+                self.watches[release].score(bucket, scored)
                 for group in ALWAYS_ACTIVE_GROUPS:  # so that their state is saved
                     self.registry.get(group)
                 self._dirty |= set(ALWAYS_ACTIVE_GROUPS)
@@ -291,16 +269,14 @@ class ScoringOperator:
     def _watch(self, release: Release) -> ReleaseWatch:
         return ReleaseWatch(release, self.settings, self.registry.theta, self.registry.members)
 
-    def _end_watches(self, bucket: int) -> Work[list[Output]]:
+    def _end_watches(self, bucket: int) -> list[Output]:
         """Close the watches whose time is over, or whose release was moved in the calendar."""
         outputs = []
         for release in sorted(self.watches.keys() - self._current(bucket)):
             outputs += self._alerts(bucket, release, self.incidents[release].end())
             if bucket * self.settings.bucket_ms < release.released_at + self.settings.watch_ms:
                 continue  # struck out or moved in the calendar: a watch cut short teaches nothing
-            for count, (group, state) in enumerate(sorted(self.watches[release].groups.items())):
-                if count % GROUPS == 0:
-                    yield
+            for group, state in sorted(self.watches[release].groups.items()):
                 seen, expected = self.incidents[release].alerted_events(group)
                 self.registry.get(group).theta.close_watch(
                     max(0, state.seen - seen), max(0.0, state.expected - expected)
@@ -317,13 +293,13 @@ class ScoringOperator:
         width = self.settings.bucket_ms
         return set(self.calendar.watched(bucket * width, (bucket + 1) * width, self.settings.watch_ms))
 
-    def _sight(self, view: View) -> Work[None]:
+    def _sight(self, view: View) -> None:
         """Note new models; what is inferred here is watched from the next bucket on."""
         for model, first in sorted(view.models.items()):
             start = view.bucket * self.settings.bucket_ms
             self.calendar.sight(model, first * self.settings.bucket_ms, start)
             if self.calendar.counts_first_uses(model, start):
-                accounts, networks = yield from view.first_uses(model)
+                accounts, networks = view.first_uses(model)
                 self.calendar.first_uses(model, start, accounts, networks)
         self.calendar.forget(view.bucket * self.settings.bucket_ms, self.settings.watch_ms)
 
@@ -337,29 +313,17 @@ class ScoringOperator:
 
     def snapshot(self, *, full: bool = False) -> dict[int, bytes]:
         """Shards of groups that changed, and one shard with all that is not of a group."""
-        return at_once(self.saving(full=full))
-
-    def saving(self, *, full: bool = False) -> Work[dict[int, bytes]]:
-        """The work of `snapshot`."""
         groups = set(self.registry.groups) if full else self._dirty
         self._dirty = set()
         own: dict[int, list[Group]] = {number: [] for number in range(SHARDS)}
         changed: set[int] = set(own) if full else set()
-        for some in sliced(list(self.registry.groups)):
-            for group in some:
-                own[_shard(group)].append(group)
-            yield
-        for some in sliced(list(groups)):
-            changed.update(map(_shard, some))
-            yield
-        shards: dict[int, bytes] = {}
-        for number in sorted(changed):
-            rows = []
-            for count, group in enumerate(sorted(own[number])):
-                if count % GROUPS == 0:
-                    yield
-                rows.append(self._group_state(group))
-            shards[number] = orjson.dumps(rows)
+        for group in self.registry.groups:
+            own[_shard(group)].append(group)
+        changed.update(map(_shard, groups))
+        shards = {
+            number: orjson.dumps([self._group_state(group) for group in sorted(own[number])])
+            for number in sorted(changed)
+        }
         return shards | {SHARDS: orjson.dumps(self._global_state())}
 
     def _group_state(self, group: Group) -> list[Any]:
