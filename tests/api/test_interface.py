@@ -108,29 +108,19 @@ def test_a_program_of_a_caller_is_checked_strictly(tmp_path: Path) -> None:
         assert any(f"program.py:{number}: " in line and message in line for line in told), told
 
 
-def example() -> str:
-    """The block of code of the README's section on Python."""
-    section = (ROOT / "README.md").read_text().partition("\n## From Python\n")[2].partition("\n## ")[0]
-    (block,) = re.findall(r"^```python\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)
-    return str(block)
+def section() -> str:
+    """The README's section on Python."""
+    return (ROOT / "README.md").read_text().partition("\n## From Python\n")[2].partition("\n## ")[0]
 
 
 @pytest.mark.slow
 def test_the_example_of_the_readme_runs_as_it_stands(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
-    make = [
-        "simulate",
-        "c1",
-        "--scale",
-        "0.05",
-        "--days",
-        "2",
-        "--out",
-        "events.jsonl.gz",
-        "--releases",
-        "releases.json",
-    ]
-    subprocess.run([sys.executable, "-m", "pivotwatch", *make], cwd=tmp_path, check=True, capture_output=True)
-    told = python(example(), cwd=tmp_path)
-    assert re.search(r"^(medium|high|critical) network AS\d+: \d+ accounts", told, re.MULTILINE), told
-    assert len(example().strip().splitlines()) <= 25
+    (block,) = re.findall(r"^```python\n(.*?)^```$", section(), re.MULTILINE | re.DOTALL)
+    assert len(block.strip().splitlines()) <= 25
+    (simulate,) = re.findall(r"^pivotwatch (simulate .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    command = [sys.executable, "-m", "pivotwatch", *simulate.split()]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    told = python(block, cwd=tmp_path)
+    assert re.search(r"^critical network AS\d+: 3\d\d accounts$", told, re.MULTILINE), told
+    assert "255,524 events, 0 late, " in told
