@@ -1,4 +1,4 @@
-"""One line a second for one cause, whoever logs it and whatever it says."""
+"""Log limits: one line per second and cause, from any logger and with any text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pivotwatch.base.log_limits import MOST_CAUSES, RateLimitedLog
 
 
 class Log:
-    """What one handler writes; `at` is the time."""
+    """The output of one handler; `at` is the time."""
 
     def __init__(self) -> None:
         self.stream = io.StringIO()
@@ -21,13 +21,13 @@ class Log:
         self.handler.addFilter(self.limits)
 
     def line(self, name: str, at: float, text: str, *values: object, level: int = logging.WARNING) -> bool:
-        """Log a line; whether it was written."""
+        """Log a line; return whether it was written."""
         record = logging.LogRecord(name, level, "", 0, text, values, None)
         record.created = at
         return bool(self.handler.handle(record))
 
 
-def test_a_flood_is_one_line_a_second_and_each_says_what_was_left_out() -> None:
+def test_a_flood_gives_one_line_per_second_with_the_number_of_dropped_lines() -> None:
     log = Log()
     for number in range(3000):
         log.line("pivotwatch.web.authentication", number / 1000, "wrong token from %s", f"192.0.2.{number}")
@@ -38,7 +38,7 @@ def test_a_flood_is_one_line_a_second_and_each_says_what_was_left_out() -> None:
     ]
 
 
-def test_what_asyncio_logs_is_one_cause_whatever_its_numbers() -> None:
+def test_messages_of_asyncio_with_other_numbers_are_one_cause() -> None:
     log = Log()
     text = "Exception in callback serve(<socket fd={}>, 0x{:x})\nhandle: <TimerHandle when={}>"
     passed = [log.line("asyncio", 0.0, text.format(n, n * 977, n), level=logging.ERROR) for n in range(100)]
@@ -63,12 +63,12 @@ def test_another_cause_is_written_at_once(first: tuple[str, ...], second: tuple[
         assert not log.line(name, 0.5, *rest)
 
 
-def test_information_is_never_left_out() -> None:
+def test_informational_lines_are_never_dropped() -> None:
     log = Log()
     assert all(log.line("pivotwatch.web", 0.0, "decision", level=logging.INFO) for _ in range(10))
 
 
-def test_a_clock_that_is_set_back_silences_nothing() -> None:
+def test_a_clock_that_is_set_back_drops_no_lines() -> None:
     log = Log()
     assert log.line("asyncio", 1000.0, "text")
     assert log.line("asyncio", 10.0, "text")

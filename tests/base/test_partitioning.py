@@ -1,4 +1,4 @@
-"""Keys go to the partition that Kafka's own producers choose."""
+"""Keys are assigned to the same partition as by Kafka's own producers."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def test_the_hash_is_that_of_kafka(data: bytes) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=40), st.integers(1, 64))
-def test_a_key_goes_where_a_producer_sends_it(key: str, partitions: int) -> None:
+def test_a_key_gets_the_partition_of_a_producer(key: str, partitions: int) -> None:
     assert partition_of(key, partitions) == (reference(key.encode()) & 0x7FFFFFFF) % partitions

@@ -1,4 +1,4 @@
-"""The command line as a person or a script meets it."""
+"""The command line: help, messages, exit status, output."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_help_names_every_command_and_imports_none() -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_the_list_says_what_the_command_says_of_itself(name: str) -> None:
+def test_the_list_of_commands_agrees_with_their_help(name: str) -> None:
     command = main.get_command(None, name)  # type: ignore[arg-type]
     assert command is not None
     assert command.get_short_help_str(200) == COMMANDS[name]
@@ -158,7 +158,7 @@ def test_compare(tmp_path: Path) -> None:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """A replay that finds one alert; keeps what it was called with."""
+    """A stand-in for replay that finds one alert and records its arguments."""
     calls: list[dict[str, Any]] = []
 
     class Pipeline:
@@ -197,7 +197,7 @@ def test_replay_prints_the_alerts_for_a_person(engine: list[dict[str, Any]], tmp
 
 
 @pytest.mark.usefixtures("engine")
-def test_replay_writes_a_file_only_when_it_is_whole(tmp_path: Path) -> None:
+def test_replay_writes_only_complete_files(tmp_path: Path) -> None:
     out = tmp_path / "alerts.jsonl"
     result = run("replay", "-", "--alerts", out, "--json", given=b"{}\n")
     assert result.exit_code == 0
@@ -213,14 +213,14 @@ def test_replay_writes_a_file_only_when_it_is_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("engine")
-def test_replay_without_a_place_for_its_result(tmp_path: Path) -> None:
+def test_replay_reports_an_unwritable_output(tmp_path: Path) -> None:
     result = run("replay", "-", "--alerts", tmp_path / "gone" / "a.jsonl", given=b"{}\n")
     assert result.exit_code == 3
     assert "No such file or directory" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [["topics", "check"], ["alerts", "tail"], ["doctor"]])
-def test_a_broker_out_of_reach_is_said(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_broker_is_reported(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pivotwatch.engine.kafka.sync_client.TIMEOUT_MS", 200)
     result = run(*arguments, "--brokers", NOWHERE)
     assert result.exit_code == (1 if arguments == ["doctor"] else 3)
@@ -235,14 +235,14 @@ def test_a_broker_out_of_reach_is_said(arguments: list[str], monkeypatch: pytest
         (b'{"a":{}}', "entry 1: model: required, but missing"),
     ],
 )
-def test_replay_refuses_a_release_that_it_cannot_use(tmp_path: Path, entry: bytes, told: str) -> None:
+def test_replay_refuses_an_invalid_release(tmp_path: Path, entry: bytes, told: str) -> None:
     releases = write(tmp_path / "r.json", b"[" + entry + b"]")
     result = run("replay", "-", "--releases", releases, given=b"")
     assert result.exit_code == 2
     assert told in result.stderr
 
 
-def test_replay_says_that_a_file_in_reverse_order_gave_nothing(tmp_path: Path) -> None:
+def test_replay_warns_about_a_file_in_reverse_order(tmp_path: Path) -> None:
     hours = [
         b'{"id":"r","ts":%d,"account":"a","network":"n","model":"m"}' % (1_770_000_000_000 + h * 3_600_000)
         for h in range(600)
@@ -260,8 +260,10 @@ def test_replay_says_that_a_file_in_reverse_order_gave_nothing(tmp_path: Path) -
         (["m-2"], None),
     ],
 )
-def test_replay_says_that_no_release_was_watched(tmp_path: Path, models: list[str], told: str | None) -> None:
-    """Silence would look as if nothing were wrong."""
+def test_replay_warns_when_no_release_was_watched(
+    tmp_path: Path, models: list[str], told: str | None
+) -> None:
+    """Without a warning, an empty result would look like a clean one."""
     entries = [{"model": model, "released_at": 1_770_000_000_000} for model in models]
     releases = write(tmp_path / "r.json", orjson.dumps(entries))
     event = b'{"id":"r","ts":1770000000000,"account":"a","network":"n","model":"m-2"}\n'

@@ -1,4 +1,4 @@
-"""Testing a target, and exporting an alert."""
+"""``deliver test`` and ``export stix``."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_test_alert_is_marked_and_resolved(config: Path, tmp_path: Path) -> No
     assert {alert.data.alert_id for alert in alerts} == {ALERT_ID}
 
 
-def test_a_target_out_of_reach(config: Path) -> None:
+def test_an_unreachable_target_is_reported(config: Path) -> None:
     result = invoke("deliver", "test", "nowhere", "--json", "--config", str(config))
     assert result.exit_code == 1
     assert orjson.loads(result.stdout) == [
@@ -99,7 +99,7 @@ def test_mistakes_are_named_and_values_are_not_repeated(target: dict[str, str], 
     assert "s3cret" not in str(caught.value)
 
 
-def test_the_configuration_handed_to_workers_holds_no_secret(
+def test_the_configuration_passed_to_workers_contains_no_secret(
     monkeypatch: pytest.MonkeyPatch, config: Path
 ) -> None:
     monkeypatch.setenv("PAGER_KEY", "s3cret-s3cret-s3cret")
@@ -117,7 +117,7 @@ def test_stix_of_the_newest_state(tmp_path: Path) -> None:
     result = invoke("export", "stix", "0123456789abcdef", "--alerts", str(path))
     assert result.exit_code == 0
     assert validate_string(result.stdout, ValidationOptions(version="2.1")).is_valid
-    assert "AS64500" not in result.stdout  # As a number, where STIX wants it.
+    assert "AS64500" not in result.stdout  # STIX requires a number here.
     assert '"number": 64500' in result.stdout
     assert "acct-00001" not in result.stdout
     shared = invoke("export", "stix", "0123456789abcdef", "--alerts", str(path), "--with-accounts")

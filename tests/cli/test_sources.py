@@ -1,4 +1,4 @@
-"""``mapping`` and ``replay --source``: a request log as it is, on the command line."""
+"""``mapping`` and ``replay --source``: request logs in other formats."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def run(*arguments: object, **how: Any) -> Result:
 
 @pytest.fixture
 def log(tmp_path: Path) -> Path:
-    """A log of LiteLLM: two calls and a broken line."""
+    """A LiteLLM log with two calls and a broken line."""
     path = tmp_path / "litellm.jsonl"
     path.write_bytes(orjson.dumps(LITELLM) + b"\n" + orjson.dumps({**LITELLM, "id": "2"}) + b"\n{broken\n")
     return path
 
 
 @pytest.mark.parametrize("source", SAMPLES)
-def test_the_source_is_guessed_and_nothing_private_is_shown(source: str, tmp_path: Path) -> None:
+def test_the_source_is_detected_and_nothing_private_is_shown(source: str, tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_bytes(orjson.dumps(SAMPLES[source][0]))
     told = run("mapping", "check", path, "--samples", 9)
@@ -39,7 +39,7 @@ def test_the_source_is_guessed_and_nothing_private_is_shown(source: str, tmp_pat
     assert not any(secret in told.output for secret in SECRETS)
 
 
-def test_check_says_where_each_field_stood_and_what_was_dropped(log: Path) -> None:
+def test_check_shows_the_place_of_each_field_and_dropped_fields(log: Path) -> None:
     told = run("mapping", "check", log, "--source", "litellm", "--json")
     assert told.exit_code == 1
     first, _, broken = orjson.loads(told.stdout)["samples"]
@@ -50,14 +50,14 @@ def test_check_says_where_each_field_stood_and_what_was_dropped(log: Path) -> No
     assert "sample 3: bad: not JSON" in run("mapping", "check", log).stdout
 
 
-def test_a_mapping_of_ones_own_is_tried(tmp_path: Path, log: Path) -> None:
+def test_check_tries_a_custom_mapping(tmp_path: Path, log: Path) -> None:
     own = tmp_path / "ours.toml"
     own.write_text('like = "litellm"\n[links]\nteam = ["/metadata/user_api_key_team_id"]\n')
     told = run("mapping", "check", log, "--own", own, "--samples", 1, "--json")
     assert orjson.loads(told.stdout)["samples"][0]["event"]["links"] == {"team": "team-3"}
 
 
-def test_a_log_that_nothing_reads(tmp_path: Path) -> None:
+def test_a_log_that_no_source_reads(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text('{"a":1}')
     told = run("mapping", "check", path)
@@ -86,7 +86,7 @@ def test_pseudonyms_of_a_value_under_every_key(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("packed", ["", ".gz", ".zst"])
-def test_a_backtest_over_an_exported_log_is_one_command(log: Path, packed: str) -> None:
+def test_an_exported_log_is_replayed_with_one_command(log: Path, packed: str) -> None:
     content = log.read_bytes()
     pack = {"": bytes, ".gz": gzip.compress, ".zst": zstandard.ZstdCompressor().compress}[packed]
     path = log.with_name(log.name + packed)
@@ -107,7 +107,7 @@ def test_a_log_that_is_one_array_over_many_lines(tmp_path: Path) -> None:
     assert orjson.loads(told.stdout)["events"] == 4
 
 
-def test_spans_that_are_no_requests_are_told(tmp_path: Path) -> None:
+def test_spans_that_are_not_requests_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "spans.jsonl"
     path.write_bytes(orjson.dumps(OTLP))
     told = run("replay", path, "--source", "otlp_json", "--alerts", tmp_path / "out")

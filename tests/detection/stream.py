@@ -1,4 +1,4 @@
-"""A small launch made by hand: calm networks, roamers, an alias, and one network that moves together."""
+"""A small invented launch: ordinary networks, roaming accounts, an alias, a network that switches at once."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ def launch(seed=5, hours=36, accounts=140, release=10, moved=26):
 
 
 def new_model(hour):
-    """A launch in which nobody has seen the model before an hour, and nobody announced it."""
+    """A launch of a model that is first used at ``hour`` and is not in a calendar."""
     events, _ = launch(hours=110, accounts=120, release=hour)
     return [e for e in events if e["model"] != MODEL or e["ts"] >= START + hour * HOUR_MS]
 
 
 def records(events, per_message=1):
-    """One record each, or arrays."""
+    """The events as records, one event or an array each."""
     groups = [events[i : i + per_message] for i in range(0, len(events), per_message)]
     return [line(*group, offset=i) for i, group in enumerate(groups)]
 
@@ -77,7 +77,7 @@ def accounts_step(settings=SETTINGS, **more):
 
 
 def bodies(outputs):
-    """Content of the bucket records: {bucket: body}; parts are put together."""
+    """Content of the bucket records by bucket, with parts joined."""
     parts = {}
     for output in outputs:
         if output.topic == "buckets":
@@ -94,7 +94,7 @@ def dead(outputs):
 
 @functools.cache
 def launch_buckets(partitions=1, **what):
-    """The bucket records of a launch, in the order in which the partitions send them, and the calendar."""
+    """The bucket records of a launch, in the order of sending, and the calendar."""
     from pivotwatch.detection.dealer import Dealer
 
     events, releases = launch(**what)
@@ -122,7 +122,7 @@ def alerts(outputs):
 
 
 def counted(step):
-    """Open counts: (bucket, account, model, requested, network, links) to requests, in, out, tools."""
+    """Open counts: (bucket, account, model, requested, network, links) → requests, input, output, tools."""
     b = step.buckets if hasattr(step, "buckets") else step
     b.gather()
     cells, names = {}, b.names
@@ -140,7 +140,7 @@ def counted(step):
 
 
 def created(step):
-    """The earliest date of creation that an open count tells, by bucket and account."""
+    """The earliest creation date in the open counts, by bucket and account."""
     b = step.buckets
     b.gather()
     told = {}
@@ -155,7 +155,7 @@ def created(step):
 
 
 class Store:
-    """Snapshots as a shell keeps them: shards updated by each, an empty one removed."""
+    """Snapshots as a worker stores them: each updates shards, and an empty shard is removed."""
 
     def __init__(self):
         self.shards, self.meta = {}, None

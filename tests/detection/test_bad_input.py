@@ -1,4 +1,4 @@
-"""Whatever comes in: never an exception, a dead letter for each, and the good ones counted."""
+"""Bad input never raises: each bad event becomes a dead letter, and good events are counted."""
 
 from __future__ import annotations
 
@@ -120,13 +120,13 @@ DEEP = [with_raw(field, nested(depth)) for field in ("id", "account", "links") f
 
 
 def fate(step):
-    """All that counting leaves behind: the cells and the counters."""
+    """The state after counting: cells and counters."""
     b = step.buckets if hasattr(step, "buckets") else step
     return counted(step), b.late, b.invalid, b.failed, b.time.now()
 
 
 @pytest.mark.parametrize("value", [*UNREADABLE.values(), *NO_EVENT.values()], ids=[*UNREADABLE, *NO_EVENT])
-def test_what_is_no_event_becomes_a_dead_letter_as_it_came(value):
+def test_a_record_without_an_event_becomes_an_unchanged_dead_letter(value):
     step = accounts_step()
     (letter,) = dead(step.process([Line(value, offset=7, key=b"k", headers=(("h", b"v"),))]))
     assert letter.key == b"k"
@@ -140,7 +140,7 @@ def test_what_is_no_event_becomes_a_dead_letter_as_it_came(value):
 
 
 @pytest.mark.parametrize("value", [*BAD, *DEEP])
-def test_a_field_of_a_wrong_kind_is_a_dead_letter_that_names_it(value):
+def test_a_field_of_a_wrong_type_is_a_dead_letter_that_names_the_field(value):
     step = accounts_step()
     (letter,) = dead(step.process([Line(value)]))
     assert letter.value == value
@@ -150,20 +150,20 @@ def test_a_field_of_a_wrong_kind_is_a_dead_letter_that_names_it(value):
 
 
 @pytest.mark.parametrize("value", [*BAD, *DEEP])
-def test_one_bad_element_does_not_spoil_its_array(value):
+def test_a_bad_element_does_not_affect_its_array(value):
     step = accounts_step()
     good = orjson.dumps(event())
     (letter,) = dead(step.process([Line(b"[" + b",".join([good, value, good]) + b"]", offset=3)]))
     assert told(letter)["position"] == "1"
     assert told(letter)["offset"] == "3"
-    assert orjson.loads(letter.value)  # can be read, so it can be sent again
+    assert orjson.loads(letter.value)  # readable, so it can be sent again
     assert step.buckets.invalid == 1
     assert sum(cell[0] for cell in fate(step)[0].values()) == 2
 
 
 @pytest.mark.parametrize("value", BAD)
-def test_a_bad_event_is_bad_even_if_one_like_it_was_counted(value):
-    """The quick path knows the cell of the good event; it may not wave the bad one through."""
+def test_a_bad_event_is_refused_even_if_a_similar_one_was_counted(value):
+    """The fast path knows the cell of the good event, but must not accept the bad one."""
     step = accounts_step()
     before = [
         event(),
@@ -180,7 +180,7 @@ def test_a_bad_event_is_bad_even_if_one_like_it_was_counted(value):
     assert fate(step) == (counted[0], 0, 1, 0, counted[4])
 
 
-# The same event, the same fate
+# The same event gets the same result
 
 
 odd = st.one_of(
@@ -223,24 +223,26 @@ def difference(after, before):
 @example([event()], event(status=True))
 @example([event()], event(ip=5))
 @example([event(account_created=1)], event(account_created=True))
-def test_the_fate_of_an_event_does_not_depend_on_what_was_counted_before(before, last):
-    """Alone, or after others of the same cell, within the same open buckets: the same verdict."""
+def test_the_result_for_an_event_does_not_depend_on_earlier_events(before, last):
+    """Alone, or after others of the same cell within the same open buckets, the result is the same."""
     first = [line(event(account="anchor", ts=START))]
     alone, after = accounts_step(), accounts_step()
     alone.process(first)
     after.process([*first, *(line(e) for e in before)])
     if after.buckets.next != alone.buckets.next:
-        return  # another bucket closed: then lateness may differ
+        return  # another bucket closed, so lateness may differ
     was = copy.deepcopy(fate(alone)), copy.deepcopy(fate(after))
     letters = [[told(o)["message"] for o in dead(step.process([line(last)]))] for step in (alone, after)]
     assert letters[0] == letters[1]
-    if alone.buckets.next == after.buckets.next == START // HOUR_MS - 1:  # else the counters went out
+    if (
+        alone.buckets.next == after.buckets.next == START // HOUR_MS - 1
+    ):  # otherwise the counters were already sent
         assert difference(fate(alone), was[0]) == difference(fate(after), was[1])
 
 
 @settings(max_examples=200)
 @given(st.lists(events, max_size=12))
-def test_a_message_of_many_counts_like_many_messages(batch):
+def test_an_array_counts_like_single_messages(batch):
     one, many = accounts_step(), accounts_step()
     a = one.process([line(*batch)] if len(batch) > 1 else [line(e) for e in batch])
     b = many.process([line(e) for e in batch])
@@ -253,7 +255,7 @@ def test_a_message_of_many_counts_like_many_messages(batch):
 
 
 def refusal(check, *args):
-    """What is wrong, or None."""
+    """The error message, or None."""
     try:
         check(*args)
     except BadEvent as error:
@@ -272,7 +274,7 @@ anything = st.recursive(
 
 @settings(max_examples=300)
 @given(st.lists(st.one_of(st.none(), st.binary(), anything.map(orjson.dumps)), max_size=8))
-def test_arbitrary_bytes_never_raise_and_each_is_accounted_for(values):
+def test_arbitrary_bytes_never_raise_and_each_record_is_counted_or_a_dead_letter(values):
     step = accounts_step()
     outputs = step.process([Line(value, offset) for offset, value in enumerate(values)])
     outputs += step.final()
@@ -297,13 +299,13 @@ def test_an_event_is_either_fine_or_a_bad_event(fields):
 
 
 @given(st.one_of(st.text(), st.ip_addresses().map(str)))
-def test_any_address_has_a_network_or_none(text):
+def test_any_address_gives_a_network_or_none(text):
     network = network_of(text)
     assert network is None or "/" in network
 
 
 @given(st.one_of(anything, st.text()))
-def test_any_time_is_milliseconds_or_a_bad_event(value):
+def test_any_time_gives_milliseconds_or_a_bad_event(value):
     fault = refusal(parse_time, value)
     assert fault.startswith("ts: ") if fault else 0 < parse_time(value) < MAX_TS
 
@@ -323,7 +325,7 @@ def test_any_control_record_is_read_or_a_dead_letter(value, key):
 @example(b"{}")
 @example(b'{"v":1}')
 @example(b'{"v":"1"}')
-def test_what_is_no_bucket_record_is_a_dead_letter(value):
+def test_a_record_that_is_no_bucket_record_is_a_dead_letter(value):
     outputs = networks_step().process([Line(value)])
     assert [told(o)["topic"] for o in dead(outputs)] == ["buckets"]
 
@@ -331,7 +333,7 @@ def test_what_is_no_bucket_record_is_a_dead_letter(value):
 # Meanings
 
 
-def test_a_ts_far_beyond_the_records_own_time_is_invalid_and_does_not_move_the_watermark():
+def test_a_time_far_after_the_record_is_invalid_and_does_not_move_the_watermark():
     step = accounts_step()
     step.process([line(event(), timestamp=START)])
     far = START + FUTURE_MS + 1
@@ -343,7 +345,7 @@ def test_a_ts_far_beyond_the_records_own_time_is_invalid_and_does_not_move_the_w
     assert dead(step.process([line(event(ts=far + 9 * FUTURE_MS), timestamp=-1)])) == []
 
 
-def test_the_future_is_judged_alike_when_the_cell_is_known():
+def test_future_times_are_invalid_when_the_cell_is_known_too():
     step = accounts_step()
     step.process([line(event(ts=START + FUTURE_MS + 5), timestamp=START + FUTURE_MS)])
     assert len(dead(step.process([line(event(ts=START + FUTURE_MS + 5), timestamp=START)]))) == 1
@@ -365,7 +367,7 @@ def test_other_requests_are_counted(status):
     assert sum(cell[0] for cell in fate(step)[0].values()) == 2
 
 
-def test_strings_may_hold_anything():
+def test_strings_may_contain_any_characters():
     name = "a\x00b\nc\u2028\U0001f600\x1f"
     step = accounts_step()
     made = event(account=name, model=name, network=name, links={name: name})
@@ -377,7 +379,7 @@ def test_strings_may_hold_anything():
     assert body["models"][0]["movers"][0][0] == name
 
 
-def test_an_address_beside_a_network_is_not_looked_up():
+def test_an_address_is_ignored_when_there_is_a_network():
     step = accounts_step()
     step.process([line(event(ip=ip)) for ip in ("", "nowhere", "203.0.113.7")])
     assert sum(cell[0] for cell in fate(step)[0].values()) == 3
@@ -389,13 +391,13 @@ def test_an_unknown_field_is_dropped():
     assert fate(step)[0] == {(START // SETTINGS.bucket_ms, "a", "m-1", None, "AS1", ()): [2, 0, 0, 0]}
 
 
-def test_without_a_network_the_address_says_it():
+def test_without_a_network_the_address_gives_it():
     step = accounts_step()
     step.process([line(event(network=n, ip="203.0.113.7")) for n in (None, "", None)])
     assert [key[4] for key in fate(step)[0]] == ["203.0.113.0/24"]
 
 
-def test_an_address_that_is_none_leaves_the_event_without_a_network():
+def test_an_invalid_address_gives_no_network():
     step = accounts_step()
     step.process([line(event(network=None, ip="localhost")), line(event(network=None))])
     body = bodies(step.final())[START // SETTINGS.bucket_ms]
@@ -410,8 +412,8 @@ def test_tokens_and_tools_add_up():
     assert body["traffic"] == [[3, 6, 9, 1]]
 
 
-def test_buckets_have_no_name_for_what_they_do_not_know():
-    """A bucket record is closed in order even if its events are of the far past."""
+def test_the_number_for_unknown_is_never_named():
+    """Buckets close in order even if their events are very old."""
     closed = []
 
     def close(bucket, since, cells):

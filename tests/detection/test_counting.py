@@ -1,4 +1,4 @@
-"""The accounts step: one record per bucket, the same however it was fed and however often restored."""
+"""The counting operator: one record per bucket, for any chunking and after any restart."""
 
 from __future__ import annotations
 
@@ -59,22 +59,22 @@ SOME_BAD = (line(event(ts=True)), line(event(ts=START - 9 * HOUR_MS)))
 cuts = st.lists(st.integers(0, 10**6), max_size=8)
 
 
-# The same however it was fed
+# The same for any chunking
 
 
 @settings(max_examples=20)
 @given(cuts, st.sampled_from([1, 3, 50]))
-def test_how_records_are_cut_leaves_no_trace(cuts, per_message):
+def test_chunking_does_not_change_results(cuts, per_message):
     assert run(accounts_step(), chunked(records(SMALL, per_message), cuts)) == UNDISTURBED
 
 
-def test_one_record_at_a_time_is_like_all_at_once():
+def test_single_records_give_the_same_as_one_chunk():
     lines = records(SMALL[:800])
     assert run(accounts_step(), [[each] for each in lines]) == run(accounts_step(), [lines])
 
 
 def content(outputs):
-    """Content per bucket. Where the watermark stood, and in how many records it was told, does not count."""
+    """Content per bucket, without the watermark and the number of records."""
     kept = {}
     for bucket, body in bodies(outputs).items():
         body.pop("watermark")
@@ -85,31 +85,31 @@ def content(outputs):
 
 @settings(max_examples=15)
 @given(st.integers(0, 10**6))
-def test_order_within_the_allowed_lateness_leaves_no_trace_in_the_counts(seed):
+def test_order_within_the_allowed_lateness_does_not_change_the_counts(seed):
     random = Random(seed)
     shuffled = sorted(SMALL, key=lambda e: e["ts"] + random.randint(0, LATENESS))
     one, two = content(UNDISTURBED), content(run(accounts_step(), [records(shuffled)]))
     for body in (*one.values(), *two.values()):
-        body.pop("failed")  # told by the bucket that was open when they came
+        body.pop("failed")  # these are in the bucket that was open when they arrived
     assert one == two
 
 
-def test_the_number_of_shards_leaves_no_trace():
+def test_the_number_of_shards_does_not_change_results():
     assert run(accounts_step(shards=3), [records(SMALL)]) == UNDISTURBED
 
 
-def test_the_step_is_what_a_shell_expects():
+def test_it_is_an_operator():
     step: IdleOperator = accounts_step()
     assert step.snapshot() is not None
 
 
-# The same however often it was restored
+# The same after any restart
 
 
 @settings(max_examples=25)
 @given(cuts, st.sets(st.integers(0, 8)), st.integers(1, 9))
-def test_restored_at_any_moment_it_sends_the_same_bytes(cuts, restored_after, shards):
-    """Snapshots after every chunk, kept as a shell keeps them; a new step after some of them."""
+def test_after_a_restart_at_any_time_it_sends_the_same_bytes(cuts, restored_after, shards):
+    """Snapshots after every chunk, stored as a worker stores them; a new operator after some of them."""
     store, step, outputs = Store(), accounts_step(shards=shards), []
     for i, chunk in enumerate(chunked(records(SMALL), cuts)):
         outputs += step.process(chunk)
@@ -134,8 +134,8 @@ messy = st.builds(
 
 @settings(max_examples=80)
 @given(st.lists(st.lists(messy, max_size=5), max_size=12), st.sets(st.integers(0, 12)), st.integers(1, 4))
-def test_of_messy_input_too_a_restart_leaves_no_trace(chunks, restored_after, shards):
-    """Late, failed and bad ones among them, and jumps over 90 days."""
+def test_with_bad_input_a_restart_does_not_change_results(chunks, restored_after, shards):
+    """With late, failed and bad events, and gaps of more than 90 days."""
     straight, step, store = accounts_step(shards=shards), accounts_step(shards=shards), Store()
     for i, chunk in enumerate(chunks):
         lines = [line(each, offset=i) for each in chunk]
@@ -148,7 +148,7 @@ def test_of_messy_input_too_a_restart_leaves_no_trace(chunks, restored_after, sh
 
 @settings(max_examples=10)
 @given(cuts, st.integers(0, 8))
-def test_incremental_snapshots_hold_what_a_full_one_holds(cuts, full_after):
+def test_incremental_snapshots_equal_a_full_one(cuts, full_after):
     step, store = accounts_step(), Store()
     for i, chunk in enumerate(chunked(records(SMALL), cuts)):
         step.process(chunk)
@@ -162,8 +162,8 @@ def test_incremental_snapshots_hold_what_a_full_one_holds(cuts, full_after):
 
 @settings(max_examples=10)
 @given(cuts, st.integers(0, 8))
-def test_a_restored_step_also_saves_the_same(cuts, at):
-    """Not only its outputs: the shards that it writes from then on are those of the undisturbed step."""
+def test_a_restored_operator_writes_the_same_shards(cuts, at):
+    """Its later shards, not only its outputs, equal those of an operator that was not restored."""
     straight, ours, theirs = accounts_step(), Store(), Store()
     twin = None
     for i, chunk in enumerate(chunked(records(SMALL), cuts)):
@@ -192,7 +192,7 @@ def test_segments_of_open_buckets_stay_few(every, monkeypatch):
     assert outputs + step.final() == run(accounts_step(), [lines])
 
 
-def test_a_snapshot_without_news_is_small():
+def test_a_snapshot_without_changes_is_small():
     step, store = accounts_step(), Store()
     step.process(records(SMALL))
     store.take(step)
@@ -215,7 +215,7 @@ def test_counters_since_the_last_close_survive():
 
 
 @pytest.mark.parametrize("more", [{"status": 500}, {"links": {"account": "x"}}])
-def test_a_bucket_in_which_nothing_counts_is_the_same_after_a_restart(more):
+def test_a_bucket_without_counted_events_is_the_same_after_a_restart(more):
     step, store = accounts_step(), Store()
     step.process([line(event()), line(event(ts=START + HOUR_MS + 1, **more))])
     store.take(step)
@@ -230,18 +230,18 @@ def test_a_state_of_a_newer_version_is_refused():
         store.into(accounts_step())
 
 
-def test_more_models_than_are_followed_are_chosen_by_name_not_by_history(monkeypatch):
-    """Which models wait for a place may not depend on the order in which they came."""
+def test_followed_models_are_chosen_by_name_not_by_order_of_arrival(monkeypatch):
+    """Which models wait for a place must not depend on their order of arrival."""
     monkeypatch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_FOLLOWED", 2)
     made = [event(model=m, id=m) for m in ("c", "a", "b")]
     outputs = [run(accounts_step(), [records(order)]) for order in itertools.permutations(made)]
     assert all(o == outputs[0] for o in outputs)
 
 
-def test_models_that_wait_for_a_place_wait_alike_after_a_restart(monkeypatch):
+def test_waiting_models_are_the_same_after_a_restart(monkeypatch):
     monkeypatch.setattr(pivotwatch.detection.counting.model_tracker, "MAX_FOLLOWED", 2)
     first = [event(model=m, id=m, ts=START + i) for i, m in enumerate(["z", "y", "x", "w"])]
-    # 90 days later both places fall free.
+    # After 90 days both places become free.
     later = [event(model=m, id=m, ts=START + 91 * DAY_MS + i) for i, m in enumerate(["v", "u", "t", "w"])]
     straight = run(accounts_step(), [records(first), records(later)])
     step, store = accounts_step(), Store()
@@ -255,7 +255,7 @@ def test_models_that_wait_for_a_place_wait_alike_after_a_restart(monkeypatch):
 # Late
 
 
-def test_late_events_are_counted_and_left_out():
+def test_late_events_are_dropped_and_counted_as_late():
     step = accounts_step()
     edge = START + HOUR_MS + LATENESS
     step.process([line(event()), line(event(ts=edge - 1))])
@@ -271,14 +271,14 @@ def test_late_events_are_counted_and_left_out():
 
 
 def test_the_watermark_moves_within_a_message():
-    """Decided event by event: the second element closes the bucket of the third."""
+    """Lateness is decided per event: the second element closes the bucket of the third."""
     step = accounts_step()
     outputs = step.process([line(event(), event(ts=START + 2 * HOUR_MS), event(account="b"))])
     assert bodies(outputs)[HOUR]["requests"] == 1
     assert step.buckets.late == 1
 
 
-def test_buckets_without_events_are_told_by_the_next_record():
+def test_the_next_record_states_skipped_buckets():
     outputs = run(accounts_step(), [[line(event()), line(event(ts=START + 50 * HOUR_MS))]])
     heads = [orjson.loads(o.value.split(b"\n")[0]) for o in outputs]
     covered = [b for h in heads[:-1] for b in range(h["since"], h["b"] + 1)]
@@ -302,7 +302,7 @@ def test_final_closes_everything_once():
     assert store.into(accounts_step()).final() == []
 
 
-def test_a_partition_without_any_event_is_finished_too():
+def test_a_partition_without_events_finishes_too():
     (output,) = accounts_step().final()
     assert orjson.loads(output.value.split(b"\n")[0])["final"]
 
@@ -323,7 +323,7 @@ def test_idle_closes_up_to_its_bucket_and_later_events_of_it_are_late():
     assert max(body) == HOUR + 1
 
 
-def test_idle_without_any_event_says_that_there_was_none():
+def test_an_idle_record_without_events_says_so():
     step = accounts_step()
     (output,) = step.idle(HOUR)
     assert orjson.loads(output.value.split(b"\n")[0])["idle"]
@@ -359,10 +359,10 @@ def test_an_idle_decision_gives_the_same_after_a_restart(cut, bucket):
     assert outputs(restart=True) == outputs(restart=False)
 
 
-# What the record says
+# Content of the record
 
 
-def test_an_alias_is_no_choice():
+def test_a_request_through_an_alias_is_not_a_choice():
     made = [
         event(id="1", model=MODEL, requested_model="m-latest"),
         event(id="2", model=MODEL, account="b", requested_model="m-2"),
@@ -404,7 +404,7 @@ def test_links_in_another_order_are_the_same_groups():
     assert body["sets"] == [[0], [0, 1, 2]]
 
 
-def test_only_integers_and_names_cross():
+def test_records_contain_only_integers_and_names():
     def walk(value):
         if isinstance(value, dict):
             for inner in value.values():
@@ -419,7 +419,7 @@ def test_only_integers_and_names_cross():
         walk(body)
 
 
-def test_those_at_risk_and_those_done_add_up_to_the_active():
+def test_accounts_at_risk_and_past_their_event_add_up_to_active_ones():
     had = {kind: set() for kind in (0, 1)}
     for body in bodies(UNDISTURBED).values():
         row = models_of(body).get(MODEL)
@@ -436,7 +436,7 @@ def test_those_at_risk_and_those_done_add_up_to_the_active():
 
 
 def test_first_uses_and_switches_are_those_of_the_counted_requests():
-    """Brute force over the events themselves: who chose the model for the first time in which bucket."""
+    """Compared with a brute-force count over the events."""
     first = {}
     for e in SMALL:
         chose = e["model"] == MODEL and not e.get("requested_model", "").endswith("-latest")
@@ -456,7 +456,7 @@ def test_first_uses_and_switches_are_those_of_the_counted_requests():
 
 @settings(max_examples=10)
 @given(st.integers(40, 900))
-def test_a_long_record_travels_in_parts(limit):
+def test_a_long_record_is_sent_in_parts(limit):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(pivotwatch.contracts.bucket_record, "MAX_BYTES", limit)
         outputs = run(accounts_step(), [records(SMALL)])
@@ -469,7 +469,7 @@ def test_a_long_record_travels_in_parts(limit):
 
 
 def window(visits, bucket, keep):
-    """Accounts seen in each group within the last ``keep`` buckets, by brute force."""
+    """Accounts seen in each group within the last ``keep`` buckets, counted by brute force."""
     seen = {(a, g) for at, a, groups in visits for g in groups if bucket - keep <= at <= bucket}
     return collections.Counter(g for _, g in seen)
 
@@ -481,8 +481,8 @@ def window(visits, bucket, keep):
     ),
     st.integers(1, 5),
 )
-def test_those_who_joined_less_those_who_left_were_seen_within_90_days(visits, shards):
-    """Daily buckets; between them days without events. A day after the bound at most, each has left."""
+def test_joined_minus_left_is_the_number_seen_within_90_days(visits, shards):
+    """Daily buckets with gaps. Every account has left at most one day after the limit."""
     daily = Settings(bucket="1d", watch="14d")
     step = CountingOperator(daily, 0, 1, shards=shards, quorum=ANYBODY)
     day, lines, at = START // DAY_MS, [], []
@@ -504,8 +504,8 @@ def test_those_who_joined_less_those_who_left_were_seen_within_90_days(visits, s
 
 
 @pytest.mark.parametrize("slack", [0, 3])
-def test_groups_that_nobody_is_in_are_forgotten_and_leave_no_trace(slack, monkeypatch):
-    """Over a year everyone pays by other means every month, some are now here, now there."""
+def test_empty_groups_are_forgotten_without_changing_results(slack, monkeypatch):
+    """Over a year, every account changes its payment instrument monthly, and some change networks."""
     daily = Settings(bucket="1d")
     lines = [
         line(
@@ -535,15 +535,15 @@ def test_groups_that_nobody_is_in_are_forgotten_and_leave_no_trace(slack, monkey
 
 @pytest.mark.slow
 @pytest.mark.parametrize("rhythm", [1, 16, 64])
-def test_every_shard_has_its_turn_in_a_partition_that_is_seldom_active(rhythm):
-    """Which shards are swept follows from the bucket; buckets without events may not lose theirs."""
+def test_every_shard_is_swept_in_a_rarely_active_partition(rhythm):
+    """The bucket decides which shards are swept; the shards of skipped buckets must be swept too."""
     step = CountingOperator(SETTINGS, 0, 1, shards=64, quorum=ANYBODY)
     step.process([line(event(f"old-{i}", START)) for i in range(200)])
     step.process([line(event("busy", START + h * HOUR_MS)) for h in range(rhythm, 93 * 24, rhythm)])
     assert set(step.roster.rows) == {"busy"}
 
 
-def test_an_account_is_forgotten_after_90_days_and_its_row_is_new_to_the_next():
+def test_an_account_is_forgotten_after_90_days_and_its_row_is_reused():
     step = accounts_step(shards=2)
     made = [event("old", START + h * HOUR_MS, MODEL if h > 3 else "m-1", id=str(h)) for h in range(9)]
     step.process(records(made))
@@ -559,14 +559,16 @@ def test_an_account_is_forgotten_after_90_days_and_its_row_is_new_to_the_next():
 
 
 def test_an_account_is_forgotten_while_it_is_in_an_open_bucket():
-    """It was last seen 90 days before a bucket that closes when the account is back in the next one."""
+    """It was last seen 90 days before a bucket that closes while the account is active in the next one."""
     step = accounts_step(shards=1)
     step.process([line(event("old")), line(event("old", START + HOUR_MS, MODEL))])
     later = START + 92 * DAY_MS
     outputs = step.process(
         [
             line(event("other", later)),
-            line(event("old", later + HOUR_MS + 1)),  # its own bucket stays open, the one before closes
+            line(
+                event("old", later + HOUR_MS + 1)
+            ),  # the bucket of the account stays open, the previous one closes
             line(event("other", later + 2 * HOUR_MS)),
         ]
     )
@@ -574,13 +576,13 @@ def test_an_account_is_forgotten_while_it_is_in_an_open_bucket():
     outputs += step.final()
     body = bodies(outputs)[later // HOUR_MS + 1]
     [[_, _, _, previous, accounts]] = body["active"]
-    assert (previous, accounts) == (-1, 1), "it counts as new"
+    assert (previous, accounts) == (-1, 1), "the account counts as new"
     assert step.roster.columns["requests"][step.roster.rows["old"]] == 1
 
 
 @pytest.mark.parametrize("limit", [0, 3])
-def test_names_that_are_forgotten_between_buckets_leave_no_trace(limit, monkeypatch):
-    """Also of those that are in buckets that stay open, as an event of the next one comes early."""
+def test_names_forgotten_between_buckets_do_not_change_results(limit, monkeypatch):
+    """Also names in buckets that stay open because an event of the next bucket arrives early."""
     early = [
         event("early", START + h * HOUR_MS, links={"k": str(h)}, ip=f"198.51.100.{h}") for h in range(1, 9)
     ]

@@ -1,4 +1,4 @@
-"""What ingest sends twice counts once: in whatever bounds, with restarts of either side."""
+"""Events that ingest sends twice count once, with any cuts and restarts on either side."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.detection.stream import accounts_step, counted, event, launch
 
 
 def sent(events, seed, per_message=3):
-    """Arrays as ingest sends them, killed at random: each time it goes back, and cuts anew."""
+    """Arrays as ingest sends them when it is killed at random: it goes back and cuts differently."""
     rng = random.Random(seed)
     places = [((i // per_message, i % per_message), e) for i, e in enumerate(events)]
     messages = [places[i : i + per_message] for i in range(0, len(places), per_message)]
@@ -38,7 +38,7 @@ def sent(events, seed, per_message=3):
 
 @pytest.mark.slow
 @given(st.integers(0, 1 << 30))
-def test_arrays_sent_again_count_once_even_over_restarts(seed):
+def test_repeated_arrays_count_once_even_over_restarts(seed):
     events = launch(hours=6)[0][:400]
     plain = accounts_step()
     expected = plain.process([Line(orjson.dumps(e), i) for i, e in enumerate(events)]) + plain.final()
@@ -66,7 +66,7 @@ def test_an_array_cut_in_the_middle_of_a_message_loses_nothing():
     assert origins.repeated == 4
 
 
-def test_headers_that_are_not_ours_change_nothing():
+def test_foreign_headers_change_nothing():
     step = accounts_step()
     huge = b'["t",%s,0,0,1,1]' % (b"9" * 30)
     odd = b'["t",0,"a",0,1,1]', b'["t",0,0,0,null,0]', b'["t",0,"a",0,"b",1]', huge
@@ -77,7 +77,7 @@ def test_headers_that_are_not_ours_change_nothing():
     assert step.buckets.origins.snapshot() == []
 
 
-def test_a_bad_element_keeps_its_place_behind_what_is_left_out():
+def test_a_bad_element_keeps_its_position_after_dropped_repeats():
     step = accounts_step()
     good = [event("a"), event("b")]
     step.process([Line(orjson.dumps(good), headers=origin_headers("t", 0, [(0, 0), (1, 0)]))])

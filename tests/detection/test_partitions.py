@@ -1,4 +1,4 @@
-"""The accounts spread over any number of partitions: the same alerts of groups."""
+"""Any number of partitions gives the same alerts of groups."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.detection.stream import SETTINGS, START, alerts, event, launch, new_m
 
 
 def of_groups(outputs):
-    """Alerts of groups. Findings of single accounts depend on the partition by design: left out."""
+    """Alerts of groups, without findings of single accounts, which depend on the partition by design."""
     kept = []
     for alert in alerts(outputs):
         if alert["data"]["entity"]["kind"] != "account":
@@ -37,7 +37,7 @@ def alone():
 
 
 @pytest.mark.parametrize("partitions", [2, 7])
-def test_the_number_of_partitions_leaves_no_trace_in_the_alerts_of_groups(partitions):
+def test_the_number_of_partitions_does_not_change_alerts_of_groups(partitions):
     events, releases = launch()
     lines = [orjson.dumps(e) for e in events]
     assert len(alone()) >= 3
@@ -47,7 +47,7 @@ def test_the_number_of_partitions_leaves_no_trace_in_the_alerts_of_groups(partit
 @pytest.mark.slow
 @settings(max_examples=8)
 @given(st.integers(0, 10**6), st.sampled_from([1, 3]))
-def test_order_within_the_allowed_lateness_leaves_no_trace_in_the_alerts(seed, partitions):
+def test_order_within_the_allowed_lateness_does_not_change_alerts(seed, partitions):
     random = Random(seed)
     events, releases = launch()
     lateness = SETTINGS.allowed_lateness_ms
@@ -75,15 +75,15 @@ def test_a_simulated_campaign_is_the_same_for_any_number_of_partitions():
     assert runs[0] == runs[1]
 
 
-def test_a_partition_without_accounts_does_not_hold_up_the_others():
+def test_a_partition_without_accounts_does_not_delay_the_others():
     made = [event(ts=START + h * HOUR_MS) for h in range(5)]
     out = list(run([orjson.dumps(e) for e in made], partitions=7))
     assert [o.topic for o in out].count("status") >= 5
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
-def test_a_release_is_watched_although_there_are_more_models_than_a_partition_follows(partitions):
-    """Forgotten names of the first hours must not keep the new model out."""
+def test_a_release_is_watched_among_more_models_than_a_partition_follows(partitions):
+    """Forgotten names of the first hours must not prevent following the new model."""
     events, releases = launch()
     crowd = tuple(event(f"acct-{i:03}", START + i, f"old-{i}") for i in range(90))
     lines = [orjson.dumps(each) for each in (*crowd, *events)]

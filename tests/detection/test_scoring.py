@@ -1,4 +1,4 @@
-"""The networks step: the same alerts however its records come and however often it is restored."""
+"""The scoring operator: the same alerts for any order of records and after any restart."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def told(outputs):
 UNDISTURBED = networks_step(1, RELEASES).process(BUCKETS)
 
 
-def test_the_campaign_is_found_and_nobody_else():
+def test_only_the_campaign_is_alerted():
     data = [a["data"] for a in alerts(UNDISTURBED)]
     assert [d["entity"] for d in data if d["entity"]["kind"] != "account"] == [CAMPAIGN] * len(data)
     assert data[0]["transition"] == "opened"
@@ -58,7 +58,7 @@ def test_the_campaign_is_found_and_nobody_else():
     assert len(data[-1]["members"]) >= 20
 
 
-def test_every_alert_keeps_the_contract_and_no_id_comes_twice():
+def test_every_alert_follows_the_contract_and_ids_are_unique():
     ids = [parse_alert(o.value).id for o in UNDISTURBED if o.topic == "alerts"]
     assert len(ids) == len(set(ids))
     assert all(
@@ -74,7 +74,7 @@ def test_every_bucket_has_a_status():
     assert len(told) == len(set(told)) >= 36
 
 
-def test_the_step_is_what_a_shell_expects():
+def test_it_is_an_operator():
     step: ControlledOperator = networks_step()
     assert not step.finished
     done = networks_step(1, RELEASES)
@@ -87,7 +87,7 @@ def test_the_step_is_what_a_shell_expects():
 
 @settings(max_examples=15)
 @given(st.lists(st.integers(0, len(BUCKETS)), max_size=6))
-def test_how_records_are_cut_leaves_no_trace(cuts):
+def test_chunking_does_not_change_results(cuts):
     step, out = networks_step(1, RELEASES), []
     edges = [0, *sorted(cuts), len(BUCKETS)]
     for a, b in itertools.pairwise(edges):
@@ -97,8 +97,8 @@ def test_how_records_are_cut_leaves_no_trace(cuts):
 
 @settings(max_examples=15)
 @given(st.lists(st.tuples(st.integers(0, len(BUCKETS)), st.integers(1, 9)), max_size=5))
-def test_records_that_come_again_are_ignored(again):
-    """A worker that was killed sends the same records again, then goes on."""
+def test_repeated_records_are_ignored(again):
+    """A worker that was killed sends the same records again, then continues."""
     lines = list(BUCKETS)
     for at, back in sorted(again, reverse=True):
         lines[at:at] = lines[max(0, at - back) : at]
@@ -108,7 +108,7 @@ def test_records_that_come_again_are_ignored(again):
 @pytest.mark.slow
 @settings(max_examples=8)
 @given(st.randoms(use_true_random=False), st.integers(2, 4))
-def test_how_partitions_are_interleaved_leaves_no_trace(random, partitions):
+def test_the_interleaving_of_partitions_does_not_change_results(random, partitions):
     lines, releases = launch_buckets(partitions)
     own = {}
     for each in lines:
@@ -135,7 +135,7 @@ def test_long_records_in_parts_give_the_same_alerts():
     assert out == UNDISTURBED
 
 
-def test_a_partition_that_had_run_dry_is_told_as_lag():
+def test_an_idle_partition_sets_the_data_lag_flag():
     other = accounts_step()
     idle = [Line(o.value.replace(b'"p":0', b'"p":1', 1)) for h in range(40) for o in other.idle(HOUR - 1 + h)]
     step = networks_step(2, RELEASES)
@@ -151,7 +151,7 @@ def test_a_partition_that_had_run_dry_is_told_as_lag():
 @pytest.mark.slow
 @settings(max_examples=25)
 @given(st.sets(st.integers(0, len(BUCKETS))), st.sets(st.integers(0, len(BUCKETS))))
-def test_restored_at_any_moment_it_sends_the_same_bytes(saved, restored):
+def test_after_a_restart_at_any_time_it_sends_the_same_bytes(saved, restored):
     step, store, out = networks_step(1, RELEASES), Store(), []
     store.take(step)
     saved = saved | restored
@@ -168,7 +168,7 @@ def test_restored_at_any_moment_it_sends_the_same_bytes(saved, restored):
 @pytest.mark.slow
 @settings(max_examples=10)
 @given(st.integers(0, len(BUCKETS) - 1), st.integers(0, 5))
-def test_a_restored_step_also_saves_the_same(at, every):
+def test_a_restored_operator_writes_the_same_shards(at, every):
     straight, ours, theirs, twin = networks_step(1, RELEASES), Store(), Store(), None
     for i, each in enumerate(BUCKETS):
         straight.process([each])
@@ -186,7 +186,7 @@ def test_a_restored_step_also_saves_the_same(at, every):
 
 @settings(max_examples=10)
 @given(st.integers(0, len(BUCKETS)))
-def test_incremental_snapshots_hold_what_a_full_one_holds(cut):
+def test_incremental_snapshots_equal_a_full_one(cut):
     step, store, whole = networks_step(1, RELEASES), Store(), Store()
     for each in BUCKETS[:cut]:
         step.process([each])
@@ -198,7 +198,7 @@ def test_incremental_snapshots_hold_what_a_full_one_holds(cut):
 
 
 def quiet_launch():
-    """The campaign's network falls silent, everyone else goes on, until its incident is resolved."""
+    """A launch in which the network of the campaign stops, until its incident is resolved."""
     events, releases = launch(hours=110, accounts=90)
     kept = [e for e in events if e["network"] != "AS8" or e["ts"] < START + 24 * HOUR_MS]
     out = run_accounts(kept)
@@ -210,12 +210,12 @@ def run_accounts(events):
     return step.process(records(events)) + step.final()
 
 
-def test_what_is_armed_again_while_silent_is_in_the_next_snapshot():
+def test_a_detector_that_restarts_while_its_group_is_silent_is_saved():
     """Resolution changes the group's detector although the group was not active in that bucket."""
     lines, releases = quiet_launch()
     straight = networks_step(1, releases)
     undisturbed = straight.process(lines)
-    # Quiet needs W at 0, and W of a silent group stands still: let it fall by hand before the end.
+    # An incident is quiet when W is 0, but W of a silent group does not change: set it before the end.
     one, two, store = networks_step(1, releases), networks_step(1, releases), Store()
     out = []
     for step in (one, two):
@@ -249,7 +249,7 @@ def decision(verdict, entity=("network", "AS8"), offset=0, alert_id=None):
     return Line(orjson.dumps(named | {"verdict": verdict, "by": "kim"}), offset)
 
 
-def test_an_entry_that_comes_late_has_effect_at_the_next_bucket():
+def test_a_late_entry_takes_effect_at_the_next_bucket():
     step = networks_step()
     step.process(BUCKETS[:16])
     assert step.watches == {}
@@ -259,7 +259,7 @@ def test_an_entry_that_comes_late_has_effect_at_the_next_bucket():
     assert orjson.loads(out[-1].value)["releases"][0]["model"] == MODEL
 
 
-def test_an_entry_that_is_moved_ends_the_watch_and_begins_another():
+def test_an_entry_with_a_new_time_ends_the_watch_and_starts_another():
     step = networks_step(1, RELEASES)
     out = step.process(BUCKETS[:25])
     assert told(out)[0][0] == "opened"
@@ -270,7 +270,7 @@ def test_an_entry_that_is_moved_ends_the_watch_and_begins_another():
     assert [r.released_at for r in step.watches] == [moved]
 
 
-def test_a_release_that_is_struck_out_is_not_watched():
+def test_a_withdrawn_release_is_not_watched():
     step = networks_step(1, RELEASES)
     step.process(BUCKETS[:15])
     step.control("releases", Line(None, 9, key=MODEL.encode()))
@@ -314,7 +314,7 @@ def test_a_decision_on_an_unknown_alert_does_nothing():
     assert step.process(BUCKETS) == UNDISTURBED
 
 
-def test_verified_before_the_launch_keeps_silent_until_it_is_taken_back():
+def test_a_verified_group_is_silent_until_the_decision_is_withdrawn():
     step = networks_step(1, RELEASES)
     step.control("decisions", decision("verified"))
     out = step.process(BUCKETS[:26])
@@ -324,8 +324,8 @@ def test_verified_before_the_launch_keeps_silent_until_it_is_taken_back():
     assert [a for a in alerts(out) if CAMPAIGN in a["data"]["groups"]]
 
 
-def test_an_id_is_told_once_even_if_a_decision_and_news_meet_in_one_bucket():
-    """Each revision is rendered as it was: the decision's alert must not carry the revision after it."""
+def test_an_id_is_sent_once_if_a_decision_and_an_update_are_in_one_bucket():
+    """Each revision is rendered as it was: the alert of the decision must not contain the next revision."""
     plain = networks_step(1, RELEASES)
     news = [told(plain.process([each])) for each in BUCKETS]
     growing = next(i for i, now in enumerate(news) if any(reason != "opened" for reason, *_ in now))
@@ -338,7 +338,7 @@ def test_an_id_is_told_once_even_if_a_decision_and_news_meet_in_one_bucket():
     assert told(out)[0][0] == "confirmed"
 
 
-def test_an_id_is_told_once_even_if_a_decision_meets_the_end_of_the_watch():
+def test_an_id_is_sent_once_if_a_decision_is_in_the_last_bucket_of_the_watch():
     step = networks_step(1, RELEASES)
     step.process(BUCKETS[:25])
     step.control("decisions", decision("confirmed"))
@@ -361,7 +361,7 @@ CONTROLS = [
 
 
 class Shell:
-    """What a shell does: pins before a bucket, snapshots now and then, everything again after a crash."""
+    """A stand-in for a worker: it stores pins and snapshots, and repeats input after a crash."""
 
     def __init__(self, step):
         self.step, self.store, self.out = step, Store(), []
@@ -380,7 +380,7 @@ class Shell:
         self.log.append(record)
 
     def crash(self, controls):
-        """Kill -9: back to the last marker, then the input after it; the control topics from their start."""
+        """Continue from the last marker, and read the control topics from their start."""
         again, self.step = self.log, self.store.into(ScoringOperator(SETTINGS, 1))
         self.step.repin(self.pins)
         del self.out[self.kept :]
@@ -397,7 +397,7 @@ class Shell:
     st.sets(st.integers(0, len(BUCKETS)), max_size=6),
     st.sets(st.integers(0, len(BUCKETS)), max_size=4),
 )
-def test_controls_in_mid_stream_have_the_same_effect_after_any_crash(places, saves, crashes):
+def test_control_records_have_the_same_effect_after_any_crash(places, saves, crashes):
     places = sorted(places)
 
     def run(saves, crashes):
@@ -440,12 +440,12 @@ def test_dead_letters_name_the_control_topic():
     assert headers["pivotwatch.errors.offset"] == b"3"
 
 
-def test_an_event_alone_is_no_alert():
+def test_one_event_gives_no_alert():
     assert alerts(DetectionPipeline(SETTINGS, releases=RELEASES).run([orjson.dumps(event())])) == []
 
 
-def test_what_is_known_of_groups_stays_bounded():
-    """Every few weeks others come, with instruments of payment of their own: after 90 days they are gone."""
+def test_the_state_of_groups_is_bounded():
+    """Accounts and payment instruments change every few weeks, and are forgotten after 90 days."""
     daily = Settings(bucket="1d", aliases=())
     accounts, networks, store = (
         CountingOperator(daily, 0, 1, shards=4, quorum=ANYBODY),

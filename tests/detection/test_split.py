@@ -1,4 +1,4 @@
-"""From events to the alert: a network that nobody would find by its pace, and a company."""
+"""From events to alerts by the split alone: a campaign that is not fast, and a company."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ ODD = "AS9"
 
 @functools.cache
 def launch(share, rig):
-    """Everyone moves within hours of the release, all but one network with (nearly) all requests.
+    """Everyone switches within hours of the release, with nearly all requests except in one network.
 
-    The accounts of that network send ``share`` of theirs, all hours or in working hours, with requests of
-    one size if they do not rest.
+    The accounts of that network send ``share`` of their requests, around the clock or in working hours;
+    requests have one size if the accounts never rest.
     """
     rng = np.random.default_rng(3)
     odd, rest = 50, 260
@@ -53,7 +53,7 @@ def told(share, rig=False, partitions=1):
 
 
 @pytest.mark.slow
-def test_a_steady_split_is_found_at_everybodys_pace():
+def test_a_constant_split_is_found_at_normal_speed():
     found = told(0.5)
     assert {a["data"]["entity"]["id"] for a in found} == {ODD}
     last = found[-1]["data"]
@@ -69,11 +69,11 @@ def test_a_steady_split_is_found_at_everybodys_pace():
 
 
 @pytest.mark.slow
-def test_a_company_that_sends_nearly_all_is_not():
+def test_a_company_that_sends_nearly_everything_is_not_alerted():
     assert told(0.96, rig=True) == []
 
 
-def test_the_number_of_partitions_leaves_no_trace():
+def test_the_number_of_partitions_does_not_change_results():
     three = [
         a["data"] | {"evidence": a["data"]["evidence"] | {"findings": 0}} for a in told(0.5, partitions=3)
     ]

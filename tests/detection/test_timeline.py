@@ -40,7 +40,7 @@ def test_the_series_runs_from_before_the_onset_to_the_bucket_of_the_alert():
         assert data.state != "open" or seen >= counted > 0
 
 
-def test_the_profile_has_the_exchanges_that_are_told():
+def test_the_profile_has_the_exchanges_of_the_alert():
     for data in of_network():
         profile = data.evidence.profile
         assert len(data.groups) > 1 or profile.to_model.exchanges == data.exchanges_to_model
@@ -54,7 +54,7 @@ def test_a_lone_account_has_neither():
             assert alert.data.evidence.series is alert.data.evidence.profile is None
 
 
-def test_partitions_leave_no_trace():
+def test_the_number_of_partitions_does_not_change_it():
     def told(partitions):
         return [a.data for a in alerts(partitions) if a.data.entity.kind != "account"]
 
@@ -64,8 +64,8 @@ def test_partitions_leave_no_trace():
     ]
 
 
-def test_what_others_did_is_counted_over_the_same_time():
-    """The excursion may begin before the onset, which is of the event type with the larger W."""
+def test_the_population_is_counted_over_the_same_time():
+    """The excursion may begin before the onset, which belongs to the event type with the larger W."""
     simulation = generate("c1", seed=1, scale=0.1, days=1.0)
     lines = (line for part in simulation.slices() for line in part.lines)
     outputs = list(DetectionPipeline(Settings(), releases=simulation.releases).run(lines))

@@ -1,4 +1,4 @@
-"""A real server on a free port of 127.0.0.1, and clients that hold, trickle and flood."""
+"""A real server on a free port of 127.0.0.1, and clients that misbehave."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Client:
 
 
 class Served:
-    """What is served, and who asks."""
+    """The server under test, and its clients."""
 
     def __init__(self, server: HttpServer, tls: ssl.SSLContext | None) -> None:
         self.server = server
@@ -73,7 +73,7 @@ class Served:
         return self.clients[-1]
 
     async def ask(self, path: str, method: str = "GET", body: str = "", **headers: str) -> int:
-        """One request over a connection of its own: the status, 0 when the server closes."""
+        """Send one request over its own connection; return the status, or 0 when the server closes."""
         client = await self.connect()
         client.send(request(path, method, body, Connection="close", **headers))
         status = await client.status()

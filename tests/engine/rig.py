@@ -29,12 +29,12 @@ class NoLog:
 
 
 async def always() -> bool:
-    """The partition is ours."""
+    """Whether the partition is ours: always."""
     return True
 
 
 async def nowhere(topic: str, key: bytes | None, value: bytes | None, **how: Any) -> Any:
-    """Send nothing: no record is expected."""
+    """Fail: no record is expected."""
     raise AssertionError(topic)
 
 
@@ -74,7 +74,7 @@ def live_partition(
     identity: Identity = HERE,
     **parts: Any,
 ) -> Any:
-    """A live partition of ``requests``; what is not given is such that it must not be used."""
+    """A live partition of ``requests``; parts that are not given fail when they are used."""
     checkpoints = Checkpoints(changelog or NoLog(), identity, Epoch(1, "me"), (), lambda offset: None)
     sender = OutputSender(send, str, _fail, count)
     given = {"tp": REQUESTS, "snapshot": None, "is_ours": always, "thread": Inline()} | parts

@@ -1,6 +1,6 @@
-"""A stored state of both steps, as it lies in the changelogs: ``python -m tests.engine.stored_state``.
+"""Writes a stored state of both operators, as in the changelogs: ``python -m tests.engine.stored_state``.
 
-Write it anew only with a new STATE_VERSION, and keep the old file: workers must go on reading it.
+Run it only after a new STATE_VERSION, and keep the old files: workers must continue to read them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Stored = dict[bytes, bytes]
 
 
 def steps() -> dict[str, Any]:
-    """Both steps in the middle of a campaign."""
+    """Both operators in the middle of a campaign."""
     simulation = generate("c1", seed=1, accounts=60, scale=0.05, warmup_days=1.0, days=1.0)
     lines = [Line(line, offset) for part in simulation.slices() for offset, line in enumerate(part.lines)]
     accounts, networks = CountingOperator(Settings(), 0, 1, shards=4), ScoringOperator(Settings(), 1)
@@ -42,12 +42,12 @@ def steps() -> dict[str, Any]:
 
 
 def identity(role: str) -> Identity:
-    """What the stored state was made with."""
+    """The identity under which the state is stored."""
     return Identity(role, 1, state_fingerprint(Settings()), earlier_state_fingerprints(Settings()))
 
 
 def store(role: str, step: Any) -> Stored:
-    """Write a checkpoint."""
+    """Write a checkpoint; return the records of the changelog."""
     log = Log()
     checkpoints = Checkpoints(log, identity(role), Epoch(1, "fixture"), (), lambda offset: None)
     snapshot = Snapshot(OFFSET, step.meta(), step.snapshot(full=True))
@@ -56,18 +56,18 @@ def store(role: str, step: Any) -> Stored:
 
 
 def path(role: str, version: int) -> Path:
-    """Where the state of a version lies."""
+    """The file with the state of a version."""
     return FOLDER / f"state_v{version}_{role}.json.gz"
 
 
 def read(role: str, version: int) -> Stored:
-    """A stored state."""
+    """Read a stored state."""
     pairs = orjson.loads(gzip.decompress(path(role, version).read_bytes()))
     return {base64.b64decode(key): base64.b64decode(value) for key, value in pairs}
 
 
 def main() -> None:
-    """Write the files of today's versions that are not there yet."""
+    """Write the files of the current versions that do not exist yet."""
     for role, step in steps().items():
         if path(role, step.version).exists():
             continue

@@ -1,4 +1,4 @@
-"""What was broken off half-way is never saved: the last checkpoint counts."""
+"""Interrupted work is never saved: the last checkpoint counts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Act = Callable[[PartitionTask[Any]], Coroutine[Any, Any, None]]
 
 
 class Counting:
-    """How often it had each record: a shard a record."""
+    """Counts how often it got each record, with one shard per record."""
 
     def __init__(self) -> None:
         self.times: Counter[int] = Counter()
@@ -44,7 +44,7 @@ class Counting:
 
 
 class Broker:
-    """Takes records, or stands still, or refuses them; changelog and producer in one."""
+    """A changelog and producer that accepts records, stalls, or refuses them."""
 
     def __init__(self) -> None:
         self.log = Log()
@@ -78,7 +78,7 @@ async def save(live: PartitionTask[Any]) -> None:
 
 
 async def act_broken_off(broker: Broker, live: PartitionTask[Any], act: Act, how: str) -> None:
-    """Act while the broker is down or stalled; in a stall it is cancelled, as at the end of a process."""
+    """Act while the broker is down or stalled. A stall is cancelled, as at the end of a process."""
     broker.state = how
     acting = asyncio.ensure_future(act(live))
     for _ in range(5):
@@ -91,7 +91,7 @@ async def act_broken_off(broker: Broker, live: PartitionTask[Any], act: Act, how
 
 @pytest.mark.parametrize("how", ["down", "stalled"])
 @pytest.mark.parametrize("act", [take, save])
-def test_what_was_broken_off_is_not_saved(act: Act, how: str) -> None:
+def test_interrupted_work_is_not_saved(act: Act, how: str) -> None:
     async def run() -> None:
         broker = Broker()
         live: PartitionTask[Any] = live_partition(Counting(), changelog=broker, send=broker.produce)
@@ -103,7 +103,7 @@ def test_what_was_broken_off_is_not_saved(act: Act, how: str) -> None:
 
         await take(live)
         await act_broken_off(broker, live, act, how)
-        live.changed = True  # Something else happens in the partition: a decision, one more chunk.
+        live.changed = True  # The partition continues with a decision or another chunk.
         await take(live)
         await live.checkpoint()
         assert latest(broker.log.stored, HERE) == before

@@ -1,4 +1,4 @@
-"""Failures are slowed, per address, in bounded memory."""
+"""Failed attempts are delayed per address, in bounded memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pivotwatch.engine.http import failed_attempts
 from pivotwatch.engine.http.failed_attempts import DELAYED_OF_ADDRESS, FailedAttempts
 
 
-def test_failures_beyond_the_allowance_are_delayed_and_told_when_to_come_again() -> None:
+def test_failures_beyond_the_allowance_are_delayed_with_retry_after() -> None:
     async def play() -> None:
         now = 0.0
         attempts = FailedAttempts(allowed=2, window=60, delay=0.05, clock=lambda: now)
@@ -45,7 +45,7 @@ def test_what_counts_as_one_address(one: str, other: str, together: bool) -> Non
     asyncio.run(play())
 
 
-def test_few_are_delayed_at_once() -> None:
+def test_few_attempts_are_delayed_concurrently() -> None:
     async def play() -> None:
         attempts = FailedAttempts(allowed=0, delay=60)
         tasks = [asyncio.create_task(attempts.add("192.0.2.1")) for _ in range(DELAYED_OF_ADDRESS + 3)]

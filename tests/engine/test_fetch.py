@@ -1,4 +1,4 @@
-"""Chunks: what the scheduler hands on, and what a live partition takes of it."""
+"""Chunks: what the scheduler passes on, and what a live partition accepts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def scheduler(size: int = 3, begin: int = 0) -> ChunkScheduler:
     return made
 
 
-def test_only_chunked_topics_come_in_chunks() -> None:
+def test_only_chunked_topics_are_delivered_in_chunks() -> None:
     fetched = {REQUESTS: [record(n) for n in range(7)], OTHER: [record(n, OTHER) for n in range(2)]}
     handed = list(scheduler().iterate(fetched))
     chunks = [value for tp, value in handed if tp == REQUESTS]
@@ -61,7 +61,7 @@ def test_only_chunked_topics_come_in_chunks() -> None:
 
 
 class Recording:
-    """A step that keeps the offsets it saw."""
+    """An operator that records the offsets of its input."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -99,10 +99,10 @@ def feed(partition: Any, chunks: Iterator[Chunk] | list[Chunk]) -> None:
     st.integers(1, 5),
     st.integers(0, 70),
 )
-def test_every_record_is_taken_once_and_in_order(
+def test_every_record_is_processed_once_and_in_order(
     offsets: set[int], fetches: list[int], size: int, begin: int
 ) -> None:
-    """Holes of the topic, cuts of fetches and chunks, and what the state includes make no difference."""
+    """Gaps of the topic, any sizes of fetches and chunks, and any restored state give the same."""
     plan, left = scheduler(size, begin=0), sorted(offsets)
     partition = live(snapshot=Snapshot(begin, b"", {}))
     partition.begin(earliest=0, end=99, committed=None)
@@ -114,7 +114,7 @@ def test_every_record_is_taken_once_and_in_order(
     assert partition.offset == max(begin, max(offsets) + 1)
 
 
-def test_a_chunk_that_was_lost_on_the_way_is_noticed() -> None:
+def test_a_lost_chunk_is_noticed() -> None:
     plan = scheduler(size=2)
     chunks = [chunk for _, chunk in plan.iterate({REQUESTS: [record(n) for n in range(6)]})]
     partition = live()
@@ -124,7 +124,7 @@ def test_a_chunk_that_was_lost_on_the_way_is_noticed() -> None:
         feed(partition, chunks[2:])
 
 
-def test_nothing_is_taken_before_it_is_said_where_to_begin_nor_after_the_end() -> None:
+def test_nothing_is_accepted_before_the_start_or_after_the_end_of_an_assignment() -> None:
     partition = live(limit=4)
     feed(partition, [Chunk([record(0)], -1, 1)])
     assert partition.operator.seen == []
@@ -147,7 +147,7 @@ def test_a_chunk_is_empty_afterwards() -> None:
     assert chunk == []
 
 
-def test_a_step_that_raised_is_neither_fed_nor_saved() -> None:
+def test_an_operator_that_raised_is_neither_fed_nor_saved() -> None:
     partition = live()
     partition.begin(earliest=666, end=668, committed=None)
     with pytest.raises(RuntimeError, match="broken"):
@@ -166,14 +166,14 @@ def test_a_step_that_raised_is_neither_fed_nor_saved() -> None:
         (Snapshot(5, b"", {}), 0, 4, 5, "not the topic that was read"),
     ],
 )
-def test_it_never_begins_with_a_hole(
+def test_it_never_starts_with_a_gap(
     snapshot: Snapshot | None, earliest: int, end: int, committed: int, says: str
 ) -> None:
     with pytest.raises(StateRefused, match=says):
         live(snapshot=snapshot).begin(earliest, end, committed)
 
 
-def test_it_begins_behind_the_state_whatever_the_group_has_committed() -> None:
+def test_it_starts_at_the_offset_of_the_state_whatever_the_group_committed() -> None:
     for snapshot, earliest, committed, offset in (
         (Snapshot(5, b"", {}), 0, 3, 5),
         (Snapshot(5, b"", {}), 0, 9, 5),
@@ -192,7 +192,7 @@ def test_a_chunk_splits_at_an_offset() -> None:
 
 
 @pytest.mark.parametrize(("stable", "hidden"), [(9, False), (7, True)])
-def test_a_position_tells_whether_a_transaction_hides_records(
+def test_a_position_shows_whether_a_transaction_hides_records(
     stable: int, hidden: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def nothing(self: Any, *given: Any, **options: Any) -> dict[TP, list[Any]]:
@@ -214,8 +214,8 @@ def test_a_position_tells_whether_a_transaction_hides_records(
 
 
 @pytest.mark.parametrize("steps", range(12))
-def test_who_asks_whether_it_is_a_member_can_be_stopped_at_any_moment(steps: int) -> None:
-    """Also at the moment in which the answer comes."""
+def test_the_membership_check_can_be_cancelled_at_any_time(steps: int) -> None:
+    """Also at the moment when the answer arrives."""
 
     async def test() -> None:
         async def answer() -> bool:

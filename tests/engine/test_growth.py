@@ -1,4 +1,4 @@
-"""An input that is given more partitions while a worker runs."""
+"""Partitions that are added to the input while a worker runs."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def shell(partitions: int) -> Any:
     return shell_of(None, AccountsTask(partitions, pytest.fail), "requests", state_partitions=partitions)
 
 
-def test_a_partition_that_was_added_is_refused_not_left_unread() -> None:
+def test_an_added_partition_ends_the_worker() -> None:
     with pytest.raises(WrongUse, match="requests was given more than the 4 partitions"):
         asyncio.run(shell(4).resume({TP("requests", 0): 7, TP("requests", 4): None}))
 
 
-def test_the_partitions_of_the_start_are_taken() -> None:
+def test_the_initial_partitions_are_accepted() -> None:
     assert asyncio.run(shell(4).resume({TP("requests", 3): 7})) == {}

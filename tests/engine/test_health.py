@@ -1,4 +1,4 @@
-"""Health by progress: what counts as stalled, and what does not."""
+"""Health by progress: when a worker counts as stalled."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def keyed(progress: Progress) -> Progress:
 
 
 def looks(*seen: tuple[float, Progress, Progress | None]) -> list[list[str]]:
-    """What is stalled after each look."""
+    """The stalled partitions after each check."""
     health = Health(Nobody(), LIMIT)
     found = []
     for now, progress, ends in seen:
@@ -29,7 +29,7 @@ def looks(*seen: tuple[float, Progress, Progress | None]) -> list[list[str]]:
     return found
 
 
-def test_one_partition_that_stands_is_enough() -> None:
+def test_one_stalled_partition_is_enough() -> None:
     ends = {0: 100, 1: 100}
     assert looks((0, {0: 5, 1: 5}, ends), (61, {0: 9, 1: 5}, ends), (62, {0: 9, 1: 6}, ends)) == [
         [],
@@ -38,18 +38,18 @@ def test_one_partition_that_stands_is_enough() -> None:
     ]
 
 
-def test_it_stands_at_the_end_without_being_stalled() -> None:
+def test_a_partition_at_its_end_is_not_stalled() -> None:
     assert looks((0, {0: 9}, {0: 9}), (100, {0: 9}, {0: 9}), (101, {0: 9}, {0: 10})) == [[], [], []]
     assert looks((0, {0: 9}, {0: 9}), (100, {0: 9}, {0: 10}), (161, {0: 9}, {0: 10})) == [[], [], ["0"]]
 
 
-def test_nothing_is_held_against_it_while_the_broker_is_away() -> None:
+def test_a_worker_is_not_stalled_while_the_broker_is_down() -> None:
     ends = {0: 9}
     assert looks((0, {0: 5}, ends), (59, {0: 5}, None), (61, {0: 5}, ends), (119, {0: 5}, ends)) == [[]] * 4
     assert looks((0, {0: 5}, None), (61, {0: 5}, ends), (122, {0: 5}, ends)) == [[], [], ["0"]]
 
 
-def test_a_recovery_that_reads_is_progress_and_one_that_does_not_is_none() -> None:
+def test_a_recovery_makes_progress_only_while_it_reads() -> None:
     assert looks((0, {JOINING: 0}, {}), (61, {JOINING: 7}, {}), (122, {JOINING: 7}, {})) == [
         [],
         [],

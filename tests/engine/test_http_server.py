@@ -1,4 +1,4 @@
-"""A server that no client can fill, hold or flood: by real sockets, each deadline by itself."""
+"""Limits and deadlines of the HTTP server, with real sockets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.S
 # Deadlines.
 
 
-def test_who_sends_nothing_is_closed() -> None:
+def test_a_client_that_sends_nothing_is_disconnected() -> None:
     async def play() -> None:
         async with serving(first_byte=SHORT) as made:
             assert await (await made.connect()).read() == ""
@@ -44,7 +44,7 @@ def test_who_sends_nothing_is_closed() -> None:
     run(play)
 
 
-def test_who_sends_a_header_bit_by_bit_is_told_408() -> None:
+def test_a_slow_header_gets_408() -> None:
     async def play() -> None:
         async with serving(header=SHORT) as made:
             client = await made.connect()
@@ -60,7 +60,7 @@ def test_who_sends_a_header_bit_by_bit_is_told_408() -> None:
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_who_sends_a_body_bit_by_bit_is_told_408(chunked: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_slow_body_gets_408(chunked: bool, caplog: pytest.LogCaptureFixture) -> None:
     async def play() -> None:
         async with serving(body=SHORT) as made:
             client = await made.connect()
@@ -77,7 +77,7 @@ def test_who_sends_a_body_bit_by_bit_is_told_408(chunked: bool, caplog: pytest.L
     assert warnings(caplog) == []
 
 
-def test_who_is_refused_before_the_body_may_not_go_on_sending_it() -> None:
+def test_a_client_refused_before_the_body_cannot_send_it() -> None:
     async def play() -> None:
         async with serving(body=SHORT) as made:
             client = await made.connect()
@@ -88,7 +88,7 @@ def test_who_is_refused_before_the_body_may_not_go_on_sending_it() -> None:
     run(play)
 
 
-def test_who_does_not_read_the_answer_is_closed() -> None:
+def test_a_client_that_does_not_read_the_answer_is_disconnected() -> None:
     async def play() -> None:
         async with serving(answer=SHORT) as made:
             client = await made.connect()
@@ -100,7 +100,7 @@ def test_who_does_not_read_the_answer_is_closed() -> None:
     run(play)
 
 
-def test_who_reads_slowly_but_reads_gets_everything() -> None:
+def test_a_slow_reader_gets_everything() -> None:
     async def play() -> None:
         async with serving(answer="2s") as made:
             client = await made.connect()
@@ -114,7 +114,7 @@ def test_who_reads_slowly_but_reads_gets_everything() -> None:
     run(play)
 
 
-def test_a_connection_is_closed_when_nothing_more_is_asked() -> None:
+def test_an_idle_connection_is_closed() -> None:
     async def play() -> None:
         async with serving(keep_alive=SHORT) as made:
             client = await made.connect()
@@ -128,7 +128,7 @@ def test_a_connection_is_closed_when_nothing_more_is_asked() -> None:
     run(play)
 
 
-def test_a_second_header_bit_by_bit_has_a_deadline_too() -> None:
+def test_a_second_slow_header_has_a_deadline_too() -> None:
     async def play() -> None:
         async with serving(header=SHORT) as made:
             client = await made.connect()
@@ -140,7 +140,7 @@ def test_a_second_header_bit_by_bit_has_a_deadline_too() -> None:
     run(play)
 
 
-def test_who_is_served_has_no_deadline_and_pipelining_works() -> None:
+def test_a_request_in_progress_has_no_deadline_and_pipelining_works() -> None:
     async def play() -> None:
         deadlines = dict.fromkeys(("first_byte", "header", "body", "answer", "keep_alive"), SHORT)
         async with serving(**deadlines) as made:
@@ -152,7 +152,7 @@ def test_who_is_served_has_no_deadline_and_pipelining_works() -> None:
     run(play)
 
 
-def test_a_header_without_end_is_refused_before_it_fills_memory() -> None:
+def test_an_endless_header_is_refused_early() -> None:
     async def play() -> None:
         async with serving() as made:
             client = await made.connect()
@@ -165,7 +165,7 @@ def test_a_header_without_end_is_refused_before_it_fills_memory() -> None:
     run(play)
 
 
-def test_a_handshake_that_does_not_go_on_is_closed(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+def test_a_stalled_handshake_is_closed(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     async def play() -> None:
         async with serving(tls=tls, first_byte="2s") as made:
             assert await made.ask("/") == 200
@@ -178,7 +178,7 @@ def test_a_handshake_that_does_not_go_on_is_closed(tls: tuple[ssl.SSLContext, ss
     run(play)
 
 
-def test_what_is_no_handshake_is_closed_with_a_line(
+def test_bytes_that_are_no_handshake_are_closed_with_one_log_line(
     tls: tuple[ssl.SSLContext, ssl.SSLContext], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def play() -> None:
@@ -200,7 +200,7 @@ def test_what_is_no_handshake_is_closed_with_a_line(
 
 @pytest.mark.parametrize("first", ["", "GET / HTTP/1.1\r\n", OPEN, request("/")])
 @pytest.mark.parametrize("limit", ["connections", "connections_per_address"])
-def test_who_only_holds_connections_shuts_nobody_out(first: str, limit: str) -> None:
+def test_idle_connections_do_not_block_other_clients(first: str, limit: str) -> None:
     async def play() -> None:
         async with serving(**{limit: 20}) as made:
             for _ in range(60):
@@ -213,7 +213,7 @@ def test_who_only_holds_connections_shuts_nobody_out(first: str, limit: str) -> 
     run(play)
 
 
-def test_handshakes_count_and_shut_nobody_out(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
+def test_handshakes_count_and_do_not_block_other_clients(tls: tuple[ssl.SSLContext, ssl.SSLContext]) -> None:
     async def play() -> None:
         async with serving(tls=tls, connections=20) as made:
             for _ in range(60):
@@ -224,7 +224,7 @@ def test_handshakes_count_and_shut_nobody_out(tls: tuple[ssl.SSLContext, ssl.SSL
     run(play)
 
 
-def test_health_answers_while_everybody_is_served() -> None:
+def test_health_answers_while_all_connections_are_busy() -> None:
     async def play() -> None:
         async with serving(connections=16) as made:
             busy = [await made.connect() for _ in range(16)]
@@ -277,7 +277,7 @@ def test_accepting_does_not_keep_the_loop_from_others() -> None:
     run(play)
 
 
-def test_a_full_reserve_turns_away_at_once() -> None:
+def test_a_full_reserve_refuses_at_once() -> None:
     async def play() -> None:
         async with serving(connections=16) as made:
             server = made.server
@@ -308,7 +308,7 @@ def test_connections_end_when_the_server_does() -> None:
     run(play)
 
 
-def test_who_holds_a_connection_does_not_delay_the_end() -> None:
+def test_open_connections_do_not_delay_the_end() -> None:
     async def play() -> None:
         async with serving() as made:
             for first in ("", "GET / HT", OPEN, request("/")):
@@ -322,7 +322,7 @@ def test_who_holds_a_connection_does_not_delay_the_end() -> None:
     run(play)
 
 
-def test_it_takes_fewer_connections_where_few_files_may_be_open(
+def test_it_accepts_fewer_connections_with_a_low_limit_of_open_files(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 1024))
@@ -335,7 +335,7 @@ def test_it_takes_fewer_connections_where_few_files_may_be_open(
     assert "may open too few files" in caplog.text
 
 
-def test_running_out_of_files_ends_nothing(
+def test_running_out_of_files_ends_no_connection_in_use(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def play() -> None:
@@ -362,7 +362,7 @@ def test_running_out_of_files_ends_nothing(
 # What is logged.
 
 
-def test_what_is_not_http_costs_a_line_without_what_was_sent(caplog: pytest.LogCaptureFixture) -> None:
+def test_bytes_that_are_not_http_give_one_log_line_without_content(caplog: pytest.LogCaptureFixture) -> None:
     async def play() -> None:
         async with serving() as made:
             for sent in ("GET / HTTP/9.9 secret\r\n\r\n", "GET / HTTP/1.1\r\nsecret\r\n\r\n"):
@@ -377,7 +377,7 @@ def test_what_is_not_http_costs_a_line_without_what_was_sent(caplog: pytest.LogC
         assert "secret" not in line
 
 
-def test_who_breaks_off_costs_no_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_client_that_disconnects_gives_no_log_line(caplog: pytest.LogCaptureFixture) -> None:
     async def play() -> None:
         async with serving() as made:
             for first in ("", "GET / HT", OPEN, request("/large"), request("/busy")):
@@ -392,7 +392,7 @@ def test_who_breaks_off_costs_no_line(caplog: pytest.LogCaptureFixture) -> None:
     assert warnings(caplog) == []
 
 
-def test_a_fault_of_ours_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_of_the_server_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
     async def play() -> None:
         async with serving() as made:
             assert await made.ask("/fault") == 500
@@ -404,7 +404,7 @@ def test_a_fault_of_ours_is_logged_with_its_traceback(caplog: pytest.LogCaptureF
 # Where it listens.
 
 
-def test_a_port_that_is_taken_is_told() -> None:
+def test_a_taken_port_is_reported() -> None:
     async def play() -> None:
         async with serving() as made:
             second = HttpServer(

@@ -1,4 +1,4 @@
-"""When a partition that has run dry is completed, and when not."""
+"""Idle partitions: when their buckets are completed, and when not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ IDENTITY = Identity("accounts", 1, "")
 
 
 class DryStep:
-    """Has bucket 7 open until it is told otherwise."""
+    """An operator with bucket 7 open until it is idle."""
 
     def __init__(self) -> None:
         self.completed: list[int] = []
@@ -47,7 +47,7 @@ class DryStep:
 
 
 class Bench:
-    """A shell with one live partition that stands at offset 5, its consumer and its changelog."""
+    """A worker with one live partition at offset 5, its consumer and its changelog."""
 
     def __init__(self, until_end: dict[TP, int] | None = None) -> None:
         self.positions: dict[TP, Position] = {}
@@ -75,7 +75,7 @@ class Bench:
         return self.live.operator
 
     def look(self, **position: Any) -> Any:
-        """Let the shell look after the partition while the consumer is at a position."""
+        """Let the worker check the partition while the consumer is at a position."""
         self.positions[TP("requests", 0)] = Position(
             **{"next": 5, "end": 5, "last": 4, "at": time.monotonic(), **position}
         )
@@ -83,7 +83,7 @@ class Bench:
         return self.live
 
 
-def test_a_dry_partition_is_completed_after_a_while_and_the_decision_is_in_the_marker() -> None:
+def test_an_idle_partition_is_completed_after_a_while_and_the_marker_has_the_decision() -> None:
     bench = Bench()
     bench.look()
     assert bench.step.completed == []
@@ -102,22 +102,22 @@ def test_a_dry_partition_is_completed_after_a_while_and_the_decision_is_in_the_m
     [
         {"next": 5, "end": 6},  # lagging
         {"next": 8, "end": 8, "last": 7},  # fetched, but not processed yet
-        {"at": -60.0},  # the broker has not answered lately
-        {"hidden": True},  # a transaction that is not over hides what came behind it
+        {"at": -60.0},  # the broker did not answer recently
+        {"hidden": True},  # an open transaction hides the records after its start
     ],
 )
-def test_never_while_lagging_or_without_the_broker(position: dict[str, Any]) -> None:
+def test_a_lagging_partition_or_one_without_broker_is_not_idle(position: dict[str, Any]) -> None:
     bench = Bench()
     for _ in range(2):
         bench.look(**position)
         time.sleep(0.11)
     assert bench.step.completed == []
-    # The waiting begins when it is dry, not before.
+    # The wait starts when the partition becomes idle, not before.
     bench.look()
     assert bench.step.completed == []
 
 
-def test_never_before_anything_was_fetched_nor_in_a_finite_run() -> None:
+def test_a_partition_is_not_idle_before_the_first_fetch_or_in_a_finite_run() -> None:
     for bench in (Bench(), Bench(until_end={REQUESTS: 9})):
         bench.look()
         time.sleep(0.11)

@@ -1,4 +1,4 @@
-"""Metrics: what a worker has counted, from its steps and from what they return."""
+"""Metrics: the counters of operators, and counts of their outputs."""
 
 from __future__ import annotations
 
@@ -52,12 +52,12 @@ def step(partition=0):
 
 
 def value(metrics, sample):
-    """The value of a sample, None when it is not served."""
+    """The value of a sample, or None when it is not served."""
     found = re.search(rf"^{re.escape(sample)} (\S+)$", metrics.text().decode(), re.MULTILINE)
     return float(found[1]) if found else None
 
 
-def test_events_late_and_failed_are_read_from_the_steps():
+def test_events_late_and_failed_come_from_the_operators():
     one, two = step(), step(1)
     metrics = accounts(worker_of(Live(one), Live(two)))
     assert value(metrics, "pivotwatch_events_total") == 0
@@ -69,7 +69,7 @@ def test_events_late_and_failed_are_read_from_the_steps():
     assert value(metrics, "pivotwatch_failed_requests_total") == 1
 
 
-def test_counting_changes_no_state_and_a_restored_step_counts_from_zero():
+def test_counting_changes_no_state_and_a_restored_operator_counts_from_zero():
     one = step()
     one.process([line(event("a"), event("b", status=500)), line(event("a", START + 2 * HOUR_MS))])
     assert one.counters() == one.counters()
@@ -82,7 +82,7 @@ def test_counting_changes_no_state_and_a_restored_step_counts_from_zero():
     assert again.counters()["watermark_ms"] == START + 9 * HOUR_MS - SETTINGS.allowed_lateness_ms
 
 
-def test_counters_never_go_back_when_a_partition_is_taken_away():
+def test_counters_never_decrease_when_a_partition_is_revoked():
     one = step()
     worker = worker_of(Live(one))
     metrics = accounts(worker)
@@ -107,7 +107,7 @@ def test_lag_and_watermark_by_partition():
     assert value(metrics, 'pivotwatch_watermark_lag_seconds{partition="1"}') is None
 
 
-def test_dead_letters_and_alerts_are_counted_as_they_are_sent():
+def test_sent_dead_letters_and_alerts_are_counted():
     one = step()
     metrics = NetworksMetrics(Nobody())
     metrics.sent(one.process([line(event("a")), line({"id": "no account"})]))
@@ -117,7 +117,7 @@ def test_dead_letters_and_alerts_are_counted_as_they_are_sent():
     assert value(metrics, 'pivotwatch_alerts_total{severity="high",state="open"}') == 1
 
 
-def test_open_incidents_come_from_the_step_that_knows_them():
+def test_open_incidents_come_from_the_scoring_operator():
     buckets, releases = launch_buckets()
     networks = networks_step(releases=releases)
     metrics = NetworksMetrics(worker_of(Live(networks)))
@@ -154,7 +154,7 @@ def test_no_label_can_hold_an_account_or_a_network():
     }
 
 
-def test_memory_of_the_process_is_told():
+def test_the_memory_of_the_process_is_served():
     metrics = accounts(worker_of())
     assert value(metrics, "process_resident_memory_bytes") > 1e6
     assert metrics.names()["pivotwatch_checkpoint_seconds"] == "histogram"

@@ -1,4 +1,4 @@
-"""What a decision waits for: the proof that the partition was still ours after the marker was written."""
+"""Decisions wait until the group confirms, after the marker was written, that the partition is still ours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HERE = Identity("networks", 1, "")
 
 
 class Recording:
-    """Says which control records it had for which records."""
+    """Records which control records were in effect for which records."""
 
     def __init__(self) -> None:
         self.seen: list[int] = []
@@ -51,7 +51,7 @@ class Recording:
 
 
 class Group:
-    """Answers whether the assignment is in force; None is no answer, and then the assignment ends."""
+    """Answers whether the assignment is valid; None means no answer, and then the assignment ends."""
 
     def __init__(self, log: Log, answers: list[bool]) -> None:
         self.log = log
@@ -84,11 +84,11 @@ def made(kind: type[PartitionTask[Any]], answers: list[bool]) -> tuple[Any, Grou
     return live, group, log
 
 
-def test_buckets_are_scored_only_once_the_group_has_answered_after_the_marker() -> None:
+def test_buckets_are_scored_only_after_the_group_has_confirmed_the_marker() -> None:
     live, group, log = made(NetworksPartition, [False, True])
     asyncio.run(live.take(Chunk([record(0), record(1)], -1, 0)))
     assert live.operator.seen == [0, 1]
-    assert group.written == [1, 1], "the marker was on the broker before the group was asked"
+    assert group.written == [1, 1], "the marker must be on the broker before the group is asked"
     found = latest(log.stored, HERE)
     assert found
     assert (found.fence, found.pins) == (2, b"pins")
@@ -102,7 +102,7 @@ def test_a_worker_that_lost_its_partition_scores_nothing_more() -> None:
 
 
 @pytest.mark.parametrize(("answers", "acts"), [([True], [FINAL]), ([], [])])
-def test_so_does_a_decision_without_input(answers: list[bool], acts: list[int]) -> None:
+def test_a_decision_without_input_waits_too(answers: list[bool], acts: list[int]) -> None:
     live, _, _ = made(PartitionTask, answers)
     acted: list[int] = []
 
@@ -119,7 +119,7 @@ def test_so_does_a_decision_without_input(answers: list[bool], acts: list[int]) 
 
 
 class Pinning(Recording):
-    """Has pins until it is saved."""
+    """An operator with pins until it is saved."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ def test_more_control_records_than_fit_into_a_marker_become_part_of_the_state() 
 
 
 class Waiting(AccountsTask):
-    """Starts a partition only when it is told to."""
+    """Starts a partition only on demand."""
 
     def __init__(self, *given: Any, **options: Any) -> None:
         super().__init__(*given, **options)
@@ -160,7 +160,7 @@ class Waiting(AccountsTask):
 
 
 class App:
-    """What a shell needs of an app; its producer waits until it is told to go on."""
+    """A stand-in for the app, whose producer waits until the test continues."""
 
     consumer_generation_id = 1
 
@@ -190,7 +190,7 @@ def shell(kind: type[AccountsTask], app: App) -> Any:
 
 
 @pytest.mark.parametrize("revoked", [False, True])
-def test_a_checkpoint_that_is_complete_only_after_the_assignment_commits_nothing(revoked: bool) -> None:
+def test_a_checkpoint_that_completes_after_the_assignment_commits_nothing(revoked: bool) -> None:
     async def run() -> None:
         app = App()
         made = shell(AccountsTask, app)
@@ -208,8 +208,8 @@ def test_a_checkpoint_that_is_complete_only_after_the_assignment_commits_nothing
     asyncio.run(run())
 
 
-def test_a_revocation_while_partitions_are_loaded_leaves_none_of_them() -> None:
-    """Faust does not stop who loads, and a named member may keep its generation."""
+def test_a_revocation_while_partitions_load_drops_all_of_them() -> None:
+    """Faust does not stop the loading, and a named member may keep its generation."""
 
     async def run() -> None:
         made = shell(Waiting, App())

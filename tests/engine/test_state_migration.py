@@ -1,4 +1,4 @@
-"""State that was stored once is read for good, and that of a newer program refused."""
+"""Stored states of every earlier version are continued, and those of newer programs are refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.engine import stored_state
 from tests.engine.stored_state import OFFSET, identity
 
 VERSIONS = ((1, 2), (2, 3), (2, 4), (3, 5))
-"""Of the state of accounts and of networks, that is read from version 2 on."""
+"""Versions of the states of accounts and networks; networks from version 2."""
 
 
 def new(role: str) -> Any:
@@ -54,8 +54,8 @@ def test_a_stored_state_is_continued(of_accounts: int, of_networks: int) -> None
     assert networks.finished
 
 
-def test_what_is_stored_today_is_what_was_stored() -> None:
-    """A change of the form without a new version would be found here."""
+def test_the_form_of_a_version_does_not_change() -> None:
+    """Fails when the form of the state changes without a new version."""
     for role in ("accounts", "networks"):
         version = new(role).version
         step = loaded(role, version)
@@ -65,8 +65,8 @@ def test_what_is_stored_today_is_what_was_stored() -> None:
         assert [key for key in before if again[key] != before[key]] == []
 
 
-def test_names_of_every_script_are_read_as_they_were_written_before() -> None:
-    """Headers of shards had everything escaped that is not ASCII."""
+def test_escaped_names_of_earlier_programs_are_read() -> None:
+    """Earlier programs escaped all characters in shard headers that are not ASCII."""
     event = {"id": "r", "ts": 1_770_001_200_000, "account": "ä€𝒳", "network": "AS\u2028", "model": "m"}
     step = new("accounts")
     step.process([Line(orjson.dumps(event)), Line(orjson.dumps({**event, "ts": event["ts"] + 2 * HOUR_MS}))])
@@ -81,15 +81,15 @@ def test_names_of_every_script_are_read_as_they_were_written_before() -> None:
 
 
 def with_escapes(state: bytes) -> bytes:
-    """What `pivotwatch_models.base.columns.pack` wrote, with its header in ASCII."""
+    """The output of `pivotwatch_models.base.columns.pack`, with its header in ASCII."""
     end = 4 + int.from_bytes(state[:4], "little")
     header = json.dumps(json.loads(state[4:end]), separators=(",", ":")).encode()
     return len(header).to_bytes(4, "little") + header + state[end:]
 
 
 @pytest.mark.parametrize("version", [2, 3, 4])
-def test_of_a_migrated_state_everything_is_written_anew(version: int) -> None:
-    """Else shards of the older form would stay behind a marker of the newer version."""
+def test_all_shards_of_a_migrated_state_are_written_again(version: int) -> None:
+    """Otherwise shards of the older form would remain under a marker of the newer version."""
     old = loaded("networks", version)
     step = new("networks")
     step.restore(old.meta(), {number: part for number, part in old.snapshot().items() if part != b"[]"})
@@ -98,7 +98,7 @@ def test_of_a_migrated_state_everything_is_written_anew(version: int) -> None:
 
 
 @pytest.mark.parametrize("role", ["accounts", "networks"])
-def test_a_step_refuses_the_state_of_a_newer_program(role: str) -> None:
+def test_the_state_of_a_newer_program_is_refused(role: str) -> None:
     snapshot = latest(stored_state.read(role, 1), identity(role))
     assert snapshot
     meta = orjson.dumps({**orjson.loads(snapshot.meta), "version": 99})
@@ -106,20 +106,20 @@ def test_a_step_refuses_the_state_of_a_newer_program(role: str) -> None:
         new(role).restore(meta, snapshot.shards)
 
 
-def test_what_is_no_more_migrated_is_refused() -> None:
+def test_a_state_without_migration_is_refused() -> None:
     with pytest.raises(StateRefused, match=r"the state of networks was written in version 1.*reads no more"):
         loaded("networks", 1)
 
 
-def test_names_of_an_older_state_stay_known_and_followed() -> None:
-    """Version 1 had them in the marker, without the bucket in which each was used last."""
+def test_names_of_an_older_state_are_kept_and_followed() -> None:
+    """Version 1 stored them in the marker, without the bucket of their last use."""
     step, snapshot = loaded("accounts", 1), latest(stored_state.read("accounts", 1), identity("accounts"))
     assert snapshot
     before = orjson.loads(snapshot.meta)
     assert {name: known.first for name, known in step.known.names.items()} == before["first_seen"]
     assert step.known.followed() == before["candidates"] == sorted(step.candidates)
     for model in step.candidates.values():
-        assert model.columns["n"].any()  # what every account did with it is there
+        assert model.columns["n"].any()  # the history of every account is there
     last = {known.last for known in step.known.names.values()}
     assert last == {step.buckets.next - 1}
 
@@ -153,15 +153,16 @@ def under(role: str, settings: Settings) -> Identity:
 
 
 @pytest.mark.parametrize(("role", "version"), [("accounts", 1), ("accounts", 2), ("networks", 4)])
-def test_a_state_from_before_the_constants_were_part_of_the_fingerprint_is_continued(
-    role: str, version: int
-) -> None:
+def test_a_state_with_the_earlier_fingerprint_is_continued(role: str, version: int) -> None:
     stored = stored_state.read(role, version)
     assert (
         made_with(role, version) == earlier_state_fingerprints(Settings())[0] != state_fingerprint(Settings())
     )
     assert latest(stored, under(role, Settings()))
-    for other in (Settings(theta=2.0), Settings(min_members=5)):  # it knew one fingerprint of all settings
+    for other in (
+        Settings(theta=2.0),
+        Settings(min_members=5),
+    ):  # the earlier fingerprint covered all settings
         with pytest.raises(StateRefused, match="go back to the settings of before"):
             latest(stored, under(role, other))
 
@@ -176,8 +177,8 @@ def test_settings_that_only_decide_alerts_may_change_under_a_state(role: str) ->
             latest(stored, under(role, other))
 
 
-def test_incidents_of_before_keep_their_ids() -> None:
-    """Up to version 4 an id had no fingerprint; an incident that goes on must not begin another one."""
+def test_earlier_incidents_keep_their_ids() -> None:
+    """Up to version 4 an id had no fingerprint; an open incident must keep its id."""
     fields = Incident("m-2", 7, False, ("network", "AS1"), onset=3, opened=5, decided_by="0f").snapshot()
     del fields["decided_by"]
     fields["told_log_r"], fields["told_members"] = (

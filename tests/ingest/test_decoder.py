@@ -1,4 +1,4 @@
-"""Every source's sample becomes one native event, and nothing else of it passes."""
+"""The sample of every source becomes one native event, and nothing else passes."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_protobuf_by_the_sdk_of_opentelemetry_becomes_the_same_event() -> None:
 
 
 @pytest.mark.parametrize("garbage", [b"", b"\xff\xff\xff", b"{}", b"\x0a\x05ab"])
-def test_protobuf_that_is_none_is_told(garbage: bytes) -> None:
+def test_invalid_protobuf_is_reported(garbage: bytes) -> None:
     decoded = decoder("otlp_proto").decode(garbage)
     assert decoded.events == []
     assert [str(bad.error) for bad in decoded.bad] == (["not OTLP traces in protobuf"] if garbage else [])
@@ -150,14 +150,14 @@ def test_variants_of_fields(
     assert bool(events) != (field == "account" and expected is None)
 
 
-def test_what_is_no_request_is_skipped() -> None:
+def test_documents_that_are_not_requests_are_skipped() -> None:
     tool_call = {**ENVOY, "gen_ai.request.model": None}
     assert decoder("envoy").decode(orjson.dumps(tool_call)).skipped == 1
     assert decoder("kong").decode(orjson.dumps({**KONG, "ai": {"mcp": {}}})).skipped == 1
     assert decoder("apisix").decode(orjson.dumps({**APISIX, "llm_summary": {}})).skipped == 1
 
 
-def test_an_id_is_made_where_there_is_none_and_is_always_the_same() -> None:
+def test_a_missing_id_is_derived_and_reproducible() -> None:
     bare = changed(changed(APISIX, "request/headers", {}), "response/headers", {})
     assert one("apisix", bare)["id"] == one("apisix", bare)["id"]
     assert one("apisix", bare)["id"] != one("apisix", {**bare, "start_time": 1619414294761})["id"]
@@ -175,7 +175,7 @@ def test_arrays_and_lines_and_broken_lines() -> None:
     ]
 
 
-def test_a_private_value_is_passed_over_for_the_next_place() -> None:
+def test_after_a_private_value_the_next_place_is_used() -> None:
     assert one("kong", changed(changed(KONG, "consumer/id", EMAIL), "consumer/username", RAW_KEY))["account"]
     native = decoder("native")
     bad = native.decode(orjson.dumps({"id": "1", "ts": 5, "account": RAW_KEY, "model": "m"})).bad[0]
@@ -183,7 +183,7 @@ def test_a_private_value_is_passed_over_for_the_next_place() -> None:
     assert RAW_KEY not in str(bad.error)
 
 
-def test_lines_among_which_some_are_no_json_at_all() -> None:
+def test_lines_that_are_not_json_are_bad_documents() -> None:
     line = orjson.dumps(KONG)
     decoded = decoder("kong").decode(b"\xef\xbb\xbf" + line + b"\noops\n\n" + line)
     assert [position for position, _ in decoded.events] == [0, 2]
@@ -193,7 +193,7 @@ def test_lines_among_which_some_are_no_json_at_all() -> None:
     assert len(decoder("kong").decode(b"\xef\xbb\xbf" + line).events) == 1
 
 
-def test_a_place_that_decides_whether_to_skip_may_hold_anything() -> None:
+def test_skip_rules_accept_values_of_any_type() -> None:
     odd = otlp_span({**GEN_AI_SPAN, "gen_ai.operation.name": ["execute_tool"]})
     assert len(decoder("otlp_json").decode(orjson.dumps(otlp_message(odd))).events) == 1
 
@@ -205,7 +205,7 @@ def test_a_kind_of_link_is_a_name() -> None:
         assert kind not in str(bad.error)
 
 
-def test_of_very_many_bad_documents_in_a_message_the_rest_is_a_number() -> None:
+def test_beyond_a_limit_bad_documents_of_a_message_are_only_counted() -> None:
     decoded = decoder("native").decode(b"[" + b"1," * (MAX_BAD + 20) + orjson.dumps(NATIVE) + b"]")
     assert decoded.bad_total == MAX_BAD + 20
     assert len(decoded.bad) == MAX_BAD + 1
@@ -230,7 +230,7 @@ def test_a_long_message_is_read_no_further_than_asked() -> None:
         [("kong", "ai"), ("litellm", "metadata"), ("litellm", "startTime"), ("envoy", "user.id")]
     ),
 )
-def test_no_value_breaks_the_decoder(value: Any, place: tuple[str, str]) -> None:
+def test_no_value_makes_the_decoder_raise(value: Any, place: tuple[str, str]) -> None:
     source, field = place
     try:
         raw = orjson.dumps({**SAMPLES[source][0], field: value})
@@ -243,13 +243,13 @@ def test_no_value_breaks_the_decoder(value: Any, place: tuple[str, str]) -> None
 
 
 @given(st.binary(max_size=64), st.sampled_from([*SAMPLES, "otlp_proto"]))
-def test_no_bytes_break_the_decoder(raw: bytes, source: str) -> None:
+def test_no_bytes_make_the_decoder_raise(raw: bytes, source: str) -> None:
     decoded = decoder(source).decode(raw)
     assert not decoded.events
 
 
 @pytest.mark.parametrize("sample", [sample for sample, _ in SAMPLES.values()], ids=list(SAMPLES))
-def test_the_shape_of_a_sample_holds_nothing_of_its_content(sample: dict[str, Any]) -> None:
+def test_the_shape_of_a_sample_contains_no_values(sample: dict[str, Any]) -> None:
     shown = repr(shape_of({**sample, EMAIL: 1, PROMPT_AS_NAME: 2}))
     assert not any(secret in shown for secret in SECRETS)
     assert PROMPT_AS_NAME not in shown
@@ -264,7 +264,7 @@ def own(folder: Path, text: str) -> dict[str, Path]:
     return {"ours": path}
 
 
-def test_a_mapping_of_ones_own(tmp_path: Path) -> None:
+def test_a_custom_mapping(tmp_path: Path) -> None:
     mappings = own(
         tmp_path,
         'form = "json"\nmake_id = true\n[fields]\nts = ["/when"]\naccount = ["/who/0"]\n'
@@ -282,7 +282,7 @@ def test_a_mapping_of_ones_own(tmp_path: Path) -> None:
     }
 
 
-def test_a_mapping_laid_over_a_shipped_one(tmp_path: Path) -> None:
+def test_a_custom_mapping_over_a_shipped_one(tmp_path: Path) -> None:
     path = tmp_path / "envoy.toml"
     path.write_text('like = "envoy"\n[fields]\naccount = ["/tenant"]\n')
     assert one("envoy", {**ENVOY, "tenant": "t-4"}, mappings={"envoy": path})["account"] == "t-4"
@@ -305,13 +305,13 @@ def test_a_mapping_laid_over_a_shipped_one(tmp_path: Path) -> None:
         ("form = \n", "not a TOML file"),
     ],
 )
-def test_a_wrong_mapping_is_told(tmp_path: Path, text: str, told: str) -> None:
+def test_an_invalid_mapping_is_reported(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(WrongUse) as caught:
         load_file("ours", own(tmp_path, text))
     assert told in str(caught.value)
 
 
-def test_only_what_a_mapping_names_is_taken_out_of_a_span() -> None:
+def test_only_mapped_attributes_of_a_span_are_read() -> None:
     mapping = SourceMapping("otlp_json", load_file("otlp_json"))
     assert "gen_ai.input.messages" not in mapping.wanted_attributes()
     assert not any(

@@ -1,4 +1,4 @@
-"""Whose turn it is among the partitions of a merge."""
+"""The order in which partitions are merged by event time."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ SLACK = 100
 
 
 def made(*more: TP) -> EventTimeMerge:
-    """A merge of three partitions, of which some have more to come."""
+    """A merge of three partitions; some have more records."""
     merge = EventTimeMerge(SLACK, has_more=lambda tp: tp in more)
     merge.assign([A, B, C])
     return merge
 
 
-def test_nobody_waits_for_a_partition_that_is_at_its_end() -> None:
+def test_a_partition_at_its_end_delays_no_other() -> None:
     merge = made()
     merge.add(A, [Line(b"")])
     assert merge.next_partition() == (A, float("inf"))
@@ -31,7 +31,7 @@ def test_nobody_waits_for_a_partition_that_is_at_its_end() -> None:
     assert merge.next_partition() == (A, float("inf"))
 
 
-def test_whoever_is_ahead_waits_for_those_that_are_behind_and_have_more() -> None:
+def test_a_partition_ahead_waits_for_those_behind_with_more_records() -> None:
     merge = made(A, B)
     merge.add(A, [Line(b"")])
     merge.advance(A, 1_000)
@@ -45,7 +45,7 @@ def test_whoever_is_ahead_waits_for_those_that_are_behind_and_have_more() -> Non
     assert merge.next_partition() == (B, 1_101)
 
 
-def test_of_a_partition_from_which_nothing_comes_the_others_become_free() -> None:
+def test_a_silent_partition_delays_the_others_only_for_a_while() -> None:
     merge = made(B)
     merge.add(A, [Line(b"")])
     merge.advance(A, 1_000)
@@ -56,7 +56,7 @@ def test_of_a_partition_from_which_nothing_comes_the_others_become_free() -> Non
     assert merge.next_partition() == (B, 1_100)
 
 
-def test_a_time_never_goes_back_and_ends_with_the_assignment() -> None:
+def test_times_never_decrease_and_end_with_the_assignment() -> None:
     merge = made()
     assert merge.advance(A, 50) == 50
     assert merge.advance(A, 40) == 50
@@ -73,8 +73,10 @@ STEP = 50
 @given(
     st.lists(st.lists(st.integers(0, STEP), min_size=20, max_size=40), min_size=3, max_size=3), st.randoms()
 )
-def test_none_gets_further_ahead_than_by_the_slack_and_a_record(steps: list[list[int]], rng: Random) -> None:
-    """Each partition in order by itself, fetched in any manner."""
+def test_no_partition_is_further_ahead_than_the_slack_and_one_record(
+    steps: list[list[int]], rng: Random
+) -> None:
+    """Each partition is in order, with fetches of any size."""
     coming = {tp: list(accumulate(some)) for tp, some in zip((A, B, C), steps, strict=True)}
     everything = sorted(time for some in coming.values() for time in some)
     here: dict[TP, list[int]] = {tp: [] for tp in coming}

@@ -1,4 +1,4 @@
-"""Health and metrics of the role ingest: partitions of several topics, and posts beside them."""
+"""Health and metrics of the role ingest, with partitions of several topics and with posts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TOPICS = [{"name": "llm-log", "source": "litellm"}, {"name": "spans", "source": 
 
 
 class Broker:
-    """Says where partitions end."""
+    """A broker that answers the end offsets of partitions."""
 
     def __init__(self, ends: Mapping[Any, int]) -> None:
         self.known = ends
@@ -40,7 +40,7 @@ class Broker:
 
 
 def shell(*topics: dict[str, str], http: bool = False, **live: int) -> Any:
-    """A worker, and the partitions that it has with their offsets."""
+    """A worker with partitions at these offsets."""
     table: dict[str, Any] = {"topics": list(topics)}
     if http:
         table["http"] = {"port": 0, "sources": ["native"], "allow_without_token": True}
@@ -62,7 +62,7 @@ def look(worker: Any, now: float, broker: Any) -> list[str]:
     return health.stalled
 
 
-def test_partitions_of_several_topics_are_judged_by_name() -> None:
+def test_partitions_of_several_topics_are_checked_by_name() -> None:
     broker = Broker({LOG: 9, SPANS: 9})
     worker = shell(*TOPICS, llm_log=5, spans=9)
     assert [look(worker, now, broker) for now in (0, 61)] == [[], ["llm-log-0"]]
@@ -72,7 +72,7 @@ def test_partitions_of_several_topics_are_judged_by_name() -> None:
     assert set(worker.health.report()["partitions"]) == {"llm-log-0", "spans-0"}
 
 
-def test_posts_that_are_not_answered_although_the_broker_is_there_are_a_stall() -> None:
+def test_unanswered_posts_with_a_running_broker_are_a_stall() -> None:
     worker = shell(http=True)
     assert not worker.is_ready()
     http_publisher = worker.task.http_publisher = HttpPublisher(load(), 1)
@@ -83,7 +83,7 @@ def test_posts_that_are_not_answered_although_the_broker_is_there_are_a_stall() 
     sent = loop.create_future()
     http_publisher.send(Request([], [], sent), 10)
     assert [look(worker, now, broker) for now in (200, 261)] == [[], [HTTP]]
-    assert look(worker, 262, None) == [], "the broker is away: a restart would not help"
+    assert look(worker, 262, None) == [], "the broker is down, so a restart would not help"
     assert look(worker, 263, broker) == []
     assert look(worker, 324, broker) == [HTTP]
     sent.cancel()
@@ -94,14 +94,14 @@ def test_posts_that_are_not_answered_although_the_broker_is_there_are_a_stall() 
     assert (broker.asked, broker.asked_for_topics) == ([], 7), "the broker was asked whether it answers"
 
 
-def test_joining_and_posts_go_together() -> None:
+def test_joining_the_group_and_posts_are_both_checked() -> None:
     worker = shell(TOPICS[0], http=True)
     worker.task.http_publisher = HttpPublisher(load(), 1)
     assert [look(worker, now, Broker({})) for now in (0, 61)] == [[], [JOINING]]
     assert worker.health.report()["partitions"].keys() == {HTTP}
 
 
-def test_metrics_name_the_partitions_and_what_posts_were_answered() -> None:
+def test_metrics_by_partition_and_by_answer() -> None:
     worker = shell(TOPICS[0], llm_log=5)
     worker.app.consumer.positions[LOG] = SimpleNamespace(end=9)
     worker.metrics.posts.labels(503).inc()

@@ -1,4 +1,4 @@
-"""Whom the HTTP server of ingest lets in, by real sockets: guesses, other sites, unsigned bodies."""
+"""Access to the HTTP server of ingest, with real sockets: guesses, other sites, unsigned bodies."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Publisher(HttpPublisher):
-    """A publisher that keeps what it gets; its broker acknowledges at once."""
+    """A publisher that stores its records; its broker acknowledges at once."""
 
     def __init__(self) -> None:
         super().__init__(load(), 1)
@@ -51,7 +51,7 @@ class Server:
         return self.clients[-1]
 
     async def post(self, body: str = "", **headers: str) -> int:
-        """Post an event; the status."""
+        """Post an event; return the status."""
         self.number += 1
         client = await self.connect()
         client.send(
@@ -110,11 +110,13 @@ def test_the_right_secret_passes_while_others_guess(way: str, caplog: pytest.Log
             begun = time.monotonic()
             statuses = await asyncio.gather(*(made.post(body, **wrong) for _ in range(ALLOWED + 20)))
             assert sorted(statuses) == [401] * ALLOWED + [429] * 20
-            assert time.monotonic() - begun >= 1.0, "some of them were slowed"
+            assert time.monotonic() - begun >= 1.0, "some guesses were delayed"
             guesses = [asyncio.create_task(made.post(body, **wrong)) for _ in range(3)]
             begun = time.monotonic()
             assert await made.post(body, **right) == 200
-            assert time.monotonic() - begun < 0.9, "not slowed, and not behind those who are"
+            assert time.monotonic() - begun < 0.9, (
+                "the right secret must not be delayed, nor wait behind guesses"
+            )
             await asyncio.gather(*guesses)
             assert made.publisher.got == ["99"]
 
@@ -124,7 +126,7 @@ def test_the_right_secret_passes_while_others_guess(way: str, caplog: pytest.Log
     assert "guess" not in caplog.text
 
 
-def test_a_post_without_a_secret_is_no_guess(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_post_without_a_secret_is_not_a_guess(caplog: pytest.LogCaptureFixture) -> None:
     async def play() -> None:
         async with serving(token_env="TOKEN", hmac_env="SECRET") as made:
             assert {await made.post() for _ in range(2 * ALLOWED)} == {401}
@@ -150,7 +152,7 @@ FOREIGN = [
 
 
 @pytest.mark.parametrize("headers", FOREIGN, ids=str)
-def test_without_a_token_no_other_site_posts_through_a_browser(headers: dict[str, str]) -> None:
+def test_without_a_token_other_sites_cannot_post_through_a_browser(headers: dict[str, str]) -> None:
     async def play() -> None:
         async with serving(allow_without_token=True) as made:
             assert await made.post(**headers) in (400, 403)
@@ -160,16 +162,16 @@ def test_without_a_token_no_other_site_posts_through_a_browser(headers: dict[str
 
 
 @pytest.mark.parametrize("headers", FOREIGN[:5], ids=str)
-def test_with_a_token_neither(headers: dict[str, str]) -> None:
+def test_with_a_token_other_sites_cannot_post_either(headers: dict[str, str]) -> None:
     async def play() -> None:
         async with serving(token_env="TOKEN") as made:
             assert await made.post(**headers, **BEARER) == 403
-            assert await made.post(**BEARER, Host="ingest.example") == 200, "any name of ours will do"
+            assert await made.post(**BEARER, Host="ingest.example") == 200, "any configured name is accepted"
 
     asyncio.run(play())
 
 
-def test_a_program_of_this_machine_posts_without_a_token_where_that_is_written_out() -> None:
+def test_a_local_program_may_post_without_a_token_when_configured() -> None:
     async def play() -> None:
         async with serving(allow_without_token=True) as made:
             port = made.server.port
@@ -184,7 +186,7 @@ def test_a_program_of_this_machine_posts_without_a_token_where_that_is_written_o
 # Bodies of unknown senders.
 
 
-def test_unsigned_bodies_that_do_not_end_keep_no_signed_one_out() -> None:
+def test_endless_unsigned_bodies_do_not_block_signed_ones() -> None:
     async def play() -> None:
         async with serving(hmac_env="SECRET", max_pending=64_000, max_body=16_000) as made:
             slow = []
@@ -197,7 +199,7 @@ def test_unsigned_bodies_that_do_not_end_keep_no_signed_one_out() -> None:
             body = " " * 10_000 + EVENT % 7
             assert await made.post(body, **signed(body)) == 200
             assert made.server._incoming.size <= 64_000
-            assert await slow[0].read() == "", "the oldest made room"
+            assert await slow[0].read() == "", "the oldest body was dropped"
 
     asyncio.run(play())
 

@@ -1,4 +1,4 @@
-"""Who may post, what was posted before, and what the server says when Kafka is slow."""
+"""Authorization, duplicates, and answers of the HTTP server when Kafka is slow."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def refused(authenticator: Authenticator, headers: dict[str, str], body: bytes =
     return str(caught.value)
 
 
-def test_a_signature_lets_its_body_pass_and_no_other() -> None:
+def test_a_signature_is_valid_only_for_its_body() -> None:
     raw = b"twenty-four bytes of it."
     authenticator = Authenticator(None, b"whsec_" + base64.b64encode(raw), clock=lambda: NOW)
     authenticator.check(signed(raw), BODY)
@@ -56,7 +56,7 @@ def test_either_a_token_or_a_signature() -> None:
     authenticator.check(signed(b"a secret of the tests"), BODY)
     for wrong in ("Bearer a token", "Basic a token of the tests", "Bearer"):
         assert "bearer token" in refused(authenticator, {"Authorization": wrong})
-    for odd in ("Bearer \udcff\udcfe", "Bearer é"):  # Bytes that are no UTF-8, as servers hand them on.
+    for odd in ("Bearer \udcff\udcfe", "Bearer é"):  # Bytes that are not UTF-8, as servers pass them on.
         assert "bearer token" in refused(authenticator, {"Authorization": odd})
         assert "is wrong" in refused(
             authenticator, {**signed(b"a secret of the tests"), "webhook-signature": odd, "webhook-id": odd}
@@ -65,7 +65,7 @@ def test_either_a_token_or_a_signature() -> None:
     assert "expected the header" in refused(Authenticator(b"a token of the tests", None), {})
 
 
-def test_a_server_without_a_secret_is_for_this_machine_only_and_has_to_be_written_out() -> None:
+def test_a_server_without_a_secret_needs_loopback_and_an_explicit_setting() -> None:
     with pytest.raises(WrongUse, match="set token_file or hmac_file"):
         read_settings({"http": {"port": 0, "host": "0.0.0.0", "allow_without_token": True}})
     with pytest.raises(WrongUse, match="allow_without_token = true lets every program"):
@@ -76,7 +76,7 @@ def test_a_server_without_a_secret_is_for_this_machine_only_and_has_to_be_writte
     assert read_settings({"http": {"port": 0, "allow_without_token": True}}).http
 
 
-def test_duplicates_are_known_for_the_window_and_what_failed_may_come_again() -> None:
+def test_duplicates_are_known_during_the_window_and_failed_posts_may_be_repeated() -> None:
     async def play() -> None:
         now = 0.0
         dedup = RequestDedup(10, clock=lambda: now)
@@ -142,7 +142,7 @@ def test_clients_are_asked_to_retry_while_the_broker_is_slow() -> None:
             await asyncio.sleep(0)
             assert http_publisher.pending == 0
             status, told, _ = await post(server.port, padded)
-            assert (status, told["accepted"], told["duplicates"]) == (200, 0, 1), "it did arrive"
+            assert (status, told["accepted"], told["duplicates"]) == (200, 0, 1), "the event did arrive"
             assert (await post(server.port, b"x" * 5000))[0] == 413
             http_publisher.since = 60.0
             assert (await post(server.port, BODY))[::2] == (503, "1")
@@ -152,7 +152,7 @@ def test_clients_are_asked_to_retry_while_the_broker_is_slow() -> None:
     asyncio.run(play())
 
 
-def test_bodies_are_bounded_while_they_come() -> None:
+def test_bodies_are_limited_while_they_arrive() -> None:
     async def parts(count: int) -> AsyncIterator[bytes]:
         for _ in range(count):
             yield b"x" * 500
@@ -164,7 +164,7 @@ def test_bodies_are_bounded_while_they_come() -> None:
         server = IngestServer(settings, StuckPublisher(), IngestMetrics(Nobody()))
         await server.start()
         try:
-            assert (await post(server.port, parts(6)))[::2] == (429, "1"), "no length was told"
+            assert (await post(server.port, parts(6)))[::2] == (429, "1"), "no length was given"
             settings = read_settings({"http": {"port": 0, "allow_without_token": True, "max_body": 4096}})
             other = IngestServer(settings, StuckPublisher(), IngestMetrics(Nobody()))
             await other.start()

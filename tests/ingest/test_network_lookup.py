@@ -1,4 +1,4 @@
-"""Networks: explicit, by autonomous system, by prefix; and pseudonyms of what is left."""
+"""Networks (explicit, by autonomous system, by prefix), and pseudonyms."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_network_of_an_address(database: Path, ip: str, expected: str | None
     assert NetworkLookup(database).find(ip, None) == expected
 
 
-def test_a_database_that_is_none(tmp_path: Path) -> None:
+def test_an_invalid_database_is_refused(tmp_path: Path) -> None:
     with pytest.raises(OutOfReach, match="No such file"):
         NetworkLookup(tmp_path / "missing.mmdb")
     wrong = tmp_path / "wrong.mmdb"
@@ -61,11 +61,11 @@ def test_a_database_that_is_none(tmp_path: Path) -> None:
     ("hops", "expected"),
     [(0, "10.0.0.1"), (1, "10.0.0.9"), (2, "203.0.113.7"), (3, "1.1.1.1"), (9, "1.1.1.1")],
 )
-def test_a_list_is_read_from_the_right(hops: int, expected: str) -> None:
+def test_forwarded_addresses_are_read_from_the_right(hops: int, expected: str) -> None:
     assert client_of("10.0.0.1", "1.1.1.1, 203.0.113.7 ,10.0.0.9", hops) == expected
 
 
-def test_addresses_in_odd_forms() -> None:
+def test_unusual_forms_of_addresses() -> None:
     assert str(parse_client('"[2001:db8::1]"')) == "2001:db8::1"
     assert str(parse_client("fe80::1%eth0")) == "fe80::1"
     assert parse_client("_hidden") is None
@@ -122,7 +122,7 @@ def test_the_network_is_found_before_the_pseudonym_is_made(
         ([{"id": "k 1", "secret_env": "A"}], "keys.0.id"),
     ],
 )
-def test_keys_that_will_not_do(
+def test_invalid_keys_are_refused(
     keys: list[dict[str, object]], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("A", "a secret of the tests")

@@ -1,4 +1,4 @@
-"""When the data are too thin for the width of the bucket, and which width to take."""
+"""When data are too thin for the bucket width, and which width is advised."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""e-BH against brute force, and θ₀ by its formula."""
+"""e-BH compared with brute force, and θ₀ compared with its formula."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def brute_force(values, hypotheses, alpha):
 
 @settings(max_examples=300)
 @given(log_es, st.integers(0, 300), st.sampled_from([0.05, 0.2, 0.5]))
-def test_e_bh_names_what_brute_force_names(values, more, alpha):
+def test_e_bh_picks_the_same_groups_as_brute_force(values, more, alpha):
     hypotheses = len(values) + more
     # Stay off the edge, where exp and log may round to different sides.
     if any(
@@ -50,13 +50,13 @@ def test_an_e_value_just_at_the_bound_is_named():
 
 @settings(max_examples=100)
 @given(log_es, st.integers(0, 50))
-def test_leaving_out_what_can_never_be_named_changes_nothing(values, more):
+def test_leaving_out_groups_that_can_never_be_picked_changes_nothing(values, more):
     hypotheses = max(1, len(values) + more)
     shown = [v for v in values if v >= smallest_reportable()]
     assert e_bh(shown, hypotheses) == e_bh(values, hypotheses)
 
 
-def test_more_groups_ask_for_more_evidence():
+def test_more_groups_need_more_evidence():
     evidence = [math.log(3000)]
     assert math.isfinite(e_bh(evidence, 100))
     assert e_bh(evidence, 1000) == math.inf

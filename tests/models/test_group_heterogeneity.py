@@ -1,4 +1,4 @@
-"""What the spread of ordinary groups is, and what a campaign does to it."""
+"""The spread of ordinary groups, and its robustness against campaigns."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def networks(ratios, expected, seed=1):
     }
 
 
-def test_before_anything_is_known_the_usual_one_holds():
+def test_without_data_the_usual_spread_is_used():
     assert measure({}, set()).theta("network", most=3.0) == USUAL
     assert measure({("network", "A"): (0, 0.0)}, set()).theta("network", most=3.0) == USUAL
     assert measure({}, set()).theta("network", most=1.7) == 1.7
 
 
-def test_few_events_leave_the_usual_one():
+def test_few_events_hardly_change_the_usual_spread():
     groups = networks([1.0] * 10, expected=0.1)
     assert measure(groups, set()).theta("network", most=3.0) == pytest.approx(USUAL)
 
 
-def test_what_the_data_say_beyond_chance_is_taken_at_once():
+def test_a_spread_beyond_chance_is_used_at_once():
     fast = networks([0.2] * 20 + [1.8] * 20, expected=30.0)
     assert measure(fast, set()).theta("network", most=3.0) > USUAL
     calm = networks([1.0] * 40, expected=30.0)
@@ -42,14 +42,14 @@ def test_what_the_data_say_beyond_chance_is_taken_at_once():
 
 
 @pytest.mark.parametrize("sigma", [0.2, 0.3, 0.4])
-def test_with_many_events_it_is_the_quantile_of_the_spread(sigma):
+def test_with_many_events_the_limit_is_the_quantile_of_the_spread(sigma):
     ratios = np.random.default_rng(7).gamma(1 / sigma**2, sigma**2, 1500)
     theta = measure(networks(ratios, expected=60.0), set()).theta("network", most=9.0)
     assert theta == pytest.approx(max(LEAST, math.exp(1.4 * sigma)), rel=0.12)
 
 
-def test_when_half_of_the_population_is_fast_it_is_no_exception():
-    """Two sorts of networks, one nineteen times as fast: nobody is apart, and much is ordinary."""
+def test_when_half_of_the_networks_are_fast_none_is_an_outlier():
+    """Two kinds of networks, one nineteen times as fast: no network is an outlier, and the limit is high."""
     groups = networks([0.1, 1.9] * 100, expected=50.0)
     spread = measure(groups, set())
     assert spread.typical == 1.0
@@ -64,14 +64,14 @@ def test_it_stays_within_its_bounds():
     assert measure(alike, set()).theta("network", most=3.0) == LEAST
 
 
-def test_a_kind_that_spreads_wider_has_a_bound_of_its_own():
+def test_a_kind_with_a_wider_spread_has_its_own_limit():
     groups = networks([1.0] * 200, expected=50.0)
     groups |= {("signup", str(i)): (int(r * 10), 10.0) for i, r in enumerate([0.2, 1.8] * 6)}
     spread = measure(groups, set())
     assert spread.theta("signup", most=9.0) > spread.theta("network", most=9.0) + 0.5
 
 
-def test_a_large_campaign_masks_nobody():
+def test_a_large_campaign_does_not_mask_its_networks():
     """A third of all events are of sixty campaign networks, which triple everyone's expectation."""
     honest = networks([1 / 3] * 300, expected=6.0)
     campaign = {("network", f"c{i}"): (8, 2.5) for i in range(60)}
@@ -81,7 +81,7 @@ def test_a_large_campaign_masks_nobody():
     assert sum(spread.is_outlier("network", *sums) for sums in honest.values()) < 0.08 * len(honest)
 
 
-def test_other_kinds_than_networks_are_apart_later():
+def test_other_kinds_than_networks_become_outliers_later():
     spread = GroupHeterogeneity()
     assert spread.is_outlier("network", 9, 3.0)
     assert not spread.is_outlier("signup", 9, 3.0)
@@ -93,14 +93,14 @@ def test_other_kinds_than_networks_are_apart_later():
     st.lists(st.tuples(st.integers(0, 60), st.floats(0, 40)), min_size=1, max_size=30),
     st.randoms(use_true_random=False),
 )
-def test_the_order_of_the_groups_leaves_no_trace(sums, random):
+def test_the_order_of_groups_does_not_matter(sums, random):
     groups = [(("network", f"AS{i}"), row) for i, row in enumerate(sums)]
     shuffled = random.sample(groups, len(groups))
     assert measure(dict(groups), set()) == measure(dict(shuffled), set())
 
 
-def test_a_fast_group_that_stays_so_is_no_surprise_though_the_others_are_alike():
-    """Of a thousand networks one four times as fast is nothing new; one ten times as fast is."""
+def test_a_permanently_fast_group_is_not_surprising():
+    """Among a thousand networks, one that is four times as fast is not surprising; ten times is."""
     spread = measure(networks([1.0] * 200, expected=30.0), set())
     assert spread.theta("network", most=3.0) < USUAL
     assert spread.surprise("network", 41, 10.6, most=3.0) < math.log(2 * 718)

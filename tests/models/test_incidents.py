@@ -1,4 +1,4 @@
-"""The life of an incident, and what is reported of it."""
+"""The life of an incident, and its alerts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tests.models.world import C as NET_C
 
 TWO = {"a": (NET_A,), "b": (NET_B,), "ab": (NET_A, NET_B)}
 LONG = 400
-"""Buckets within which any burst of these tests has become quiet."""
+"""Number of buckets after which every burst of these tests is quiet."""
 
 
 def warm(*args, **kwargs):
@@ -80,7 +80,7 @@ def test_a_group_of_fewer_than_min_members_is_not_alerted(members, alerted):
     assert bool(world.burst()) == alerted
 
 
-def test_no_news_no_alert():
+def test_without_changes_there_is_no_alert():
     world = warm()
     world.burst()
     assert world.calm(20) == []
@@ -89,7 +89,7 @@ def test_no_news_no_alert():
 # Updated
 
 
-def test_more_evidence_is_news():
+def test_more_evidence_gives_an_update():
     world = warm()
     world.burst()
     before = world.incident().reported_score
@@ -97,14 +97,14 @@ def test_more_evidence_is_news():
     assert world.incident().reported_score >= before + 2.3
 
 
-def test_evidence_that_grows_by_less_than_2_3_is_no_news():
+def test_evidence_that_grows_by_less_than_2_3_gives_no_update():
     world = warm()
     world.burst()
     world.incident().reported_score += 1e9
     assert world.burst(accounts=range(20, 28)) == []
 
 
-def test_a_transition_has_what_the_last_alert_said():
+def test_a_transition_has_the_figures_of_the_last_alert():
     world = warm()
     world.burst(accounts=range(10))
     first = world.incident().reported_score
@@ -115,7 +115,7 @@ def test_a_transition_has_what_the_last_alert_said():
     assert world.incident().severity == "high"
 
 
-def test_twice_the_members_are_news():
+def test_twice_the_members_give_an_update():
     world = warm()
     world.burst()
     world.incident().reported_score += 1e9
@@ -123,7 +123,7 @@ def test_twice_the_members_are_news():
     assert world.burst(accounts=range(39, 40)) == [("members-doubled", NET_A, "updated", 2)]
 
 
-def test_a_rise_in_severity_is_news_and_severity_never_falls():
+def test_a_rise_of_severity_gives_an_update_and_severity_never_falls():
     world = warm(size=20)
     world.burst(accounts=range(15), young=True)
     assert world.incident().severity == "medium"  # fewer than 20 members
@@ -179,7 +179,7 @@ def test_with_wide_buckets_it_is_resolved_after_one_at_the_earliest():
     assert resolved(world) > opened
 
 
-def test_crossing_again_opens_the_same_incident_with_the_next_revision():
+def test_crossing_again_reopens_the_incident_with_the_next_revision():
     world = warm()
     world.burst()
     first = world.incident().alert_id
@@ -199,7 +199,7 @@ def sums_are_of_its_members(world):
 
 
 @pytest.mark.parametrize("restart", [False, True])
-def test_what_was_seen_since_the_onset_adds_up_though_w_was_zero_meanwhile(restart):
+def test_counts_since_the_onset_add_up_even_when_w_was_zero_meanwhile(restart):
     world = warm(size=500)  # W falls at once
     world.burst(accounts=range(60))
     world.calm(20)
@@ -213,7 +213,7 @@ def test_what_was_seen_since_the_onset_adds_up_though_w_was_zero_meanwhile(resta
     assert lead.first_uses[1] + lead.switches[1] == pytest.approx(sum(row.expected for row in rows))
 
 
-def test_an_incident_of_an_older_program_goes_on_with_the_sums_that_it_had():
+def test_an_incident_of_an_older_program_continues_with_its_sums():
     world = warm(size=500)
     world.burst(accounts=range(60))
     del world.incident().base[NET_A]
@@ -221,7 +221,7 @@ def test_an_incident_of_an_older_program_goes_on_with_the_sums_that_it_had():
     assert world.incident().leading.first_uses[0] == 60 + 3 == len(world.incident().members)
 
 
-def test_what_happened_while_it_was_resolved_is_not_counted():
+def test_events_while_it_is_resolved_are_not_counted():
     world = warm(size=500)
     world.burst(accounts=range(60))
     resolved(world)
@@ -234,14 +234,14 @@ def test_what_happened_while_it_was_resolved_is_not_counted():
     assert len(world.incident().members) == 60 + 68
 
 
-def test_the_end_of_the_watch_resolves_what_goes_on():
+def test_the_end_of_the_watch_resolves_open_incidents():
     world = warm()
     world.burst()
     assert world.note(world.incidents.end()) == [("watch-ended", NET_A, "resolved", 2)]
     assert world.note(world.incidents.end()) == []
 
 
-def test_the_next_release_begins_with_fresh_evidence():
+def test_the_next_release_starts_without_evidence():
     world = warm()
     world.burst()
     again = warm(released=400)
@@ -294,7 +294,7 @@ def test_groups_merge_when_their_onsets_are_at_most_six_hours_apart(apart, merge
     assert (NET_B in world.incident(NET_A).groups) == merged
 
 
-def test_an_incident_that_was_reported_and_is_merged_says_where_it_went():
+def test_a_reported_incident_that_is_merged_names_its_target():
     world = warm(TWO, size=60)
     world.step([("a", f"a-{i}") for i in range(36)] + [("b", f"b-{i}") for i in range(36)])
     assert {NET_A, NET_B} == set(world.incidents.by_entity)
@@ -305,7 +305,7 @@ def test_an_incident_that_was_reported_and_is_merged_says_where_it_went():
     assert set(world.incident(NET_A).members) >= set(world.incident(NET_B).members)
 
 
-def test_at_most_one_incident_goes_on_per_group():
+def test_a_group_has_at_most_one_open_incident():
     world = warm(TWO, size=60)
     for start in range(0, 48, 12):
         world.burst("ab", range(start, start + 12))
@@ -342,7 +342,7 @@ def test_an_account_finding_belongs_to_the_incident_of_its_group():
     assert ("account", "a-3") not in world.incidents.by_entity
 
 
-def test_a_lone_account_is_taken_in_by_the_group_that_crosses_later():
+def test_a_lone_account_joins_the_group_that_crosses_later():
     world = warm()
     world.step([("a", "a-3")], findings=[account("a-3")])
     reported = world.burst()
@@ -369,7 +369,7 @@ def test_benign_and_verified_suppress(verdict):
 
 
 @pytest.mark.parametrize("verdict", ["benign", "verified"])
-def test_what_was_merged_into_a_suppressed_incident_does_not_come_back_under_another_name(verdict):
+def test_groups_merged_into_a_suppressed_incident_stay_suppressed(verdict):
     world = warm({"ab": (NET_A, PAY)})
     world.burst("ab")
     assert world.incident().groups == [NET_A, PAY]
@@ -377,7 +377,7 @@ def test_what_was_merged_into_a_suppressed_incident_does_not_come_back_under_ano
     assert world.calm(3) == []
 
 
-def test_confirmed_is_reported_and_goes_on():
+def test_confirmed_is_reported_and_the_incident_continues():
     world = warm()
     world.burst()
     assert decide(world, NET_A, "confirmed") == [("confirmed", NET_A, "updated", 2)]
@@ -390,13 +390,13 @@ def test_a_verified_group_is_not_alerted():
     assert world.burst() == []
 
 
-def test_a_verified_account_is_no_finding():
+def test_a_verified_account_gives_no_finding():
     world = warm()
     world.verdicts["account", "x"] = "verified"
     assert world.step(findings=[account("x")]) == []
 
 
-def test_a_verdict_on_a_group_that_was_merged_counts_when_it_is_verified():
+def test_verified_applies_to_a_merged_group_too():
     world = warm({"ab": (NET_A, PAY)})
     world.burst("ab")
     assert decide(world, PAY, "verified") == [("verified", NET_A, "suppressed", 2)]
@@ -415,14 +415,14 @@ def test_an_alerted_excursion_is_left_out_of_theta():
     assert seen_in(world) == 40  # both types
 
 
-def test_a_benign_excursion_is_learnt_from():
+def test_a_benign_excursion_teaches_theta():
     world = warm()
     world.burst()
     decide(world, NET_A, "benign")
     assert world.incidents.alerted_events(NET_A) == (0, 0.0)
 
 
-def test_a_benign_verdict_after_the_resolution_is_learnt_from_too():
+def test_a_benign_verdict_after_the_resolution_teaches_theta_too():
     world = warm()
     world.burst()
     resolved(world)
@@ -460,7 +460,7 @@ def little_moves():
     return warm(sets, size=15, rest=20_000), [(name, f"{name}-{i}") for name in sets for i in range(4)]
 
 
-def test_many_groups_that_move_a_little_are_named_together():
+def test_many_groups_with_little_evidence_are_reported_together():
     world, moves = little_moves()
     reported = world.step(moves)
     assert max(s.detector.log_r for s in world.watch.groups.values()) < world.watch.threshold
@@ -468,7 +468,7 @@ def test_many_groups_that_move_a_little_are_named_together():
     assert all(i.leading.e_bh for i in world.incidents.open())
 
 
-def test_a_group_over_its_own_threshold_was_not_found_by_e_bh_even_when_its_evidence_fades():
+def test_a_group_that_crossed_its_own_threshold_is_never_marked_as_found_by_e_bh():
     world = warm()
     world.burst()
     assert not world.incident().leading.e_bh
@@ -478,8 +478,8 @@ def test_a_group_over_its_own_threshold_was_not_found_by_e_bh_even_when_its_evid
 
 @settings(max_examples=100)
 @given(st.floats(11.7, 15.2))
-def test_the_least_of_those_named_by_e_bh_is_named(log_r):
-    """The threshold is compared in ln e and in ln R: rounding must not lose the one on the edge."""
+def test_the_group_with_the_least_evidence_picked_by_e_bh_is_reported(log_r):
+    """The threshold is compared as ln e and as ln R: rounding must not drop the group at the edge."""
     world = World()
     world.step()
     state = world.watch.groups[NET_A]
@@ -493,8 +493,8 @@ def test_the_least_of_those_named_by_e_bh_is_named(log_r):
 
 
 @pytest.mark.parametrize(("seen", "named"), [(80, False), (400, True)])
-def test_a_pace_that_some_ordinary_group_has_for_good_is_not_named(seen, named):
-    """Evidence over the line, from twice or from ten times the events expected."""
+def test_a_speed_that_an_ordinary_group_may_have_permanently_is_not_reported(seen, named):
+    """Evidence above the threshold, from twice or ten times the expected events."""
     world = World()
     world.step()
     detector = world.watch.groups[NET_A].detector
@@ -503,7 +503,7 @@ def test_a_pace_that_some_ordinary_group_has_for_good_is_not_named(seen, named):
     assert world.watch.report_rule.reported() == ([NET_A] if named else [])
 
 
-def test_a_group_that_its_split_gives_away_needs_no_unusual_pace():
+def test_a_group_with_evidence_from_its_split_needs_no_unusual_speed():
     world = World()
     world.step()
     world.watch.groups[NET_A].split.detector.log_r = 20.0
@@ -558,7 +558,7 @@ def figures(
         ({"adwin": True, "exchanges": 9_999}, "high"),
         ({"adwin": True, "exchanges": 10_000}, "critical"),
         ({"exchanges": 10**6}, "medium"),
-        # Fast and coordinated, but what its accounts do is not known: it may be a company.
+        # Fast and coordinated, but the behaviour of the accounts is not known yet: it may be a company.
         ({"adwin": True, "pattern": Pattern(7)}, "medium"),
         ({"groups": (NET_A, PAY), "pattern": Pattern(7)}, "medium"),
         ({"young": 13, "pattern": Pattern(7)}, "high"),
@@ -594,18 +594,18 @@ moves = st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=10, 
 
 
 @given(moves)
-def test_synchrony_is_that_of_brute_force(moves):
+def test_synchrony_equals_a_brute_force_count(moves):
     moves = sorted(moves)
     total = sum(n for _, n in moves)
     best = max((sum(n for b, n in moves if start <= b < start + 3) for start, _ in moves), default=0)
     assert largest_share(moves, HOUR_MS) == (best / total if total else 0.0)
 
 
-# Everybody at once
+# Everyone at once
 
 
-def test_when_everybody_moves_at_once_no_group_stands_out():
-    """An alias that moves a third of everyone within the hour."""
+def test_when_everyone_switches_at_once_no_group_stands_out():
+    """An alias that switches a third of all accounts within one hour."""
     sets = {f"n{i}": (("network", f"n{i}"),) for i in range(10)}
     world = warm(sets, size=60, rest=1200)
     reported = world.step([(name, f"{name}-{i}") for name in world.sets for i in range(20)])
@@ -656,7 +656,7 @@ def play(world, moves, restarts):
 @pytest.mark.slow
 @settings(max_examples=40)
 @given(script, st.sets(st.integers(0, 13)))
-def test_restarts_leave_no_trace(moves, restarts):
+def test_restarts_do_not_change_results(moves, restarts):
     sets = {"a": (NET_A,), "b": (NET_B,), "ab": (NET_A, NET_B), "pay": (NET_C, PAY)}
     straight = play(World(sets), moves, set())
     restarted = play(World(sets), moves, restarts)
@@ -669,8 +669,8 @@ def test_restarts_leave_no_trace(moves, restarts):
     }
 
 
-def test_what_e_bh_named_is_named_after_a_restart_before_an_empty_bucket():
-    """Nobody is active in the bucket after the restart, so the threshold is not computed anew."""
+def test_groups_picked_by_e_bh_stay_picked_after_a_restart_before_an_empty_bucket():
+    """No account is active in the bucket after the restart, so the threshold is not recomputed."""
     world, moves = little_moves()
     group = ("network", "n0")
     world.verdicts[group] = "verified"

@@ -1,4 +1,4 @@
-"""The group e-detector: a river drift detector, valid at any time, exact after a restore."""
+"""The e-detector of a group: a river drift detector, valid at any time, exact after a restore."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def state_of(detector):
     return detector.snapshot(), detector.log_r, detector.drift_detected
 
 
-# A detector of river's kind
+# A drift detector of river
 
 
 def estimator_checks(model, monkeypatch):
-    """Those of river's generic checks that need no data set: the others are for models that learn."""
+    """river's generic checks that need no data set; the others are for models that learn."""
     monkeypatch.setattr(river.checks, "_yield_datasets", lambda *_, **__: iter(()))
     return {check.__name__: check for check in river.checks.yield_checks(model)}
 
@@ -58,7 +58,7 @@ def test_it_passes_every_estimator_check_that_adwin_passes(monkeypatch):
         ours[name](GroupEDetector())
 
 
-def test_it_is_a_drift_detector_and_says_so():
+def test_it_is_a_drift_detector():
     detector = GroupEDetector(threshold=3.0, theta=2.0)
     assert isinstance(detector, base.DriftDetector)
     assert not detector.drift_detected
@@ -130,14 +130,14 @@ def test_the_mean_of_a_factor_is_one_at_the_boundary_and_less_within(mean):
             assert sum(math.exp(log_poisson(s, less) + f) for s, f in enumerate(logs)) <= 1.0, mu
 
 
-def test_where_little_is_expected_a_factor_is_that_of_poisson():
+def test_for_small_expectations_a_factor_equals_that_of_poisson():
     for mu in MULTIPLES:
         exact = 3 * math.log(mu) - (mu - 1) * 0.01
         assert log_factor(3, 0.01, mu, math.log(mu)) == pytest.approx(exact, rel=0.03)
 
 
-def test_one_bucket_of_a_large_group_says_only_so_much():
-    """Twice what is ordinary, of whatever size: κ (r − 1 − ln r) nats at most."""
+def test_one_bucket_of_a_large_group_gives_bounded_evidence():
+    """Twice the normal limit, for any size of the group: at most κ (r − 1 − ln r) nats."""
     most = SHAPE * (2 - 1 - math.log(2))
     for expected in (10, 1_000, 100_000):
         assert max(log_factor(2 * expected, expected, mu, math.log(mu)) for mu in MULTIPLES) < most
@@ -193,7 +193,7 @@ def test_a_flood_of_events_does_not_overflow(seen):
     json.dumps(detector.snapshot(), allow_nan=False)
 
 
-def test_a_flood_of_expectation_does_not_underflow_into_nan():
+def test_a_very_large_expectation_does_not_give_nan():
     detector = GroupEDetector()
     for _ in range(5):
         detector.update((0, 1e9, 0, 1e9))
@@ -225,7 +225,7 @@ def test_sums_and_updates_run_since_w_was_last_zero(counts):
         assert detector.leading == (0 if w[0] > w[1] else 1)
 
 
-def test_a_tie_leads_to_the_switches():
+def test_in_a_tie_switches_lead():
     detector = GroupEDetector()
     detector.update((2, 0.1, 2, 0.1))
     assert detector.cusum[0] == detector.cusum[1] > 0
@@ -250,7 +250,7 @@ def test_a_restored_detector_continues_exactly(counts, cut):
         assert state_of(restored) == state_of(straight)
 
 
-def test_a_snapshot_does_not_change_with_what_comes_after():
+def test_a_snapshot_does_not_change_afterwards():
     detector = GroupEDetector()
     detector.update((2, 0.1, 2, 0.1))
     state = detector.snapshot()
@@ -259,7 +259,7 @@ def test_a_snapshot_does_not_change_with_what_comes_after():
     assert json.dumps(state) == kept
 
 
-def test_a_head_start_is_where_the_sum_begins_and_ends_with_a_reset():
+def test_the_sum_starts_at_the_head_start_until_a_reset():
     detector = GroupEDetector(theta=3.0, head=168.0)
     assert detector.log_r == math.log(168.0)
     detector.update((1, 0.1, 0, 0.1))
@@ -270,7 +270,7 @@ def test_a_head_start_is_where_the_sum_begins_and_ends_with_a_reset():
 
 
 def test_the_mean_of_the_sum_stays_under_its_head_start_and_the_time():
-    """E[R_t] ≤ R_0 + t when the group moves at θ₀ times the pace: averaged over 4,000 runs."""
+    """E[R_t] ≤ R_0 + t for a group at θ₀ times the hazard, averaged over 4,000 runs."""
     rng, sums = np.random.default_rng(5), []
     for _ in range(4_000):
         detector = GroupEDetector(theta=2.0, head=20.0)

@@ -1,4 +1,4 @@
-"""River's parts that pivotwatch keeps the state of: they continue exactly."""
+"""Parts of river whose state pivotwatch stores continue exactly after a restore."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ levels = st.lists(st.tuples(st.integers(1, 60), st.floats(-3, 30, width=32), st.
 
 
 def values_of(pieces):
-    """Pieces of a level with a small saw on it."""
+    """Constant pieces with a small saw tooth."""
     return [level + (i * step % 7) / 10 for length, level, step in pieces for i in range(length)]
 
 
 @settings(max_examples=60)
 @given(levels, st.integers(0, 360))
-def test_a_restored_second_opinion_continues_exactly(pieces, cut):
+def test_a_restored_adwin_continues_exactly(pieces, cut):
     xs = values_of(pieces)
     straight = Corroboration()
     for bucket, x in enumerate(xs[:cut]):
@@ -55,7 +55,7 @@ def test_it_sees_a_rise_when_rivers_adwin_drifts_upward(pieces):
     assert second.last_rise == last
 
 
-def test_a_fall_is_no_corroboration():
+def test_a_fall_does_not_corroborate():
     second = Corroboration()
     for bucket in range(100):
         second.update(bucket, 9.0 if bucket < 50 else 0.0)
@@ -90,7 +90,7 @@ def test_a_record_keeps_members_theta_and_lateness():
     assert (again.members, again.late_at, again.theta) == (12, 7, LearntTheta(3.5, 2.25, 2))
 
 
-def test_members_are_those_who_joined_less_those_who_left():
+def test_members_are_joined_minus_left():
     registry, a, b = GroupRegistry(), ("network", "AS1"), ("payment", "AS1")
     registry.join(a, 9)
     registry.join(a, 3)
@@ -99,7 +99,7 @@ def test_members_are_those_who_joined_less_those_who_left():
     assert (registry.members(a), registry.members(b), registry.members(("x", "y"))) == (7, 1, 0)
 
 
-def test_asking_for_an_unknown_group_does_not_make_it_known():
+def test_a_lookup_of_an_unknown_group_does_not_add_it():
     registry, group = GroupRegistry(), ("network", "AS1")
     assert registry.members(group) == 0
     assert registry.theta(group) is None

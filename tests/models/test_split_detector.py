@@ -1,4 +1,4 @@
-"""The split of an account's traffic, its sameness in a group, and the shape of a move."""
+"""The split of an account's traffic, equal splits within a group, and the shape of a switch."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ A = ("network", "A")
 
 
 def by_hand(buckets):
-    """(second, steady, split) as each block ends, by plain arithmetic; None while none does."""
+    """(second, steady, split) at the end of each block, by plain arithmetic; None when no block ends."""
     reported, first, n, k = [], None, 0, 0
     judged = False
     for requests, chosen in buckets:
@@ -69,7 +69,7 @@ requests = st.integers(1, 300).flatmap(lambda n: st.tuples(st.just(n), st.intege
 
 
 @given(st.lists(requests, max_size=30))
-def test_blocks_are_those_counted_by_hand(buckets):
+def test_blocks_equal_those_counted_by_hand(buckets):
     columns, row = Columns(split_fields()), np.array([0])
     columns.reserve(1)
     reported = []
@@ -120,14 +120,14 @@ def test_the_mean_of_the_factor_is_one_at_the_boundary_and_less_below(p, judged)
 
 
 @pytest.mark.parametrize("p", [ALTERNATIVE, 1.0, 1.7])
-def test_there_is_no_bet_where_nothing_is_extraordinary(p):
+def test_without_unusual_splits_there_is_no_evidence(p):
     detector = SplitEDetector()
     for _ in range(10):
         detector.update(bucket(20, 20, p))
     assert detector.log_r == pytest.approx(math.log(10))
 
 
-def test_too_few_judged_accounts_say_nothing():
+def test_too_few_blocks_give_no_evidence():
     assert normal_limits(29, [0] * len(WINDOWS)) == [1.0] * len(WINDOWS)
     assert max(normal_limits(30, [0] * len(WINDOWS))) < 1.0
 
@@ -162,7 +162,7 @@ def test_false_alerts_keep_within_villes_bound_with_an_estimated_population(fact
     assert over / runs <= bound + 3 * math.sqrt(bound * (1 - bound) / runs)
 
 
-def test_a_group_five_times_as_often_alike_is_found():
+def test_a_group_with_equal_splits_five_times_as_often_is_found():
     rng = np.random.default_rng(5)
     found = [run_with_estimates(rng, 5.0, buckets=60) for _ in range(40)]
     assert sum(log_r > 6 for log_r in found) >= 20
@@ -192,7 +192,7 @@ def test_a_restored_detector_continues_exactly(series, cut):
 
 
 def test_the_weights_of_the_evidence_add_up_to_one():
-    """So that the mean of the two keeps E[R_t] ≤ t."""
+    """Otherwise the mean of the two would not keep E[R_t] ≤ t."""
     assert PACE_WEIGHT + SPLIT_WEIGHT == 1.0
     both = log_add(math.log(PACE_WEIGHT * 7), math.log(SPLIT_WEIGHT * 7))
     assert math.exp(both) == pytest.approx(7)
@@ -213,7 +213,7 @@ def ordinary_world():
     return world
 
 
-def test_a_group_that_does_not_hurry_is_found_by_its_split_alone():
+def test_a_slow_group_is_found_by_its_split_alone():
     world = ordinary_world()
     reported = [world.step(blocks=[block(f"x-{b}-{i}") for i in range(6)]) for b in range(4)]
     reasons = [(reason, entity) for step in reported for reason, entity, *_ in step]
@@ -235,20 +235,20 @@ def test_its_incident_is_resolved_after_a_quiet_day_and_needs_new_accounts_to_op
     assert [reason for step in again for reason, *_ in step][:1] == ["reopened"]
 
 
-def test_a_network_where_everybody_goes_over_with_all_its_traffic_stays_silent():
+def test_a_network_that_switches_with_all_its_traffic_stays_silent():
     world = ordinary_world()
     reported = [world.step(blocks=[block(f"x-{b}-{i}", split=9) for i in range(20)]) for b in range(5)]
     assert not any(reported)
 
 
-def test_a_population_that_splits_its_traffic_makes_the_detector_silent():
+def test_when_the_population_splits_its_traffic_the_detector_stays_silent():
     world = World(sets={"a": (A,), "b": (B,)})
     world.calm(5)
     world.step(blocks=[block(f"b-{i}", B, split=5 if i % 2 else 9) for i in range(200)])
     assert not any(world.step(blocks=[block(f"x-{b}-{i}") for i in range(20)]) for b in range(5))
 
 
-def test_groups_that_stand_out_do_not_make_their_split_ordinary():
+def test_groups_that_stand_out_do_not_count_in_the_normal_split():
     world = ordinary_world()
     for b in range(10):
         world.step(blocks=[block(f"x-{b}-{i}") for i in range(20)])
@@ -271,7 +271,7 @@ def test_the_watch_continues_exactly_after_a_restart():
     assert json.dumps(run(restart=True)) == json.dumps(run(restart=False))
 
 
-# The shape of a move
+# The shape of a switch
 
 
 def shape(split, spread, count=20):
@@ -304,7 +304,7 @@ def test_signs_of_a_roll_out_and_of_extraction():
         ({"part": 0.1, "whole": 0.8, "others_part": 0.3, "size_ratio": 0.8}, "roll-out"),
     ],
 )
-def test_a_name_needs_two_signs_and_none_against_it(known, name):
+def test_a_pattern_needs_two_signs_and_none_against_it(known, name):
     assert Pattern(20, **known).name == name
 
 

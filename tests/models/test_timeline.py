@@ -1,4 +1,4 @@
-"""The timeline of a group: what it keeps, how much, and that a restart leaves no trace."""
+"""The timeline of a group: its content, its size, and restarts."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def filled(buckets, moving_from, timeline=None):
     return timeline
 
 
-def test_in_quiet_the_last_48_buckets_are_kept_in_steps_of_eight():
+def test_while_quiet_the_last_48_buckets_are_kept_in_steps_of_eight():
     rows = filled(range(1000), moving_from=math.inf).rows()
     assert [r.start for r in rows][1:] == list(range(960, 1000, 8))
     assert rows[0].end > 999 - LEAD
@@ -42,7 +42,7 @@ def test_from_the_onset_every_bucket_is_kept_and_the_lead_stays():
 
 
 @pytest.mark.parametrize("length", [200, 5_000])
-def test_a_long_excursion_is_coarsened_and_loses_nothing(length):
+def test_a_long_excursion_is_coarsened_without_losing_counts(length):
     rows = filled(range(64, 64 + length), moving_from=64).rows()
     assert MOST // 2 <= len(rows) <= MOST
     assert sum(r.requests for r in rows) == 10 * length
@@ -50,7 +50,7 @@ def test_a_long_excursion_is_coarsened_and_loses_nothing(length):
     assert all(a.end == b.start for a, b in itertools.pairwise(rows))
 
 
-def test_when_the_excursion_is_over_it_shrinks_unless_an_incident_holds_it():
+def test_after_the_excursion_it_shrinks_unless_an_incident_is_open():
     timeline = filled(range(50), moving_from=0)
     timeline.incident_open = True
     timeline.add(row(50), moving=False)
@@ -64,7 +64,7 @@ steps = st.lists(st.tuples(st.integers(1, 40), st.booleans(), st.booleans()), ma
 
 
 @given(steps, st.integers(0, 150))
-def test_restored_it_goes_on_as_before(steps, cut):
+def test_a_restored_timeline_continues_exactly(steps, cut):
     timeline, bucket = Timeline(), 0
     other = Timeline()
     for i, (gap, moving, held) in enumerate(steps):
@@ -96,7 +96,7 @@ def test_a_watch_shows_the_group_beside_everyone():
     assert world.watch.rows(("network", "unknown"), 0) == []
 
 
-def test_the_series_is_held_until_the_incident_is_resolved():
+def test_the_timeline_is_kept_until_the_incident_is_resolved():
     world = World()
     world.calm(5)
     world.burst()
@@ -108,7 +108,7 @@ def test_the_series_is_held_until_the_incident_is_resolved():
 
 
 @given(st.floats(0, 2000), st.floats(1, 6))
-def test_the_band_holds_the_expectation(expected, theta):
+def test_the_normal_range_contains_the_expectation(expected, theta):
     low, high = band(expected, theta)
     assert 0 <= low <= expected <= high + 1
     assert quantile(0.5, expected) >= low

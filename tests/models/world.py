@@ -1,4 +1,4 @@
-"""Counts of one bucket, made by hand: sets of groups, who was at risk in them, and who moved."""
+"""Invented counts of one bucket: sets of groups, accounts at risk, and accounts with an event."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class World:
         self.transitions = []
 
     def counts(self, moves=(), requests=10, blocks=()):
-        """Everybody active; ``moves`` are (set, account, young)."""
+        """Counts in which all accounts are active; ``moves`` are (set, account, young)."""
         groups = sorted({g for own in self.sets.values() for g in own})
         rank = {g: i for i, g in enumerate(groups)}
         names = list(self.sets)
@@ -81,7 +81,7 @@ class World:
         )
 
     def step(self, moves=(), findings=(), requests=10, empty=False, blocks=()):
-        """One bucket; returns (reason, entity, state, revision) of what was reported."""
+        """Score one bucket; return (reason, entity, state, revision) of each alert."""
         counts = None
         if not empty:
             counts = self.counts([m if len(m) == 3 else (*m, False) for m in moves], requests, blocks)
@@ -103,18 +103,18 @@ class World:
         return now
 
     def calm(self, buckets):
-        """Buckets in which nobody but the rest moves."""
+        """Score buckets in which only accounts of the rest have events."""
         return [reported for _ in range(buckets) for reported in self.step()]
 
     def burst(self, name="a", accounts=range(20), young=False, **kwargs):
-        """Accounts of a set move in one bucket."""
+        """Let accounts of a set have an event in one bucket."""
         return self.step([(name, f"{name}-{i}", young) for i in accounts], **kwargs)
 
     def incident(self, entity=A):
         return self.incidents.by_entity[entity]
 
     def restart(self):
-        """Everything through its snapshot and back."""
+        """Restore everything from its snapshot."""
         import orjson
 
         state = self.watch.snapshot()
@@ -123,7 +123,7 @@ class World:
         state, incidents = orjson.loads(orjson.dumps([state, incidents]))
         self.watch = ReleaseWatch(Release(*state["release"]), self.settings, lambda g: self.theta(g))
         self.watch.restore(state)
-        # Shards of groups come back in another order than that in which the groups were met.
+        # Shards of groups are restored in another order than that in which the groups appeared.
         for group in sorted(groups, reverse=True):
             self.watch.restore_group(group, orjson.loads(orjson.dumps(groups[group])))
         self.incidents = Incidents(self.watch, self.settings)

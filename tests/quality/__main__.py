@@ -1,4 +1,4 @@
-"""``make quality``: every scenario over several seeds, one table, and a verdict on the targets."""
+"""Runs every scenario with several seeds, and compares the results with the targets: ``make quality``."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def main(
     as_json: bool,
     write: bool,
 ) -> None:
-    """Run scenarios and hold what is found against the targets."""
+    """Run scenarios and compare the results with the targets."""
     usual = LEARNT if learnt else [name for name in SCENARIOS if name not in LARGE]
     names = scenarios.split(",") if scenarios else list(usual)
     if unknown := [name for name in names if name not in SCENARIOS]:

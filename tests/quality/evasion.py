@@ -1,8 +1,8 @@
-"""What it costs an attacker to stay unseen: ``python -m tests.quality.evasion``.
+"""Measures what evasion costs an attacker: ``python -m tests.quality.evasion``.
 
-Each table turns one knob of a simulated campaign until it is no longer found, or until it is no
-longer worth it: how slowly its accounts move, in how small groups they hide, how many further
-accounts it adds to move the population's own curve. The stream goes through the real steps.
+Each table changes one parameter of a simulated campaign until it is no longer found, or no
+longer worth it: how slowly its accounts switch, in how small groups they hide, how many further
+accounts it adds to change the population's adoption. The stream runs through the real operators.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Case:
     Attributes
     ----------
     table, knob
-        Which table, and what was turned how far.
+        The table, and the value of the parameter.
     build
         Name of the builder, a key of `BUILDERS`, and its arguments.
     days
-        How long the stream goes on after the release.
+        Length of the stream after the release.
     """
 
     table: str
@@ -52,21 +52,21 @@ class Case:
 
 
 def slow(setup: Setup, hours: float, share: float) -> None:
-    """The network of `C1` takes so many hours, and sends this share of its traffic."""
+    """The network of `C1` switches within ``hours`` and sends ``share`` of its traffic."""
     run_plan(setup, dataclasses.replace(C1, hours=hours, share=share))
 
 
 def small(setup: Setup, members: float, accounts: float, kinds: Sequence[Kind] = (Kind.HOSTING,)) -> None:
-    """Networks of the campaign's own, of so many members each, with nobody else in them."""
+    """Networks of the campaign with ``members`` accounts each and no other accounts."""
     networks = round(accounts / members)
     plan = CampaignPlan("small", "small", "", round(accounts), networks=networks, kinds=kinds, honest=0.0)
     run_plan(setup, plan)
 
 
 def inflated(setup: Setup, added: float) -> None:
-    """`C1`, and further accounts in everybody's networks: they live like honest ones and move within its day.
+    """`C1`, and added accounts in all networks that behave like honest ones and switch within its day.
 
-    ``added`` is their number as a multiple of the honest accounts.
+    ``added`` is the number of these accounts as a multiple of the honest accounts.
     """
     run_plan(setup, C1)
     rng, world = setup.rng, setup.world
@@ -82,7 +82,7 @@ def inflated(setup: Setup, added: float) -> None:
 
 
 def scattered(setup: Setup, _: float) -> None:
-    """No network of its own at all; see `campaigns.spread_over_existing`."""
+    """A campaign without networks of its own; see `campaigns.spread_over_existing`."""
     spread_over_existing(setup)
 
 
@@ -139,7 +139,7 @@ def trial(case: Case, seed: int, accounts: int) -> Trial:
 
 
 def row(case: Case, trials: Sequence[Trial]) -> list[str]:
-    """A line of the table: the knob, how often found, delay, leaked, groups of others alerted."""
+    """A line of the table: the parameter, how often found, delay, leaked share, other groups alerted."""
     findings = [finding for one in trials for finding in one.findings]
     found = [finding for finding in findings if finding.delay is not None]
     delay = f"{statistics.median(f.delay for f in found if f.delay is not None):.0f} h" if found else "–"

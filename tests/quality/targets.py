@@ -1,4 +1,4 @@
-"""What has to be reached, and the table."""
+"""The targets of detection quality, and the table of results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Target:
-    """Of one campaign: found within ``hours`` in ``recall`` of the runs, at most ``leak`` gone before."""
+    """Target of a campaign: found within ``hours`` in ``recall`` of the runs, with at most ``leak`` sent."""
 
     recall: float = 0.95
     hours: float = math.inf
@@ -42,7 +42,7 @@ MAX_FALSE_DISCOVERY = 0.05
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Row:
-    """One campaign of one scenario over all seeds, or a scenario without any."""
+    """Results of one campaign of a scenario over all seeds, or of a scenario without campaigns."""
 
     scenario: str
     runs: int
@@ -53,7 +53,7 @@ class Row:
 
 
 def rows(trials: Sequence[Trial]) -> list[Row]:
-    """One row for each campaign of each scenario, in the order in which they came."""
+    """One row per campaign of each scenario, in their order."""
     names = list(dict.fromkeys(trial.scenario for trial in trials))
     out = []
     for name in names:
@@ -74,7 +74,7 @@ def rows(trials: Sequence[Trial]) -> list[Row]:
 
 
 def missed(trials: Sequence[Trial], learnt: bool = False) -> list[str]:
-    """The targets that are not reached, in words."""
+    """The missed targets, in words."""
     problems = []
     for row in rows(trials):
         scenario = row.scenario.partition(":")[0]
@@ -104,7 +104,7 @@ def _missed(row: Row, target: Target, learnt: bool) -> list[str]:
 
 
 def table(trials: Sequence[Trial]) -> str:
-    """The table, in Markdown."""
+    """The results as a Markdown table."""
     head = (
         "| scenario | found | networks | delay h: median, worst | clairvoyant h | leaked first "
         "| members: precision, recall | false | roll-outs |\n" + "| --- " * 9 + "|"
@@ -157,7 +157,7 @@ def _totals(trials: Sequence[Trial]) -> list[str]:
 
 
 def upper_bound(count: int, confidence: float = CONFIDENCE) -> float:
-    """Upper confidence bound of a Poisson mean, by bisection: the mean at which so few are as rare as that.
+    """Upper confidence bound of a Poisson mean, by bisection.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The measure itself, and one seed of a few small scenarios through the real steps."""
+"""The measurement itself, and a few small scenarios with one seed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def trial(scenario="c1", seed=1, findings=(FOUND,), false=(), right=1):
     return Trial(scenario, seed, 1000, 100, 1000, 300, list(findings), list(false), 0, right, 0)
 
 
-def test_everything_in_time_misses_nothing():
+def test_results_within_the_targets_miss_none():
     assert missed([trial(seed=s) for s in range(20)]) == []
 
 
@@ -34,7 +34,7 @@ def test_a_missed_target_is_named(finding, problem):
     assert problem in missed([trial(), trial(seed=2, findings=[finding])])
 
 
-def test_a_hydra_has_to_be_found_nearly_whole():
+def test_a_campaign_of_many_networks_must_be_found_in_most_of_them():
     hydra = Finding("c4", 9.0, [9.0] * 44, 60, 0.002, 1.0, 0.9, 2.0)
     assert missed([trial("c4", findings=[hydra])]) == ["c4: 73% of its networks, not 75%"]
     assert missed([trial("c4", findings=[dataclasses.replace(hydra, delays=[9.0] * 45)])]) == []
@@ -54,11 +54,11 @@ def test_each_campaign_of_a_mixed_scenario_has_a_row():
 
 
 @pytest.mark.parametrize(("listed", "right"), [("abx", True), ("ax", False), ("xyz", False), ("", False)])
-def test_an_alert_is_of_a_campaign_when_most_of_what_it_lists_is(listed, right):
+def test_an_alert_belongs_to_a_campaign_if_most_listed_accounts_do(listed, right):
     assert is_of({"members": list(listed)}, set("abc")) is right
 
 
-def test_the_bound_of_no_event_is_three():
+def test_the_upper_bound_of_zero_events_is_three():
     assert upper_bound(0) == pytest.approx(2.9957, abs=1e-3)
     assert upper_bound(10) == pytest.approx(16.962, abs=1e-2)
 
@@ -76,7 +76,7 @@ def test_a_campaign_in_a_small_population_is_found_in_time(scenario):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["null", "c6"])
-def test_what_is_no_campaign_is_silent(scenario):
+def test_scenarios_without_a_campaign_are_silent(scenario):
     outcome = run(scenario, 1, 2_000, days=2.0, warmup_days=3.0)
     assert (outcome.false, outcome.findings, outcome.right) == ([], [], 0)
     assert outcome.events > 50_000

@@ -1,6 +1,6 @@
-"""One scenario, one seed: the stream through the real steps, held against the truth.
+"""Runs one scenario with one seed through the real operators, and compares the alerts with the truth.
 
-`run` gives plain numbers, so that they can cross processes and be stored as JSON.
+`run` returns plain numbers, so that they can be passed between processes and stored as JSON.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pivotwatch_models.settings import Settings
 
 HOUR = 3_600_000
 ALARM = math.log(24 / 1e-5)
-"""Of the clairvoyant: the odds at which it raises."""
+"""The odds at which the clairvoyant detector raises an alarm."""
 
 Named = tuple[str, str]
 FIRST = b"m-1-next"
@@ -31,25 +31,25 @@ FIRST = b"m-1-next"
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """What became of one campaign; times in hours from its onset, None: not found.
+    """The result for one campaign. Times are hours since its onset; None means not found.
 
     Attributes
     ----------
     delay
-        To the close of the bucket that raised the first alert on it: on one of its groups, on the population,
+        Time to the close of the bucket with its first alert: on one of its groups, on the population,
         or on a group most of whose listed accounts belong to it.
     delays
-        The same of each of its networks, sorted; those never alerted are left out.
+        The same for each of its alerted networks, sorted.
     networks
-        How many networks it has.
+        Number of its networks.
     leaked
-        Share of its exchanges with the model before the first alert, of those in the stream.
+        Share of its exchanges with the model that came before the first alert.
     precision
-        Share of the accounts its alerts list that belong to it.
+        Share of the accounts listed in its alerts that belong to it.
     recall
-        Accounts its alerts count (`members_total`), times the precision, of all that belong to it.
+        Accounts counted in its alerts (`members_total`) times the precision, divided by all its accounts.
     clairvoyant
-        Delay of the clairvoyant; see `Observer`.
+        Delay of the clairvoyant detector; see `Observer`.
     """
 
     campaign: str
@@ -64,16 +64,16 @@ class Finding:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Trial:
-    """What one run gave.
+    """The result of one run.
 
     Attributes
     ----------
     false, rollouts
-        Alerts on honest groups: by chance, and on companies that really moved at once.
+        Alerts on honest groups: by chance, and on companies that really switched at once.
     right
         Alerts on campaigns.
     accounts_noted
-        Single accounts noted for information.
+        Number of single accounts reported for information.
     """
 
     scenario: str
@@ -90,7 +90,7 @@ class Trial:
 
 
 class Observer:
-    r"""Counts what a clairvoyant needs, and the campaigns' exchanges by the hour.
+    r"""Counts what a clairvoyant detector needs, and the exchanges of campaigns per hour.
 
     The clairvoyant knows who belongs to the campaign and how many times faster than honest accounts its
     accounts move on the whole (:math:`\lambda = \sum S / \sum E`, in hindsight). Per hour it holds the first
@@ -111,7 +111,7 @@ class Observer:
         self.events = 0
 
     def lines(self, simulation: Simulation) -> Iterator[bytes]:
-        """The lines of a simulation, counted on the way."""
+        """Yield the lines of a simulation and count them."""
         for part in simulation.slices():
             self._add(part.batch)
             self.events += len(part)
@@ -136,7 +136,7 @@ class Observer:
         row += np.bincount(self.crew[accounts] % len(row), minlength=len(row))
 
     def clairvoyant(self, number: int, onset: int, until: int) -> float | None:
-        """Hours from the onset to its alarm."""
+        """Hours from the onset to the alarm of the clairvoyant detector."""
         first, last = (onset - self.begin) // HOUR, min((until - self.begin) // HOUR + 1, len(self.risk))
         honest = self.first[:, -1] / np.maximum(self.risk[:, -1], 1)
         expected = np.maximum((self.risk[:, number] * honest)[first:last], 1e-9)
@@ -151,7 +151,7 @@ class Observer:
         return float((self.begin + (first + int(raised[0]) + 1) * HOUR - onset) / HOUR)
 
     def leaked(self, number: int, until: float) -> float:
-        """Share of a campaign's exchanges with the model that lie before a moment."""
+        """Share of a campaign's exchanges with the model before a time."""
         column = self.exchanges[:, number]
         hours = int(min(max(0, (until - self.begin) // HOUR), len(column)))
         return float(column[:hours].sum() / max(1, column.sum()))
@@ -168,7 +168,7 @@ def run(scenario: str, seed: int, accounts: int | None, **parameters: Any) -> Tr
 
 
 def run_learnt(scenario: str, seed: int, accounts: int | None) -> Trial:
-    """The same after an earlier release, of `FIRST`, that the campaign's accounts took up like everybody.
+    """Run a scenario after an earlier release of `FIRST`, which the campaign adopted like everyone.
 
     The stream of the earlier release comes before, of the same accounts; its watch is over, and has taught
     each group its θ₀, when that of the scenario begins.
@@ -187,7 +187,7 @@ def run_learnt(scenario: str, seed: int, accounts: int | None) -> Trial:
 
 
 def _live_ordinarily(simulation: Simulation) -> None:
-    """Let the accounts of campaigns take the model up as honest ones do."""
+    """Let the accounts of campaigns adopt the model as honest ones do."""
     accounts = simulation.setup.world.accounts
     crew = np.flatnonzero(accounts["campaign"] >= 0)
     models = np.random.default_rng(simulation.setup.parameters.seed).choice(
@@ -207,7 +207,7 @@ def _renamed(simulation: Simulation) -> Iterator[bytes]:
 
 
 def judged(simulation: Simulation, observer: Observer, alerts: list[dict[str, Any]]) -> Trial:
-    """Hold alerts against the truth."""
+    """Compare alerts with the truth."""
     truth, model = simulation.truth, simulation.truth["releases"][0]["model"]
     groups = [one for one in alerts if one["entity"]["kind"] != "account" and one["model"] == model]
     told = [(one, _named(one)) for one in groups]
@@ -217,8 +217,8 @@ def judged(simulation: Simulation, observer: Observer, alerts: list[dict[str, An
         related = {tuple(e) for e in campaign["entities"] + campaign["related"]}
         members = set(campaign["members"])
         onset = _ms(campaign["onset"])
-        # Accounts that no group holds together are told as the population's: right while there is a campaign.
-        # So is a group of nobody's plan when what it lists is the campaign's: a sign-up hour of many.
+        # Accounts without a common group are reported as population: correct while there is a campaign.
+        # A group outside the plan is correct when most listed accounts are the campaign's, as a sign-up hour.
         on_it = [
             one
             for one, named in told
@@ -271,7 +271,7 @@ def _finding(number: int, campaign: dict[str, Any], alerts: list[Any], observer:
 
 
 def is_of(alert: dict[str, Any], members: set[str]) -> bool:
-    """Does most of what the alert lists belong to a campaign of these members?"""
+    """Whether most accounts listed in the alert belong to these members."""
     listed = set(alert["members"])
     return 2 * len(listed & members) > len(listed)
 
