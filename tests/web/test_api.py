@@ -72,6 +72,7 @@ async def test_one_incident_with_its_revisions(site: Site):
     assert found["incident"]["members_total"] == 412
     assert [one["transition"] for one in found["revisions"]] == ["opened", "members-doubled"]
     assert found["decisions"] == []
+    assert found["history"] == []
 
 
 @served()
@@ -103,6 +104,18 @@ async def test_a_program_decides(site: Site):
     assert (await taken_back.json())["decisions"][0]["verdict"] is None
     assert site.broker.sent[1].value is None
     assert dict(site.broker.sent[1].headers)["pivotwatch.by"] == b"kim"
+    history = (await (await site.get(f"/api/v1/incidents/{number}", headers=bearer(KIM))).json())["history"]
+    assert [(one["verdict"], (one["ended_by"] or {}).get("by")) for one in history] == [
+        (None, None),
+        ("confirmed", "kim"),
+    ]
+    every = await (await site.get("/api/v1/decisions", headers=bearer(LEE))).json()
+    assert every == {"total": 2, "offset": 0, "decisions": history}
+    none = await (await site.get("/api/v1/decisions?about=network:AS1", headers=bearer(LEE))).json()
+    assert none["total"] == 0
+    assert (await site.get("/api/v1/decisions?limit=0", headers=bearer(LEE))).status == 400
+    page = await (await site.get(f"/incidents/{number}", headers=bearer(LEE))).text()
+    assert "History of decisions" in page
 
 
 @served(people=PEOPLE)

@@ -143,6 +143,26 @@ def test_decisions_are_found_by_the_incident_and_by_its_groups():
     assert read_model.take_decision(4, b"k", b"[]") is None
 
 
+def test_the_history_says_what_ended_each_decision():
+    read_model = taken(alert(1))
+    (incident,) = read_model.shown()
+    read_model.take_decision(0, b"k", decision(entity=GROUP, verdict="verified", by="lee"))
+    read_model.take_decision(1, b"k", decision(alert_id=incident.alert_id))
+    read_model.take_decision(2, b"k", decision(entity={"kind": "network", "id": "AS1"}))
+    read_model.take_decision(3, b"network:AS64500", None, {"pivotwatch.by": b"mia"}.items())
+    read_model.take_decision(4, b"k", decision(entity=GROUP, verdict="confirmed", by="lee"))
+    found = [
+        (one.verdict, one.by, ended_by and ended_by.by) for one, ended_by in read_model.history(incident)
+    ]
+    assert found == [
+        ("confirmed", "lee", None),
+        (None, "mia", "lee"),
+        ("benign", "kim", None),
+        ("verified", "lee", "mia"),
+    ]
+    assert [one.decision.offset for one in read_model.history()] == [4, 3, 2, 1, 0]
+
+
 # Status.
 
 

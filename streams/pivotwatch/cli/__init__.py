@@ -20,6 +20,7 @@ COMMANDS = {
     "simulate": "Generate the events of a scenario, with the truth.",
     "topics": "Create or check the topics.",
     "alerts": "Follow alerts, or compare two files of alerts.",
+    "decisions": "List the decisions of people.",
     "mapping": "Show how records of a source become events.",
     "deliver": "Send a test alert to a target.",
     "export": "Export an alert to share it with others.",

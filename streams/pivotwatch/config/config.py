@@ -96,6 +96,8 @@ class Retention(BaseModel):
     buckets: Duration = parse_duration("30d")
     alerts: Duration = parse_duration("90d")
     deliveries_dlq: Duration = parse_duration("90d")
+    # The newest decision on each target stays for ever; those before it are kept at least this long.
+    decisions: Duration = parse_duration("365d")
 
 
 class Config(BaseSettings):

@@ -1,6 +1,6 @@
 """Control records: entries of the release calendar (topic ``releases``) and decisions (topic ``decisions``).
 
-Both topics are compacted. An empty record takes back what stands under its key.
+Both topics are compacted, ``decisions`` with a delay. An empty record takes back what stands under its key.
 """
 
 from __future__ import annotations

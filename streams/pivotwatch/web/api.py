@@ -21,7 +21,7 @@ from pivotwatch.engine.http.browser_origin import has_foreign_site
 from pivotwatch.web import event_cursor
 from pivotwatch.web.authentication import FORM_FIELD
 from pivotwatch.web.pages import USER, Pages
-from pivotwatch.web.read_model import Decision, Incident
+from pivotwatch.web.read_model import Decision, Entry, Incident
 from pivotwatch_models.incidents.terms import SEVERITIES
 
 MOST = 1_000
@@ -46,6 +46,7 @@ class Api:
         app.router.add_get("/api/v1/incidents", self.incidents)
         app.router.add_get("/api/v1/incidents/{id}", self.incident)
         app.router.add_post("/api/v1/incidents/{id}/decisions", self.decide)
+        app.router.add_get("/api/v1/decisions", self.decisions)
         app.router.add_get("/api/v1/releases", self.releases)
         app.router.add_get("/api/v1/events", self.events)
         app.router.add_route("*", "/api/{rest:.*}", self.nothing)
@@ -73,13 +74,25 @@ class Api:
         return answer(total=len(found), offset=offset, incidents=part)
 
     async def incident(self, request: web.Request) -> web.Response:
-        """One incident: the newest alert as it was sent, its revisions, and the decisions on it."""
+        """One incident: the newest alert as it was sent, its revisions, its decisions and their history."""
         incident = await self.pages.find(request)
         return answer(
             incident=parse_alert(incident.raw).data,
             revisions=list(incident.revisions),
             decisions=[_written(one) for one in self.read_model.about(incident)],
+            history=[entry_fields(one) for one in self.read_model.history(incident)],
         )
+
+    async def decisions(self, request: web.Request) -> web.Response:
+        """Every decision with what ended it, the newest first."""
+        await self.pages.known()
+        limit, offset = _number(request, "limit", 100), _number(request, "offset", 0)
+        if not 1 <= limit <= MOST:
+            raise web.HTTPBadRequest(text=f"limit: expected 1 to {MOST}")
+        about = request.query.get("about")
+        found = [one for one in self.read_model.history() if about in (None, one.decision.target)]
+        part = [entry_fields(one) for one in found[offset : offset + limit]]
+        return answer(total=len(found), offset=offset, decisions=part)
 
     async def decide(self, request: web.Request) -> web.Response:
         """Save a decision; answers when the broker has confirmed it."""
@@ -199,6 +212,16 @@ def _written(decision: Decision) -> dict[str, Any]:
         "note": decision.note,
         "about": decision.target,
     }
+
+
+def entry_fields(entry: Entry) -> dict[str, Any]:
+    """A decision of the history as JSON; ``ended_by`` is null while it holds."""
+    ended_by = entry.ended_by and {
+        "verdict": entry.ended_by.verdict,
+        "by": entry.ended_by.by,
+        "at": entry.ended_by.at,
+    }
+    return {"offset": entry.decision.offset} | _written(entry.decision) | {"ended_by": ended_by}
 
 
 def _number(request: web.Request, name: str, default: int) -> int:

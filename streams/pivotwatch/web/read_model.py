@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 MOST_INCIDENTS = 10_000
 MOST_REVISIONS = 200
 MOST_BUCKETS = 4_096
+MOST_DECISIONS = 20_000
 MOST_TEXT = 2_000
 OPEN = ("open", "updated")
 
@@ -84,6 +85,13 @@ class Decision:
     at: datetime | None
     note: str
     target: str
+
+
+class Entry(NamedTuple):
+    """A decision in the history, and the next one on the same target: it ended this one."""
+
+    decision: Decision
+    ended_by: Decision | None
 
 
 @dataclasses.dataclass(slots=True)
@@ -176,6 +184,7 @@ class ReadModel:
         self.buckets: deque[Bucket] = deque(maxlen=MOST_BUCKETS)
         self.adoptions: dict[tuple[str, datetime], Adoption] = {}
         self.decisions: OrderedDict[str, Decision] = OrderedDict()
+        self._history: deque[Decision] = deque(maxlen=MOST_DECISIONS)
         self.unreadable = 0
 
     @property
@@ -251,16 +260,29 @@ class ReadModel:
         decision = Decision(offset, verdict, read.by or "", read.at, (note or "")[:MOST_TEXT], target)
         self.decisions[target] = decision
         self.decisions.move_to_end(target)
+        self._history.append(decision)
         if len(self.decisions) > MOST_INCIDENTS:
             self.decisions.popitem(last=False)
         return {"target": target, "verdict": decision.verdict, "by": decision.by}
 
     def about(self, incident: Incident) -> list[Decision]:
         """Decisions on an incident or one of its groups, the newest first."""
-        groups = [incident.data.entity, *incident.data.groups]
-        targets = {incident.alert_id, *(f"{group.kind}:{group.id}" for group in groups)}
-        found = [self.decisions[target] for target in targets if target in self.decisions]
+        found = [self.decisions[target] for target in _targets(incident) if target in self.decisions]
         return sorted(found, key=lambda decision: -decision.offset)
+
+    def history(self, incident: Incident | None = None) -> list[Entry]:
+        """Every decision, or those on an incident and its groups, the newest first.
+
+        It goes back as far as the topic does, and to the newest `MOST_DECISIONS` at most.
+        """
+        targets = None if incident is None else _targets(incident)
+        later: dict[str, Decision] = {}
+        found = []
+        for decision in reversed(self._history):
+            if targets is None or decision.target in targets:
+                found.append(Entry(decision, later.get(decision.target)))
+                later[decision.target] = decision
+        return found
 
     def take_status(self, value: bytes | None, written_at: int) -> dict[str, Any] | None:
         """Apply a record of ``status``."""
@@ -299,3 +321,9 @@ class ReadModel:
     def _misread(self, topic: str, why: BaseException) -> None:
         self.unreadable += 1
         logger.warning("skipped an unreadable record of %s: %s", topic, why)
+
+
+def _targets(incident: Incident) -> set[str]:
+    """What a decision on an incident may be about: the incident, its entity, and its groups."""
+    groups = [incident.data.entity, *incident.data.groups]
+    return {incident.alert_id, *(f"{group.kind}:{group.id}" for group in groups)}

@@ -33,6 +33,7 @@ ENDED = 12
 RELEASES = 12
 ROWS = 200
 MEMBERS = 100
+HISTORY = 100
 LATE_SHARE = 0.01
 DEAD_SHARE = 0.001
 """The same limits as the Prometheus rules LateSurge and DeadLetters."""
@@ -237,6 +238,7 @@ class ViewModels:
             "members": data.members[:MEMBERS],
             "revisions": list(incident.revisions)[::-1],
             "decisions": self.read_model.about(incident),
+            "history": self.read_model.history(incident)[:HISTORY],
             "is_open": incident.is_open,
         }
 

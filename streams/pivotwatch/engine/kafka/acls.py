@@ -13,8 +13,8 @@ from typing import Literal, get_args
 
 from pivotwatch.config.config import Config, Logical, load
 
-User = Literal["accounts", "networks", "delivery", "ingest", "web", "tail", "topics"]
-USERS: tuple[User, ...] = ("accounts", "networks", "delivery", "ingest", "web", "tail", "topics")
+User = Literal["accounts", "networks", "delivery", "ingest", "web", "tail", "audit", "topics"]
+USERS: tuple[User, ...] = ("accounts", "networks", "delivery", "ingest", "web", "tail", "audit", "topics")
 
 Operation = Literal["Read", "Write", "Describe", "Create", "DescribeConfigs"]
 
@@ -45,6 +45,7 @@ READ: dict[User, tuple[Logical, ...]] = {
     "delivery": ("alerts", "deliveries_dlq"),  # The dead letters for `dlq redrive`.
     "web": ("alerts", "status", "decisions"),
     "tail": ("alerts",),
+    "audit": ("decisions",),
 }
 WRITE: dict[User, tuple[Logical, ...]] = {
     "accounts": ("buckets", "dlq"),
@@ -66,7 +67,8 @@ def grants(config: Config, user: User, sources: Sequence[str] = ()) -> list[Gran
     config
         Its topics and prefixes are the names.
     user
-        A role, ``tail`` for those who only follow alerts, ``topics`` for who creates the topics.
+        A role, ``tail`` for those who only follow alerts, ``audit`` for those who list
+        decisions, ``topics`` for who creates the topics.
     sources
         The topics that ``ingest`` reads.
 

@@ -16,7 +16,9 @@ from pivotwatch_models.durations import millis
 
 COMPACT, DELETE = "compact", "delete"
 FOR_EVER = -1
-CHECKED = ("cleanup.policy", "retention.ms", "min.insync.replicas")
+NEVER_COMPACTED = 2**63 - 1
+"""The longest ``min.compaction.lag.ms`` that Kafka knows."""
+CHECKED = ("cleanup.policy", "retention.ms", "min.insync.replicas", "min.compaction.lag.ms")
 TOPIC_ALREADY_EXISTS = 36
 
 
@@ -77,6 +79,9 @@ def specs(config: Config) -> list[TopicSpec]:
         if policy == DELETE:
             retention = millis(getattr(config.retention, logical))
             configs["retention.ms"] = str(retention or FOR_EVER)
+        elif logical == "decisions":  # Compaction would remove who decided before, and who took it back.
+            history = millis(config.retention.decisions)
+            configs["min.compaction.lag.ms"] = str(history or NEVER_COMPACTED)
         return TopicSpec(
             logical, config.topic(logical), partitions, config.replication_factor, configs, exact
         )
@@ -181,8 +186,8 @@ def _fulfils(key: str, actual: str, expected: str) -> bool:
     """A topic may keep longer and write more safely than it must."""
     if key == "retention.ms":
         return int(actual) == FOR_EVER or FOR_EVER != int(expected) <= int(actual)
-    if key == "min.insync.replicas":
-        return int(actual) >= int(expected)
+    if key in ("min.insync.replicas", "min.compaction.lag.ms"):
+        return int(actual or 0) >= int(expected)
     return actual == expected
 
 
