@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from pathlib import Path
 
@@ -23,6 +24,19 @@ def layers() -> set[str]:
 
 def test_every_room_has_a_layer() -> None:
     assert layers() - {"__main__"} == set(ROOMS)
+
+
+def test_the_readme_lists_every_room_with_a_module() -> None:
+    text = (ROOT / "streams" / "README.md").read_text()
+    table = text.partition("| room |")[2].partition("\n\n")[0]
+    rows = [[re.findall(r"`(\w+)`", cell) for cell in row.split(" | ")] for row in table.splitlines()]
+    listed = {
+        room: module for row in rows if len(row) == 3 for room, module in zip(row[0], row[2], strict=False)
+    }
+    assert set(listed) - {"pivotwatch_models"} == set(ROOMS)
+    for room, module in listed.items():
+        folder = ROOT / "models" / room if room == "pivotwatch_models" else PACKAGE / room
+        assert (folder / f"{module}.py").is_file(), f"{room}.{module}"
 
 
 def test_no_module_is_loose_at_the_root() -> None:

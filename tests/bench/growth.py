@@ -97,12 +97,12 @@ def longest_networks(one: dict[str, Any]) -> float:
 
 
 def stretch_accounts(one: dict[str, Any]) -> float:
-    """CPU milliseconds for which the accounts step held the event loop at most."""
+    """CPU milliseconds for which the counting operator blocked the event loop at most."""
     return float(one["stretch_accounts"] * 1e3)
 
 
 def stretch_networks(one: dict[str, Any]) -> float:
-    """CPU milliseconds for which the networks step held the event loop at most."""
+    """CPU milliseconds for which the scoring operator blocked the event loop at most."""
     return float(one["stretch_networks"] * 1e3)
 
 
@@ -143,9 +143,9 @@ def report(points: Points, replayed: Samples, replay_of: Traffic, runs: int, sca
         "accounts step, CPU µs per event",
         "networks step, CPU µs per event",
         "longest close of a bucket, CPU ms",
-        "at a stretch",
+        "loop blocked, CPU ms",
         "longest score of a bucket, CPU ms",
-        "at a stretch",
+        "loop blocked, CPU ms",
     ]
     return (
         f"{hours(scale)} hours of events; {taken(runs)}. {machine()}.\n\n"
@@ -174,8 +174,8 @@ def panels(points: Points) -> list[Panel]:
             [
                 curve("close", kind, longest_accounts),
                 curve("score", kind, longest_networks),
-                curve("close, at a stretch", kind, stretch_accounts),
-                curve("score, at a stretch", kind, stretch_networks),
+                curve("close, loop blocked", kind, stretch_accounts),
+                curve("score, loop blocked", kind, stretch_networks),
             ],
         )
         for kind in KINDS[:2]

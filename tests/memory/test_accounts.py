@@ -9,7 +9,7 @@ import sys
 import pytest
 
 SETTLED, FULLEST = 400, 900
-"""Bytes per account with two watched models: without an open bucket, and at most (streams/README.md)."""
+"""Bytes per account with two watched models: without an open bucket, and at most (tests/bench/README.md)."""
 
 
 @pytest.mark.slow
