@@ -26,15 +26,17 @@ def test_every_room_has_a_layer() -> None:
     assert layers() - {"__main__"} == set(ROOMS)
 
 
-def test_the_readme_lists_every_room_with_a_module() -> None:
+def test_the_readme_lists_the_rooms_by_layer_with_a_module() -> None:
     text = (ROOT / "streams" / "README.md").read_text()
-    table = text.partition("| room |")[2].partition("\n\n")[0]
-    rows = [[re.findall(r"`(\w+)`", cell) for cell in row.split(" | ")] for row in table.splitlines()]
-    listed = {
-        room: module for row in rows if len(row) == 3 for room, module in zip(row[0], row[2], strict=False)
-    }
-    assert set(listed) - {"pivotwatch_models"} == set(ROOMS)
-    for room, module in listed.items():
+    rows = re.findall(r"^\| (\d+) \| \[?`(\w+)`.* \| `(\w+)` \|$", text, re.MULTILINE)
+    [contract] = [rule for rule in RULES if rule["name"] == "rooms"]
+    expected = [
+        (str(level), name.strip().removeprefix("pivotwatch."))
+        for level, layer in enumerate(contract["layers"][1:], start=1)
+        for name in layer.split("|")
+    ]
+    assert sorted((level, room) for level, room, _ in rows) == sorted(expected)
+    for _, room, module in rows:
         folder = ROOT / "models" / room if room == "pivotwatch_models" else PACKAGE / room
         assert (folder / f"{module}.py").is_file(), f"{room}.{module}"
 
