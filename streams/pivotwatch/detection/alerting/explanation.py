@@ -24,9 +24,9 @@ from pivotwatch.contracts.alert_texts import (
     group_name,
     is_split_evidence,
 )
+from pivotwatch.detection.alerting.pattern_signs import signs
 from pivotwatch.detection.alerting.rarity import days_between
 from pivotwatch_models.incidents.incident import Incident
-from pivotwatch_models.incidents.pattern import Pattern, Sign
 from pivotwatch_models.incidents.transition import Transition
 from pivotwatch_models.method import DECISION, STATE
 from pivotwatch_models.population.always_active import POPULATION
@@ -41,7 +41,7 @@ TRANSITIONS = {
     "verified": "Suppressed: an operator verified the organisation.",
 }
 GROUPS_SHOWN = 3
-NEARLY_ALL, ABOUT = 0.85, 0.85
+NEARLY_ALL = 0.85
 SIMILAR, SIMILAR_TOOLS = 1.5, 0.1
 """Tokens per exchange within this factor, and shares of tool use within this difference, are similar."""
 
@@ -208,7 +208,7 @@ def _support(incident: Incident, evidence: Evidence, settings: Settings) -> Iter
             "The evidence is not the speed: these accounts keep sending the same part of their requests to "
             f"{model}."
         )
-    if found := _signs(pattern, "extraction", model):
+    if found := signs(pattern, "extraction", model):
         label = "Extraction pattern" if pattern.name == "extraction" else "Sign of extraction"
         yield f"{label}: {'; '.join(found)}."
     yield from _corroboration(incident, evidence.corroboration)
@@ -230,49 +230,6 @@ def _corroboration(incident: Incident, found: Corroboration) -> Iterator[str]:
         yield f"The same accounts stand out as {', '.join(others[:GROUPS_SHOWN])}{more}."
 
 
-def _signs(pattern: Pattern, kind: Sign, model: str) -> list[str]:
-    """What points to a roll-out, or to extraction; parts of a sentence.
-
-    Examples
-    --------
-    >>> company = Pattern(40, part=0.03, whole=0.97, others_part=0.3, size_ratio=0.9, quiet_share=0.02)
-    >>> for sign in _signs(company, "roll-out", "m-2"):
-    ...     print(sign)
-    in 39 of 40 samples its accounts send nearly all requests to m-2
-    request sizes vary as much as everyone else's (0.9×)
-    it keeps office hours (2 % of its requests fall in its eight quietest hours)
-    >>> _signs(company, "extraction", "m-2")
-    []
-    """
-    found = []
-    if pattern.split == kind:
-        found.append(_split_sign(pattern, model))
-    if pattern.sizes == kind and pattern.size_ratio is not None:
-        ratio = pattern.size_ratio
-        vary = (
-            "less than" if kind == "extraction" else "as much as" if ratio >= ABOUT else "nearly as much as"
-        )
-        found.append(f"request sizes vary {vary} everyone else's ({times(ratio)})")
-    if pattern.hours == kind:
-        runs = "it keeps office hours" if kind == "roll-out" else "it runs around the clock"
-        quiet = percent(pattern.quiet_share)
-        found.append(f"{runs} ({quiet} of its requests fall in its eight quietest hours)")
-    return found
-
-
-def _split_sign(pattern: Pattern, model: str) -> str:
-    """What the blocks of requests of the members say."""
-    part, whole = (round((share or 0.0) * pattern.judged) for share in (pattern.part, pattern.whole))
-    if pattern.split == "roll-out":
-        if whole == pattern.judged:
-            return f"all of its accounts send nearly all requests to {model}"
-        return f"in {whole:,} of {pattern.judged:,} samples its accounts send nearly all requests to {model}"
-    return (
-        f"in {part:,} of {pattern.judged:,} samples its accounts send 20 to 80 % of their requests to "
-        f"{model}, against {percent(pattern.others_part)} of everyone's samples"
-    )
-
-
 def _counter_evidence(incident: Incident, evidence: Evidence, settings: Settings) -> Iterator[str]:
     """What was measured for this alert and speaks against it; parts that follow a label."""
     if not incident.lone_account:
@@ -281,12 +238,14 @@ def _counter_evidence(incident: Incident, evidence: Evidence, settings: Settings
                 f"its score alone, {score(evidence.log_e_value)}, is below the alert threshold for one "
                 f"group, {score(evidence.threshold)}."
             )
-        found = _signs(incident.pattern, "roll-out", incident.model)
+        found = signs(incident.pattern, "roll-out", incident.model)
         if found:
-            signs = "; ".join(found)
+            listed = "; ".join(found)
             is_pattern = incident.pattern.name == "roll-out"
             yield (
-                f"company roll-out pattern: {signs}." if is_pattern else f"{signs}, as in a company roll-out."
+                f"company roll-out pattern: {listed}."
+                if is_pattern
+                else f"{listed}, as in a company roll-out."
             )
         elif evidence.observed_share is not None and evidence.observed_share >= NEARLY_ALL:
             yield f"nearly all of its requests go to {incident.model}, as when a company changes its default."
