@@ -39,7 +39,7 @@ def test_the_evidence_of_groups_is_the_same_whatever_the_alert_budget() -> None:
     for settings in (SETTINGS, STRICT):
         step = networks_step(1, RELEASES, settings)
         step.process(BUCKETS[:18])
-        (watch,) = step.watches.values()
+        (watch,) = [watched.watch for watched in step.state.watches.values()]
         states.append((watch.snapshot(), {group: watch.snapshot_group(group) for group in watch.groups}))
     assert states[0] == states[1]
     assert len(states[0][1]) > 5

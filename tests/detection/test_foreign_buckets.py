@@ -171,7 +171,7 @@ def test_after_a_reset_accounts_may_skip_buckets():
     step = STORE.into(networks_step())
     later = HEADER.b + 5
     assert dead(step.process([Line(again({"b": later, "since": later, "first": True}))])) == []
-    assert step.inbox.next == later + 1
+    assert step.state.alignment.next == later + 1
 
 
 def test_a_genuine_record_of_a_newer_version_ends_the_worker():

@@ -220,10 +220,10 @@ def test_a_detector_that_restarts_while_its_group_is_silent_is_saved():
     out = []
     for step in (one, two):
         sent = step.process(lines[:40])
-        for watch in step.watches.values():
-            for state in watch.groups.values():
+        for watched in step.state.watches.values():
+            for state in watched.watch.groups.values():
                 state.detector.cusum = [0.0, 0.0]
-        step._dirty |= set(step.registry.groups)
+        step.state.changed |= set(step.state.registry.groups)
         out.append(sent)
     store.take(two)
     ends = [[], []]
@@ -252,10 +252,10 @@ def decision(verdict, entity=("network", "AS8"), offset=0, alert_id=None):
 def test_a_late_entry_takes_effect_at_the_next_bucket():
     step = networks_step()
     step.process(BUCKETS[:16])
-    assert step.watches == {}
+    assert step.state.watches == {}
     step.control("releases", entry(RELEASES[0]["released_at"]))
     out = step.process(BUCKETS[16:17])
-    assert [r.model for r in step.watches] == [MODEL]
+    assert [r.model for r in step.state.watches] == [MODEL]
     assert orjson.loads(out[-1].value)["releases"][0]["model"] == MODEL
 
 
@@ -267,7 +267,7 @@ def test_an_entry_with_a_new_time_ends_the_watch_and_starts_another():
     step.control("releases", entry(moved, offset=5))
     ended = alerts(step.process(BUCKETS[25:26]))
     assert [a["data"]["transition"] for a in ended] == ["watch-ended"]
-    assert [r.released_at for r in step.watches] == [moved]
+    assert [r.released_at for r in step.state.watches] == [moved]
 
 
 def test_a_withdrawn_release_is_not_watched():
@@ -275,7 +275,7 @@ def test_a_withdrawn_release_is_not_watched():
     step.process(BUCKETS[:15])
     step.control("releases", Line(None, 9, key=MODEL.encode()))
     out = step.process(BUCKETS[15:])
-    assert step.watches == {}
+    assert step.state.watches == {}
     assert alerts(out) == []
 
 
@@ -286,8 +286,8 @@ def test_the_watch_ends_and_teaches_theta():
     reasons = [reason for reason, *_ in told(out)]
     assert reasons[0] == "opened"
     assert reasons[-1] == "watch-ended"
-    assert step.watches == {}
-    assert {r.theta.watches for g, r in step.registry.groups.items() if g[1] in ("AS0", "AS8")} == {1}
+    assert step.state.watches == {}
+    assert {r.theta.watches for g, r in step.state.registry.groups.items() if g[1] in ("AS0", "AS8")} == {1}
 
 
 @pytest.mark.parametrize("verdict", ["benign", "verified"])
@@ -462,9 +462,9 @@ def test_the_state_of_groups_is_bounded():
             if output.topic == "buckets":
                 networks.process([Line(output.value)])
         store.take(networks)
-        sizes.append((len(networks.registry.groups), sum(map(len, store.shards.values()))))
+        sizes.append((len(networks.state.registry.groups), sum(map(len, store.shards.values()))))
     early, late = sizes[30:50], sizes[-20:]
     assert max(groups for groups, _ in late) <= max(groups for groups, _ in early) + 20
     assert max(stored for _, stored in late) <= 1.2 * max(stored for _, stored in early)
     again = store.into(networks_step(settings=daily))
-    assert again.registry.groups.keys() == networks.registry.groups.keys()
+    assert again.state.registry.groups.keys() == networks.state.registry.groups.keys()

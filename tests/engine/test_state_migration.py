@@ -45,7 +45,7 @@ def loaded(role: str, version: int) -> Any:
 def test_a_stored_state_is_continued(of_accounts: int, of_networks: int) -> None:
     accounts, networks = loaded("accounts", of_accounts), loaded("networks", of_networks)
     assert len(accounts.roster.rows) > 50
-    assert networks.calendar
+    assert networks.state.calendar
     ts = accounts.buckets.next * HOUR_MS
     event = {"id": "r", "ts": ts, "account": "acct-new", "network": "AS1", "model": "m-2"}
     outputs = accounts.process([Line(orjson.dumps(event))]) + accounts.final()
@@ -94,7 +94,7 @@ def test_all_shards_of_a_migrated_state_are_written_again(version: int) -> None:
     step = new("networks")
     step.restore(old.meta(), {number: part for number, part in old.snapshot().items() if part != b"[]"})
     assert step.snapshot(full=True) == old.snapshot(full=True)
-    assert sum(len(watch.groups) for watch in step.watches.values()) > 3
+    assert sum(len(watched.watch.groups) for watched in step.state.watches.values()) > 3
 
 
 @pytest.mark.parametrize("role", ["accounts", "networks"])

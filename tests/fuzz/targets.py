@@ -95,9 +95,9 @@ def _networks(*records: bytes) -> None:
     step.control("releases", Line(orjson.dumps(RELEASE)))
     assert all(output.topic != "dlq" for output in step.process([Line(one) for one in ACTIVE[:3]]))
     for record in records:
-        before = step.inbox.next
+        before = step.state.alignment.next
         (*outputs,) = step.process([Line(record)])
-        assert all(output.topic != "dlq" for output in outputs) or step.inbox.next == before
+        assert all(output.topic != "dlq" for output in outputs) or step.state.alignment.next == before
     step.process([Line(record) for record in ACTIVE[3:5]])
     step.snapshot(full=True)
 

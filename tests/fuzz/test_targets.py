@@ -28,7 +28,7 @@ COVERED = {
     "pivotwatch.detection.counting.operator": "state of accounts, meta",
     "pivotwatch.contracts.bucket_content": "content of a bucket",
     "pivotwatch.detection.scoring.control_log": "decisions",
-    "pivotwatch.detection.scoring.operator": "state of networks, 64",
+    "pivotwatch.detection.scoring.networks_state": "state of networks, 64",
     "pivotwatch.detection.counting.deduplication": "origin",
     "pivotwatch.contracts.bucket_record": "buckets",
     "pivotwatch.detection.counting.open_bucket_codec": "state of accounts, 4",

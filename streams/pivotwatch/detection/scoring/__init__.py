@@ -1,1 +1,1 @@
-"""Scores complete buckets."""
+"""Scores complete buckets over all partitions: watches releases, opens incidents, writes alerts."""

@@ -1,12 +1,13 @@
-"""Records of buckets as they arrive: put together, each applied once, given out in order.
+"""Aligns the bucket records of all partitions: joins their parts, drops repeats, returns buckets in order.
 
-Bucket b is complete when every partition has sent b or a later bucket (a record completes all earlier
-ones), or is finished. Repeats are ignored: a worker that was killed sends the same records again.
+Bucket b is complete when every partition has sent b or a later bucket, or has ended. A record completes all
+earlier buckets of its partition. Repeats are ignored, because a worker that was killed sends the same records
+again.
 
-The topic may hold records that `accounts` did not write. They are told by their form, by what must hold
-within them, by the width of a bucket, and by the chain: the records of a partition leave no bucket out,
-so one that comes with a gap before it is not its next one. Whatever cannot be taken changes nothing here:
-the genuine record of that bucket is still waited for, and nothing is scored without it.
+The topic may contain records that `accounts` did not write. The alignment refuses a record that fails a check
+of its form, its content or its bucket width. It also refuses a record with a gap before it, because the
+records of a partition leave no bucket out. A refused record changes nothing: the alignment goes on waiting
+for the genuine record, and no bucket is scored without it.
 """
 
 from __future__ import annotations
@@ -22,21 +23,21 @@ from pivotwatch.contracts.events import BadEvent
 
 
 class BucketAlignment:
-    """Waits until a bucket is there from every partition.
+    """Collects bucket records until a bucket is complete.
 
     Parameters
     ----------
     partitions
-        How many there are.
+        Number of partitions.
     width
-        Of a bucket, in milliseconds.
+        Width of a bucket in milliseconds.
 
     Attributes
     ----------
     next
-        The next bucket to give out; None until every partition has sent something.
+        The next bucket to return; None until every partition has sent a record.
     stale
-        Number of records that came for buckets already given out.
+        Number of records that arrived after their bucket was returned.
     """
 
     def __init__(self, partitions: int, width: int) -> None:
@@ -54,7 +55,7 @@ class BucketAlignment:
         Raises
         ------
         BadEvent
-            When it does not belong here; nothing has changed then.
+            When `accounts` cannot have written it. The alignment is unchanged then.
         """
         p = header.p
         self._check_place(header)
@@ -65,7 +66,7 @@ class BucketAlignment:
         del self._parts[p, header.b, header.crc]
         content = b"".join(parts.get(i, b"") for i in range(header.parts))
         if zlib.crc32(content) != header.crc:
-            raise BadEvent("not a bucket: the content is not the one that its header tells of")
+            raise BadEvent("not a bucket: the content does not match the checksum in its header")
         bucket_content.check(content, header.b)
         if header.final:
             self._through[p] = math.inf
@@ -81,7 +82,7 @@ class BucketAlignment:
         self._bodies.setdefault(header.b, {})[p] = (header.idle, content)
 
     def _check_place(self, header: Header) -> None:
-        """Is the record of a partition that there is, of the right width, and without a gap before it?"""
+        """Raise `BadEvent` when the partition or width is wrong, or earlier buckets are missing."""
         if header.p >= self.partitions:
             raise BadEvent(f"a bucket of partition {header.p}, but there are {self.partitions}")
         if header.width != self.width:
@@ -94,7 +95,7 @@ class BucketAlignment:
             )
 
     def ready(self) -> int | None:
-        """The next bucket, if it is there from every partition."""
+        """The next bucket when it is complete, else None."""
         if len(self._through) < self.partitions:
             return None
         if self.next is None:
@@ -106,25 +107,25 @@ class BucketAlignment:
         return self.next if self.next <= through else None
 
     def take(self) -> dict[int, tuple[bool, bytes]]:
-        """Give out the next bucket: partition to (had run dry, content)."""
+        """Return the next bucket: partition to (whether it was idle, content)."""
         assert self.next is not None
         bodies = self._bodies.pop(self.next, {})
         self.next += 1
         return bodies
 
     def skip(self) -> None:
-        """Pass over buckets for which nothing is there."""
+        """Go on to the first bucket that has records."""
         assert self.next is not None
         self.next = max(self.next, min(self._bodies, default=self.next))
 
     @property
-    def empty_next(self) -> bool:
-        """Is there nothing for the next bucket?"""
+    def is_next_empty(self) -> bool:
+        """Whether no partition has sent a record of the next bucket."""
         return self.next not in self._bodies
 
     @property
     def finished(self) -> bool:
-        """Is every partition finished and everything given out?"""
+        """Whether every partition has ended and every bucket was returned."""
         done = len(self._through) == self.partitions and min(self._through.values()) == math.inf
         return done and not self._bodies
 

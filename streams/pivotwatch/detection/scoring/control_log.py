@@ -1,8 +1,8 @@
-"""Releases and decisions: which ones a bucket used is fixed before it is scored, and stays so.
+"""Control records (releases and decisions), and the bucket from which each has effect.
 
-A control record takes effect at the next unscored bucket. It is pinned with that bucket in the marker
-before anything is scored, so that after a crash the same buckets see the same controls, although by
-then the topic may hold newer ones.
+A control record has effect from the next unscored bucket. The worker writes ("pins") the record and that
+bucket into the manifest before it scores the bucket. So after a crash the same buckets use the same control
+records, although the topic may contain newer ones by then.
 """
 
 from __future__ import annotations
@@ -21,7 +21,13 @@ from pivotwatch_models.incidents.terms import Verdict
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Entry:
-    """A release (``released_at`` None: struck out)."""
+    """A change of the release calendar.
+
+    Attributes
+    ----------
+    released_at
+        Epoch milliseconds; None removes the model from the calendar.
+    """
 
     model: str
     released_at: int | None
@@ -29,7 +35,17 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Decision:
-    """A person's verdict on an entity or on an alert; None takes a standing verdict back."""
+    """A person's decision on an incident.
+
+    Attributes
+    ----------
+    entity, alert_id
+        The group or account that the decision is about, or the id of its alert.
+    verdict
+        None takes an earlier decision back.
+    by
+        Who decided.
+    """
 
     entity: Group | None
     alert_id: str | None
@@ -41,12 +57,12 @@ Control = Entry | Decision
 
 
 def read(topic: str, record: InputRecord) -> Control:
-    """A control record.
+    """Decode a record of ``releases`` or ``decisions``.
 
     Raises
     ------
     BadEvent
-        With the field and what is expected of it.
+        With the field that is wrong and what is expected there.
 
     Examples
     --------
@@ -67,7 +83,7 @@ def read(topic: str, record: InputRecord) -> Control:
 
 
 class ControlLog:
-    """Control records taken, and the bucket from which each has effect."""
+    """The control records that have no effect yet, and those that no snapshot contains yet."""
 
     def __init__(self) -> None:
         self._pending: list[tuple[int | None, Control]] = []
@@ -75,7 +91,18 @@ class ControlLog:
         self._unsaved: list[list[Any]] = []
 
     def take(self, topic: str, record: InputRecord, effective: int | None) -> None:
-        """Take a record, unless its offset was taken before."""
+        """Take a record, unless its offset was taken before.
+
+        Parameters
+        ----------
+        effective
+            The bucket from which it has effect; None: the first.
+
+        Raises
+        ------
+        BadEvent
+            When it cannot be read. Its offset counts as taken.
+        """
         if record.offset <= self._offsets.get(topic, -1):
             return
         self._offsets[topic] = record.offset
@@ -85,21 +112,21 @@ class ControlLog:
 
     @property
     def waiting(self) -> bool:
-        """Are there controls without effect yet?"""
+        """Whether any control record has no effect yet."""
         return bool(self._pending)
 
     def due(self, bucket: int) -> list[Control]:
-        """Controls that have effect from this bucket, in the order in which they came."""
+        """Remove and return the control records that have effect from ``bucket``, in the order of arrival."""
         due = [control for effective, control in self._pending if effective is None or effective <= bucket]
         self._pending = [entry for entry in self._pending if entry[0] is not None and entry[0] > bucket]
         return due
 
     def pins(self) -> bytes:
-        """Everything taken since the last snapshot."""
+        """The control records taken since the last snapshot, as JSON."""
         return orjson.dumps(self._unsaved)
 
     def repin(self, pins: bytes) -> None:
-        """Take what `pins` told, with effect at the same buckets."""
+        """Take the records that `pins` returned, with effect from the same buckets."""
         for topic, offset, effective, fields in orjson.loads(pins):
             if offset > self._offsets.get(topic, -1):
                 self._offsets[topic] = offset
@@ -107,7 +134,7 @@ class ControlLog:
                 self._unsaved.append([topic, offset, effective, fields])
 
     def snapshot(self) -> dict[str, Any]:
-        """State, JSON-able; what it holds need not be pinned any more."""
+        """State, JSON-able. What it contains need not be pinned any more."""
         self._unsaved = []
         pending = [[effective, _dump(control)] for effective, control in self._pending]
         return {"pending": pending, "offsets": dict(sorted(self._offsets.items()))}

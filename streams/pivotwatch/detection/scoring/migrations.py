@@ -1,4 +1,4 @@
-"""Brings the state of the scoring step that versions 2 to 4 wrote into today's form."""
+"""Migrates the shards of the scoring operator from versions 2 to 4 to the present form."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from pivotwatch_models.method import STATE
 
 
 def global_state(state: dict[str, Any], version: int) -> dict[str, Any]:
-    """What is not of a group.
+    """The shard that is not of a group, in the present form.
 
-    In version 2 an incident did not know which events of the watch are none of its own. Up to version 4 the
-    fields had other names, and an incident's id did not contain what decided it: it keeps that id.
+    Version 2 did not store which events of a watch are older than an incident. Up to version 4 the fields had
+    other names, and the id of an incident did not contain the fingerprint of the method. Such an incident
+    keeps its id.
     """
     for watch, incidents in state["watches"]:
         if version < 3:
@@ -41,7 +42,7 @@ def _rename_incident(incident: dict[str, Any]) -> None:
 
 
 def group_record(record: list[Any], version: int) -> list[Any]:
-    """A group beyond a single release: up to version 4 with a request rate that nobody read.
+    """The record of a group in the present form. Up to version 4 it contained a request rate.
 
     Examples
     --------
@@ -55,10 +56,10 @@ def group_record(record: list[Any], version: int) -> list[Any]:
 
 
 def group_state(state: list[Any], version: int) -> list[Any]:
-    """A group during a watch.
+    """The state of a group in a watch, in the present form.
 
-    In version 2 first uses were not counted apart. Up to version 3 the events of all accounts were summed
-    since the onset, but not those of the accounts that are always active.
+    Version 2 did not count first uses separately. Up to version 3 the sums since the onset did not contain
+    the events of the accounts that are always active.
 
     Examples
     --------

@@ -1,39 +1,26 @@
-"""What the page shows of a scored bucket: the releases, how everyone takes them up, open incidents."""
+"""Builds the status record of a scored bucket: traffic, watched releases and open incidents."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from pivotwatch.contracts.codec import encode, moment_of
 from pivotwatch.contracts.records import Output
 from pivotwatch.contracts.status import ReleaseStatus, Status
 from pivotwatch.detection.alerting.alert_builder import rounded
-from pivotwatch.detection.scoring.bucket_view import View
-from pivotwatch_models.incidents.lifecycle import Incidents
+from pivotwatch.detection.scoring.bucket_view import BucketView
+from pivotwatch.detection.scoring.networks_state import NetworksState, WatchedRelease
 from pivotwatch_models.release_calendar import Release
-from pivotwatch_models.release_watch import ReleaseWatch
-from pivotwatch_models.settings import Settings
 
 KEPT = 4096
-"""Buckets of status that the compacted topic keeps."""
+"""Number of buckets whose status the compacted topic keeps."""
 
 
-def status(
-    settings: Settings,
-    view: View,
-    watches: Mapping[Release, ReleaseWatch],
-    incidents: Mapping[Release, Incidents],
-    *,
-    stale: int,
-    forgotten: int,
-) -> Output:
-    """The status record of a bucket; its key comes round again after ``KEPT`` buckets."""
-    releases = [_release(release, watch, incidents[release]) for release, watch in sorted(watches.items())]
+def status(state: NetworksState, view: BucketView) -> Output:
+    """The status record of a bucket. Its key repeats after ``KEPT`` buckets."""
     accounts, unseen = view.accounts()
     left_out = view.left_out()
     record = Status(
-        bucket=moment_of(view.bucket * settings.bucket_ms),
-        bucket_ms=settings.bucket_ms,
+        bucket=moment_of(view.bucket * view.width),
+        bucket_ms=view.width,
         watermark=view.watermark(),
         requests=view.requests,
         accounts=accounts,
@@ -42,15 +29,16 @@ def status(
         late=left_out.late,
         invalid=left_out.invalid,
         failed=left_out.failed,
-        stale_records=stale,
+        stale_records=state.alignment.stale,
         dropped_models=left_out.dropped_models,
-        forgotten_models=left_out.forgotten_models + forgotten,
-        releases=releases,
+        forgotten_models=left_out.forgotten_models + state.calendar.forgotten,
+        releases=[_release(release, watched) for release, watched in sorted(state.watches.items())],
     )
     return Output("status", str(view.bucket % KEPT).encode(), encode(record))
 
 
-def _release(release: Release, watch: ReleaseWatch, incidents: Incidents) -> ReleaseStatus:
+def _release(release: Release, watched: WatchedRelease) -> ReleaseStatus:
+    watch = watched.watch
     last = watch.history.last
     return ReleaseStatus(
         model=release.model,
@@ -64,5 +52,5 @@ def _release(release: Release, watch: ReleaseWatch, incidents: Incidents) -> Rel
         at_risk=last.at_risk if last else 0,
         surge=watch.surge.last_rise,
         groups=len(watch.groups),
-        incidents=[(i.alert_id, i.severity) for i in incidents.open()],
+        incidents=[(i.alert_id, i.severity) for i in watched.incidents.open()],
     )
