@@ -332,13 +332,15 @@ def test_an_idle_record_without_events_says_so():
     assert step.buckets.late == 1
 
 
-def test_idle_is_due_for_the_last_bucket_that_has_passed():
+def test_idle_is_due_for_what_others_have_closed():
     step = accounts_step()
+    assert step.idle_due(HOUR - 1) == HOUR - 1, "no event has come"
     step.process([line(event())])
-    assert step.idle_due(START + HOUR_MS + LATENESS - 1) == HOUR - 1
-    step.idle(HOUR - 1)
-    assert step.idle_due(START + HOUR_MS + LATENESS - 1) is None
-    assert step.idle_due(START + HOUR_MS + LATENESS) == HOUR
+    assert step.idle_due(HOUR - 2) is None, "the first event may be followed by earlier ones"
+    assert step.idle_due(HOUR) == HOUR
+    step.idle(HOUR)
+    assert step.idle_due(HOUR) is None
+    assert step.idle_due(HOUR + 3) == HOUR + 3
 
 
 @settings(max_examples=15)

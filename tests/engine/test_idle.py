@@ -18,6 +18,7 @@ from pivotwatch.engine.checkpoint_format import Epoch, Identity, Snapshot, lates
 from pivotwatch.engine.fetching.consumer import Position
 from pivotwatch.engine.producer import OutputSender
 from pivotwatch.roles.accounts import AccountsTask
+from pivotwatch.roles.bucket_progress import BucketProgress
 from tests.engine.rig import REQUESTS, Inline, nowhere, shell_of
 from tests.engine.test_checkpoint import Log
 
@@ -25,13 +26,13 @@ IDENTITY = Identity("accounts", 1, "")
 
 
 class DryStep:
-    """An operator with bucket 7 open until it is idle."""
+    """An operator with open buckets until it completes some."""
 
     def __init__(self) -> None:
         self.completed: list[int] = []
 
-    def idle_due(self, now_ms: int) -> int | None:
-        return None if self.completed else 7
+    def idle_due(self, closed: int) -> int | None:
+        return None if self.completed else closed
 
     def idle(self, bucket: int) -> list[Output]:
         self.completed.append(bucket)
@@ -49,12 +50,14 @@ class DryStep:
 class Bench:
     """A worker with one live partition at offset 5, its consumer and its changelog."""
 
-    def __init__(self, until_end: dict[TP, int] | None = None) -> None:
+    def __init__(self, until_end: dict[TP, int] | None = None, closed: int | None = 7) -> None:
+        progress = BucketProgress(1, 3_600_000)
+        progress.closed = closed
         self.positions: dict[TP, Position] = {}
         app = SimpleNamespace(consumer=SimpleNamespace(positions=self.positions))
         self.shell = shell_of(
             app,
-            AccountsTask(1, lambda *given: DryStep()),
+            AccountsTask(1, lambda *given: DryStep(), progress=progress),
             "requests",
             config=load(idle_after="100ms"),
             until_end=until_end,
@@ -127,3 +130,12 @@ def test_a_partition_is_not_idle_before_the_first_fetch_or_in_a_finite_run() -> 
         else:
             bench.look()
         assert bench.step.completed == []
+
+
+def test_never_further_than_the_event_time_of_others() -> None:
+    """While every partition has run dry nothing is completed, however late it is by the clock."""
+    bench = Bench(closed=None)
+    for _ in range(2):
+        bench.look()
+        time.sleep(0.11)
+    assert bench.step.completed == []

@@ -105,8 +105,8 @@ class CountingStep:
         for shard, state in shards.items():
             self.totals[shard] = orjson.loads(state)
 
-    def idle_due(self, now_ms: int) -> int | None:
-        return max(self.open) if self.open else None
+    def idle_due(self, closed: int) -> int | None:
+        return min(closed, max(self.open)) if self.open else None
 
     def idle(self, bucket: int) -> list[Output]:
         return [*self._close(bucket), self._record(bucket, {}, "idle")]

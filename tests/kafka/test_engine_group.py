@@ -15,6 +15,8 @@ from aiokafka import AIOKafkaProducer
 from kafka import TopicPartition
 from kafka.admin import KafkaAdminClient
 
+from pivotwatch.contracts.bucket_content import Body
+from pivotwatch.contracts.bucket_record import encode
 from tests.kafka.engine_rig import Rig, events, rig, wait_for
 
 SLOW = {"ENGINE_TEST_SLOW_MS": "0.5", "ENGINE_TEST_CHUNK": "200"}
@@ -36,9 +38,16 @@ def finals(made: Rig) -> Counter[str]:
 
 def bodies(made: Rig, kind: str) -> list[dict[str, Any]]:
     """The distinct bucket records of one kind."""
-    return [
-        body for value in made.distinct("buckets").values() if (body := orjson.loads(value))["kind"] == kind
-    ]
+    found = [orjson.loads(value.partition(b"\n")[0]) for value in made.distinct("buckets").values()]
+    return [body for body in found if body.get("kind") == kind]
+
+
+def another_partition_closes(made: Rig, bucket: int) -> None:
+    """Produce the record by which workers know how far event time has come."""
+    settings = made.config.settings
+    (record,) = encode(0, bucket, bucket, Body(), width=settings.bucket_ms)
+    assert record.value is not None
+    made.produce_raw([(b"another", record.value)], "buckets")
 
 
 def test_rebalances_during_a_chunk(made: Rig) -> None:
@@ -61,6 +70,7 @@ def test_an_idle_partition_is_completed_in_the_same_way_after_kill_9(
     broker: str, topic_prefix: str, tmp_path: Path
 ) -> None:
     with rig(broker, topic_prefix, tmp_path, partitions=1, idle_after="1s") as made:
+        another_partition_closes(made, 1)
         made.produce(events(3_000))
         # The worker is killed after 64 shards, the marker and the decision, before it sends the idle record.
         worker = made.worker("accounts", ENGINE_TEST_KILL_AT="66")
@@ -108,6 +118,8 @@ def test_records_hidden_by_an_open_transaction_are_not_late(
             await send(slow, 0, "slow", 20)
             await send(plain, 0, "behind", 30)
             await asyncio.to_thread(made.worker, "accounts")
+            # Nothing is completed before the event time of another partition is known.
+            await asyncio.to_thread(another_partition_closes, made, 1)
             # Partition 0 is checked first: if it counted as idle, it would be completed by now.
             await asyncio.to_thread(wait_for, "a dry partition", lambda: bodies(made, "idle"))
             assert [body["p"] for body in bodies(made, "idle")] == [1]

@@ -46,8 +46,8 @@ class Operator(Protocol):
 class IdleOperator(Operator, Protocol):
     """The operator of accounts: it can also complete buckets when its partition has run dry."""
 
-    def idle_due(self, now_ms: int) -> int | None:
-        """The bucket up to which an idle partition may be completed at ``now_ms``, or None."""
+    def idle_due(self, closed: int) -> int | None:
+        """The bucket up to which an idle partition may be completed, when another has closed ``closed``."""
 
     def idle(self, bucket: int) -> list[Output]:
         """Complete every bucket up to and including ``bucket`` (decided and in the manifest before)."""

@@ -1,15 +1,15 @@
 """The role ``accounts``: one operator per partition of ``requests``.
 
-Beside feeding chunks it completes the buckets of a partition that has run dry, and at the end of a
-finite run all of them. Both are decisions: they are in the manifest before the operator acts on them,
-so that a restart repeats them.
+Beside feeding chunks it completes the buckets of a partition that has run dry, as far as the event time of
+another partition has come, and at the end of a finite run all of them. Both are decisions: they are in the
+manifest before the operator acts on them, so that a restart repeats them.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from pivotwatch.config.config import Config
@@ -22,7 +22,9 @@ from pivotwatch.engine.operator import IdleOperator
 from pivotwatch.engine.operator_task import OperatorTask
 from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.engine.runtime import build_app, run_app
+from pivotwatch.engine.topic_follower import TopicFollower
 from pivotwatch.engine.types import TP
+from pivotwatch.roles.bucket_progress import BucketProgress
 
 logger = logging.getLogger(__name__)
 
@@ -79,9 +81,42 @@ class AccountsPartition(PartitionTask[IdleOperator]):
 
 
 class AccountsTask(OperatorTask[AccountsPartition]):
-    """Counts the requests of accounts."""
+    """Counts the requests of accounts.
+
+    Parameters
+    ----------
+    partitions, make_operator, more
+        As `OperatorTask` takes them.
+    progress
+        How far the partitions have come in event time; without it no idle partition is completed.
+    follower
+        What keeps ``progress`` up to date; none in a finite run.
+    """
 
     role = "accounts"
+
+    def __init__(
+        self,
+        partitions: int,
+        make_operator: Callable[..., Any],
+        *more: Any,
+        progress: BucketProgress | None = None,
+        follower: TopicFollower | None = None,
+    ) -> None:
+        super().__init__(partitions, make_operator, *more)
+        self._bucket_progress = progress
+        self._follower = follower
+
+    def background(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        """Follow the bucket records of every worker."""
+        return () if self._follower is None else (self._follow,)
+
+    async def _follow(self) -> None:
+        assert self._follower is not None
+        try:
+            await self._follower.run()
+        except Exception as error:
+            self.host.fail(error)
 
     def make_metrics(self, worker: Worker) -> Metrics:
         """Make the metrics of the worker."""
@@ -139,7 +174,8 @@ class AccountsTask(OperatorTask[AccountsPartition]):
             return None
         if now - live.quiet_since < self.host.config.idle_after.total_seconds():
             return None
-        return await live.call(lambda: live.operator.idle_due(int(time.time() * 1000)))
+        closed = self._bucket_progress.closed if self._bucket_progress else None
+        return None if closed is None else await live.call(lambda: live.operator.idle_due(closed))
 
 
 def run(
@@ -158,15 +194,18 @@ def run(
         With a message for the operator: no broker, no topic, a state that must not be continued.
     """
     source = config.topic("requests")
-    seen = sync_client.survey(config, [source], state_of="accounts")
+    buckets = TP(config.topic("buckets"), 0)
+    seen = sync_client.survey(config, [source, buckets.topic], state_of="accounts")
     partitions = seen.partitions[source]
+    progress = BucketProgress(partitions, config.settings.bucket_ms)
+    follower = None if until_end else progress.follower(config, buckets, seen.ends[buckets])
     app = build_app(
         config,
-        AccountsTask(partitions, make_operator),
+        AccountsTask(partitions, make_operator, progress=progress, follower=follower),
         instance,
         sources=[source],
         state_partitions=partitions,
-        until_end=seen.ends if until_end else None,
+        until_end={tp: end for tp, end in seen.ends.items() if tp.topic == source} if until_end else None,
         reset_state=reset_state,
     )
     return run_app(config, app, instance)

@@ -93,10 +93,9 @@ class CountingOperator:
         self.buckets.process(records)
         return self._take()
 
-    def idle_due(self, now_ms: int) -> int | None:
-        """The last bucket that has passed by the wall clock, if it is still open here."""
-        passed = (now_ms - self.settings.allowed_lateness_ms) // self.settings.bucket_ms - 1
-        return passed if self.buckets.next is None or passed >= self.buckets.next else None
+    def idle_due(self, closed: int) -> int | None:
+        """The bucket up to which to close when another partition has closed ``closed``; None when it is."""
+        return closed if self.buckets.next is None or closed >= self.buckets.next else None
 
     def idle(self, bucket: int) -> list[Output]:
         """Close every bucket up to and including ``bucket``."""

@@ -40,7 +40,7 @@ class Grant:
 
 # What a user reads, writes and only looks at. A role with a state has a changelog, and a group, of its own.
 READ: dict[User, tuple[Logical, ...]] = {
-    "accounts": ("requests",),
+    "accounts": ("requests", "buckets"),
     "networks": ("buckets", "releases", "decisions"),
     "delivery": ("alerts", "deliveries_dlq"),  # The dead letters for `dlq redrive`.
     "web": ("alerts", "status", "decisions"),
@@ -77,6 +77,7 @@ def grants(config: Config, user: User, sources: Sequence[str] = ()) -> list[Gran
     >>> for grant in grants(load(), "accounts"):
     ...     print(grant.resource, grant.name, *grant.operations)
     topic requests Read
+    topic buckets Read
     topic buckets Write
     topic requests.dlq Write
     topic pivotwatch-accounts-state-changelog Read Write Create
