@@ -24,6 +24,7 @@ from pivotwatch.contracts.alert_texts import (
     group_name,
     is_split_evidence,
 )
+from pivotwatch.detection.alerting.next_step import next_step
 from pivotwatch.detection.alerting.pattern_signs import signs
 from pivotwatch.detection.alerting.rarity import days_between
 from pivotwatch_models.incidents.incident import Incident
@@ -42,12 +43,13 @@ TRANSITIONS = {
 }
 GROUPS_SHOWN = 3
 NEARLY_ALL = 0.85
+"""From this share of requests on, nearly all go to the model."""
 SIMILAR, SIMILAR_TOOLS = 1.5, 0.1
 """Tokens per exchange within this factor, and shares of tool use within this difference, are similar."""
 
 
 def reasons(transition: Transition, evidence: Evidence, settings: Settings) -> list[str]:
-    """Every sentence of an alert.
+    """All sentences of an alert, in the order of the module's description.
 
     Parameters
     ----------
@@ -59,7 +61,7 @@ def reasons(transition: Transition, evidence: Evidence, settings: Settings) -> l
         sentences = [_lone_account(incident, settings)]
     else:
         sentences = [_what(incident, evidence, settings), _how_sure(evidence, settings)]
-    sentences.append(NEXT_STEP + _next_step(transition, evidence))
+    sentences.append(NEXT_STEP + next_step(transition, evidence))
     sentences += _changes(transition)
     if not incident.lone_account:
         sentences += _support(incident, evidence, settings)
@@ -85,7 +87,7 @@ def _beside(residual: float) -> str:
 
 
 def _what(incident: Incident, evidence: Evidence, settings: Settings) -> str:
-    """What happened, beside what everyone else's speed lets expect."""
+    """What happened, and what was expected from the speed of everyone else."""
     first_uses, switches = evidence.first_uses_seen or 0, evidence.switches_seen or 0
     expected = (evidence.first_uses_expected or 0.0) + (evidence.switches_expected or 0.0)
     events = [
@@ -130,40 +132,6 @@ def _details(incident: Incident, evidence: Evidence) -> str:
         f"{score(evidence.threshold)}. An ordinary group is at most {times(evidence.theta)} as fast as "
         f"{_others(incident)}{alike}."
     )
-
-
-def _next_step(transition: Transition, evidence: Evidence) -> str:
-    incident, model = transition.incident, transition.incident.model
-    who = group_name(*incident.entity)
-    if incident.merged_into is not None:
-        return f"none here. Continue with the incident of {group_name(*incident.merged_into)}."
-    if incident.state == "suppressed":
-        return "none. Take the decision back if it no longer holds."
-    if transition.reason == "watch-ended":
-        return (
-            "if nobody has decided yet, decide now: a benign incident teaches what is normal for this group."
-        )
-    if incident.state == "resolved":
-        return "none. The incident opens again if the group starts again."
-    if incident.lone_account:
-        return "none, unless accounts that share a network or a payment with it follow."
-    if incident.entity[0] == POPULATION:
-        return (
-            f"find out what accounts that never pause and started using {model} since then have in common. "
-            "pivotwatch counts them but cannot list them. Accounts of groups with an alert are not counted."
-        )
-    if incident.verdict == "confirmed":
-        return "act by your own procedure, and watch whether the incident grows."
-    if evidence.data_lag:
-        return f"wait for the next update before you act, and find out who is behind {who} meanwhile."
-    if incident.pattern.name == "roll-out":
-        return f"ask the customer behind {who} about a roll-out. If there is one, decide benign or verified."
-    if incident.pattern.name == "extraction" or incident.severity in ("high", "critical"):
-        return (
-            f"find out who is behind {who}. Without an honest cause, limit the rates of these accounts and "
-            "confirm the incident."
-        )
-    return f"find out who is behind {who}, then decide: confirmed, benign or verified."
 
 
 def _changes(transition: Transition) -> Iterator[str]:
@@ -231,7 +199,7 @@ def _corroboration(incident: Incident, found: Corroboration) -> Iterator[str]:
 
 
 def _counter_evidence(incident: Incident, evidence: Evidence, settings: Settings) -> Iterator[str]:
-    """What was measured for this alert and speaks against it; parts that follow a label."""
+    """What was measured for this alert and speaks against the suspicion; each follows a label."""
     if not incident.lone_account:
         if _is_below_threshold(evidence):
             yield (
@@ -269,13 +237,13 @@ def _counter_evidence(incident: Incident, evidence: Evidence, settings: Settings
 
 
 def _is_closer(evidence: Evidence) -> bool:
-    """Whether more of these accounts changed together than of everyone, in the figures that are shown."""
+    """Whether the accounts started closer together than everyone else, in the percentages that are shown."""
     own, others = evidence.synchrony, evidence.population_synchrony
     return own is not None and others is not None and round(own, 2) > round(others, 2)
 
 
 def _is_usual_use(profile: Profile | None) -> bool:
-    """Whether tool use and sizes are like everyone else's; False when nobody reported sizes."""
+    """Whether tool use and request sizes are like everyone else's; False when no sizes are known."""
     own, others = (profile.to_model, profile.population) if profile else (None, None)
     if own is None or others is None:
         return False
@@ -301,7 +269,7 @@ def _others(incident: Incident) -> str:
 
 
 def _since(incident: Incident, settings: Settings) -> str:
-    """When it began, and how long after the release."""
+    """When the incident began, and how long after the release."""
     onset = incident.onset * settings.bucket_ms
     since = f"since {clock_time(datetime.fromtimestamp(onset / 1000, UTC))}"
     after = timedelta(milliseconds=onset - incident.released_at)
@@ -311,5 +279,5 @@ def _since(incident: Incident, settings: Settings) -> str:
 
 
 def _window(settings: Settings) -> str:
-    """The time within which accounts count as starting together."""
+    """The time within which accounts count as having started together."""
     return span(timedelta(milliseconds=max(DECISION.figures.synchrony_ms, settings.bucket_ms)))

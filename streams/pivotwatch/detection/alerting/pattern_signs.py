@@ -6,11 +6,11 @@ from pivotwatch.base.display import percent, times
 from pivotwatch_models.incidents.pattern import Pattern, Sign
 
 LIKE_EVERYONE = 0.85
-"""Ratio of the spread of request sizes from which they vary as much as everyone else's."""
+"""From this ratio of spreads on, request sizes vary as much as everyone else's."""
 
 
 def signs(pattern: Pattern, kind: Sign, model: str) -> list[str]:
-    """What points to a roll-out, or to extraction; parts of a sentence.
+    """The signs that point to a roll-out, or to extraction, as parts of a sentence.
 
     Examples
     --------
@@ -44,7 +44,7 @@ def signs(pattern: Pattern, kind: Sign, model: str) -> list[str]:
 
 
 def _split_sign(pattern: Pattern, model: str) -> str:
-    """What the blocks of requests of the members say."""
+    """How the members split their requests among models."""
     part, whole = (round((share or 0.0) * pattern.judged) for share in (pattern.part, pattern.whole))
     if pattern.split == "roll-out":
         if whole == pattern.judged:
