@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from pivotwatch.web import api
+from tests.base.hostile import HOSTILE, hidden_in
 from tests.web.site import KIM, LEE, PEOPLE, Site, bearer, served, site
 
 DECIDED = {"verdict": "confirmed", "by": "kim", "note": "two keys"}
@@ -286,3 +287,38 @@ def test_a_client_that_does_not_read_is_disconnected(monkeypatch: pytest.MonkeyP
             writer.close()
 
     asyncio.run(inside())
+
+
+@served(open_as="operator")
+async def test_hostile_names_are_visible_on_every_page_and_in_every_answer(site: Site):
+    groups = [{"kind": "network", "id": HOSTILE}, {"kind": "payment", "id": "a\nb\u202e"}]
+    changes = {
+        "entity": groups[0],
+        "groups": groups,
+        "model": HOSTILE,
+        "members": [HOSTILE],
+        "reasons": [HOSTILE] * 4,
+    }
+    number = site.put_alert(1, transition=HOSTILE, **changes)
+    site.put_alert(2, **changes | {"entity": {"kind": "account", "id": HOSTILE}})
+    site.put_status(4)
+    note = {"verdict": "verified", "note": "one\r\ntwo\u202e", "entity": "payment:a\\nb\\u202e"}
+    token = await site.form_token(f"/incidents/{number}")
+    saved = await site.post(f"/incidents/{number}/decisions", data=note | {"form_token": token})
+    assert saved.status == 303, await saved.text()
+    assert orjson.loads(site.broker.sent[0].value)["entity"] == groups[1]
+    assert hidden_in(site.broker.sent[0].value.decode()) == []
+    for path in ("/", "/incidents", "/incidents?kind=all&state=all", f"/incidents/{number}"):
+        html = await (await site.get(path)).text()
+        assert [line for line in html.split("\n") if hidden_in(line)] == [], path
+        assert r"\u202e" in html
+        assert "<script>" not in html
+    assert "one\ntwo" in html
+    for path in ("incidents?state=all", f"incidents/{number}", "releases"):
+        answer = await (await site.get(f"/api/v1/{path}")).text()
+        assert hidden_in(answer) == [], path
+    found = await (await site.get(f"/api/v1/incidents/{number}")).json()
+    assert found["incident"]["model"] == HOSTILE
+    async with site.client.get("/api/v1/events?since=") as stream:
+        for _, _, data in await events(stream, 1):
+            assert [text for text in map(str, data.values()) if hidden_in(text)] == []

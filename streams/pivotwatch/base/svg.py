@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 from xml.etree.ElementTree import Element, SubElement, tostring
 
+from pivotwatch.base.outside_text import visible
+
 Points: TypeAlias = Sequence[tuple[float, float | None]]
 """Pairs of epoch milliseconds and a value; the value None is a gap."""
 
@@ -64,8 +66,8 @@ class Chart:
         ids = f"{name}-title", f"{name}-desc"
         attributes = {"viewBox": f"0 0 {width} {height}", "role": "img", "class": "chart"}
         self.root = Element("svg", attributes | {"aria-labelledby": " ".join(ids)})
-        SubElement(self.root, "title", id=ids[0]).text = title
-        SubElement(self.root, "desc", id=ids[1]).text = description
+        SubElement(self.root, "title", id=ids[0]).text = visible(title)
+        SubElement(self.root, "desc", id=ids[1]).text = visible(description)
 
     def x(self, moment: float) -> float:
         """The x coordinate of a time, clipped to the drawing."""
@@ -112,12 +114,12 @@ class Chart:
         sides = {"x": x, "y": y, "width": width, "height": height}
         element = SubElement(self.root, "rect", {k: f"{v:.1f}" for k, v in sides.items()} | {"class": css})
         if tip:
-            SubElement(element, "title").text = tip
+            SubElement(element, "title").text = visible(tip)
 
     def text(self, x: float, y: float, content: str, css: str, *, anchor: str = "start") -> None:
-        """Draw a text. `svg` removes characters that XML does not allow."""
+        """Draw a text."""
         attributes = {"x": f"{x:.1f}", "y": f"{y:.1f}", "class": css, "text-anchor": anchor}
-        SubElement(self.root, "text", attributes).text = content
+        SubElement(self.root, "text", attributes).text = visible(content)
 
     def shape(self, points: Iterable[tuple[float, float]], css: str, *, closed: bool = False) -> None:
         """Draw a line through points of the drawing, or the area that they enclose."""
@@ -126,8 +128,7 @@ class Chart:
 
     def svg(self) -> str:
         """The drawing as SVG text."""
-        text = tostring(self.root, encoding="unicode")
-        return "".join(c for c in text if c >= " " or c in "\t\n")
+        return tostring(self.root, encoding="unicode")
 
 
 class Panel:

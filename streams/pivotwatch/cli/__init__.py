@@ -6,11 +6,15 @@ about wrong use quick; it is the only reason for an import inside a function her
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
 from pivotwatch.base.errors import Fault
+from pivotwatch.base.outside_text import visible_message
 from pivotwatch.cli.commands import Group
 
 # One line of help for each command, so that `pivotwatch --help` imports none of them.
@@ -33,8 +37,26 @@ INTERRUPTED = 130
 """The exit status that shells use for a program that SIGINT ended."""
 
 
+@contextlib.contextmanager
+def _readable_errors() -> Iterator[None]:
+    """Raise a `Fault` as an error of click; its message and those of click show no hidden characters."""
+    try:
+        yield
+    except Fault as fault:
+        shown = click.ClickException(visible_message(str(fault)))
+        shown.exit_code = fault.exit_status
+        raise shown from None
+    except click.ClickException as error:
+        error.message = visible_message(error.message)
+        raise
+
+
 class LazyGroup(Group):
     """A group that imports a command when it is used, and that shows a `Fault` as a message."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _readable_errors():
+            return super().make_context(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -52,11 +74,8 @@ class LazyGroup(Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
-        except Fault as fault:
-            shown = click.ClickException(str(fault))
-            shown.exit_code = fault.exit_status
-            raise shown from None
+            with _readable_errors():
+                return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 

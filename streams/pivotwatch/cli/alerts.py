@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 
 import click
+import orjson
 
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.base.outside_text import visible
 from pivotwatch.cli.commands import Group
-from pivotwatch.cli.options import json_option, note, print_json, with_brokers
+from pivotwatch.cli.options import echo, echo_json, json_option, note, print_json, with_brokers
 from pivotwatch.cli.printing import alert_printer
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.alerts import parse_alert
-from pivotwatch.contracts.codec import encode
+from pivotwatch.contracts.codec import encode, explain
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.formats import ocsf
 from pivotwatch.tools import compare_alerts
@@ -77,16 +78,14 @@ def compare(first: str, second: str, in_order: bool, as_json: bool) -> None:
         print_json([{"id": one.id, "kind": one.kind, "fields": _json_fields(one)} for one in found])
     elif found:
         for line in _difference_lines(found, first, second):
-            click.echo(line)
+            echo(line)
     if not found:
         note(f"the files hold the same alerts: {len(a)}")
     click.get_current_context().exit(1 if found else 0)
 
 
 def _printer(form: str) -> Callable[[bytes], None]:
-    if form in ("json", "cloudevents"):
-        return _print_line
-    print_alert = _print_ocsf if form == "ocsf" else _text_printer()
+    print_alert = _text_printer() if form == "text" else _print_ocsf if form == "ocsf" else _print_json
 
     def show(value: bytes) -> None:
         try:
@@ -103,22 +102,24 @@ def _text_printer() -> Callable[[bytes], None]:
     return lambda value: print_alert(parse_alert(value))
 
 
-def _print_line(value: bytes) -> None:
-    sys.stdout.buffer.write(value + b"\n")
-    # A program behind a pipe gets each alert at once.
-    sys.stdout.buffer.flush()
+def _print_json(value: bytes) -> None:
+    try:
+        orjson.loads(value)
+    except orjson.JSONDecodeError as error:
+        raise WrongUse(f"not an alert: {explain(error)}") from None
+    echo_json(value)
 
 
 def _print_ocsf(value: bytes) -> None:
-    _print_line(encode(ocsf.render(parse_alert(value))))
+    echo_json(encode(ocsf.render(parse_alert(value))))
 
 
 def _difference_lines(found: list[Difference], first: str, second: str) -> Iterator[str]:
     files = {"only in first": f"only in {first}", "only in second": f"only in {second}"}
     for one in found:
-        yield f"{one.id}: {files.get(one.kind, one.kind)}"
+        yield f"{visible(one.id)}: {files.get(one.kind, one.kind)}"
         for path, (a, b) in _json_fields(one).items():
-            yield f"    {path}: {a} ≠ {b}"
+            yield f"    {visible(path)}: {a} ≠ {b}"
 
 
 def _json_fields(one: Difference) -> dict[str, list[str]]:

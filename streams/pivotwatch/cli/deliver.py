@@ -7,7 +7,7 @@ import asyncio
 import click
 
 from pivotwatch.cli.commands import Group
-from pivotwatch.cli.options import json_option, print_json, with_brokers
+from pivotwatch.cli.options import echo, json_option, print_json, with_brokers
 from pivotwatch.config.config import Config
 from pivotwatch.delivery.kafka_publisher import publisher
 from pivotwatch.delivery.notifiers import make_notifier
@@ -46,7 +46,7 @@ def test(config: Config, target: str, as_json: bool) -> None:
     else:
         for result in results:
             status = "accepted" if result.accepted else "NOT accepted"
-            click.echo(f"{result.state}: {status}: {result.text}")
+            echo(f"{result.state}: {status}: {result.text}")
     click.get_current_context().exit(0 if len(results) == 2 and results[-1].accepted else 1)
 
 

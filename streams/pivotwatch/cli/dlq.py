@@ -13,8 +13,9 @@ import click
 import orjson
 
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.base.outside_text import visible, visible_message
 from pivotwatch.cli.commands import Group
-from pivotwatch.cli.options import json_option, note, with_brokers
+from pivotwatch.cli.options import echo, echo_json, json_option, note, with_brokers
 from pivotwatch.config.config import Config, Logical
 from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.contracts.dead_letters import DeadLetter
@@ -95,13 +96,14 @@ def list_dead_letters(
     for dead_letter in _select(config, Selection(deliveries, target, matching)):
         reasons[dead_letter.about.error_class] += 1
         if as_json:
-            click.echo(orjson.dumps(_as_json(dead_letter)))
+            echo_json(orjson.dumps(_as_json(dead_letter)))
         elif deliveries:
-            click.echo(_delivery_line(dead_letter))
+            echo(_delivery_line(dead_letter))
         else:
-            click.echo(f"{dead_letter.identity}  {dead_letter.origin}  {dead_letter.about.message}")
-            click.echo(f"    {_first_bytes(dead_letter.value)}")
-    counted = ", ".join(f"{count} {reason}" for reason, count in sorted(reasons.items()))
+            about, origin = dead_letter.about, visible(dead_letter.origin)
+            echo(f"{dead_letter.identity}  {origin}  {visible_message(about.message, lines=False)}")
+            echo(f"    {_first_bytes(dead_letter.value)}")
+    counted = ", ".join(f"{count} {visible(reason)}" for reason, count in sorted(reasons.items()))
     note(f"{reasons.total()} dead letters" + (f": {counted}" if counted else ""))
 
 
@@ -162,7 +164,7 @@ async def _deliver(config: Config, selected: list[DeadLetter]) -> bool:
             async for result in delivery_redrive.redrive(selected, senders, revisions):
                 counts[result.ok] += 1
                 status = "" if result.ok else "NOT sent: "
-                name = target_of(result.dead_letter)
+                name = visible(target_of(result.dead_letter))
                 note(f"{result.dead_letter.identity}  {name}  {status}{result.text}")
         finally:
             for sender in senders.values():
@@ -200,8 +202,9 @@ def _delivery_line(dead_letter: DeadLetter) -> str:
         alert = parse_alert(dead_letter.value or b"").id
     except WrongUse:
         alert = "(no alert)"
-    reason = f"{dead_letter.about.error_class}: {dead_letter.about.message}"
-    target = target_of(dead_letter) or "(all)"
+    about = dead_letter.about
+    reason = f"{visible(about.error_class)}: {visible_message(about.message, lines=False)}"
+    target = visible(target_of(dead_letter) or "(all)")
     return f"{dead_letter.identity}  {target}  {alert}  {reason}  {when:%Y-%m-%d %H:%M} UTC"
 
 

@@ -8,7 +8,7 @@ import click
 
 from pivotwatch.base.checks import worst
 from pivotwatch.cli.commands import Command
-from pivotwatch.cli.options import json_option, print_json, with_brokers
+from pivotwatch.cli.options import echo, json_option, print_json, with_brokers
 from pivotwatch.config.config import Config
 
 STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
@@ -33,9 +33,9 @@ def doctor(config: Config, as_json: bool) -> None:
         checks.append(check)
         if not as_json:
             status = click.style(check.status.ljust(4), fg=STYLES[check.status], bold=True)
-            click.echo(f"{status}  {check.name}: {check.message}")
+            echo(f"  {check.name}: {check.message}", label=status)
             if check.next_step:
-                click.echo(f"      → {check.next_step}")
+                echo(f"      → {check.next_step}")
     if as_json:
         print_json([dataclasses.asdict(check) for check in checks])
     click.get_current_context().exit(1 if worst(checks) == "fail" else 0)

@@ -8,7 +8,7 @@ import click
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.cli.commands import Group
-from pivotwatch.cli.options import with_brokers
+from pivotwatch.cli.options import echo_json, with_brokers
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.alerts import Alert, parse_alert
 from pivotwatch.engine.kafka import sync_client
@@ -49,7 +49,8 @@ def stix(config: Config, *, alert: str, file: str | None, marking: str, with_acc
     of other kinds.
     """
     found = _latest(alert, Lines([file]) if file else _from_kafka(config))
-    click.echo(render(found, marking=marking, with_accounts=with_accounts).serialize(pretty=True))
+    bundle = render(found, marking=marking, with_accounts=with_accounts)
+    echo_json(bundle.serialize(pretty=True).encode(), lines=True)
 
 
 def _latest(alert_id: str, records: Iterable[bytes]) -> Alert:

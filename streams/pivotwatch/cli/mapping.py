@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.base.outside_text import visible
 from pivotwatch.cli.commands import Group
-from pivotwatch.cli.options import json_option, note, print_json, with_config
+from pivotwatch.cli.options import echo, json_option, note, print_json, with_config
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.events import format_time
 from pivotwatch.ingest.documents import messages
@@ -68,8 +69,8 @@ def check(
         print_json({"source": used, "samples": [dataclasses.asdict(one) for one in explanations]})
     else:
         for number, one in enumerate(explanations, start=1):
-            click.echo(f"{used}, sample {number}: {one.verdict}{one.problem and ': ' + one.problem}")
-            click.echo("\n".join(_rows(one)))
+            echo(f"{used}, sample {number}: {one.verdict}{one.problem and ': ' + one.problem}")
+            echo("\n".join(_rows(one)))
     if any(one.verdict == "bad" for one in explanations):
         click.get_current_context().exit(1)
 
@@ -102,11 +103,11 @@ def _content(file: str) -> bytes:
 
 def _rows(one: Explanation) -> Iterator[str]:
     for field, value in (one.event or {}).items():
-        pointer = one.places.get(field, "")
-        shown = f"{value} ({format_time(value)})" if field in TIMES else str(value)
+        pointer = visible(one.places.get(field, ""))
+        shown = f"{value} ({format_time(value)})" if field in TIMES else visible(str(value))
         yield f"  {field:<16} {shown:<40} {pointer}".rstrip()
     for pointer, kind in one.dropped.items():
-        yield f"  dropped          {kind:<40} {pointer}".rstrip()
+        yield f"  dropped          {kind:<40} {visible(pointer)}".rstrip()
 
 
 @mapping.command("list", short_help="List the sources.", example="pivotwatch mapping list")
@@ -123,7 +124,7 @@ def list_(config: Config, *, as_json: bool) -> None:
         print_json(sources)
         return
     for name, about in sources.items():
-        click.echo(f"{name:<16} {about['form']:<12} {'your own' if about['own'] else ''}".rstrip())
+        echo(f"{name:<16} {about['form']:<12} {'your own' if about['own'] else ''}".rstrip())
 
 
 @mapping.command(
@@ -139,4 +140,4 @@ def pseudonym_(config: Config, *, values: tuple[str, ...]) -> None:
     if pseudonyms is None:
         raise WrongUse("there are no pseudonyms: the configuration has no [ingest.pseudonyms]")
     for value in values:
-        click.echo(" ".join([value, *(pseudonym(key, value) for key in reversed(pseudonyms.keys))]))
+        echo(" ".join([visible(value), *(pseudonym(key, value) for key in reversed(pseudonyms.keys))]))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, TypeVar
 import click
 import orjson
 
+from pivotwatch.base.outside_text import visible_json, visible_message
 from pivotwatch.config.config import load
 
 R = TypeVar("R")
@@ -88,11 +88,33 @@ def assigned(assignments: Iterable[str]) -> dict[str, Any]:
     return flags
 
 
+def echo(text: str, label: str = "") -> None:
+    """Print a text on standard output; hidden characters become visible.
+
+    Parameters
+    ----------
+    label
+        A text of the program itself, which may have colours, to print before it.
+    """
+    click.echo(label + visible_message(text))
+
+
 def note(text: str) -> None:
-    """Print a message on standard error."""
-    click.echo(text, err=True)
+    """Print a message on standard error; hidden characters become visible."""
+    click.echo(visible_message(text), err=True)
 
 
 def print_json(value: Any) -> None:
     """Print a JSON document, indented for people."""
-    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
+    echo_json(orjson.dumps(value, option=orjson.OPT_INDENT_2), lines=True)
+
+
+def echo_json(raw: bytes, *, lines: bool = False) -> None:
+    """Print JSON at once, for a program behind a pipe; hidden characters are escaped as JSON does.
+
+    Parameters
+    ----------
+    lines
+        Whether it may have several lines.
+    """
+    click.echo(visible_json(raw, lines=lines))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ import click
 from pivotwatch.base.display import counted, two_digits
 from pivotwatch.base.errors import OutOfReach
 from pivotwatch.cli.commands import Command
-from pivotwatch.cli.options import json_option, note, print_json, with_config
+from pivotwatch.cli.options import echo_json, json_option, note, print_json, with_config
 from pivotwatch.cli.progress import progress
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.alerts import parse_alert
@@ -210,7 +209,7 @@ def _writer(out: str | None, as_json: bool) -> Iterator[Callable[[bytes], None]]
         with _whole_file(Path(out)) as file:
             yield lambda alert: _write_line(file, alert)
     elif out or as_json:
-        yield lambda alert: _write_line(sys.stdout.buffer, alert)
+        yield echo_json
     else:
         from pivotwatch.cli.printing import alert_printer
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pivotwatch.cli.commands import Command
-from pivotwatch.cli.options import print_json
+from pivotwatch.cli.options import echo, print_json
 from pivotwatch.contracts.json_schemas import SCHEMAS
 
 
@@ -21,4 +21,4 @@ def schema(what: str | None) -> None:
         print_json(SCHEMAS[what]())
         return
     for name, make_schema in SCHEMAS.items():
-        click.echo(f"{name:<12} {make_schema()['description']}")
+        echo(f"{name:<12} {make_schema()['description']}")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 
 from pivotwatch.cli.commands import Group
-from pivotwatch.cli.options import json_option, print_json, with_brokers
+from pivotwatch.cli.options import echo, json_option, print_json, with_brokers
 from pivotwatch.config.config import Config
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka import topics as kafka_topics
@@ -58,7 +58,7 @@ def _report(findings: Sequence[Finding], as_json: bool) -> None:
     else:
         for finding in findings:
             good = "created" if finding.created else "ok"
-            click.echo(f"{finding.topic}: {finding.problem or good}")
+            echo(f"{finding.topic}: {finding.problem or good}")
             if finding.remedy:
-                click.echo(f"    → {finding.remedy}")
+                echo(f"    → {finding.remedy}")
     click.get_current_context().exit(0 if all(finding.ok for finding in findings) else 1)

@@ -9,6 +9,7 @@ from typing import get_args
 import click
 
 from pivotwatch.base.child_processes import Processes, Stopped, sigterm_raises, supervise, worker_command
+from pivotwatch.base.log_format import LogFormat
 from pivotwatch.base.log_limits import limit_log_lines
 from pivotwatch.cli.commands import Command
 from pivotwatch.cli.options import note, with_brokers
@@ -56,11 +57,9 @@ def worker(
     """
     distinct = tuple(dict.fromkeys(roles))
     if len(distinct) == 1:
-        logging.basicConfig(
-            level=log_level.upper(),
-            format=f"%(asctime)s %(levelname)s {distinct[0]}: %(message)s",
-            stream=sys.stderr,
-        )
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(LogFormat(f"%(asctime)s %(levelname)s {distinct[0]}: %(message)s"))
+        logging.basicConfig(level=log_level.upper(), handlers=[handler])
         limit_log_lines()
         status = _run_one(config, distinct[0], instance, until_end=until_end, reset_state=reset_state)
     else:

@@ -12,6 +12,7 @@ import orjson
 from msgspec import Struct
 
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.base.outside_text import visible_json
 
 MAX_TS = 4_102_444_800_000
 """The year 2100 in epoch milliseconds."""
@@ -77,12 +78,14 @@ def check_moments(**moments: datetime | None) -> None:
 def encode(value: object) -> bytes:
     """JSON of a struct, or of anything that holds structs: the same value gives the same bytes.
 
+    Hidden characters are escaped, so that a terminal may show the JSON.
+
     Examples
     --------
     >>> encode({"at": moment_of(1_770_314_400_000)})
     b'{"at":"2026-02-05T18:00:00Z"}'
     """
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    return visible_json(orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME))
 
 
 def as_plain(value: Struct) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from yarl import URL
 
 from pivotwatch.base.addresses import IPNetwork
 from pivotwatch.base.errors import Fault, OutOfReach
+from pivotwatch.base.outside_text import visible_message
 from pivotwatch.config.config import Config
 from pivotwatch.engine import gc_tuning
 from pivotwatch.engine.changelog import CheckpointTable, Tables
@@ -123,7 +124,8 @@ class RoleWorker(faust.Worker):
         status = os.EX_OK if self.crash_reason is None else 1
         if (fault := self.fault()) is not None:
             status = fault.exit_status
-            print(f"Error: {fault}", file=sys.stderr, flush=True)  # As the command line would.
+            # As the command line would.
+            print(f"Error: {visible_message(str(fault))}", file=sys.stderr, flush=True)
         os._exit(status)
 
     async def _sentinel_task(self) -> None:

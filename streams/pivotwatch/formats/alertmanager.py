@@ -3,6 +3,8 @@
 Alertmanager identifies an alert by all of its labels. So the labels are what stays the same over the life of
 an incident, and the severity, which people route by. When the severity changes, the old alert is resolved and
 a new one fires. Everything else is an annotation.
+
+Its templates copy labels and annotations into chats unchanged, so both are texts for a chat.
 """
 
 from __future__ import annotations
@@ -10,8 +12,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pivotwatch.base.outside_text import chat_text
 from pivotwatch.contracts.alerts import Alert
 from pivotwatch.contracts.codec import format_moment
+from pivotwatch.formats.readable import readable
 from pivotwatch.formats.summary import cut, links, parts_of, summary
 
 PATH = "/api/v2/alerts"
@@ -28,7 +32,7 @@ def labels(alert: Alert) -> dict[str, str]:
     >>> labels(example_alert())["entity_id"]
     'AS64500'
     """
-    data = alert.data
+    data = readable(alert, chat_text).data
     return {
         "alertname": ALERTNAME,
         "rule": "model_adoption",
@@ -63,7 +67,7 @@ def resolved(last: Alert, at: datetime) -> dict[str, Any]:
 
 
 def _annotations(alert: Alert, found: dict[str, str]) -> dict[str, str]:
-    data = alert.data
+    data = readable(alert, chat_text).data
     texts = {
         "summary": summary(data),
         "description": "\n".join(data.reasons),

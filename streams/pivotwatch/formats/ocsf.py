@@ -9,7 +9,9 @@ import ipaddress
 from datetime import datetime
 from typing import Any
 
+from pivotwatch.base.outside_text import visible
 from pivotwatch.contracts.alerts import Alert, AlertData
+from pivotwatch.formats.readable import readable
 from pivotwatch.formats.summary import figures, links, parts_of, summary, title_of
 
 VERSION = "1.5.0"
@@ -48,6 +50,7 @@ def render(alert: Alert, base_url: str | None = None, *, new: bool = False) -> d
         Whether the receiver gets this incident for the first time, at any revision: the finding is created,
         not updated.
     """
+    alert = readable(alert, visible)
     data = alert.data
     state = "open" if new else data.state
     activity = ACTIVITIES[state]

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from pivotwatch.base.outside_text import chat_text
 from pivotwatch.contracts.alerts import Alert
 from pivotwatch.contracts.codec import format_moment
+from pivotwatch.formats.readable import readable
 from pivotwatch.formats.summary import cut, figures, links, summary
 
 URL = "https://events.pagerduty.com/v2/enqueue"
@@ -30,6 +32,7 @@ def render(alert: Alert, routing_key: str, base_url: str | None = None) -> dict[
     >>> render(example_alert(state="resolved"), "key")
     {'routing_key': 'key', 'event_action': 'resolve', 'dedup_key': 'pivotwatch/0123456789abcdef'}
     """
+    alert = readable(alert, chat_text)  # PagerDuty passes texts on to chats.
     closed = alert.data.is_closed
     event: dict[str, Any] = {
         "routing_key": routing_key,

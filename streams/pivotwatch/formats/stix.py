@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from pivotwatch.base.display import counted
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.base.outside_text import visible
 from pivotwatch.contracts.alerts import Alert, AlertData
-from pivotwatch.formats.summary import one_line
+from pivotwatch.formats.readable import readable
+from pivotwatch.formats.summary import LONGEST_NAME, cut
 
 if TYPE_CHECKING:
     import stix2
@@ -39,6 +41,7 @@ def render(alert: Alert, *, marking: str = "amber", with_accounts: bool = False)
         from stix2 import v21
     except ImportError:
         raise WrongUse("STIX needs a library: pip install 'pivotwatch[stix]'") from None
+    alert = readable(alert, visible)
     data = alert.data
     observed = [thing for group in _groups(data) if (thing := _network(v21, group)) is not None]
     if with_accounts:
@@ -73,7 +76,7 @@ def _report(v21: Any, alert: Alert, observed: list[Any], marking: str) -> list[A
     why = v21.Grouping(
         id=_id("grouping", data.alert_id),
         created_by_ref=author.id,
-        name=f"Accounts that switched to {one_line(data.model)} together",
+        name=f"Accounts that switched to {cut(data.model, LONGEST_NAME)} together",
         description=_description(data),
         context="suspicious-activity",
         object_refs=[seen.id, *(thing.id for thing in observed)],
@@ -84,8 +87,9 @@ def _report(v21: Any, alert: Alert, observed: list[Any], marking: str) -> list[A
 
 def _description(data: AlertData) -> str:
     """Figures only: titles and reasons may contain what must not be shared."""
+    model = cut(data.model, LONGEST_NAME)
     return (
-        f"{counted(data.members_total, 'account')} switched to {one_line(data.model)} faster than all other "
+        f"{counted(data.members_total, 'account')} switched to {model} faster than all other "
         f"accounts explain, and had {counted(data.exchanges_to_model, 'exchange')} with it."
     )
 

@@ -1,7 +1,11 @@
-"""Short texts and links that several targets share."""
+"""Short texts and links that several targets share.
+
+The functions take an alert from `pivotwatch.formats.readable`. Otherwise make visible what they return.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pivotwatch.contracts.alert_texts import ReasonParts, is_split_evidence, reason_parts, title
@@ -10,6 +14,7 @@ from pivotwatch.contracts.codec import as_plain
 
 LONGEST_NAME = 120
 LONGEST_SENTENCE = 1000
+_ADDRESS = re.compile(r"https?://[\w.\[\]:-]+(/[\w.~:/?#\[\]@!$&'()*+,;=%-]*)?", re.ASCII)
 STATE_WORDS = {"open": "", "updated": "update", "resolved": "resolved", "suppressed": "suppressed"}
 
 
@@ -38,9 +43,9 @@ def title_of(data: AlertData) -> str:
         return "Test of delivery"
     evidence = data.evidence
     return title(
-        one_line(data.entity.kind),
-        one_line(data.entity.id),
-        one_line(data.model),
+        cut(data.entity.kind, LONGEST_NAME),
+        cut(data.entity.id, LONGEST_NAME),
+        cut(data.model, LONGEST_NAME),
         data.members_total,
         first_uses=evidence.first_uses_seen or 0,
         switches=evidence.switches_seen or 0,
@@ -80,8 +85,8 @@ than once in a trillion days. Next step: find out who is behind AS64500.'
 
 
 def parts_of(data: AlertData) -> ReasonParts:
-    """The reasons by what they say, each on one line."""
-    return reason_parts(one_line(text, LONGEST_SENTENCE) for text in data.reasons)
+    """The reasons by what they say, each with at most `LONGEST_SENTENCE` characters."""
+    return reason_parts(cut(text, LONGEST_SENTENCE) for text in data.reasons)
 
 
 def figures(alert: Alert) -> dict[str, Any]:
@@ -98,25 +103,21 @@ def figures(alert: Alert) -> dict[str, Any]:
     return found
 
 
-def one_line(text: str, longest: int = LONGEST_NAME) -> str:
-    r"""A text from outside: on one line, without control characters, cut to ``longest`` characters.
+def cut(text: str, longest: int) -> str:
+    """Shorten to at most ``longest`` characters, with an ellipsis at the cut.
 
     Examples
     --------
-    >>> one_line("a\nb\x1b[2J"), one_line("x" * 5, longest=3)
-    ('a b [2J', 'xx…')
+    >>> cut("x" * 5, longest=3)
+    'xx…'
     """
-    shown = "".join(char if char.isprintable() else " " for char in text)
-    return cut(shown, longest)
-
-
-def cut(text: str, longest: int) -> str:
-    """Shorten to at most ``longest`` characters, with an ellipsis at the cut."""
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def links(alert: Alert, base_url: str | None = None) -> dict[str, str]:
     """The absolute links of an alert; a path becomes one with the address of the page.
+
+    An address with a character that no address has, such as a space or ``|``, is left out.
 
     Examples
     --------
@@ -132,4 +133,4 @@ def links(alert: Alert, base_url: str | None = None) -> dict[str, str]:
     urls = {name: url for name, url in (("runbook", own.runbook), ("page", own.page)) if url}
     if base_url:
         urls = {name: f"{base_url}{url}" if url.startswith("/") else url for name, url in urls.items()}
-    return {name: url for name, url in urls.items() if url.startswith(("http://", "https://"))}
+    return {name: url for name, url in urls.items() if _ADDRESS.fullmatch(url)}

@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from pivotwatch.base.display import counted
+from pivotwatch.base.outside_text import visible
 from pivotwatch.contracts.alert_texts import reason_parts
 from pivotwatch.contracts.alerts import Alert, AlertData
-from pivotwatch.formats.summary import one_line, title_of
+from pivotwatch.formats.readable import readable
+from pivotwatch.formats.summary import cut, title_of
 
 LABEL = 10
 MOST_LINES = 18
@@ -41,12 +43,13 @@ Row = tuple[str, list[str], str]
 
 def render(alert: Alert, *, width: int = 100) -> Text:
     """Lay the alert out for a terminal of ``width`` columns."""
+    shown = readable(alert, visible)
     inner = max(64, width - LABEL - 2)
     rows = [
         (label, [line for text in texts for line in _wrapped(text, inner)], style)
-        for label, texts, style in _rows(alert.data, inner)
+        for label, texts, style in _rows(shown.data, inner)
     ]
-    text = headline(alert)
+    text = _headline(shown)
     for label, lines, style in _fitted(rows):
         for number, line in enumerate(lines):
             text.append("\n  " + (label if number == 0 else "").ljust(LABEL), style="dim")
@@ -79,11 +82,15 @@ def plain(alert: Alert, *, width: int = 100) -> str:
 
 def headline(alert: Alert) -> Text:
     """The first line: severity, title, state and id."""
+    return _headline(readable(alert, visible))
+
+
+def _headline(alert: Alert) -> Text:
     data = alert.data
     text = Text()
     text.append(data.severity.upper(), style=SEVERITY_STYLES[data.severity])
     text.append(f"  {title_of(data)}", style="bold")
-    reason = f": {one_line(data.transition).replace('-', ' ')}" if data.transition else ""
+    reason = f": {cut(data.transition, LONGEST_NAME).replace('-', ' ')}" if data.transition else ""
     text.append(
         f"  [{STATE_WORDS[data.state]}{reason if data.state != 'open' else ''} · {alert.id}]", style="dim"
     )
@@ -113,8 +120,8 @@ def _fitted(rows: list[Row]) -> list[Row]:
 
 def _rows(data: AlertData, width: int) -> Iterator[Row]:
     """Every row that has something to say."""
-    parts = reason_parts(one_line(reason, LONGEST_SENTENCE) for reason in data.reasons)
-    links = "  ".join(one_line(url, 200) for url in (data.urls.page, data.urls.runbook) if url)
+    parts = reason_parts(cut(reason, LONGEST_SENTENCE) for reason in data.reasons)
+    links = "  ".join(cut(visible(url), 200) for url in (data.urls.page, data.urls.runbook) if url)
     rows: tuple[Row, ...] = (
         ("what", [parts.what, parts.how_sure], ""),
         ("do", [parts.next_step], "bold"),
@@ -134,7 +141,7 @@ def _who(data: AlertData, width: int) -> str:
     line = counted(data.members_total, "account")
     shown = 0
     for member in data.members:
-        more = f"{': ' if shown == 0 else ', '}{one_line(member, LONGEST_NAME)}"
+        more = f"{': ' if shown == 0 else ', '}{cut(member, LONGEST_NAME)}"
         # Room for the mark that there are more.
         if len(line) + len(more) + 3 > width:
             break

@@ -53,7 +53,7 @@ def render(alert: Alert, raw: bytes, secrets: Sequence[str], sent_at: int) -> Me
     """
     message = cloudevents.render(alert, raw)
     moment = datetime.fromtimestamp(sent_at, UTC)
-    signatures = [Webhook(secret).sign(alert.id, moment, raw.decode()) for secret in secrets]
+    signatures = [Webhook(secret).sign(alert.id, moment, message.body.decode()) for secret in secrets]
     headers = {
         **message.headers,
         "webhook-id": alert.id,

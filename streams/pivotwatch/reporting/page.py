@@ -1,6 +1,6 @@
 """The report: one HTML file without script and without anything from other servers.
 
-Jinja2 escapes every text; the element tree that builds the charts escapes theirs.
+Jinja2 makes every text visible and escapes it; the charts do the same with theirs.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from pivotwatch.base.display import clock_time
+from pivotwatch.base.outside_text import visible
 from pivotwatch.contracts.alert_texts import reason_parts
 from pivotwatch.contracts.alerts import AlertData
 from pivotwatch.formats.summary import title_of
@@ -70,10 +71,16 @@ def render(collector: Collector, settings: Settings) -> str:
     )
 
 
+def shown(value: Any) -> Any:
+    """A value as a template shows it: text from outside is visible, and markup stays as it is."""
+    return visible(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("pivotwatch.reporting", "."),
         autoescape=True,
+        finalize=shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

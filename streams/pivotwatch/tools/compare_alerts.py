@@ -15,6 +15,7 @@ import orjson
 from msgspec import Struct
 
 from pivotwatch.base.errors import Fault, WrongUse
+from pivotwatch.base.outside_text import visible, visible_json
 from pivotwatch.contracts.codec import parser
 
 
@@ -65,7 +66,9 @@ x: nothing, then 2
         first = found.setdefault(identity, line)
         if first != line:
             changes = "; ".join(f"{path}: {a}, then {b}" for path, (a, b) in _field_texts(first, line))
-            raise DifferentRepeat(f"{name}: alert {identity} is repeated with other content: {changes}")
+            raise DifferentRepeat(
+                f"{name}: alert {visible(identity)} is repeated with other content: {changes}"
+            )
     return found
 
 
@@ -112,14 +115,14 @@ def shorten(value: Any) -> str:
     """The text of a value, at most 80 characters."""
     if value is ABSENT:
         return "nothing"
-    text = orjson.dumps(value).decode()
+    text = visible_json(orjson.dumps(value)).decode()
     return text if len(text) <= 80 else text[:79] + "…"
 
 
 def _field_texts(first: bytes, second: bytes) -> Iterator[tuple[str, tuple[str, str]]]:
     changed = list(_fields(orjson.loads(first), orjson.loads(second)))
     for path, (a, b) in changed:
-        yield path, (shorten(a), shorten(b))
+        yield visible(path), (shorten(a), shorten(b))
     if not changed:
         yield "layout of the JSON", ("one form", "another form")
 

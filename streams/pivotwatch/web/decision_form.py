@@ -57,7 +57,7 @@ def read_request(
         raise WrongUse(f"verdict: expected one of {', '.join((*VERDICTS, TAKE_BACK))}")
     if note is not None and (not isinstance(note, str) or len(note) > MOST_NOTE):
         raise WrongUse(f"note: expected a text of at most {MOST_NOTE} characters")
-    text = "".join(c for c in str(note or "") if c.isprintable() or c in "\n\t").strip()
+    text = "\n".join(str(note or "").splitlines()).strip()
     known = {f"{group.kind}:{group.id}": group for group in groups}
     chosen: Entity | None = None
     if entity not in (None, ""):

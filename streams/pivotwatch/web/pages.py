@@ -13,11 +13,13 @@ from urllib.parse import quote
 
 from aiohttp import web
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import escape
 
 from pivotwatch.base.display import clock_time, times
 from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.base.outside_text import visible
 from pivotwatch.contracts.codec import format_moment
-from pivotwatch.reporting import tables
+from pivotwatch.reporting import page, tables
 from pivotwatch.web import event_cursor
 from pivotwatch.web.authentication import FORM_FIELD, Authenticator, User
 from pivotwatch.web.decision_form import DecisionWriter, read_request
@@ -109,7 +111,7 @@ class Pages:
         self.authenticator.check_form(request, form.get(FORM_FIELD), user)
         incident = await self.find(request)
         try:
-            offset = await self.decided(user, incident, form)
+            offset = await self.decided(user, incident, {**form, "entity": _group(incident, form)})
         except WrongUse as error:
             raise web.HTTPBadRequest(text=str(error)) from None
         except OutOfReach as error:
@@ -224,6 +226,13 @@ class Pages:
         }
 
 
+def _group(incident: Incident, form: Mapping[str, object]) -> object:
+    """The group that a person chose by its visible name, since a form cannot hold every character."""
+    groups = [f"{group.kind}:{group.id}" for group in (incident.data.entity, *incident.data.groups)]
+    chosen = form.get("entity")
+    return next((group for group in groups if visible(group) == chosen), chosen)
+
+
 async def read_form(request: web.Request) -> Mapping[str, object]:
     """The fields of a URL-encoded form; files are not accepted.
 
@@ -286,16 +295,18 @@ def _time(when: datetime | str) -> datetime:
 
 
 def templates() -> Environment:
-    """The templates; Jinja2 escapes every text in them."""
+    """The templates; Jinja2 makes every text in them visible and escapes it."""
     environment = Environment(
         loader=PackageLoader("pivotwatch.web"),
         autoescape=True,
+        finalize=page.shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters["moment"] = lambda when: tables.moment(_time(when))
     environment.filters["times"] = times
+    environment.filters["lines"] = lambda text: escape(visible(text, lines=True))
     environment.filters["utc"] = lambda when: clock_time(_time(when))
     environment.filters["iso"] = lambda when: when if isinstance(when, str) else format_moment(when)
     return environment

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.base.outside_text import visible
 from pivotwatch.contracts import controls as contracts
 from pivotwatch.contracts.alerts import parse_alert, parse_without_evidence
 from pivotwatch.contracts.codec import encode, format_moment, millis_of
@@ -226,7 +227,7 @@ class ReadModel:
             "state": revision.state,
             "severity": revision.severity,
             "opened": opened and revision.state in OPEN,
-            "title": title_of(alert.data),
+            "title": visible(title_of(alert.data)),
         }
 
     def _file(self, incident: Incident) -> None:
@@ -263,7 +264,7 @@ class ReadModel:
         self._history.append(decision)
         if len(self.decisions) > MOST_INCIDENTS:
             self.decisions.popitem(last=False)
-        return {"target": target, "verdict": decision.verdict, "by": decision.by}
+        return {"target": visible(target), "verdict": decision.verdict, "by": visible(decision.by)}
 
     def about(self, incident: Incident) -> list[Decision]:
         """Decisions on an incident or one of its groups, the newest first."""
