@@ -35,7 +35,7 @@ STRANGE = raw(
 )
 STRANGE_NAME = "acct-" + CONTROLS
 EVENT = {
-    **{field: STRANGE_NAME for field in ("id", "account", "model", "network")},
+    **dict.fromkeys(("id", "account", "model", "network"), STRANGE_NAME),
     "ts": 1,
     "links": {"payment": STRANGE_NAME},
     HOSTILE: HOSTILE,
