@@ -99,6 +99,24 @@ def _letters(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     return [["dlq", "list", *more] for more in ([], ["--json"], ["--deliveries"], ["--deliveries", "--json"])]
 
 
+def _decisions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    decision = {
+        "entity": {"kind": "network", "id": HOSTILE},
+        "verdict": "benign",
+        "by": HOSTILE,
+        "note": HOSTILE,
+    }
+    headers = [("by", HOSTILE.encode()), ("at", None), (HOSTILE, b"\xff")]
+    records = [
+        SimpleNamespace(offset=offset, key=key, value=value, headers=headers)
+        for offset, (key, value) in enumerate(
+            [(None, orjson.dumps(decision)), (f"network:{HOSTILE}".encode(), None), (b"\xff", None)]
+        )
+    ]
+    _topic(monkeypatch, *records)
+    return [["decisions", "list"], ["decisions", "list", "--json"]]
+
+
 def _doctor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setattr(doctor, "examine", lambda _: iter([Check("events", "fail", HOSTILE, HOSTILE)]))
     return [["doctor"], ["doctor", "--json"]]
@@ -169,6 +187,8 @@ EXITS: dict[tuple[str, ...], Make] = {
     ("mapping", "check"): _mapping,
     ("mapping", "list"): lambda *_: [["mapping", "list", "--set", f"ingest.mappings.{NAME}=x"]],
     ("mapping", "pseudonym"): _wrong("mapping", "pseudonym"),
+    ("decisions",): _wrong("decisions"),
+    ("decisions", "list"): _decisions,
     ("deliver",): _wrong("deliver"),
     ("deliver", "test"): _deliver,
     ("export",): _wrong("export"),

@@ -5,14 +5,12 @@ from __future__ import annotations
 import click
 
 from pivotwatch.base.display import clock_time
+from pivotwatch.base.outside_text import visible
 from pivotwatch.cli.commands import Group
-from pivotwatch.cli.options import json_option, note, with_brokers
+from pivotwatch.cli.options import echo, echo_json, json_option, note, with_brokers
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.codec import encode
 from pivotwatch.engine.kafka import sync_client
-from pivotwatch.formats.summary import one_line
-
-LONGEST = 2_000
 
 
 @click.group(
@@ -42,7 +40,7 @@ def list_decisions(config: Config, *, about: str | None, as_json: bool) -> None:
 
     def told(one: Decision) -> str:
         when = clock_time(one.at) if one.at else "(no time)"
-        return f"{when}  {one.verdict or 'taken back'}  by {one.by or '(unknown)'}"
+        return f"{when}  {one.verdict or 'taken back'}  by {visible(one.by) or '(unknown)'}"
 
     read_model, topic = ReadModel(), config.topic("decisions")
     with sync_client.consumer(config) as client:
@@ -51,13 +49,13 @@ def list_decisions(config: Config, *, about: str | None, as_json: bool) -> None:
     found = [one for one in read_model.history() if about in (None, one.decision.target)]
     for entry in found:
         if as_json:
-            click.echo(encode(entry_fields(entry)))
+            echo_json(encode(entry_fields(entry)))
             continue
         decision, ended_by = entry
-        text = f"{told(decision)}  about {decision.target}"
+        text = f"{told(decision)}  about {visible(decision.target)}"
         if decision.note:
-            text += f"  “{decision.note}”"
+            text += f"  “{visible(decision.note)}”"
         if decision.verdict and ended_by:
             text += f"  (ended: {told(ended_by)})"
-        click.echo(one_line(text, LONGEST))
+        echo(text)
     note(f"{len(found)} decisions")
