@@ -54,7 +54,7 @@ class Split:
     alternative
         q: share of a campaign's accounts that lie in the window.
     least_judged
-        Accounts of others that must be judged before anything is concluded.
+        Accounts of others that must be judged before a group's splits count as evidence.
     prior_inside, prior_judged
         Accounts inside the window, and judged, that every share starts with.
     confidence

@@ -61,8 +61,9 @@ class Newcomers:
     Attributes
     ----------
     prior
-        Newcomers, and events of theirs, that every comparison starts with: before anything is known, all
-        newcomers are expected to begin with the model, and nothing is concluded.
+        Newcomers, and events of theirs, that every comparison starts with. Before newcomers of
+        other groups are known, as many events are expected as the group has newcomers, so they cannot raise
+        its score.
     """
 
     prior: float = 2.0
@@ -84,8 +85,8 @@ class AlwaysActive:
         The others surge when their first uses are over this multiple of their slow mean by so many standard
         deviations. Then every activity has the same chance (an outage with fallback moves everybody).
     least_time
-        Share of the always-active accounts' time that the others must have. With less, nobody is left to
-        compare with.
+        Share of the always-active accounts' time that the others must have. With less, the band is not scored
+        in this bucket, because too few are left to compare with.
     """
 
     away: tuple[float, ...] = (1.0, 2.5, 6.0, 16.0, 48.0)

@@ -16,8 +16,8 @@ with :math:`A` always-active accounts of one band of volume, :math:`R_l` other a
 :math:`l` (`pivotwatch_models.population.cohorts`), :math:`F_l` their first uses, :math:`a_l` the buckets
 since they were last active (at most since the release), and :math:`\bar h` a slow mean of
 :math:`\sum F_l / \sum_l R_l\,a_l`. Each band is then a group with its own e-detector, under the configured
-limit θ₀. Accounts of reported groups and newcomers are left out. Nothing is concluded when the others have
-less than a fifth of the time of the always-active accounts.
+limit θ₀. Accounts of reported groups and newcomers are left out. A band is not scored in a bucket in which
+the others have less than a fifth of the time of its always-active accounts.
 
 When something moves everybody at once (an outage with fallback), every activity has the same chance. So the
 expectation is at least that of equal chances while the others' first uses per account at risk exceed twice

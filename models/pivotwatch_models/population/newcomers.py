@@ -11,8 +11,8 @@ newcomers of the group are active in this bucket, the expected number of events 
 .. math:: E = r\,\frac{2 + F - F_g}{2 + R - R_g}.
 
 Flagged groups stay in the sums: a batch of sign-ups is all of its hour's newcomers, so without flagged groups
-nobody would be left to learn from. Before anything is known :math:`E = r`: every newcomer is expected to
-begin with the model, and nothing is concluded.
+nobody would be left to learn from. Before newcomers of other groups are known :math:`E = r`. A group cannot
+have more such events than newcomers, so its newcomers cannot raise its score then.
 """
 
 from __future__ import annotations
