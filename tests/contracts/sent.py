@@ -104,7 +104,7 @@ def run(settings: Settings, events: Iterable[dict[str, Any]], *entries: Release)
         yield Output("releases", entry.model.encode(), encode(entry))
         yield from scoring.control("releases", Line(encode(entry), offset))
     sent = counting.process([*BAD, *records([*events])])
-    sent += [*counting.idle(counting.buckets.next or 0), *counting.final()]
+    sent += [*counting.idle(counting.buckets.watermark.first_open or 0), *counting.final()]
     yield from sent
     buckets = [output for output in sent if output.topic == "buckets"]
     for number, output in enumerate(buckets):

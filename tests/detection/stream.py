@@ -123,33 +123,33 @@ def alerts(outputs):
 
 def counted(step):
     """Open counts: (bucket, account, model, requested, network, links) → requests, input, output, tools."""
-    b = step.buckets if hasattr(step, "buckets") else step
-    b.gather()
-    cells, names = {}, b.names
-    for buckets in (b.open, b.recent):
-        for bucket, of_bucket in buckets.items():
+    buckets = step.buckets
+    buckets.buffer.gather()
+    cells, names = {}, buckets.dictionary
+    for counts in (buckets.counts.saved, buckets.counts.recent):
+        for bucket, of_bucket in counts.items():
             for run in of_bucket.runs:
                 columns = (run.account, run.choice, run.network, run.links, *run[3:])
                 for account, choice, network, links, *counts in zip(
                     *(c.tolist() for c in columns), strict=True
                 ):
                     place = names.network_names[network], names.link_sets[links]
-                    key = (bucket, names.roster.names[account], *names.choice_names[choice], *place)
+                    key = (bucket, names.accounts.names[account], *names.choice_names[choice], *place)
                     cells[key] = [x + y for x, y in zip(cells.get(key, [0] * 4), counts, strict=True)]
     return cells
 
 
 def created(step):
     """The earliest creation date in the open counts, by bucket and account."""
-    b = step.buckets
-    b.gather()
+    buckets = step.buckets
+    buckets.buffer.gather()
     told = {}
-    for buckets in (b.open, b.recent):
-        for bucket, of_bucket in buckets.items():
+    for counts in (buckets.counts.saved, buckets.counts.recent):
+        for bucket, of_bucket in counts.items():
             run = of_bucket.whole()
             for account, moment in zip(run.account.tolist(), run.created.tolist(), strict=True):
                 if moment >= 0:
-                    key = bucket, b.names.roster.names[account]
+                    key = bucket, step.accounts.names[account]
                     told[key] = min(told.get(key, moment), moment)
     return told
 

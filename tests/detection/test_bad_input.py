@@ -18,8 +18,9 @@ from pivotwatch.contracts.events import (
 )
 from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.account_table import AccountTable
-from pivotwatch.detection.counting.dictionary import Names
-from pivotwatch.detection.counting.open_buckets import FUTURE_MS, Buckets
+from pivotwatch.detection.counting.dictionary import Dictionary
+from pivotwatch.detection.counting.event_reader import FUTURE_MS, EventReader
+from pivotwatch.detection.counting.open_buckets import OpenBuckets
 from pivotwatch.detection.scoring.control_log import read
 from pivotwatch_models.settings import HOUR_MS
 from tests.detection.stream import (
@@ -121,8 +122,8 @@ DEEP = [with_raw(field, nested(depth)) for field in ("id", "account", "links") f
 
 def fate(step):
     """The state after counting: cells and counters."""
-    b = step.buckets if hasattr(step, "buckets") else step
-    return counted(step), b.late, b.invalid, b.failed, b.time.now()
+    counters, time = step.buckets.counters, step.buckets.watermark.time
+    return counted(step), counters.late, counters.invalid, counters.failed, time.now()
 
 
 @pytest.mark.parametrize("value", [*UNREADABLE.values(), *NO_EVENT.values()], ids=[*UNREADABLE, *NO_EVENT])
@@ -136,7 +137,7 @@ def test_a_record_without_an_event_becomes_an_unchanged_dead_letter(value):
     assert about["message"]
     if value != b"[[]]" and not (value or b"").startswith(b"[[["):
         assert letter.value == (value or b"")
-    assert step.buckets.invalid == 1
+    assert step.buckets.counters.invalid == 1
 
 
 @pytest.mark.parametrize("value", [*BAD, *DEEP])
@@ -157,7 +158,7 @@ def test_a_bad_element_does_not_affect_its_array(value):
     assert told(letter)["position"] == "1"
     assert told(letter)["offset"] == "3"
     assert orjson.loads(letter.value)  # readable, so it can be sent again
-    assert step.buckets.invalid == 1
+    assert step.buckets.counters.invalid == 1
     assert sum(cell[0] for cell in fate(step)[0].values()) == 2
 
 
@@ -229,14 +230,12 @@ def test_the_result_for_an_event_does_not_depend_on_earlier_events(before, last)
     alone, after = accounts_step(), accounts_step()
     alone.process(first)
     after.process([*first, *(line(e) for e in before)])
-    if after.buckets.next != alone.buckets.next:
+    if after.buckets.watermark.first_open != alone.buckets.watermark.first_open:
         return  # another bucket closed, so lateness may differ
     was = copy.deepcopy(fate(alone)), copy.deepcopy(fate(after))
     letters = [[told(o)["message"] for o in dead(step.process([line(last)]))] for step in (alone, after)]
     assert letters[0] == letters[1]
-    if (
-        alone.buckets.next == after.buckets.next == START // HOUR_MS - 1
-    ):  # otherwise the counters were already sent
+    if alone.buckets.watermark.first_open == START // HOUR_MS - 1:  # otherwise the counters were already sent
         assert difference(fate(alone), was[0]) == difference(fate(after), was[1])
 
 
@@ -338,8 +337,8 @@ def test_a_time_far_after_the_record_is_invalid_and_does_not_move_the_watermark(
     step.process([line(event(), timestamp=START)])
     far = START + FUTURE_MS + 1
     assert len(dead(step.process([line(event(ts=far), timestamp=START)]))) == 1
-    step.buckets.gather()
-    assert step.buckets.time.now() == START
+    step.buckets.buffer.gather()
+    assert step.buckets.watermark.time.now() == START
     assert dead(step.process([line(event(ts=far - 1), timestamp=START)])) == []
     assert dead(step.process([line(event(ts=far), timestamp=None)])) == []
     assert dead(step.process([line(event(ts=far + 9 * FUTURE_MS), timestamp=-1)])) == []
@@ -355,7 +354,7 @@ def test_future_times_are_invalid_when_the_cell_is_known_too():
 def test_failed_requests_are_not_counted(status):
     step = accounts_step()
     step.process([line(event()), line(event(status=status)), line(event(account="b", status=status))])
-    assert step.buckets.failed == 2
+    assert step.buckets.counters.failed == 2
     body = bodies(step.final())[START // SETTINGS.bucket_ms]
     assert (body["requests"], body["failed"]) == (1, 2)
 
@@ -419,14 +418,14 @@ def test_the_number_for_unknown_is_never_named():
     def close(bucket, since, cells):
         closed.append((since, bucket, len(cells)))
 
-    buckets = Buckets(
+    buckets = OpenBuckets(
         SETTINGS,
-        Names(AccountTable(SETTINGS, 1), ()),
+        Dictionary(AccountTable(SETTINGS, 1), ()),
         close,
         close,
         lambda *_: None,
         quorum=ANYBODY,
     )
-    buckets.process([line(event(ts=ts)) for ts in (1, START)])
+    EventReader(buckets).process([line(event(ts=ts)) for ts in (1, START)])
     assert closed[0][1] == 0
     assert closed[-1][1] < START // SETTINGS.bucket_ms

@@ -15,9 +15,10 @@ import pivotwatch.contracts.bucket_record
 import pivotwatch.detection.counting.account_table
 import pivotwatch.detection.counting.dictionary
 import pivotwatch.detection.counting.model_tracker
-import pivotwatch.detection.counting.operator
+import pivotwatch.detection.counting.state
 from pivotwatch.contracts.bucket_content import decode
-from pivotwatch.detection.counting.operator import NAMES, CountingOperator
+from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.counting.state import NAMES
 from pivotwatch.engine.operator import IdleOperator
 from pivotwatch.engine.state_migration import StateRefused
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
@@ -181,7 +182,7 @@ def test_a_restored_operator_writes_the_same_shards(cuts, at):
 
 @pytest.mark.parametrize("every", [1, 40])
 def test_segments_of_open_buckets_stay_few(every, monkeypatch):
-    monkeypatch.setattr(pivotwatch.detection.counting.operator, "MAX_SEGMENTS", 5)
+    monkeypatch.setattr(pivotwatch.detection.counting.state, "MAX_SEGMENTS", 5)
     step, store, outputs = accounts_step(), Store(), []
     lines = records(SMALL[: 300 * every // 4 + 100])
     for i in range(0, len(lines), every):
@@ -275,7 +276,7 @@ def test_the_watermark_moves_within_a_message():
     step = accounts_step()
     outputs = step.process([line(event(), event(ts=START + 2 * HOUR_MS), event(account="b"))])
     assert bodies(outputs)[HOUR]["requests"] == 1
-    assert step.buckets.late == 1
+    assert step.buckets.counters.late == 1
 
 
 def test_the_next_record_states_skipped_buckets():
@@ -317,7 +318,7 @@ def test_idle_closes_up_to_its_bucket_and_later_events_of_it_are_late():
     assert bodies(outputs)[HOUR]["requests"] == 1
     assert step.idle(HOUR) == []
     step.process([line(event(account="b", ts=START + 1))])
-    assert step.buckets.late == 1
+    assert step.buckets.counters.late == 1
     body = bodies(step.process([line(event(ts=START + 3 * HOUR_MS))]))
     assert all("idle" not in orjson.loads(o.value.split(b"\n")[0]) for o in step.final())
     assert max(body) == HOUR + 1
@@ -329,7 +330,7 @@ def test_an_idle_record_without_events_says_so():
     assert orjson.loads(output.value.split(b"\n")[0])["idle"]
     assert not decode(output.value.split(b"\n")[1]).is_active
     step.process([line(event(ts=START + 1))])
-    assert step.buckets.late == 1
+    assert step.buckets.counters.late == 1
 
 
 def test_idle_is_due_for_what_others_have_closed():
@@ -532,7 +533,7 @@ def test_empty_groups_are_forgotten_without_changing_results(slack, monkeypatch)
     assert outputs + step.final() == expected
     straight = CountingOperator(daily, 0, 1, shards=4, quorum=ANYBODY)
     assert run(straight, [lines]) == expected
-    assert len(straight.roster.sets) < len(hoarder.roster.sets) / 2
+    assert len(straight.accounts.sets) < len(hoarder.accounts.sets) / 2
 
 
 @pytest.mark.slow
@@ -542,7 +543,7 @@ def test_every_shard_is_swept_in_a_rarely_active_partition(rhythm):
     step = CountingOperator(SETTINGS, 0, 1, shards=64, quorum=ANYBODY)
     step.process([line(event(f"old-{i}", START)) for i in range(200)])
     step.process([line(event("busy", START + h * HOUR_MS)) for h in range(rhythm, 93 * 24, rhythm)])
-    assert set(step.roster.rows) == {"busy"}
+    assert set(step.accounts.rows) == {"busy"}
 
 
 def test_an_account_is_forgotten_after_90_days_and_its_row_is_reused():
@@ -551,13 +552,13 @@ def test_an_account_is_forgotten_after_90_days_and_its_row_is_reused():
     step.process(records(made))
     later = START + 92 * DAY_MS
     step.process([line(event("other", later + h * HOUR_MS)) for h in range(3)])
-    assert "old" not in step.roster.rows
+    assert "old" not in step.accounts.rows
     outputs = step.process(
         [line(event("new", later + 5 * HOUR_MS, MODEL)), line(event("x", later + 8 * HOUR_MS))]
     )
     body = next(body for b, body in bodies(outputs).items() if b == later // HOUR_MS + 5)
     assert models_of(body).keys() <= {MODEL, "m-1"}
-    assert step.roster.columns["requests"][step.roster.rows["new"]] == 1
+    assert step.accounts.columns["requests"][step.accounts.rows["new"]] == 1
 
 
 def test_an_account_is_forgotten_while_it_is_in_an_open_bucket():
@@ -574,12 +575,12 @@ def test_an_account_is_forgotten_while_it_is_in_an_open_bucket():
             line(event("other", later + 2 * HOUR_MS)),
         ]
     )
-    assert step.roster.rows.keys() == {"old", "other"}
+    assert step.accounts.rows.keys() == {"old", "other"}
     outputs += step.final()
     body = bodies(outputs)[later // HOUR_MS + 1]
     [[_, _, _, previous, accounts]] = body["active"]
     assert (previous, accounts) == (-1, 1), "the account counts as new"
-    assert step.roster.columns["requests"][step.roster.rows["old"]] == 1
+    assert step.accounts.columns["requests"][step.accounts.rows["old"]] == 1
 
 
 @pytest.mark.parametrize("limit", [0, 3])
@@ -596,7 +597,7 @@ def test_names_forgotten_between_buckets_do_not_change_results(limit, monkeypatc
     monkeypatch.setattr(pivotwatch.detection.counting.dictionary, "MAX_REMEMBERED", limit)
     step = accounts_step()
     outputs = step.process(records(made))
-    assert len(step.names.link_sets) <= 40
+    assert len(step.dictionary.link_sets) <= 40
     assert outputs + step.final() == undisturbed
 
 

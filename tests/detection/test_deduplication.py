@@ -74,7 +74,7 @@ def test_foreign_headers_change_nothing():
         headers = ((ORIGIN, raw), (PLACES, b"[]"), ("other", b""))
         assert step.process([Line(orjson.dumps([event(f"a{number}")]), headers=headers)]) == []
     assert len(counted(step)) == 8
-    assert step.buckets.origins.snapshot() == []
+    assert step.reader.origins.snapshot() == []
 
 
 def test_a_bad_element_keeps_its_position_after_dropped_repeats():

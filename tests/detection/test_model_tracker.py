@@ -136,7 +136,7 @@ def test_a_release_is_followed_among_names_invented_by_a_few_accounts(monkeypatc
         assert first_uses == (6 if bucket == 4 else 1)
     assert told[HOUR + 11]["forgotten_models"] == 12 * 40 + 1 - 20 == step.counters()["forgotten_models"]
     assert told[HOUR + 11]["dropped_models"] == step.counters()["dropped_models"] > 0
-    assert len(step.known.names) == 20
+    assert len(step.candidates.tracker.names) == 20
 
 
 @settings(max_examples=15, deadline=None)
@@ -198,7 +198,7 @@ def test_twenty_thousand_names_leave_the_marker_small():
     assert len(step.meta()) < 2_000
     store = Store()
     store.take(step)
-    assert store.into(accounts_step()).known.snapshot() == step.known.snapshot()
+    assert store.into(accounts_step()).candidates.tracker.snapshot() == step.candidates.tracker.snapshot()
     assert (
         step.counters()["forgotten_models"] == 20_000 - pivotwatch.detection.counting.model_tracker.MAX_KNOWN
     )

@@ -10,7 +10,8 @@ import orjson
 import pytest
 
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting.operator import NAMES, CountingOperator
+from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.counting.state import NAMES
 from pivotwatch.detection.scoring import migrations
 from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine import checkpoint_format
@@ -44,9 +45,9 @@ def loaded(role: str, version: int) -> Any:
 @pytest.mark.parametrize(("of_accounts", "of_networks"), VERSIONS)
 def test_a_stored_state_is_continued(of_accounts: int, of_networks: int) -> None:
     accounts, networks = loaded("accounts", of_accounts), loaded("networks", of_networks)
-    assert len(accounts.roster.rows) > 50
+    assert len(accounts.accounts.rows) > 50
     assert networks.state.calendar
-    ts = accounts.buckets.next * HOUR_MS
+    ts = accounts.buckets.watermark.first_open * HOUR_MS
     event = {"id": "r", "ts": ts, "account": "acct-new", "network": "AS1", "model": "m-2"}
     outputs = accounts.process([Line(orjson.dumps(event))]) + accounts.final()
     scored = networks.process([Line(output.value) for output in outputs])
@@ -74,7 +75,7 @@ def test_escaped_names_of_earlier_programs_are_read() -> None:
     packed = {number: state for number, state in shards.items() if state and number != NAMES}
     escaped = {number: with_escapes(state) for number, state in packed.items()}
     assert escaped != packed
-    assert step.roster.rows.keys() == {"ä€𝒳"}
+    assert step.accounts.rows.keys() == {"ä€𝒳"}
     again = new("accounts")
     again.restore(meta, shards | escaped)
     assert again.snapshot(full=True) == shards
@@ -116,12 +117,14 @@ def test_names_of_an_older_state_are_kept_and_followed() -> None:
     step, snapshot = loaded("accounts", 1), latest(stored_state.read("accounts", 1), identity("accounts"))
     assert snapshot
     before = orjson.loads(snapshot.meta)
-    assert {name: known.first for name, known in step.known.names.items()} == before["first_seen"]
-    assert step.known.followed() == before["candidates"] == sorted(step.candidates)
-    for model in step.candidates.values():
+    assert {name: known.first for name, known in step.candidates.tracker.names.items()} == before[
+        "first_seen"
+    ]
+    assert step.candidates.tracker.followed() == before["candidates"] == sorted(step.candidates.models)
+    for model in step.candidates.models.values():
         assert model.columns["n"].any()  # the history of every account is there
-    last = {known.last for known in step.known.names.values()}
-    assert last == {step.buckets.next - 1}
+    last = {known.last for known in step.candidates.tracker.names.values()}
+    assert last == {step.buckets.watermark.first_open - 1}
 
 
 def test_an_older_marker_is_migrated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,8 +86,8 @@ def _origin(data: bytes) -> None:
         (((ORIGIN, origin), (PLACES, places)), origin_headers("mine", 0, [(2, 0)]), ((ORIGIN, origin),))
     ):
         assert not step.process([Line(array, number, headers=headers)])
-    assert step.buckets.origins.applied["mine", 0] >= (2, 0)
-    orjson.dumps(step.buckets.origins.snapshot())
+    assert step.reader.origins.applied["mine", 0] >= (2, 0)
+    orjson.dumps(step.reader.origins.snapshot())
 
 
 def _networks(*records: bytes) -> None:

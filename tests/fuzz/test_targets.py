@@ -25,7 +25,7 @@ COVERED = {
     "pivotwatch.engine.checkpoint_format": "marker",
     "pivotwatch.ingest.documents": "source native",
     "pivotwatch.ingest.otlp": "source otlp_proto",
-    "pivotwatch.detection.counting.operator": "state of accounts, meta",
+    "pivotwatch.detection.counting.state": "state of accounts, meta",
     "pivotwatch.contracts.bucket_content": "content of a bucket",
     "pivotwatch.detection.scoring.control_log": "decisions",
     "pivotwatch.detection.scoring.networks_state": "state of networks, 64",
@@ -42,7 +42,7 @@ ELSEWHERE = {
     "pivotwatch.detection.dealer": "lines of files: tests/detection/test_partitions.py",
     "pivotwatch.ingest.mapping": "mappings: tests/ingest/test_decoder.py",
     "pivotwatch.ingest.settings": "the configuration: tests/cli/test_sources.py",
-    "pivotwatch.detection.counting.open_buckets": "its own buffer",
+    "pivotwatch.detection.counting.event_buffer": "its own buffer",
     "pivotwatch.web.api": "requests of a person: tests/web/test_access.py",
     "pivotwatch.web.authentication": "signed cookies: tests/web/test_access.py",
 }

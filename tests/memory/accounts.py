@@ -73,11 +73,11 @@ def measure(accounts: int) -> dict[str, float]:
     gc.collect()
     give_back()
     after = resident()
-    assert len(step.roster.names) == accounts
+    assert len(step.accounts.names) == accounts
     stored = sum(len(shard) for shard in step.snapshot(full=True).values())
     return {
         "accounts": accounts,
-        "models": len(step.candidates),
+        "models": len(step.candidates.models),
         "settled": round((after - before) / accounts, 1),
         "fullest": round((most - before) / accounts, 1),
         "stored": round(stored / accounts, 1),

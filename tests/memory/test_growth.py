@@ -116,7 +116,7 @@ def test_the_state_does_not_grow(monkeypatch):
         if day % ROUND == ROUND - 1:
             kept.append((held(pipeline.accounts), held(pipeline.networks)))
             alerts.append(pipeline.alerts)
-    assert len(pipeline.accounts.roster.names) < 5 * ACCOUNTS  # rows of forgotten accounts are reused
+    assert len(pipeline.accounts.accounts.names) < 5 * ACCOUNTS  # rows of forgotten accounts are reused
     assert all(later > earlier for earlier, later in itertools.pairwise(alerts))
     for sizes in zip(*kept, strict=True):
         assert statistics.median(sizes[-4:]) <= statistics.median(sizes[5:9]) * (1 + MOST)

@@ -17,7 +17,7 @@ from pivotwatch_models.base.arrays import Ints
 
 EVENT = struct.Struct("=9q")
 """ts, account, choice, network, links, account created (-1: not told), tokens in, tokens out, tools."""
-UNTOLD = -1
+NO_DATE = -1
 _LOW = 0xFFFFFFFF
 
 RUN = 1 << 16
@@ -32,7 +32,7 @@ class Run(NamedTuple):
     who, place
         Account << 32 | choice; network << 32 | links.
     created
-        The earliest date of creation that was told, `UNTOLD` for none.
+        The earliest date of creation that was told, `NO_DATE` for none.
     requests, tokens_in, tokens_out, with_tools
         Requests, their input and output tokens, and how many of them used tools.
     """
@@ -89,7 +89,7 @@ class Cells:
     Examples
     --------
     >>> cells = Cells()
-    >>> one = np.array([[1_770_000_000_000, 4, 0, 1, 0, UNTOLD, 10, 20, 1]])
+    >>> one = np.array([[1_770_000_000_000, 4, 0, 1, 0, NO_DATE, 10, 20, 1]])
     >>> cells.add(one)
     >>> cells.add(one)
     >>> cells.whole().requests.tolist(), cells.whole().tokens_in.tolist()

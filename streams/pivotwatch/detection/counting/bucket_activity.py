@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from pivotwatch.contracts.bucket_content import AGES, BY_FIRST_SIGHT, NOT_YOUNG, YOUNG, Body, ToModel, encoded
-from pivotwatch.detection.counting.aggregates import UNTOLD, Run
-from pivotwatch.detection.counting.dictionary import Names
+from pivotwatch.detection.counting.aggregates import NO_DATE, Run
+from pivotwatch.detection.counting.dictionary import Dictionary
 from pivotwatch.detection.counting.group_sets import NamedSets
 from pivotwatch.detection.counting.long_sort import long_sorted
 from pivotwatch_models.accounts.split_blocks import Blocks
@@ -38,18 +38,18 @@ class BucketActivity:
         (`pivotwatch.detection.counting.model_tracker`).
     """
 
-    def __init__(self, settings: Settings, names: Names, bucket: int) -> None:
-        self.names, self.roster = names, names.roster
+    def __init__(self, settings: Settings, dictionary: Dictionary, bucket: int) -> None:
+        self.dictionary, self.accounts = dictionary, dictionary.accounts
         self.bucket, self._settings = bucket, settings
 
     def read(self, cells: Run) -> None:
         """Take the counts."""
-        settings, names, bucket = self._settings, self.names, self.bucket
+        settings, names, bucket = self._settings, self.dictionary, self.bucket
         model, own = names.chosen_models()
         self._model, self._by_choice = model[cells.choice], own[cells.choice]
         self._counts = np.column_stack([cells.requests, cells.tokens_in, cells.tokens_out, cells.with_tools])
         self.rows, starts, self._inverse = _blocks(cells.account)
-        self.roster.meet(self.rows, bucket)
+        self.accounts.meet(self.rows, bucket)
         self._note_created(np.minimum.reduceat(cells.created.view(np.uint64), starts).view(np.int64))
         self.n = np.add.reduceat(cells.requests, starts)
         places, place = np.unique(cells.place, return_inverse=True)
@@ -57,7 +57,7 @@ class BucketActivity:
         self.sets = self._sets(cell_set, starts)
         self._cohort = self._cohorts()
         self.use = self._use(cells.who)
-        self._named = NamedSets(self.roster)
+        self._named = NamedSets(self.accounts)
         self._named.name(self.sets)
         self._set_of = self._named.rank[self.sets]
         band, young, previous = self._cohort.T
@@ -88,11 +88,11 @@ class BucketActivity:
 
     def chosen(self, model: str) -> Ints:
         """Requests of each active account to a model by its own choice."""
-        return self._per_account((self._model == self.names.model(model)) & self._by_choice)
+        return self._per_account((self._model == self.dictionary.model(model)) & self._by_choice)
 
     def total(self, model: str) -> ToModel:
         """Requests of everyone to a model: by choice, all, tokens in, out, with tools."""
-        to_model = self._model == self.names.model(model)
+        to_model = self._model == self.dictionary.model(model)
         chosen = self._counts[to_model & self._by_choice, 0].sum()
         requests, tokens_in, tokens_out, with_tools = self._counts[to_model].sum(axis=0).tolist()
         return int(chosen), requests, tokens_in, tokens_out, with_tools
@@ -100,7 +100,7 @@ class BucketActivity:
     def traffic(self, model: str) -> Ints:
         """Per group that used the model: index, requests by choice, all, tokens in, out, with tools."""
         first, end = np.searchsorted(
-            self._traffic[:, 0], [self.names.model(model), self.names.model(model) + 1]
+            self._traffic[:, 0], [self.dictionary.model(model), self.dictionary.model(model) + 1]
         )
         return np.ascontiguousarray(self._traffic[first:end, 1:])
 
@@ -114,7 +114,7 @@ class BucketActivity:
         """Accounts with an event: [account, set, first use, switch, young, had an earlier bucket]."""
         first, switch = events
         moved = self._by_name(np.flatnonzero(first | switch))
-        names = [self.roster.names[row] for row in self.rows[moved].tolist()]
+        names = [self.accounts.names[row] for row in self.rows[moved].tolist()]
         which = first[moved].astype(np.int64).tolist(), switch[moved].astype(np.int64).tolist()
         cohort = self._cohort[moved, 1:].T.tolist()
         return [list(row) for row in zip(names, self._set_of[moved].tolist(), *which, *cohort, strict=True)]
@@ -126,7 +126,7 @@ class BucketActivity:
         """
         if not len(ended.place):
             return []
-        to_model = self._model == self.names.model(model)
+        to_model = self._model == self.dictionary.model(model)
         requests, *tokens = (self._per_account(to_model, column)[ended.place] for column in range(3))
         sizes = [_log_mean(of, requests) for of in tokens]
         flags = [mask.astype(np.int64) for mask in (ended.second, ended.steady)]
@@ -134,7 +134,7 @@ class BucketActivity:
         at = np.zeros(len(self.rows), dtype=np.int64)
         at[ended.place] = np.arange(len(ended.place))
         places = self._by_name(ended.place)
-        names = [self.roster.names[row] for row in self.rows[places].tolist()]
+        names = [self.accounts.names[row] for row in self.rows[places].tolist()]
         numbers = [column[at[places]].tolist() for column in columns]
         return [list(row) for row in zip(names, *numbers, strict=True)]
 
@@ -146,13 +146,13 @@ class BucketActivity:
         # Sums far below 2^53, so as floats they are exact.
         reach = np.bincount(model, weights=given).astype(np.int64)
         requests = np.bincount(self._model, weights=self._counts[:, 0]).astype(np.int64)
-        name = dict(zip(self.names.models.values(), self.names.models, strict=True))
+        name = dict(zip(self.dictionary.models.values(), self.dictionary.models, strict=True))
         used = np.flatnonzero(requests).tolist()
         return {name[i]: (int(requests[i]), int(reach[i])) for i in used}
 
     def _by_name(self, places: Ints) -> Ints:
         """Places of active accounts, in the order of the accounts' names."""
-        names = [self.roster.names[row] for row in self.rows[places].tolist()]
+        names = [self.accounts.names[row] for row in self.rows[places].tolist()]
         order = long_sorted(range(len(names)), names.__getitem__)
         return places[np.array(order, dtype=np.int64)]
 
@@ -162,8 +162,8 @@ class BucketActivity:
 
     def _note_created(self, created: Ints) -> None:
         """Keep the earliest date of creation that was told."""
-        column = self.roster.columns["created"]
-        told = np.flatnonzero(created != UNTOLD)
+        column = self.accounts.columns["created"]
+        told = np.flatnonzero(created != NO_DATE)
         rows, created = self.rows[told], created[told]
         known = column[rows]
         column[rows] = np.where(known < 0, created, np.minimum(known, created))
@@ -194,14 +194,14 @@ class BucketActivity:
             union: dict[int, set[int]] = {}
             cells = np.flatnonzero(several[self._inverse])
             for account, number in zip(self._inverse[cells].tolist(), cell_set[cells].tolist(), strict=True):
-                union.setdefault(account, set()).update(self.roster.sets[number])
+                union.setdefault(account, set()).update(self.accounts.sets[number])
             for account, groups in union.items():
-                least[account] = self.roster.set_id(tuple(sorted(groups)))
+                least[account] = self.accounts.set_id(tuple(sorted(groups)))
         return least
 
     def _cohorts(self) -> Ints:
         """Band, young and previous active bucket (-1: none) of each account, (accounts, 3)."""
-        columns = self.roster.columns
+        columns = self.accounts.columns
         start = self.bucket * self._settings.bucket_ms
         created = columns["created"][self.rows]
         first_sight = (self.bucket - columns["first"][self.rows]) * self._settings.bucket_ms < _YOUNG_MS

@@ -22,12 +22,12 @@ MAX_REMEMBERED = 100_000
 """So many names of a kind are remembered between buckets; those of open buckets always are."""
 
 
-class Names:
+class Dictionary:
     """Numbers for the models, networks and links of events, and the groups that they stand for.
 
     Parameters
     ----------
-    roster
+    accounts
         Numbers the groups and their sets.
     aliases
         Patterns of requested names that are no choice of the account.
@@ -40,8 +40,8 @@ class Names:
         Numbers of networks, of addresses (that of their network), and of links by their bytes. 0: none.
     """
 
-    def __init__(self, roster: AccountTable, aliases: Iterable[str]) -> None:
-        self.roster = roster
+    def __init__(self, accounts: AccountTable, aliases: Iterable[str]) -> None:
+        self.accounts = accounts
         self.aliases = tuple(aliases)
         self.models: dict[str, int] = {}
         self.plain: dict[str, int] = {}
@@ -126,18 +126,18 @@ class Names:
         return model, own
 
     def sets(self, places: Ints) -> Ints:
-        """The roster's sets of groups, of networks and links given as network << 32 | links."""
+        """The accounts's sets of groups, of networks and links given as network << 32 | links."""
         numbers, known = places.tolist(), self._places
         return np.array([known[n] if n in known else self._set(n) for n in numbers], dtype=np.int64)
 
     def forget_sets(self) -> None:
-        """The roster has numbered its sets anew."""
+        """The accounts has numbered its sets anew."""
         self._places.clear()
 
     def _set(self, place: int) -> int:
         groups = groups_of(self.network_names[place >> 32], self.link_sets[place & 0xFFFFFFFF])
-        numbers = sorted({self.roster.group_id(group) for group in groups})
-        self._places[place] = self.roster.set_id(tuple(numbers))
+        numbers = sorted({self.accounts.group_id(group) for group in groups})
+        self._places[place] = self.accounts.set_id(tuple(numbers))
         return self._places[place]
 
     def _is_alias(self, requested: str | None) -> bool:

@@ -1,6 +1,6 @@
 """Sets of groups under numbers of their own, by the names of their groups.
 
-The roster numbers sets in the order in which it met them. What leaves the process (the record of a bucket,
+The accounts numbers sets in the order in which it met them. What leaves the process (the record of a bucket,
 the state of a shard) has numbers that follow from its content alone.
 """
 
@@ -25,19 +25,19 @@ class NamedSets:
     sets
         Of each set the indices of its groups, sorted.
     rank
-        The roster's number of a set to the one here.
+        The accounts's number of a set to the one here.
     """
 
-    def __init__(self, roster: AccountTable) -> None:
-        self._roster = roster
+    def __init__(self, accounts: AccountTable) -> None:
+        self._accounts = accounts
 
     def name(self, sets: Ints) -> None:
         """Number these sets."""
-        roster, used = self._roster, np.unique(sets)
+        accounts, used = self._accounts, np.unique(sets)
         sizes, flat = self._members(used)
         groups = np.unique(flat)
-        order = np.argsort(roster.name_rank(groups))
-        self.groups = [roster.groups[group] for group in groups[order].tolist()]
+        order = np.argsort(accounts.name_rank(groups))
+        self.groups = [accounts.groups[group] for group in groups[order].tolist()]
         index = np.empty(len(groups), dtype=np.int64)
         index[order] = np.arange(len(groups))
         # One row a set, filled up with -1: in the order of rows, a set comes before a longer one like it.
@@ -48,14 +48,14 @@ class NamedSets:
         by_names = np.lexsort(table.T[::-1]) if table.shape[1] else np.arange(len(used))
         table, sizes = table[by_names], sizes[by_names]
         self.sets = [row[:size] for row, size in zip(table.tolist(), sizes.tolist(), strict=True)]
-        self.rank = np.zeros(len(roster.sets), dtype=np.int64)
+        self.rank = np.zeros(len(accounts.sets), dtype=np.int64)
         self.rank[used[by_names]] = np.arange(len(used))
-        self._index = np.zeros(len(roster.groups), dtype=np.int64)
+        self._index = np.zeros(len(accounts.groups), dtype=np.int64)
         self._index[groups] = index
 
     def _members(self, sets: Ints) -> tuple[Ints, Ints]:
         """How many groups each set has, and the groups."""
-        members = [self._roster.sets[number] for number in sets.tolist()]
+        members = [self._accounts.sets[number] for number in sets.tolist()]
         sizes = np.array([len(groups) for groups in members], dtype=np.int64)
         return sizes, np.array([group for groups in members for group in groups], dtype=np.int64)
 

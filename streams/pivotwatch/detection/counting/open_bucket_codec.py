@@ -10,7 +10,7 @@ import orjson
 from numpy.typing import NDArray
 
 from pivotwatch.detection.counting.aggregates import Cells, Run
-from pivotwatch.detection.counting.dictionary import Names
+from pivotwatch.detection.counting.dictionary import Dictionary
 from pivotwatch_models.base.arrays import Ints
 from pivotwatch_models.base.columns import pack, unpack
 
@@ -18,14 +18,14 @@ KEYS = ("account", "choice", "network", "links")
 COUNTS = ("created", "requests", "tokens_in", "tokens_out", "with_tools")
 
 
-def pack_buckets(buckets: Mapping[int, Cells], names: Names) -> bytes:
+def pack_counts(buckets: Mapping[int, Cells], dictionary: Dictionary) -> bytes:
     """Open buckets; the same counts give the same bytes, however they are numbered and were added."""
     runs = {bucket: cells.whole() for bucket, cells in sorted(buckets.items())}
     of_kind: tuple[Sequence[Any], ...] = (
-        names.roster.names,
-        names.choice_names,
-        names.network_names,
-        names.link_sets,
+        dictionary.accounts.names,
+        dictionary.choice_names,
+        dictionary.network_names,
+        dictionary.link_sets,
     )
     columns = {key: _joined(runs, key) for key in (*KEYS, *COUNTS)}
     fields: dict[str, Any] = {}
@@ -36,14 +36,14 @@ def pack_buckets(buckets: Mapping[int, Cells], names: Names) -> bytes:
     return pack({key: _narrow(column[order]) for key, column in sorted(columns.items())}, **fields)
 
 
-def unpack_buckets(content: bytes, names: Names) -> Iterator[tuple[int, Run]]:
-    """What `pack_buckets` wrote."""
+def unpack_counts(content: bytes, dictionary: Dictionary) -> Iterator[tuple[int, Run]]:
+    """What `pack_counts` wrote."""
     arrays, fields = unpack(content)
     numbers: tuple[Callable[[Any], int], ...] = (
-        names.roster.row,
-        lambda choice: names.choice(*choice),
-        names.network,
-        lambda links: names.link_set(tuple((kind, name) for kind, name in links)),
+        dictionary.accounts.row,
+        lambda choice: dictionary.choice(*choice),
+        dictionary.network,
+        lambda links: dictionary.link_set(tuple((kind, name) for kind, name in links)),
     )
     columns = {key: array.astype(np.int64) for key, array in arrays.items()}
     for key, number in zip(KEYS, numbers, strict=True):

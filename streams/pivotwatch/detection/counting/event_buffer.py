@@ -1,0 +1,109 @@
+"""Rows of events that are not yet part of the counts. The hot path writes them, `gather` counts them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pivotwatch.contracts.events import Request, parse_time
+from pivotwatch.detection.counting.aggregates import EVENT, NO_DATE
+from pivotwatch.detection.counting.dictionary import Dictionary
+from pivotwatch.detection.counting.event_time import AgreedTime
+from pivotwatch.detection.counting.open_counts import OpenCounts
+from pivotwatch_models.base.arrays import Ints
+
+CAPACITY = 8192
+"""Number of events that are counted together."""
+COLUMNS = EVENT.size // 8
+
+
+class EventBuffer:
+    """Rows of events in offset order, each as `EVENT` packs it. Late events have a buffer of their own.
+
+    Parameters
+    ----------
+    dictionary
+        Numbers the names of events.
+    counts
+        Receives the rows.
+    time
+        Learns the time of each event that is not late.
+
+    Attributes
+    ----------
+    rows
+        Room for the rows. The hot path writes into it.
+    used
+        Number of bytes of ``rows`` that hold events.
+    """
+
+    def __init__(self, dictionary: Dictionary, counts: OpenCounts, time: AgreedTime) -> None:
+        self.rows = bytearray(CAPACITY * EVENT.size)
+        self.used = 0
+        self._dictionary, self._counts, self._time = dictionary, counts, time
+        self._timed = 0  # Bytes of events whose times the agreed time knows.
+        self._late = bytearray()
+
+    def __len__(self) -> int:
+        """Number of events in the buffer."""
+        return (self.used + len(self._late)) // EVENT.size
+
+    def add(self, event: Request, ts: int) -> None:
+        """Add an event with its time in epoch milliseconds. Its names may be new."""
+        self._write(event, ts)
+        self._gather_when_full()
+
+    def add_held(self, event: Request, ts: int) -> None:
+        """Add an event that was held: the agreed time has known of it since then."""
+        self._write(event, ts)
+        self._timed = self.used
+        self._gather_when_full()
+
+    def add_late(self, event: Request, ts: int) -> None:
+        """Add a late event. It does not move the agreed time."""
+        self._late += EVENT.pack(*self._row(event, ts))
+        if len(self._late) >= len(self.rows):
+            self.gather()
+
+    def gather(self) -> None:
+        """Count what is in the buffer, and empty it."""
+        if self._late:
+            late, self._late = self._late, bytearray()
+            self._counts.add(np.frombuffer(late, np.int64).reshape(-1, COLUMNS))
+        if not self.used:
+            return
+        self.update_time()
+        rows = self._events()
+        self.used = self._timed = 0
+        self._counts.add(rows)
+
+    def update_time(self) -> None:
+        """Tell the agreed time of the events that came since the last call."""
+        events = self._events()[self._timed // EVENT.size :]
+        if len(events):
+            self._time.add(events[:, 1], events[:, 3], events[:, 0])
+        self._timed = self.used
+
+    def _events(self) -> Ints:
+        return np.frombuffer(self.rows, np.int64, self.used // 8).reshape(-1, COLUMNS)
+
+    def _write(self, event: Request, ts: int) -> None:
+        EVENT.pack_into(self.rows, self.used, *self._row(event, ts))
+        self.used += EVENT.size
+
+    def _gather_when_full(self) -> None:
+        if self.used == len(self.rows):
+            self.gather()
+
+    def _row(self, event: Request, ts: int) -> tuple[int, ...]:
+        names, created = self._dictionary, event.account_created
+        return (
+            ts,
+            names.accounts.row(event.account),
+            names.choice(event.model, event.requested_model),
+            names.network(event.network, event.ip),
+            names.link(bytes(event.links)),
+            NO_DATE if created is None else parse_time(created),
+            event.input_tokens or 0,
+            event.output_tokens or 0,
+            event.tools or 0,
+        )

@@ -1,0 +1,62 @@
+"""Numbers of events that the record of a bucket reports beside its counts."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from pivotwatch_models.base.counts import Group
+
+
+@dataclasses.dataclass(slots=True)
+class EventCounters:
+    """Late, invalid and failed events since the last record of a bucket.
+
+    Attributes
+    ----------
+    late
+        Events whose bucket was closed before they came.
+    invalid
+        Events that became dead letters.
+    failed
+        Requests that failed (HTTP status 400 and above). They are not counted.
+    late_groups
+        Late events by group.
+
+    Examples
+    --------
+    >>> counters = EventCounters()
+    >>> counters.add_late([("network", "AS64500"), ("payment", "pay-7")])
+    >>> counters.snapshot()
+    [1, 0, 0, [['network', 'AS64500', 1], ['payment', 'pay-7', 1]]]
+    """
+
+    late: int = 0
+    invalid: int = 0
+    failed: int = 0
+    late_groups: dict[Group, int] = dataclasses.field(default_factory=dict)
+
+    def add_late(self, groups: Iterable[Group]) -> None:
+        """Count one late event of an account in ``groups``."""
+        self.late += 1
+        for group in groups:
+            self.late_groups[group] = self.late_groups.get(group, 0) + 1
+
+    def groups(self) -> list[list[Any]]:
+        """Late events by group, sorted: kind, id, events."""
+        return [[*group, events] for group, events in sorted(self.late_groups.items())]
+
+    def reset(self) -> None:
+        """Start again at zero, after a record has reported the numbers."""
+        self.late = self.invalid = self.failed = 0
+        self.late_groups = {}
+
+    def snapshot(self) -> list[Any]:
+        """State, JSON-able."""
+        return [self.late, self.invalid, self.failed, self.groups()]
+
+    def restore(self, state: Sequence[Any]) -> None:
+        """Continue exactly where `snapshot` was taken."""
+        self.late, self.invalid, self.failed, groups = state
+        self.late_groups = {(kind, name): events for kind, name, events in groups}

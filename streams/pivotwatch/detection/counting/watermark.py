@@ -1,0 +1,110 @@
+"""The watermark of a partition: where its first open bucket begins, and when that bucket closes.
+
+The watermark is the agreed time (`pivotwatch.detection.counting.event_time`) minus the allowed lateness. A
+bucket closes when the watermark passes its end. Computing the agreed time takes longer than counting an
+event, so it is computed only now and then: after a number of events behind the end of the first open bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pivotwatch.detection.counting.event_time import QUORUM, AgreedTime, Quorum
+from pivotwatch_models.method import STATE
+from pivotwatch_models.settings import Settings
+
+_TIME = STATE.event_time
+
+
+class Watermark:
+    """Decides where the first open bucket of a partition begins, and when it closes.
+
+    Parameters
+    ----------
+    settings
+        Length of a bucket and allowed lateness.
+    quorum
+        How many accounts and networks must agree on the time.
+
+    Attributes
+    ----------
+    time
+        The agreed time of the partition.
+    first_open
+        The first open bucket; None before the stream has begun.
+    agreed
+        The latest agreed time that closed a bucket, in epoch milliseconds.
+    close_at
+        The agreed time from which the first open bucket closes, in epoch milliseconds.
+
+    Examples
+    --------
+    Hour 100 is open. With 15 minutes of allowed lateness it closes when the time is 01:15 behind its start:
+
+    >>> import numpy as np
+    >>> watermark = Watermark(Settings(bucket="1h", allowed_lateness="15m"))
+    >>> watermark.open_from(100)
+    >>> watermark.begin // 60_000, watermark.close_at // 60_000
+    (6000, 6075)
+    >>> watermark.time.add(np.array([7, 8, 9]), np.array([1, 2, 3]), np.array([6080, 6090, 6000]) * 60_000)
+    >>> watermark.value() // 60_000
+    6065
+    """
+
+    def __init__(self, settings: Settings, quorum: Quorum = QUORUM) -> None:
+        self.width = settings.bucket_ms
+        self.lateness = settings.allowed_lateness_ms
+        self.time = AgreedTime(quorum)
+        self.first_open: int | None = None
+        self.agreed = 0
+        self.close_at = 0
+        self.waiting = 0
+        """Events behind ``close_at`` since the agreed time was last computed for them."""
+
+    @property
+    def begin(self) -> int:
+        """Start of the first open bucket in epoch milliseconds; 0 before the stream has begun."""
+        return 0 if self.first_open is None else self.first_open * self.width
+
+    @property
+    def far_at(self) -> int:
+        """Events from this time on are far ahead of the first open bucket, in epoch milliseconds."""
+        return self.far_from(self.begin)
+
+    def far_from(self, ts: int) -> int:
+        """The time that is far ahead of ``ts``, in epoch milliseconds."""
+        return ts + 2 * self.width + _TIME.far_ms
+
+    def value(self) -> int:
+        """The watermark in epoch milliseconds; 0 before there is one."""
+        return max(0, self.agreed - self.lateness, (self.time.now() or 0) - self.lateness)
+
+    def start(self, times: Iterable[int]) -> bool:
+        """Let the stream begin near the middle of the times of its first events; False without events."""
+        middle = self.time.middle()
+        if middle is None:
+            return False
+        near = [ts for ts in times if abs(ts - middle) <= _TIME.far_ms + 2 * self.width]
+        self.open_from((min(near) - self.lateness) // self.width)
+        return True
+
+    def open_from(self, bucket: int) -> None:
+        """Make ``bucket`` the first open one."""
+        self.first_open = bucket
+        self.close_at = (bucket + 1) * self.width + self.lateness
+
+    def is_due(self) -> bool:
+        """Count an event behind ``close_at``; returns whether it is time to compute the agreed time."""
+        self.waiting += 1
+        if self.waiting < max(1, self.time.asked[0] // _TIME.asked_every):
+            return False
+        self.waiting = 0
+        return True
+
+    def advance(self) -> int | None:
+        """The agreed time when it closes the first open bucket, else None."""
+        agreed = self.time.now()
+        if agreed is None or agreed < self.close_at:
+            return None
+        self.agreed = max(self.agreed, agreed)
+        return agreed
