@@ -129,7 +129,7 @@ def test_every_page_fits_and_has_no_accessibility_violation(live, tab, dark, siz
     assert window.violations() == []
     first_incident(window, live)
     incident = window.page.url.removeprefix(live.url)
-    for path in ("/", "/incidents?state=all&kind=all", incident, "/runbook", "/login"):
+    for path in ("/", "/incidents?state=all&kind=all", incident, "/runbook", "/sessions", "/login"):
         window.page.goto(live.url + path)
         for details in window.page.locator("details").all():
             details.evaluate("(one) => { one.open = true; }")

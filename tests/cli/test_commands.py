@@ -124,7 +124,7 @@ def test_schema_prints_json_schema(what: str) -> None:
 
 
 def test_schema_lists_every_schema() -> None:
-    names = ["alert", "event", "release", "decision", "bucket", "status", "dead-letter"]
+    names = ["alert", "event", "release", "decision", "bucket", "status", "dead-letter", "session"]
     assert [line.split()[0] for line in run("schema").stdout.splitlines()] == names
 
 

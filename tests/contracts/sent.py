@@ -19,6 +19,7 @@ from pivotwatch.contracts.dead_letters import PREFIX, TARGET
 from pivotwatch.contracts.entity import Entity
 from pivotwatch.contracts.events import EXAMPLE, BadEvent
 from pivotwatch.contracts.records import Line, Output
+from pivotwatch.contracts.sessions import Session
 from pivotwatch.delivery.errors import Rejected
 from pivotwatch.delivery.test_notification import make_alert
 from pivotwatch.detection.counting.operator import CountingOperator
@@ -155,6 +156,7 @@ def outputs() -> tuple[Output, ...]:
 def documents() -> dict[str, list[Any]]:
     """By name of the published schema, what it describes."""
     found: dict[str, list[Any]] = defaultdict(list)
+    found["session"] = [as_plain(SESSION)]
     found["event"] = [*launch()[0], *with_late(campaign()), EXAMPLE]
     for output in outputs():
         if output.topic in ("dlq", "deliveries_dlq"):
@@ -167,6 +169,14 @@ def documents() -> dict[str, list[Any]]:
     return found
 
 
+SESSION = Session(
+    name="kim",
+    role="operator",
+    method="token",
+    begun=moment_of(START),
+    ends=moment_of(START + HOUR_MS),
+    tag="0f",
+)
 NAMES = {"alerts": "alert", "status": "status", "decisions": "decision", "releases": "release"}
 
 

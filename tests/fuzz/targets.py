@@ -32,6 +32,7 @@ from pivotwatch.ingest.rejects import dead_letter
 from pivotwatch.tools.sample_checks import Sample, SampleRecord, check_calendar, check_events
 from pivotwatch.web import event_cursor
 from pivotwatch.web.read_model import ReadModel
+from pivotwatch.web.sessions import Sessions
 from pivotwatch.web.view_models import ViewModels
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.detection.stream import ANYBODY
@@ -254,6 +255,13 @@ def _seeds(role: str, part: int | str) -> list[bytes]:
     return [getattr(snapshot, part) if isinstance(part, str) else snapshot.shards[part]]
 
 
+def _session(data: bytes) -> None:
+    key, _, value = data.partition(b"\n")
+    sessions = Sessions()
+    sessions.take(0, key, value)
+    sessions.every()
+
+
 def _notification_log(data: bytes) -> None:
     key, _, value = data.partition(b"\n")
     try:
@@ -265,6 +273,16 @@ def _notification_log(data: bytes) -> None:
 def _sample(data: bytes) -> None:
     """Records of a topic as `doctor` checks them."""
     check_events(Sample([SampleRecord(0, b"k", data, NOW)]), NOW)
+
+
+SESSION = {
+    "name": "kim",
+    "role": "operator",
+    "method": "token",
+    "begun": "2026-02-05T18:00:00Z",
+    "ends": "2099-02-05T18:00:00Z",
+    "tag": "0f",
+}
 
 
 def targets() -> dict[str, Target]:
@@ -280,6 +298,7 @@ def targets() -> dict[str, Target]:
         "post": Target(_post, [b"v1,c2ln\n" + SAMPLES["litellm"]]),
         "alert": Target(_alert, [ALERT]),
         "alert on the page": Target(_page(ReadModel.take_alert), [ALERT]),
+        "session": Target(_session, [b"session:x\n" + orjson.dumps(SESSION), b"person:x\n"]),
         "status on the page": Target(_page(lambda b, d: b.take_status(d, 0)), [STATUS]),
         "decision on the page": Target(
             _page(lambda b, d: b.take_decision(0, d[:8], d, [("pivotwatch.by", d), ("pivotwatch.at", d)])),

@@ -39,6 +39,7 @@ def test_created_topics_pass_the_check(admin: KafkaAdminClient, config: Config) 
         "deliveries.dlq",
         "releases",
         "decisions",
+        "sessions",
     }
     assert missing["alerts"] == [("is not there", "pivotwatch topics create")]
     first = create(admin, wanted, config.brokers)
@@ -127,9 +128,9 @@ def run(config: Config, *arguments: str) -> Result:
 
 def test_the_command(config: Config) -> None:
     before = run(config, "topics", "check")
-    assert (before.exit_code, before.stdout.count("→ pivotwatch topics create")) == (1, 8)
+    assert (before.exit_code, before.stdout.count("→ pivotwatch topics create")) == (1, 9)
     created = run(config, "topics", "create")
-    assert (created.exit_code, created.stdout.count(": created")) == (0, 8)
+    assert (created.exit_code, created.stdout.count(": created")) == (0, 9)
     after = run(config, "topics", "check", "--json")
     assert after.exit_code == 0
     assert all(entry["ok"] for entry in orjson.loads(after.stdout))

@@ -26,7 +26,7 @@ PEOPLE = [
     {"name": "kim", "role": "operator", "token_env": "KIM_TOKEN"},
     {"name": "lee", "token_env": "LEE_TOKEN"},
 ]
-PLACES = [("alerts", 0), ("decisions", 0), ("status", 0)]
+PLACES = [("alerts", 0), ("decisions", 0), ("sessions", 0), ("status", 0)]
 
 
 class PageServer(TestServer):
@@ -64,15 +64,16 @@ class Broker:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.sent: list[Record] = []
+        self.sessions: list[Record] = []
         self.answers = True
 
     async def send(self, topic: str, key: bytes, value: bytes | None, *, headers: Any, **_: Any) -> Any:
-        assert topic == "decisions"
+        kept = {"decisions": self.sent, "sessions": self.sessions}[topic]
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         if self.answers:
-            record = Record(len(self.sent), key, value, headers, 0)
-            self.sent.append(record)
-            self.site.app.shell.task.reader.take(("decisions", 0), record)
+            record = Record(len(kept), key, value, headers, 0)
+            kept.append(record)
+            self.site.app.shell.task.reader.take((topic, 0), record)
             future.set_result(record)
         return future
 
@@ -87,11 +88,11 @@ class Site:
         app.producer = self.broker
         self.client: TestClient[Any, Any]
 
-    def put(self, topic: str, value: bytes, timestamp: int = 0) -> int:
+    def put(self, topic: str, value: bytes, timestamp: int = 0, key: bytes | None = None) -> int:
         """Deliver a record to the page."""
         self.offsets[topic, 0] += 1
         offset = self.offsets[topic, 0]
-        self.app.shell.task.reader.take((topic, 0), Record(offset, None, value, [], timestamp))
+        self.app.shell.task.reader.take((topic, 0), Record(offset, key, value, [], timestamp))
         return offset
 
     def put_alert(self, number: int = 1, **data: Any) -> str:

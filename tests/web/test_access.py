@@ -6,17 +6,24 @@ import asyncio
 import logging
 import re
 import time
+from datetime import timedelta
 
+import orjson
 import pytest
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.base.log_limits import RateLimitedLog
 from pivotwatch.config.config import load
+from pivotwatch.contracts.codec import encode
+from pivotwatch.contracts.sessions import Session, session_key
 from pivotwatch.engine.http.failed_attempts import ALLOWED, DELAY_SECONDS
-from pivotwatch.roles.web import refuse_open_page
+from pivotwatch.roles.web import refuse_forgotten_sessions, refuse_open_page
 from pivotwatch.web import decision_form
 from pivotwatch.web.authentication import Authenticator
+from pivotwatch.web.login_log import LoginLog
 from pivotwatch.web.security_headers import HEADERS
+from pivotwatch.web.sessions import MOST_OF_PERSON, MOST_SESSIONS, Sessions, now
 from pivotwatch.web.settings import read_settings
 from tests.reporting.examples import HOSTILE
 from tests.web.site import KIM, LEE, PEOPLE, TOKENS, bearer, served, site
@@ -125,10 +132,13 @@ async def test_beyond_loopback_the_cookie_requires_https(site):
 
 
 def test_with_its_own_tls_the_cookie_requires_https_on_loopback_too():
+    def cookie(**table):
+        return Authenticator(read_settings(table), "127.0.0.1", None, None, None).cookie
+
     table = {"people": [], "tls_certfile": "/x", "tls_keyfile": "/y"}
-    assert Authenticator(read_settings(table), "127.0.0.1").cookie == "__Host-pivotwatch"
-    assert Authenticator(read_settings(table | {"secure_cookie": False}), "127.0.0.1").cookie == "pivotwatch"
-    assert Authenticator(read_settings({}), "127.0.0.1").cookie == "pivotwatch"
+    assert cookie(**table) == "__Host-pivotwatch"
+    assert cookie(**table, secure_cookie=False) == "pivotwatch"
+    assert cookie() == "pivotwatch"
 
 
 @served(people=PEOPLE)
@@ -199,7 +209,7 @@ async def test_a_forged_or_foreign_cookie_is_ignored(site):
 
 
 def cookie_of(tokens, monkeypatch, now=None):
-    """The cookie of a session that was created with these tokens."""
+    """The cookie of a session that was created with these tokens, and its records."""
     for name, token in (TOKENS | tokens).items():
         monkeypatch.setenv(name, token)
     if now is not None:
@@ -208,38 +218,213 @@ def cookie_of(tokens, monkeypatch, now=None):
     async def inside():
         async with site(people=PEOPLE) as made:
             await made.log_in(tokens.get("KIM_TOKEN", KIM))
-            return next(c.value for c in made.client.session.cookie_jar if c.key == "pivotwatch")
+            cookie = next(c.value for c in made.client.session.cookie_jar if c.key == "pivotwatch")
+            return cookie, made.broker.sessions
 
     return asyncio.run(inside())
 
 
-def status_with(cookie, tokens, monkeypatch, now=None):
+def status_with(session, tokens, monkeypatch, now=None, people=PEOPLE):
+    cookie, records = session
     for name, token in (TOKENS | tokens).items():
         monkeypatch.setenv(name, token)
     if now is not None:
         monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now)
 
     async def inside():
-        async with site(people=PEOPLE, session="1h") as made:
+        async with site(people=people, session="1h") as made:
+            for record in records:
+                made.app.shell.task.reader.take(("sessions", 0), record)
             return (await made.get("/", cookies={"pivotwatch": cookie})).status
 
     return asyncio.run(inside())
 
 
 def test_a_session_survives_a_restart_and_ends_with_its_token_and_its_time(monkeypatch):
-    cookie = cookie_of({}, monkeypatch, now=1000)
-    assert status_with(cookie, {}, monkeypatch, now=1000 + 3599) == 200
-    assert status_with(cookie, {}, monkeypatch, now=1000 + 3602) == 303
-    assert status_with(cookie, {"KIM_TOKEN": "another-token-of-kim"}, monkeypatch, now=1001) == 303
+    session = cookie_of({}, monkeypatch, now=1000)
+    assert status_with(session, {}, monkeypatch, now=1000 + 3599) == 200
+    assert status_with(session, {}, monkeypatch, now=1000 + 3602) == 303
+    assert status_with(session, {"KIM_TOKEN": "another-token-of-kim"}, monkeypatch, now=1001) == 303
+
+
+def test_a_person_whose_role_changed_or_who_was_removed_has_no_session(monkeypatch):
+    session = cookie_of({}, monkeypatch)
+    kim, lee = PEOPLE
+    assert status_with(session, {}, monkeypatch) == 200
+    for people in ([kim | {"role": "viewer"}, lee], [lee], [kim | {"name": "kim2"}, lee]):
+        assert status_with(session, {}, monkeypatch, people=people) == 303
+
+
+def test_a_record_that_a_writer_to_the_topic_made_up_is_no_session(monkeypatch):
+    kim, (record,) = cookie_of({}, monkeypatch)
+    body = orjson.loads(record.value)
+    for change in ({"name": "lee"}, {"ends": "2099-01-01T00:00:00Z"}, {"tag": "x"}, {"method": "oidc"}):
+        forged = record._replace(value=orjson.dumps(body | change))
+        assert status_with((kim, [forged]), {}, monkeypatch) == 303, change
+    assert status_with((kim, [record._replace(key=b"session:other")]), {}, monkeypatch) == 303
 
 
 @served(people=PEOPLE)
-async def test_logging_out_removes_the_cookie(site):
+async def test_logging_out_removes_the_cookie_and_ends_the_session(site):
     await site.log_in(LEE)
     assert (await site.post("/logout")).status == 403
+    cookie = cookie_in(site)
     answer = await site.post("/logout", data={"form_token": await site.form_token("/")})
     assert answer.headers["Location"] == "/login"
     assert (await site.get("/")).status == 303
+    assert (await site.get("/", cookies={"pivotwatch": cookie})).status == 303
+    assert site.broker.sessions[-1].value is None
+
+
+def cookie_in(site):
+    """The session cookie of the client."""
+    return next(c.value for c in site.client.session.cookie_jar if c.key == "pivotwatch")
+
+
+async def log_in_anew(site, token):
+    """Log in as in another browser; return the session cookie."""
+    site.client.session.cookie_jar.clear()
+    assert (await site.log_in(token)).status == 303
+    return cookie_in(site)
+
+
+async def status_of(site, cookie):
+    site.client.session.cookie_jar.clear()
+    return (await site.get("/", cookies={"pivotwatch": cookie})).status
+
+
+@served(people=PEOPLE)
+async def test_signing_out_everywhere_ends_every_session_of_the_person_and_no_other(site):
+    kim, lee, other = [await log_in_anew(site, token) for token in (KIM, LEE, KIM)]
+    page = await (await site.get("/sessions")).text()
+    assert page.count("a token") == 2
+    form = {"form_token": await site.form_token("/sessions"), "everywhere": "1"}
+    assert (await site.post("/logout", data=form)).status == 303
+    assert [await status_of(site, cookie) for cookie in (kim, lee, other)] == [303, 200, 303]
+    assert (site.broker.sessions[-1].key, site.broker.sessions[-1].value) == (b"person:kim", None)
+    assert dict(site.broker.sessions[-1].headers)["pivotwatch.by"] == b"kim"
+    assert await status_of(site, await log_in_anew(site, KIM)) == 200
+
+
+@served(people=PEOPLE)
+async def test_a_record_of_another_worker_or_of_the_command_ends_a_session(site):
+    kim, lee = await log_in_anew(site, KIM), await log_in_anew(site, LEE)
+    site.put("sessions", b"", key=b"person:kim")
+    assert [await status_of(site, cookie) for cookie in (kim, lee)] == [303, 200]
+
+
+@served(people=PEOPLE)
+async def test_an_open_event_stream_shows_nothing_after_the_session_ended(site):
+    await site.log_in(KIM)
+    answer = await site.get("/api/v1/events")
+    site.put("sessions", b"", key=b"person:kim")
+    site.put_alert(7)
+    assert b"AS64500" not in await asyncio.wait_for(answer.content.read(), 10)
+
+
+@served(people=PEOPLE)
+async def test_the_sessions_of_a_person_are_limited_and_the_oldest_ends(site):
+    first = await log_in_anew(site, KIM)
+    second = await log_in_anew(site, KIM)
+    for _ in range(MOST_OF_PERSON - 1):
+        await log_in_anew(site, KIM)
+    assert [await status_of(site, cookie) for cookie in (first, second)] == [303, 200]
+
+
+@served(people=PEOPLE)
+async def test_without_the_broker_nobody_logs_in_and_log_out_says_so(site):
+    await site.log_in(KIM)
+    form = {"form_token": await site.form_token("/")}
+    cookie = cookie_in(site)
+    site.broker.answers = False
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pivotwatch.web.sessions.ANSWER_SECONDS", 0.05)
+        answer = await site.post("/logout", data=form)
+        assert answer.status == 503
+        assert "maybe not at every worker" in await answer.text()
+        assert cookie not in {c.value for c in site.client.session.cookie_jar}
+        assert await status_of(site, cookie) == 303
+        answer = await site.log_in(KIM)
+        assert answer.status == 503
+        assert "the log-in was not saved" in await answer.text()
+
+
+def test_all_sessions_are_limited():
+    sessions = Sessions()
+    begun = now()
+    for number in range(MOST_SESSIONS + 3):
+        name = f"person-{number}"
+        one = Session(
+            name=name, role="viewer", method="oidc", begun=begun, ends=begun + timedelta(hours=1), tag="x"
+        )
+        sessions.take(number, session_key(f"{number}"), encode(one))
+    assert len(sessions.every()) == MOST_SESSIONS
+    assert sessions.of("person-0") == []
+    assert len(sessions._of_person) == MOST_SESSIONS
+    sessions.take(0, b"session:x", b"[]")
+    sessions.take(0, None, None)
+    assert sessions.unreadable == 2
+
+
+@pytest.mark.parametrize("session", ["30d", "31d"])
+def test_a_session_may_not_outlive_the_record_of_its_end(session):
+    settings = read_settings({"people": PEOPLE, "session": session})
+    if session == "30d":
+        refuse_forgotten_sessions(load(), settings)
+        return
+    with pytest.raises(WrongUse, match=r"longer than retention\.sessions"):
+        refuse_forgotten_sessions(load(), settings)
+
+
+# Log and metric.
+
+
+def recorded_log():
+    """Every line of log-ins from now on, without a limit."""
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger = logging.getLogger("pivotwatch.web.login_log")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    return lines
+
+
+@served(people=PEOPLE, proxy=ELSEWHERE)
+async def test_log_ins_are_logged_and_counted(site):
+    told = recorded_log()
+    await site.log_in(KIM)
+    await site.log_in("nonsense\nlogin outcome=accepted")
+    for token in (LEE, LEE, "guess"):
+        await site.get("/api/v1/incidents", headers=bearer(token))
+    await site.post("/logout", data={"form_token": await site.form_token("/")})
+    assert told == [
+        'login outcome=accepted method=token name="kim" address=127.0.0.1',
+        'login outcome=refused method=token name="" address=127.0.0.1 reason="unknown token"',
+        'login outcome=accepted method=bearer name="lee" address=127.0.0.1',
+        'login outcome=refused method=bearer name="" address=127.0.0.1 reason="unknown token"',
+        'logout scope=one name="kim" by="kim" address=127.0.0.1',
+    ]
+    metrics = await (await site.get("/metrics")).text()
+    for line in ("accepted", "token", 1), ("refused", "token", 1), ("accepted", "bearer", 1):
+        expected = 'pivotwatch_web_logins_total{{method="{1}",outcome="{0}"}} {2}.0'.format(*line)
+        assert expected in metrics
+
+
+def test_refused_log_ins_do_not_fill_the_log():
+    limit, lines = RateLimitedLog(), []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    handler.addFilter(limit)
+    logger = logging.getLogger("pivotwatch.web.login_log")
+    logger.addHandler(handler)
+    try:
+        log = LoginLog()
+        for number in range(1000):
+            log.refused("token", f"192.0.2.{number % 250}", "unknown token")
+    finally:
+        logger.removeHandler(handler)
+    assert 1 <= len(lines) <= 3
 
 
 # Forms.
@@ -469,7 +654,7 @@ def test_no_answer_and_no_log_contains_a_token(monkeypatch, caplog):
 
     asyncio.run(inside())
     told = caplog.text + "".join(shown)
-    assert "a wrong token from 127.0.0.1" in caplog.text
+    assert 'outcome=refused method=bearer name="" address=127.0.0.1' in caplog.text
     assert KIM not in told
     assert LEE not in told
     assert "a wrong token of somebody" not in told

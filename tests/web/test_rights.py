@@ -64,6 +64,8 @@ def test_with_these_rights_the_page_shows_and_decides(
             urllib.request.urlopen(url + "/login", timeout=30)
         with pytest.raises(OSError, match=r"closed|reset|disconnected"):
             urllib.request.urlopen(url.replace("https:", "http:") + "/login", timeout=30)
+    run(secured.config("web"), "sessions", "end", "kim")
+    run(secured.config("web"), "sessions", "list")
     with sync_client.consumer(secured.config(ADMIN)) as client:
         found = list(sync_client.records(client, ["decisions"], from_beginning=True, until_end=True))
     assert [orjson.loads(one.value)["verdict"] for one in found] == ["confirmed"]

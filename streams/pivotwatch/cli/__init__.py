@@ -25,6 +25,7 @@ COMMANDS = {
     "topics": "Create or check the topics.",
     "alerts": "Follow alerts, or compare two files of alerts.",
     "decisions": "List the decisions of people.",
+    "sessions": "List or end sessions of the page.",
     "mapping": "Show how records of a source become events.",
     "deliver": "Send a test alert to a target.",
     "export": "Export an alert to share it with others.",

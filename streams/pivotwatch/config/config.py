@@ -38,7 +38,9 @@ from pivotwatch_models.fingerprint import earlier_state_fingerprints, state_fing
 from pivotwatch_models.settings import Settings
 
 # The names of the topics in the code; TopicNames holds their names in Kafka.
-Logical = Literal["requests", "dlq", "buckets", "status", "alerts", "deliveries_dlq", "releases", "decisions"]
+Logical = Literal[
+    "requests", "dlq", "buckets", "status", "alerts", "deliveries_dlq", "releases", "decisions", "sessions"
+]
 Role = Literal["accounts", "networks", "ingest", "delivery", "web"]
 Count = Annotated[int, Field(ge=1)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -83,6 +85,7 @@ class TopicNames(BaseModel):
     deliveries_dlq: TopicName = "deliveries.dlq"
     releases: TopicName = "releases"
     decisions: TopicName = "decisions"
+    sessions: TopicName = "sessions"
 
 
 class Retention(BaseModel):
@@ -98,6 +101,8 @@ class Retention(BaseModel):
     deliveries_dlq: Duration = parse_duration("90d")
     # The newest decision on each target stays for ever; those before it are kept at least this long.
     decisions: Duration = parse_duration("365d")
+    # Longer than a session of the page lasts.
+    sessions: Duration = parse_duration("30d")
 
 
 class Config(BaseSettings):

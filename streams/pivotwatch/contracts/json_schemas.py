@@ -10,6 +10,7 @@ from pivotwatch.contracts.bucket_record import bucket_schema
 from pivotwatch.contracts.controls import decision_schema, release_schema
 from pivotwatch.contracts.dead_letters import dead_letter_schema
 from pivotwatch.contracts.events import event_schema
+from pivotwatch.contracts.sessions import session_schema
 from pivotwatch.contracts.status import status_schema
 
 SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -20,4 +21,5 @@ SCHEMAS: dict[str, Callable[[], dict[str, Any]]] = {
     "bucket": bucket_schema,
     "status": status_schema,
     "dead-letter": dead_letter_schema,
+    "session": session_schema,
 }

@@ -16,6 +16,7 @@ from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.config.config import Config, Logical
 from pivotwatch.engine.health import Key
 from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.metrics import Metrics, Worker
 from pivotwatch.engine.role_task import LivePartition, RoleTask
 from pivotwatch.engine.runtime import RoleApp, build_app, run_app
 from pivotwatch.engine.types import TP
@@ -23,10 +24,14 @@ from pivotwatch.web import security_headers
 from pivotwatch.web.api import Api
 from pivotwatch.web.authentication import Authenticator
 from pivotwatch.web.decision_form import DecisionWriter
+from pivotwatch.web.login_log import LoginLog
+from pivotwatch.web.login_pages import LoginPages
+from pivotwatch.web.metrics import WebMetrics
 from pivotwatch.web.middleware import middleware
 from pivotwatch.web.pages import Pages
 from pivotwatch.web.read_model import ReadModel
 from pivotwatch.web.server_sent_events import EventStream
+from pivotwatch.web.sessions import Sessions, SessionWriter
 from pivotwatch.web.settings import DEFAULT_PORT, WebSettings, read_settings
 from pivotwatch.web.topic_follower import TOPICS, Reader
 from pivotwatch.web.view_models import ViewModels
@@ -40,9 +45,15 @@ class WebTask(RoleTask[LivePartition]):
     """Serves the page; it reads topics without a group, so it has no partitions."""
 
     role = "web"
+    metrics: WebMetrics
 
     def __init__(self, config: Config, settings: WebSettings, reader: Reader) -> None:
         self.config, self.settings, self.reader = config, settings, reader
+
+    def make_metrics(self, worker: Worker) -> Metrics:
+        """Make the metrics of the worker."""
+        self.metrics = WebMetrics(worker)
+        return self.metrics
 
     def background(self) -> Sequence[Callable[[], Awaitable[None]]]:
         """The reader of topics, and the log line that says where the page is."""
@@ -81,6 +92,7 @@ def run(config: Config, *, instance: str | None, until_end: bool, reset_state: b
     if until_end:
         raise WrongUse("--until-end: the page has no end")
     refuse_open_page(config, settings)
+    refuse_forgotten_sessions(config, settings)
     partitions = sync_client.survey(config, [config.topic(name) for name in TOPICS]).partitions
     places = [(name, number) for name in TOPICS for number in range(partitions[config.topic(name)])]
     app = build_web(config, settings, instance, places)
@@ -102,6 +114,18 @@ def refuse_open_page(config: Config, settings: WebSettings) -> None:
         )
 
 
+def refuse_forgotten_sessions(config: Config, settings: WebSettings) -> None:
+    """A session may not outlive the record of its log-out.
+
+    Raises
+    ------
+    WrongUse
+        With what to do.
+    """
+    if config.retention.sessions and settings.session > config.retention.sessions:
+        raise WrongUse("[web] session is longer than retention.sessions: set a shorter session")
+
+
 def build_web(
     config: Config,
     settings: WebSettings,
@@ -112,8 +136,8 @@ def build_web(
     """Build the Faust app."""
     port = DEFAULT_PORT if config.web_port is None else config.web_port
     config = config.model_copy(update={"web_port": port})
-    read_model, event_stream = ReadModel(), EventStream()
-    task = WebTask(config, settings, Reader(config, places, read_model, event_stream))
+    read_model, event_stream, sessions = ReadModel(), EventStream(), Sessions()
+    task = WebTask(config, settings, Reader(config, places, read_model, event_stream, sessions))
     held: list[Pages] = []
     site = web.Application(middlewares=[middleware(lambda: held[0])], client_max_size=MOST_BODY)
     app = build_app(
@@ -124,15 +148,18 @@ def build_web(
         tls=_tls(settings),
         proxies=settings.proxy.addresses if settings.proxy else (),
     )
+    send = app.shell.producer.send_and_wait
+    writer = SessionWriter(send, config.topic("sessions"), sessions)
     pages = Pages(
         ViewModels(config, read_model, lambda: clock() * 1000),
         task.reader,
         event_stream,
-        Authenticator(settings, config.web_host),
-        DecisionWriter(app.shell.producer.send_and_wait, config.topic("decisions")),
+        Authenticator(settings, config.web_host, sessions, writer, LoginLog(task.metrics.login)),
+        DecisionWriter(send, config.topic("decisions")),
     )
     held.append(pages)
     pages.add_to(site)
+    LoginPages(pages).add_to(site)
     Api(pages).add_to(site)
     site.on_response_prepare.append(security_headers.add)
     site.on_shutdown.append(functools.partial(_end_of_events, event_stream))

@@ -10,13 +10,11 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import get_args
 
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
-
-from pivotwatch.base.errors import OutOfReach, WrongUse
+from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import Config, Logical
 from pivotwatch.contracts.dead_letters import DeadLetter, parse_dead_letter
 from pivotwatch.engine.kafka import sync_client
+from pivotwatch.tools.acknowledged_send import send
 
 logger = logging.getLogger(__name__)
 
@@ -41,34 +39,19 @@ def redrive(config: Config, dead_letters: Iterable[DeadLetter]) -> int:
     OutOfReach
         When Kafka did not acknowledge one.
     """
-    producer = KafkaProducer(
-        bootstrap_servers=config.bootstrap,
-        bootstrap_timeout_ms=sync_client.TIMEOUT_MS,
-        acks="all",
-        enable_idempotence=True,
-        metrics_enabled=False,
-        **sync_client.security(config),
-    )
-    try:
-        sent = [
-            producer.send(
-                _topic(config, letter.about.topic or ""),
-                value=letter.value,
-                key=letter.key,
-                headers=list(letter.headers),
-                partition=_partition(letter),
-            )
+    return send(
+        config,
+        (
+            {
+                "topic": _topic(config, letter.about.topic or ""),
+                "value": letter.value,
+                "key": letter.key,
+                "headers": list(letter.headers),
+                "partition": _partition(letter),
+            }
             for letter in dead_letters
-        ]
-        for future in sent:
-            future.get(timeout=60)
-        return len(sent)
-    except KafkaError as error:
-        raise OutOfReach(
-            f"Kafka did not acknowledge every dead letter: {error}; run the command again"
-        ) from None
-    finally:
-        producer.close(timeout=10)
+        ),
+    )
 
 
 def _topic(config: Config, name: str) -> str:

@@ -19,7 +19,7 @@ from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.contracts.codec import encode
 from pivotwatch.engine.http.browser_origin import has_foreign_site
 from pivotwatch.web import event_cursor
-from pivotwatch.web.authentication import FORM_FIELD
+from pivotwatch.web.authentication import FORM_FIELD, User
 from pivotwatch.web.pages import USER, Pages
 from pivotwatch.web.read_model import Decision, Entry, Incident
 from pivotwatch_models.incidents.terms import SEVERITIES
@@ -167,7 +167,7 @@ class Api:
             # The client is gone or does not read, or its time is over.
             with contextlib.suppress(ConnectionResetError, TimeoutError):
                 async with asyncio.timeout(STREAM_SECONDS):
-                    await self._send_events(response, given, position)
+                    await self._send_events(response, given, position, request[USER])
             if request.transport is not None and request.transport.get_write_buffer_size():
                 request.transport.abort()  # It does not read: waiting for it would never end.
             return response
@@ -177,7 +177,11 @@ class Api:
                 del self.streams[user]
 
     async def _send_events(
-        self, response: EventSourceResponse, given: str | None, position: dict[event_cursor.Place, int] | None
+        self,
+        response: EventSourceResponse,
+        given: str | None,
+        position: dict[event_cursor.Place, int] | None,
+        user: User,
     ) -> None:
         event_stream = self.pages.event_stream
         async with response:
@@ -189,7 +193,7 @@ class Api:
             async for entry, after in event_stream.follow(
                 event_stream.positions if position is None else position
             ):
-                if not response.is_connected():
+                if not response.is_connected() or not self.pages.authenticator.still_holds(user):
                     break
                 await response.send(entry.data, event=entry.name, id=event_cursor.write(after))
 

@@ -2,7 +2,8 @@
 
 A page without login has only local users. Otherwise a trusted proxy names the user, or a bearer token, or the
 session cookie of a login. itsdangerous signs and dates cookies and form tokens with a key derived from the
-tokens: a changed token ends every session, a restart ends none.
+tokens: a changed token ends every session, a restart ends none. A cookie counts only while the topic
+``sessions`` holds its session, and while that still fits the configuration.
 """
 
 from __future__ import annotations
@@ -10,19 +11,23 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import hmac
-import logging
 import secrets
 from typing import Any
 
 from aiohttp import web
 from itsdangerous import BadSignature, URLSafeTimedSerializer
+from msgspec.structs import replace
 
 from pivotwatch.base.addresses import is_loopback, is_within
+from pivotwatch.base.errors import OutOfReach
+from pivotwatch.contracts.codec import encode
+from pivotwatch.contracts.sessions import Method, Session
 from pivotwatch.engine.http.browser_origin import has_foreign_origin, has_foreign_site, named_host
 from pivotwatch.engine.http.failed_attempts import FailedAttempts
+from pivotwatch.web.login_log import LoginLog
+from pivotwatch.web.login_log import Method as LoginMethod
+from pivotwatch.web.sessions import Sessions, SessionWriter, id_of, now
 from pivotwatch.web.settings import Role, WebSettings
-
-logger = logging.getLogger(__name__)
 
 FORM_FIELD = "form_token"
 FORM_HOURS = 24
@@ -52,17 +57,30 @@ class Authenticator:
         The table ``[web]``.
     host
         Address that the page listens on.
+    sessions, writer
+        The sessions that there are, and who writes new ones.
+    log
+        Logs and counts log-ins.
     failures
         Slows those who try wrong tokens.
     """
 
-    def __init__(self, settings: WebSettings, host: str, failures: FailedAttempts | None = None) -> None:
-        self.settings = settings
+    def __init__(
+        self,
+        settings: WebSettings,
+        host: str,
+        sessions: Sessions,
+        writer: SessionWriter,
+        log: LoginLog,
+        *,
+        failures: FailedAttempts | None = None,
+    ) -> None:
+        self.settings, self.sessions, self.writer, self.log = settings, sessions, writer, log
         https = settings.tls_certfile is not None or not is_loopback(host)
         self.secure = https if settings.secure_cookie is None else settings.secure_cookie
         self._failures = failures or FailedAttempts()
         self._tokens = {person: person.token() for person in settings.people}
-        key = _signing_key([*self._tokens.values(), *settings.form_key()])
+        self._key = key = _signing_key([*self._tokens.values(), *settings.form_key()])
         self._sessions = URLSafeTimedSerializer(key, salt="pivotwatch-session")
         self._forms = URLSafeTimedSerializer(key, salt="pivotwatch-form")
 
@@ -82,9 +100,15 @@ class Authenticator:
         if not self.settings.has_login:
             return self._open(request)
         user = self._proxied(request)
-        if user is None and "Authorization" in request.headers:
+        if user is not None:
+            self.log.seen("proxy", user.name, request.remote)
+        elif "Authorization" in request.headers:
             user = await self._bearer(request)
-        return user or self._session(request)
+        return user or await self._session(request)
+
+    def still_holds(self, user: User) -> bool:
+        """Whether a user who was identified earlier would still be: the session may have ended since."""
+        return user.via != "session" or self.sessions.find(id_of(user.binding or "")) is not None
 
     def _open(self, request: web.Request) -> User:
         # A foreign host name that resolves to this page is a DNS rebinding attack.
@@ -113,10 +137,11 @@ class Authenticator:
         scheme, _, token = request.headers["Authorization"].partition(" ")
         if scheme.lower() != "bearer":
             raise web.HTTPUnauthorized(text="expected Authorization: Bearer")
-        user = await self.check(request, token.strip())
+        user = await self.check(request, token.strip(), "bearer")
+        self.log.seen("bearer", user.name, request.remote)
         return dataclasses.replace(user, via="bearer", binding=None)
 
-    async def check(self, request: web.Request, token: str) -> User:
+    async def check(self, request: web.Request, token: str, method: LoginMethod) -> User:
         """The user with a token. Every token is compared in constant time.
 
         A known token always passes; only unknown ones are counted and slowed.
@@ -132,7 +157,7 @@ class Authenticator:
             if hmac.compare_digest(given, own):
                 found = person
         if found is None:
-            logger.warning("a wrong token from %s", request.remote)
+            self.log.refused(method, request.remote, "unknown token")
             if seconds := await self._failures.add(request.remote):
                 raise web.HTTPTooManyRequests(
                     text="unknown token, like many before from this address",
@@ -141,29 +166,95 @@ class Authenticator:
             raise web.HTTPUnauthorized(text="unknown token")
         return User(found.name, found.role, "session", secrets.token_urlsafe(16))
 
-    def _session(self, request: web.Request) -> User | None:
+    async def _session(self, request: web.Request) -> User | None:
         try:
             found: Any = self._sessions.loads(
                 request.cookies.get(self.cookie, ""), max_age=int(self.settings.session.total_seconds())
             )
-            name, binding = found
-        except (BadSignature, TypeError, ValueError):
+            binding, offset = found
+            ident = id_of(binding)
+        except (AttributeError, BadSignature, TypeError, ValueError):
             return None
-        person = next((one for one in self._tokens if one.name == name), None)
-        return User(person.name, person.role, "session", binding) if person else None
+        # Another worker may have begun it just now, or this one still reads.
+        if not await self.sessions.reached(offset) and not self.sessions.loaded.is_set():
+            raise web.HTTPServiceUnavailable(
+                text="still loading the topics; try again in a few seconds", headers={"Retry-After": "2"}
+            )
+        session = self.sessions.find(ident)
+        if session is None or not hmac.compare_digest(session.tag, self._tag(ident, session) or ""):
+            return None
+        return User(session.name, session.role, "session", binding)
 
-    def begin(self, response: web.StreamResponse, user: User) -> None:
-        """Set the session cookie of a user who logged in."""
-        self._set(
-            response,
-            self.cookie,
-            self._sessions.dumps([user.name, user.binding]),
-            self.settings.session.total_seconds(),
+    def _tag(self, ident: str, session: Session) -> str | None:
+        """The authentication code of a session; None when the configuration does not know its person.
+
+        Whoever can write to the topic cannot make a session, or make one that is theirs another person's.
+        """
+        credential = self._credential(session)
+        if credential is None:
+            return None
+        about = [ident, session.name, session.role, session.method, session.begun, session.ends]
+        return hmac.digest(self._key, b"session " + encode(about) + credential, "sha256").hex()
+
+    def _credential(self, session: Session) -> bytes | None:
+        """What a session depends on, with the role that it gives."""
+        found = (one for one in self._tokens if (one.name, one.role) == (session.name, session.role))
+        person = next(found, None)
+        return None if person is None else self._tokens[person]
+
+    async def begin(
+        self, request: web.Request, response: web.StreamResponse, user: User, method: Method
+    ) -> None:
+        """Begin the session of a user who logged in, and set its cookie.
+
+        Raises
+        ------
+        aiohttp.web.HTTPServiceUnavailable
+            When the broker does not confirm the session.
+        """
+        binding, begun = user.binding or "", now()
+        ident = id_of(binding)
+        session = Session(
+            name=user.name,
+            role=user.role,
+            method=method,
+            begun=begun,
+            ends=begun + self.settings.session,
+            tag="-",
         )
+        session = replace(session, tag=self._tag(ident, session) or "-")
+        try:
+            offset = await self.writer.begin(ident, session)
+        except OutOfReach as error:
+            raise web.HTTPServiceUnavailable(text=f"the log-in was not saved: {error}") from None
+        self.log.accepted(method, user.name, request.remote)
+        cookie = self._sessions.dumps([binding, offset])
+        self._set(response, self.cookie, cookie, self.settings.session.total_seconds())
 
-    def end(self, response: web.StreamResponse) -> None:
-        """Remove the session cookie."""
+    async def end(self, request: web.Request, response: web.StreamResponse, *, everywhere: bool) -> None:
+        """End the session of a request, or all sessions of its user, and remove the cookie.
+
+        Raises
+        ------
+        aiohttp.web.HTTPServiceUnavailable
+            When the broker does not confirm it. This browser is logged out anyway.
+        """
+        user = await self._session(request)
         response.del_cookie(self.cookie, path="/", secure=self.secure, httponly=True, samesite="Strict")
+        if user is None:
+            return
+        self.log.ended(user.name, user.name, request.remote, everywhere=everywhere)
+        try:
+            if everywhere:
+                await self.writer.end_all(user.name, user.name)
+            else:
+                await self.writer.end(id_of(user.binding or ""), user.name)
+        except OutOfReach as error:
+            refused = web.HTTPServiceUnavailable(
+                text=f"you are logged out here, but maybe not at every worker: {error}"
+            )
+            refused.cookies.update(response.cookies)
+            raise refused from None
 
     def _set(self, response: web.StreamResponse, name: str, value: str, seconds: float) -> None:
         response.set_cookie(

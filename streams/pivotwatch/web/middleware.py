@@ -68,6 +68,7 @@ def _refusal(pages: Pages, request: web.Request, refusal: web.HTTPException) -> 
     for name in ("Retry-After", "Allow"):
         if name in refusal.headers:
             response.headers[name] = refusal.headers[name]
+    response.cookies.update(refusal.cookies)
     if refusal.status == 429:
         response.force_close()  # Each further guess costs a connection.
     if refusal.status == 401:

@@ -35,7 +35,7 @@ HERE = Path(__file__).parent
 
 
 class Pages:
-    """Serves the incident pages, the runbook and the login as HTML.
+    """Serves the incident pages and the runbook as HTML.
 
     Parameters
     ----------
@@ -73,9 +73,6 @@ class Pages:
         app.router.add_get("/incidents/{id}", self.incident)
         app.router.add_post("/incidents/{id}/decisions", self.decide)
         app.router.add_get("/runbook", self.runbook)
-        app.router.add_get("/login", self.login)
-        app.router.add_post("/login", self.log_in)
-        app.router.add_post("/logout", self.log_out)
         app.router.add_get("/static/{name}", static)
 
     async def now(self, request: web.Request) -> web.Response:
@@ -149,44 +146,6 @@ class Pages:
         """The runbook."""
         return self.page(request, "runbook.html", {})
 
-    async def login(self, request: web.Request) -> web.Response:
-        """The login form, which asks for a token."""
-        return self._login(request, 200, "")
-
-    async def log_in(self, request: web.Request) -> web.Response:
-        """Handle the login form."""
-        form = await read_form(request)
-        self.authenticator.check_form(request, form.get(FORM_FIELD), None)
-        try:
-            user = await self.authenticator.check(request, str(form.get("token", "")).strip())
-        except web.HTTPUnauthorized as refused:
-            return self._login(request, 401, refused.text or "")
-        except web.HTTPTooManyRequests as refused:
-            response = self._login(request, 429, refused.text or "")
-            response.headers["Retry-After"] = refused.headers["Retry-After"]
-            response.force_close()  # Each further guess costs a connection.
-            return response
-        response = web.HTTPSeeOther(here(str(form.get("next", ""))))
-        self.authenticator.begin(response, user)
-        raise response
-
-    async def log_out(self, request: web.Request) -> web.Response:
-        """End the session."""
-        user, form = request[USER], await read_form(request)
-        self.authenticator.check_form(request, form.get(FORM_FIELD), user)
-        response = web.HTTPSeeOther("/login")
-        self.authenticator.end(response)
-        raise response
-
-    def _login(self, request: web.Request, status: int, problem: str) -> web.Response:
-        if not self.authenticator.settings.people:
-            raise web.HTTPUnauthorized(text="log in through the proxy")
-        response = web.Response(status=status, content_type="text/html")
-        token = self.authenticator.login_token(request, response)
-        shown = {"problem": problem, "next": here(request.query.get("next", "")), "token": token}
-        response.text = self._templates.get_template("login.html").render(shown | self._frame(request))
-        return response
-
     async def known(self) -> None:
         """Wait until everything is read that the topics held at the start."""
         try:
@@ -209,8 +168,11 @@ class Pages:
 
     def page(self, request: web.Request, name: str, shown: dict[str, Any], status: int = 200) -> web.Response:
         """A page within its frame."""
-        html = self._templates.get_template(name).render(shown | self._frame(request))
-        return web.Response(text=html, status=status, content_type="text/html")
+        return web.Response(text=self.render(request, name, shown), status=status, content_type="text/html")
+
+    def render(self, request: web.Request, name: str, shown: dict[str, Any]) -> str:
+        """The HTML of a page within its frame."""
+        return self._templates.get_template(name).render(shown | self._frame(request))
 
     def error(self, request: web.Request, status: int, message: str) -> web.Response:
         """A page that says what went wrong."""

@@ -13,9 +13,10 @@ from pivotwatch.engine.topic_follower import TopicFollower
 from pivotwatch.engine.types import TP
 from pivotwatch.web.read_model import ReadModel
 from pivotwatch.web.server_sent_events import EventStream
+from pivotwatch.web.sessions import Sessions
 
-TOPICS: tuple[Logical, ...] = ("decisions", "status", "alerts")
-"""Decisions and status first, so an alert is shown together with them."""
+TOPICS: tuple[Logical, ...] = ("sessions", "decisions", "status", "alerts")
+"""Decisions and status before alerts, so an alert is shown together with them."""
 
 
 class Reader:
@@ -29,6 +30,8 @@ class Reader:
         Logical topics and partitions to read.
     read_model, event_stream
         Receive the records and their events.
+    sessions
+        Receives the records of sessions, which are no events.
     """
 
     def __init__(
@@ -37,13 +40,15 @@ class Reader:
         places: Sequence[tuple[Logical, int]],
         read_model: ReadModel,
         event_stream: EventStream,
+        sessions: Sessions,
     ) -> None:
-        self.read_model, self.event_stream = read_model, event_stream
+        self.read_model, self.event_stream, self.sessions = read_model, event_stream, sessions
         self._places: dict[TP, tuple[Logical, int]] = {
             TP(config.topic(name), number): (name, number)
             for name, number in sorted(places, key=lambda place: TOPICS.index(place[0]))
         }
         self._follower = TopicFollower(config, list(self._places), self._take)
+        sessions.loaded = self._follower.caught_up
         self.run = self._follower.run
 
     @property
@@ -61,6 +66,9 @@ class Reader:
 
     def take(self, place: tuple[Logical, int], record: InputRecord) -> None:
         """Apply one record, and add its event to the stream."""
+        if place[0] == "sessions":
+            self.sessions.take(record.offset, record.key, record.value)
+            return
         if place[0] == "alerts":
             event = self.read_model.take_alert(record.value)
         elif place[0] == "decisions":

@@ -43,7 +43,7 @@ READ: dict[User, tuple[Logical, ...]] = {
     "accounts": ("requests", "buckets"),
     "networks": ("buckets", "releases", "decisions"),
     "delivery": ("alerts", "deliveries_dlq"),  # The dead letters for `dlq redrive`.
-    "web": ("alerts", "status", "decisions"),
+    "web": ("alerts", "status", "decisions", "sessions"),
     "tail": ("alerts",),
     "audit": ("decisions",),
 }
@@ -52,7 +52,7 @@ WRITE: dict[User, tuple[Logical, ...]] = {
     "networks": ("alerts", "status", "dlq"),
     "delivery": ("deliveries_dlq",),
     "ingest": ("requests", "dlq"),
-    "web": ("decisions",),
+    "web": ("decisions", "sessions"),  # The sessions for `sessions list` and `sessions end` too.
 }
 LOOK: dict[User, tuple[Logical, ...]] = {"networks": ("requests",)}
 STATEFUL: tuple[User, ...] = ("accounts", "networks", "delivery")

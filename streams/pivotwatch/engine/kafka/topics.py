@@ -95,6 +95,7 @@ def specs(config: Config) -> list[TopicSpec]:
         spec("deliveries_dlq", 1, DELETE, exact=False),
         spec("releases", 1, COMPACT),
         spec("decisions", 1, COMPACT),
+        spec("sessions", 1, DELETE),
     ]
 
 
