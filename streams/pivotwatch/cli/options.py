@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 import orjson
+from pydantic import BaseModel
 
 from pivotwatch.base.outside_text import visible_json, visible_message
-from pivotwatch.config.config import load
+from pivotwatch.config.config import Config, load
+from pivotwatch.config.secret_flags import refuse_secrets
 
 R = TypeVar("R")
 
@@ -57,6 +60,8 @@ def with_config(command: Callable[..., R]) -> Callable[..., R]:
         flags = assigned(assignments)
         if brokers:
             flags["brokers"] = brokers
+        if flags:
+            refuse_secrets(flags, Config, role_tables())
         return command(load(config_file, **flags), **kwargs)
 
     return wrapped
@@ -65,6 +70,15 @@ def with_config(command: Callable[..., R]) -> Callable[..., R]:
 def with_brokers(command: Callable[..., R]) -> Callable[..., R]:
     """As `with_config`, with the option ``--brokers`` for commands that use Kafka."""
     return _brokers_option(with_config(command))
+
+
+def role_tables() -> dict[str, type[BaseModel]]:
+    """The models of the tables that roles read themselves, by the name of the table."""
+    from pivotwatch.delivery.settings import DeliverySettings
+    from pivotwatch.ingest.settings import IngestSettings
+    from pivotwatch.web.settings import WebSettings
+
+    return {"delivery": DeliverySettings, "ingest": IngestSettings, "web": WebSettings}
 
 
 def assigned(assignments: Iterable[str]) -> dict[str, Any]:
@@ -79,11 +93,15 @@ def assigned(assignments: Iterable[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or not key.strip():
-            raise click.BadParameter(f"{assignment!r}: expected KEY=VALUE", param_hint="--set")
+            # Only the beginning: the rest may be a secret.
+            shown = re.match(r"[\w.-]*", assignment)[0]  # type: ignore[index]  # it always matches
+            raise click.BadParameter(f"{shown!r}: expected KEY=VALUE", param_hint="--set")
         *tables, name = key.strip().replace("-", "_").split(".")
         inner = flags
         for table in tables:
             inner = inner.setdefault(table, {})
+            if not isinstance(inner, dict):
+                raise click.BadParameter(f"{table!r} is both a key and a table", param_hint="--set")
         inner[name] = value
     return flags
 

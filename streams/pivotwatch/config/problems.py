@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from pivotwatch.base.secret_shapes import holds_secret, is_secret_name
 from pivotwatch.base.suggestions import nearest, with_suggestion
 
 ENV_PREFIX = "PIVOTWATCH_"
@@ -91,8 +92,8 @@ def _source(location: list[str], flags: Mapping[str, Any], path: Path | None) ->
 
 
 def _value(location: list[str], detail: ErrorDetails) -> str:
-    """The value as it was given; a password is hidden."""
-    if "password" in location[-1]:
+    """The value as it was given; a secret is hidden."""
+    if is_secret_name(location[-1]) or holds_secret(detail["input"]):
         return "(hidden)"
     text = repr(detail["input"])
     return text if len(text) <= 60 else text[:57] + "…"
