@@ -17,10 +17,16 @@ from pivotwatch.ingest.mapping import FieldPath, SourceMapping, find, to_pointer
 from pivotwatch.ingest.network_lookup import NetworkLookup
 from pivotwatch.ingest.private import NAME
 from pivotwatch.ingest.pseudonyms import Pseudonyms
+from pivotwatch_models.method import STATE
 
 Event = dict[str, Any]
 MAX_BAD = 1_000
 """Bad documents of one message that become dead letters; further ones share one."""
+
+
+IN_FUTURE = (
+    f"ts: more than {STATE.membership.future_ms // 60_000} min in the future; check the clock of its sender"
+)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -116,8 +122,16 @@ class Decoder:
         self._required = {"ts", "account", "model"} | (set() if mapping.make_id else {"id"})
         self._split = splitter(mapping.form, mapping.wanted_attributes())
 
-    def decode(self, message: bytes | None, most: int | None = None) -> Decoded:
-        """Decode a message, or only its first ``most`` documents."""
+    def decode(self, message: bytes | None, most: int | None = None, latest: int | None = None) -> Decoded:
+        """Decode a message.
+
+        Parameters
+        ----------
+        most
+            Decode only the first ``most`` documents.
+        latest
+            Events after this time (epoch milliseconds) are bad, as counting refuses them.
+        """
         decoded = Decoded()
         ids: set[str] = set()
         for position, document in enumerate(self._split(message or b"")):
@@ -126,6 +140,8 @@ class Decoder:
                 break
             try:
                 event = self.read(document)
+                if event is not None and latest is not None and event["ts"] > latest:
+                    raise BadEvent(IN_FUTURE)
             except BadEvent as error:
                 if isinstance(document, Unreadable):
                     decoded.add_bad(BadDocument(position, error, None, document.raw))

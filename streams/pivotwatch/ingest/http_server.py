@@ -9,7 +9,7 @@ The server answers a request when Kafka has acknowledged all of its events:
 403    a browser sent the request for another site
 404    the server does not serve this source
 413    the decompressed body is too long, or it has too many records
-422    a record cannot be read; the answer holds its position and the reason; no event is counted
+422    a record cannot be counted; the answer holds its position and the reason; no event is counted
 429    too many bytes wait for the broker, or the client failed too often to authenticate; it should retry
 503    the broker does not answer; the client should retry; equal ids make each event count once
 =====  ==============================================================================================
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import Any
 
 import orjson
@@ -40,6 +41,7 @@ from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.rejects import dead_letter
 from pivotwatch.ingest.request_dedup import Acknowledgement, RequestDedup
 from pivotwatch.ingest.settings import Decoders, HttpSettings, IngestSettings
+from pivotwatch_models.method import STATE
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +180,9 @@ class IngestServer:
         except BodyRejected as rejected:
             return rejected.response
         await self._server.pace.wait()  # A large body takes a while.
-        decoded = decoder.decode(body, most=self._http.max_events)
+        # The record gets its time stamp after this, so counting refuses nothing of what is accepted here.
+        latest = round(time.time() * 1000) + STATE.membership.future_ms
+        decoded = decoder.decode(body, most=self._http.max_events, latest=latest)
         if decoded.truncated:
             return _response(413, error=f"more than {self._http.max_events} records")
         if decoded.bad and self._http.on_bad == "refuse":
