@@ -81,7 +81,7 @@ def _lone_account(incident: Incident, settings: Settings) -> str:
 
 
 def _beside(residual: float) -> str:
-    """Examples: 18 points above, 22 points below."""
+    """A difference of shares in words, such as "18 points above"."""
     points = abs(residual) * 100
     return f"{points:.0f} points {'above' if residual > 0 else 'below'}"
 
