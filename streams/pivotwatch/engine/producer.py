@@ -1,4 +1,4 @@
-"""Records on their way to Kafka."""
+"""Sends records to Kafka: by the producer of the app, and the outputs of operators."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from pivotwatch.contracts.records import Output
-from pivotwatch.engine.kafka.async_client import Header, not_sent
+from pivotwatch.engine.kafka.async_client import Header, RecordSender
 
 
-class AppProducer:
-    """The producer of a Faust app, by one call for every record.
+class AppProducer(RecordSender):
+    """Sends records with the producer of a Faust app.
 
     Parameters
     ----------
@@ -31,40 +31,26 @@ class AppProducer:
         partition: int | None = None,
         headers: Sequence[Header] = (),
     ) -> asyncio.Future[Any]:
-        """Send a record; waits only while the buffer is full. The result is done when the broker has it."""
+        """Send a record."""
         future: asyncio.Future[Any] = await self._app.producer.send(
             topic, key, value, partition=partition, timestamp=None, headers=list(headers)
         )
         return future
 
-    async def send_and_wait(
-        self, topic: str, key: bytes | None, value: bytes | None, *, headers: Sequence[Header] = ()
-    ) -> int:
-        """Send a record, wait until the broker has it, and return its offset.
-
-        Raises
-        ------
-        NotSent
-            When the broker does not take it.
-        """
-        with not_sent():
-            offset: int = (await (await self.send(topic, key, value, headers=headers))).offset
-        return offset
-
 
 class OutputSender:
-    """Sends the outputs of an operator, and keeps every future until the broker has the record.
+    """Sends the outputs of an operator, and keeps each future until the broker has the record.
 
     Parameters
     ----------
     send
-        Sends a record; its result is done when the broker has it.
+        Sends a record, and returns a future that is done when the broker has it.
     topic
-        From logical name to topic.
+        Converts a logical name to the name of the topic.
     fail
-        Called at once when a record could not be sent; the process must end then.
+        Called at once when a record could not be sent. It must end the process.
     count
-        Called with what is about to be sent.
+        Called with the outputs before they are sent.
     """
 
     def __init__(
@@ -86,7 +72,7 @@ class OutputSender:
         return frozenset(self._pending)
 
     async def send(self, outputs: Sequence[Output]) -> None:
-        """Send in order; waits only while the producer's buffer is full."""
+        """Send the outputs in order; wait only while the buffer of the producer is full."""
         self._count(outputs)
         for output in outputs:
             future = await self._send(

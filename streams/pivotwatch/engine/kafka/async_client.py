@@ -1,12 +1,13 @@
-"""Connections to Kafka for the workers: Faust's, readers without a group, and producers (aiokafka).
+"""Connections of the workers to Kafka: settings for Faust, readers without a group, producers (aiokafka).
 
-Commands that look or write once use kafka-python instead (streams/pivotwatch/engine/kafka/sync_client.py).
+Commands that connect once use kafka-python instead (`pivotwatch.engine.kafka.sync_client`).
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -30,7 +31,7 @@ Header = tuple[str, bytes]
 
 
 def tls_context(config: Config) -> ssl.SSLContext | None:
-    """The TLS context of the configuration, None for a connection in the clear."""
+    """The TLS context of the configuration; None for a connection without TLS."""
     if not config.security_protocol.endswith("SSL"):
         return None
     context = ssl.create_default_context(cafile=config.ssl_cafile)
@@ -40,7 +41,7 @@ def tls_context(config: Config) -> ssl.SSLContext | None:
 
 
 def client_settings(config: Config) -> dict[str, Any]:
-    """How an aiokafka client reaches the broker."""
+    """The settings with which an aiokafka client connects."""
     return {
         "bootstrap_servers": config.bootstrap,
         "security_protocol": config.security_protocol,
@@ -52,7 +53,7 @@ def client_settings(config: Config) -> dict[str, Any]:
 
 
 def faust_credentials(config: Config) -> Any:
-    """How Faust reaches the broker; None for a connection in the clear."""
+    """The credentials with which Faust connects; None for a connection without TLS and SASL."""
     context = tls_context(config)
     if config.sasl_mechanism:
         credentials = faust.SASLCredentials(
@@ -70,7 +71,7 @@ _REFUSALS = (TopicAuthorizationFailedError, GroupAuthorizationFailedError, Clust
 
 
 def refusal(error: BaseException | None) -> KafkaError | None:
-    """The missing right that an error goes back to; None when it is another matter.
+    """The refusal by the broker that caused an error; None when the cause is another one.
 
     Examples
     --------
@@ -78,10 +79,10 @@ def refusal(error: BaseException | None) -> KafkaError | None:
     >>> crash.__context__ = TopicAuthorizationFailedError("buckets")
     >>> refusal(crash)
     TopicAuthorizationFailedError('buckets')
-    >>> refusal(RuntimeError("another matter"))
+    >>> refusal(RuntimeError("another cause"))
     """
     chain: list[BaseException] = []
-    # Services raise an error from itself: only the context leads on.
+    # Services of mode raise an error from itself; then only the context leads to the cause.
     while error is not None and error not in chain:
         if isinstance(error, _REFUSALS):
             return error
@@ -95,7 +96,7 @@ def refusal(error: BaseException | None) -> KafkaError | None:
 
 @asynccontextmanager
 async def reader(config: Config) -> AsyncIterator[AIOKafkaConsumer[bytes, bytes]]:
-    """A consumer without a group, of committed records only.
+    """A consumer without a group that reads committed records only.
 
     Raises
     ------
@@ -123,9 +124,9 @@ class NotSent(Exception):
     Attributes
     ----------
     reason
-        What the driver raised. Services lose the cause of an error on its way.
+        The error of the driver. Kept here because services of mode lose the cause of an error.
     too_large
-        Whether the record is larger than the topic takes, so that trying again is of no use.
+        Whether the record is larger than the topic accepts. Sending it again is useless then.
     """
 
     def __init__(self, cause: BaseException) -> None:
@@ -136,16 +137,46 @@ class NotSent(Exception):
 
 @contextmanager
 def not_sent() -> Iterator[None]:
-    """Raise what a producer raises as `NotSent`."""
+    """Raise errors of a producer as `NotSent`."""
     try:
         yield
     except (KafkaError, ProducerSendError) as error:
-        # Faust puts the error of the driver into one of its own.
+        # Faust wraps the error of the driver.
         raise NotSent(error.__cause__ or error) from error
 
 
-class Producer:
-    """A producer beside the one of the app, for whoever outlives its faults or has no app.
+class RecordSender(ABC):
+    """Sends records to Kafka."""
+
+    @abstractmethod
+    async def send(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        *,
+        partition: int | None = None,
+        headers: Sequence[Header] = (),
+    ) -> asyncio.Future[Any]:
+        """Send a record; wait only while the buffer is full. The future is done when the broker has it."""
+
+    async def send_and_wait(
+        self, topic: str, key: bytes | None, value: bytes | None, *, headers: Sequence[Header] = ()
+    ) -> int:
+        """Send a record, wait until the broker has it, and return its offset.
+
+        Raises
+        ------
+        NotSent
+            When the broker does not accept it.
+        """
+        with not_sent():
+            offset: int = (await (await self.send(topic, key, value, headers=headers))).offset
+        return offset
+
+
+class Producer(RecordSender):
+    """A producer apart from that of the app: for roles that must survive its failure, or have no app.
 
     Parameters
     ----------
@@ -174,7 +205,7 @@ class Producer:
             raise OutOfReach(f"no broker at {self._config.brokers}: {error}") from None
 
     async def stop(self) -> None:
-        """Send what waits, and disconnect."""
+        """Send what is buffered, and disconnect."""
         await self._producer.stop()
 
     async def send(
@@ -186,22 +217,8 @@ class Producer:
         partition: int | None = None,
         headers: Sequence[Header] = (),
     ) -> asyncio.Future[Any]:
-        """Send a record; the result is done when the broker has it."""
+        """Send a record."""
         future: asyncio.Future[Any] = await self._producer.send(
             topic, value, key=key, partition=partition, headers=list(headers)
         )
         return future
-
-    async def send_and_wait(
-        self, topic: str, key: bytes | None, value: bytes | None, *, headers: Sequence[Header] = ()
-    ) -> int:
-        """Send a record, wait until the broker has it, and return its offset.
-
-        Raises
-        ------
-        NotSent
-            When the broker does not take it.
-        """
-        with not_sent():
-            offset: int = (await (await self.send(topic, key, value, headers=headers))).offset
-        return offset
