@@ -187,7 +187,7 @@ def test_a_name_that_is_forgotten_in_the_bucket_of_its_return_is_new():
     assert [account for account, *_ in row["movers"]] == ["a"]
 
 
-def test_twenty_thousand_names_leave_the_marker_small():
+def test_twenty_thousand_names_leave_the_manifest_small():
     step = accounts_step()
     made = [
         event(f"a{i % 50}", START + i, model=f"fine-tune-of-somebody-{i:06}", id=str(i))

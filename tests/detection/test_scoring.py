@@ -380,7 +380,7 @@ class Shell:
         self.log.append(record)
 
     def crash(self, controls):
-        """Continue from the last marker, and read the control topics from their start."""
+        """Continue from the last manifest, and read the control topics from their start."""
         again, self.step = self.log, self.store.into(ScoringOperator(SETTINGS, 1))
         self.step.repin(self.pins)
         del self.out[self.kept :]

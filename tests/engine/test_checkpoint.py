@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 from collections.abc import Awaitable, Mapping
 from typing import Any
 
@@ -79,7 +78,7 @@ def state(offset: int, shards: int = 3) -> dict[int, bytes]:
 
 
 def meta(offset: int) -> bytes:
-    """Metadata; some of it does not fit into a marker."""
+    """Metadata; some of it does not fit into a manifest."""
     return b"meta %d" % offset + b"." * META_BYTES * (offset % 3 == 1)
 
 
@@ -140,7 +139,7 @@ def test_late_writes_of_a_worker_that_lost_its_partition_do_no_harm(data: st.Dat
 
 def test_the_order_of_a_checkpoint() -> None:
     async def run() -> None:
-        log = Log({b"0.old/marker": _foreign_marker(log_of=HERE), b"0.old/0.0.0": b"\0" * 7 + b"\1x"})
+        log = Log({b"0.old/marker": _foreign_manifest(log_of=HERE), b"0.old/0.0.0": b"\0" * 7 + b"\1x"})
         done: list[int] = []
         checkpoints = Checkpoints(log, HERE, Epoch(1, "me"), set(log.stored), done.append)
         output: asyncio.Future[object] = asyncio.get_running_loop().create_future()
@@ -175,7 +174,7 @@ def test_a_meta_of_any_length_fits_and_a_decision_keeps_it() -> None:
             await checkpoints.decide(decision=offset)
             assert latest(log.stored, HERE) == Snapshot(offset, long, {0: b"a"}, decision=offset)
         assert max(len(value or b"") for _, value in log.writes) < 1_000_000
-        assert len(log.stored) == 3, "the marker, and both slots of the shard"
+        assert len(log.stored) == 3, "the manifest, and both slots of the shard"
 
     asyncio.run(run())
 
@@ -238,11 +237,13 @@ def test_a_shard_of_any_size_is_written_in_parts_and_an_empty_one_not_at_all() -
     asyncio.run(run())
 
 
-def _foreign_marker(log_of: Identity = HERE, **head: Any) -> bytes:
-    """A marker of an empty state, written by another worker."""
+def _foreign_manifest(log_of: Identity = HERE, **head: Any) -> bytes:
+    """A manifest of an empty state, written by another worker."""
     body: dict[str, Any] = {
         "version": 1,
-        **dataclasses.asdict(log_of),
+        "step": log_of.role,
+        "partitions": log_of.partitions,
+        "settings": log_of.settings,
         "epoch": [0, "old"],
         "offset": 5,
         "decision": -1,
@@ -256,27 +257,27 @@ def _foreign_marker(log_of: Identity = HERE, **head: Any) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("marker", "says"),
+    ("manifest", "says"),
     [
-        (_foreign_marker(version=STATE_VERSION + 1), "install the newer program"),
-        (_foreign_marker(partitions=8), "made with 8 partitions"),
-        (_foreign_marker(settings="ffff"), "under settings ffff"),
-        (_foreign_marker(step="networks"), "made by networks"),
-        (_foreign_marker(slots=[[0, 0, 1, 1]]), "no marker of the changelog is complete"),
+        (_foreign_manifest(version=STATE_VERSION + 1), "install the newer program"),
+        (_foreign_manifest(partitions=8), "made with 8 partitions"),
+        (_foreign_manifest(settings="ffff"), "under settings ffff"),
+        (_foreign_manifest(step="networks"), "made by networks"),
+        (_foreign_manifest(slots=[[0, 0, 1, 1]]), "no manifest in the changelog is complete"),
     ],
 )
-def test_a_state_that_must_not_be_continued_is_refused(marker: bytes, says: str) -> None:
+def test_a_state_that_must_not_be_continued_is_refused(manifest: bytes, says: str) -> None:
     with pytest.raises(StateRefused, match=says) as refused:
-        latest({b"0.old/marker": marker}, HERE)
+        latest({b"0.old/marker": manifest}, HERE)
     assert "--reset-state" in str(refused.value)
 
 
-def test_no_marker_is_no_state() -> None:
+def test_no_manifest_is_no_state() -> None:
     found: Mapping[bytes, bytes] = {b"0.old/0.0.0": b"begun, never finished"}
     assert latest(found, HERE) is None
 
 
-def test_a_reset_deletes_the_markers_first() -> None:
+def test_a_reset_deletes_the_manifests_first() -> None:
     async def run() -> None:
         log = Log({b"0.a/0.0.0": b"", b"0.a/marker": b"", b"0.b/marker": b""})
         await delete(log, list(log.stored))

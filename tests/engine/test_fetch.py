@@ -20,7 +20,7 @@ from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.engine.checkpoint_format import Snapshot, StateRefused
 from pivotwatch.engine.fetching.chunks import Chunk, ChunkScheduler
 from pivotwatch.engine.fetching.consumer import FetchThread
-from pivotwatch.engine.partition_task import Hole
+from pivotwatch.engine.partition_task import MissingRecords
 from tests.engine.rig import REQUESTS, live_partition
 
 OTHER = TP("changelog", 0)
@@ -120,7 +120,7 @@ def test_a_lost_chunk_is_noticed() -> None:
     partition = live()
     partition.begin(earliest=0, end=99, committed=None)
     feed(partition, chunks[:1])
-    with pytest.raises(Hole, match="stands at offset 2"):
+    with pytest.raises(MissingRecords, match="stands at offset 2"):
         feed(partition, chunks[2:])
 
 

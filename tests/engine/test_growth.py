@@ -18,7 +18,7 @@ def shell(partitions: int) -> Any:
 
 
 def test_an_added_partition_ends_the_worker() -> None:
-    with pytest.raises(WrongUse, match="requests was given more than the 4 partitions"):
+    with pytest.raises(WrongUse, match="requests has more than the 4 partitions"):
         asyncio.run(shell(4).resume({TP("requests", 0): 7, TP("requests", 4): None}))
 
 

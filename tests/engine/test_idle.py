@@ -86,7 +86,7 @@ class Bench:
         return self.live
 
 
-def test_an_idle_partition_is_completed_after_a_while_and_the_marker_has_the_decision() -> None:
+def test_an_idle_partition_is_completed_after_a_while_and_the_manifest_has_the_decision() -> None:
     bench = Bench()
     bench.look()
     assert bench.step.completed == []

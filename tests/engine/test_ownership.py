@@ -1,4 +1,4 @@
-"""Decisions wait until the group confirms, after the marker was written, that the partition is still ours."""
+"""A decision waits until the group confirms, after the manifest was written, that the partition is ours."""
 
 from __future__ import annotations
 
@@ -84,11 +84,11 @@ def made(kind: type[PartitionTask[Any]], answers: list[bool]) -> tuple[Any, Grou
     return live, group, log
 
 
-def test_buckets_are_scored_only_after_the_group_has_confirmed_the_marker() -> None:
+def test_buckets_are_scored_only_after_the_group_has_confirmed_the_manifest() -> None:
     live, group, log = made(NetworksPartition, [False, True])
     asyncio.run(live.take(Chunk([record(0), record(1)], -1, 0)))
     assert live.operator.seen == [0, 1]
-    assert group.written == [1, 1], "the marker must be on the broker before the group is asked"
+    assert group.written == [1, 1], "the manifest must be on the broker before the group is asked"
     found = latest(log.stored, HERE)
     assert found
     assert (found.fence, found.pins) == (2, b"pins")
@@ -133,7 +133,7 @@ class Pinning(Recording):
         return {}
 
 
-def test_more_control_records_than_fit_into_a_marker_become_part_of_the_state() -> None:
+def test_more_control_records_than_fit_into_a_manifest_become_part_of_the_state() -> None:
     live, _, log = made(NetworksPartition, [True] * 3)
     live.operator = Pinning()
     for offset in range(3):

@@ -14,7 +14,7 @@ from faust.types import TP
 from pivotwatch.config.config import load
 from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint_format import latest
-from pivotwatch.engine.chunk_queues import ENOUGH
+from pivotwatch.engine.chunk_queues import FULL
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.fetching.consumer import FetchConsumer, Position
 from pivotwatch.roles.accounts import AccountsTask
@@ -220,11 +220,11 @@ def test_a_partition_for_which_enough_waits_is_held_and_the_others_are_not() -> 
     async def run() -> None:
         async with Worker() as worker:
             step = await worker.busy()
-            worker.fetch(0, ENOUGH - 1)
+            worker.fetch(0, FULL - 1)
             await turns()
             assert worker.held == set()
             worker.fetch(0)
-            worker.fetch(1, ENOUGH - 1)
+            worker.fetch(1, FULL - 1)
             await turns()
             assert worker.held == {0}
             worker.thread.release()
@@ -271,7 +271,7 @@ def test_nothing_of_an_ended_assignment_is_fed_or_saved() -> None:
     async def run() -> None:
         async with Worker() as worker:
             before = await worker.busy()
-            worker.fetch(0, ENOUGH)
+            worker.fetch(0, FULL)
             await until(lambda: worker.held == {0})
             ended = worker.live(0)
             worker.shell.drop()

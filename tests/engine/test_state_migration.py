@@ -90,7 +90,7 @@ def with_escapes(state: bytes) -> bytes:
 
 @pytest.mark.parametrize("version", [2, 3, 4])
 def test_all_shards_of_a_migrated_state_are_written_again(version: int) -> None:
-    """Otherwise shards of the older form would remain under a marker of the newer version."""
+    """Otherwise shards of the older form would remain under a manifest of the newer version."""
     old = loaded("networks", version)
     step = new("networks")
     step.restore(old.meta(), {number: part for number, part in old.snapshot().items() if part != b"[]"})
@@ -108,12 +108,14 @@ def test_the_state_of_a_newer_program_is_refused(role: str) -> None:
 
 
 def test_a_state_without_migration_is_refused() -> None:
-    with pytest.raises(StateRefused, match=r"the state of networks was written in version 1.*reads no more"):
+    with pytest.raises(
+        StateRefused, match=r"the state of networks was written in version 1.*no longer reads"
+    ):
         loaded("networks", 1)
 
 
 def test_names_of_an_older_state_are_kept_and_followed() -> None:
-    """Version 1 stored them in the marker, without the bucket of their last use."""
+    """Version 1 stored them in the manifest, without the bucket of their last use."""
     step, snapshot = loaded("accounts", 1), latest(stored_state.read("accounts", 1), identity("accounts"))
     assert snapshot
     before = orjson.loads(snapshot.meta)
@@ -127,14 +129,14 @@ def test_names_of_an_older_state_are_kept_and_followed() -> None:
     assert last == {step.buckets.watermark.first_open - 1}
 
 
-def test_an_older_marker_is_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_older_manifest_is_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
     stored = stored_state.read("accounts", 1)
     raw = stored[next(key for key in stored if key.endswith(b"/marker"))]
     line, _, rest = raw.partition(b"\n")
     head = orjson.loads(line)
     fence = head.pop("fence")
     older = orjson.dumps({**head, "version": 0}) + b"\n" + rest
-    with pytest.raises(StateRefused, match="reads no more"):
+    with pytest.raises(StateRefused, match="no longer reads"):
         Manifest.decode(older)
     monkeypatch.setitem(checkpoint_format.MIGRATIONS, 0, lambda old: {**old, "fence": fence})
     assert Manifest.decode(older) == Manifest.decode(raw)
@@ -144,11 +146,11 @@ def test_an_older_marker_is_migrated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def made_with(role: str, version: int) -> str:
-    """The fingerprint in a stored marker."""
-    markers = [
+    """The fingerprint in a stored manifest."""
+    manifests = [
         Manifest.decode(raw) for key, raw in stored_state.read(role, version).items() if b"/marker" in key
     ]
-    return markers[0].identity.settings
+    return manifests[0].identity.settings
 
 
 def under(role: str, settings: Settings) -> Identity:
@@ -166,7 +168,7 @@ def test_a_state_with_the_earlier_fingerprint_is_continued(role: str, version: i
         Settings(theta=2.0),
         Settings(min_members=5),
     ):  # the earlier fingerprint covered all settings
-        with pytest.raises(StateRefused, match="go back to the settings of before"):
+        with pytest.raises(StateRefused, match="restore the earlier settings"):
             latest(stored, under(role, other))
 
 
@@ -176,7 +178,7 @@ def test_settings_that_only_decide_alerts_may_change_under_a_state(role: str) ->
     assert made_with(role, new(role).version) == state_fingerprint(Settings())
     assert latest(stored, under(role, Settings(min_members=5, min_events=3, alert_budget=1e-3)))
     for other in (Settings(theta=2.0), Settings(watch="1h"), Settings(aliases=())):
-        with pytest.raises(StateRefused, match="go back to the settings of before"):
+        with pytest.raises(StateRefused, match="restore the earlier settings"):
             latest(stored, under(role, other))
 
 

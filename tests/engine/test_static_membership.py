@@ -63,7 +63,7 @@ class Case:
 def case(monkeypatch: pytest.MonkeyPatch) -> Case:
     case = Case()
     monkeypatch.setattr(static_membership, "time", case)
-    static_membership.Name(case.coordinator, SESSION, case.give_way)
+    static_membership.NamedMember(case.coordinator, SESSION, case.give_way)
     return case
 
 

@@ -226,8 +226,8 @@ def _dead_letter(data: bytes) -> None:
         assert found.origin
 
 
-def _marker(data: bytes) -> None:
-    """A marker in a changelog: it is read, or refused with a message."""
+def _manifest(data: bytes) -> None:
+    """A manifest in a changelog: it is read, or refused with a message."""
     try:
         Manifest.decode(data)
         latest({b"1.x/marker": data}, Identity("accounts", 1, "f"))
@@ -306,7 +306,7 @@ def targets() -> dict[str, Target]:
         ),
         "position": Target(_position, [b"a0-12.s0-8"]),
         "dead letter": Target(_dead_letter, [b"requests\n{}"]),
-        "marker": Target(_marker, [_example_marker()]),
+        "manifest": Target(_manifest, [_example_manifest()]),
         "delivery log": Target(_notification_log, [LOG]),
         "sample": Target(_sample, [event]),
     }
@@ -329,6 +329,6 @@ STATES: tuple[tuple[str, int | str], ...] = (
 """Parts of a state: metadata, a shard of accounts, a segment of open buckets, pins, global state, groups."""
 
 
-def _example_marker() -> bytes:
+def _example_manifest() -> bytes:
     identity, epoch = Identity("accounts", 1, "f"), Epoch(3, "x")
     return Manifest(identity, epoch, Snapshot(7, b"{}", {}, controls={"releases": 2}), {}).encode()

@@ -22,7 +22,7 @@ COVERED = {
     "pivotwatch.contracts.dead_letters": "dead letter",
     "pivotwatch.tools.sample_checks": "sample",
     "pivotwatch.contracts.events": "requests",
-    "pivotwatch.engine.checkpoint_format": "marker",
+    "pivotwatch.engine.checkpoint_format": "manifest",
     "pivotwatch.ingest.documents": "source native",
     "pivotwatch.ingest.otlp": "source otlp_proto",
     "pivotwatch.detection.counting.state": "state of accounts, meta",

@@ -107,4 +107,4 @@ def test_it_prints_each_alert_at_once_and_ends_at_ctrl_c(send: Send, options: li
 def test_a_missing_topic_says_how_to_create_it(options: list[str]) -> None:
     result = tail(*options)
     assert result.exit_code == 3
-    assert "alerts: make it with `pivotwatch topics create`" in result.stderr
+    assert "alerts: create it with `pivotwatch topics create`" in result.stderr

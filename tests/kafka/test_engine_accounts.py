@@ -102,7 +102,7 @@ def test_kill_9_at_every_stage_of_a_checkpoint(broker: str, topic_prefix: str, t
     ) as made:
         stream = events(12_000)
         made.produce(stream)
-        # Of 64 shards: among the first ones; the marker; the first deletion
+        # Of 64 shards: among the first ones; the manifest; the first deletion
         # of what the killed ones left; in the second and a later checkpoint.
         for call in (10, 65, 66, 140):
             made.run(

@@ -72,7 +72,7 @@ def test_an_idle_partition_is_completed_in_the_same_way_after_kill_9(
     with rig(broker, topic_prefix, tmp_path, partitions=1, idle_after="1s") as made:
         another_partition_closes(made, 1)
         made.produce(events(3_000))
-        # The worker is killed after 64 shards, the marker and the decision, before it sends the idle record.
+        # Killed after 64 shards, the manifest and the decision, before it sends the idle record.
         worker = made.worker("accounts", ENGINE_TEST_KILL_AT="66")
         worker.wait()
         assert not bodies(made, "idle")
@@ -148,7 +148,7 @@ def test_records_deleted_by_retention_before_they_are_read_end_the_worker(
         admin.close()
         worker.process.send_signal(signal.SIGCONT)
         assert worker.wait() == 2, worker.text()[-2000:]
-        assert "only holds offsets from 1150 on: nobody read them within its retention" in worker.text()
+        assert "only holds offsets from 1150 on: retention deleted the records" in worker.text()
         assert sum(made.committed()[0]) < 1_150
 
 

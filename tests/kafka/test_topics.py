@@ -41,7 +41,7 @@ def test_created_topics_pass_the_check(admin: KafkaAdminClient, config: Config) 
         "decisions",
         "sessions",
     }
-    assert missing["alerts"] == [("is not there", "pivotwatch topics create")]
+    assert missing["alerts"] == [("does not exist", "pivotwatch topics create")]
     first = create(admin, wanted, config.brokers)
     assert all(finding.ok and finding.created for finding in first)
     again = create(admin, wanted, config.brokers)

@@ -100,7 +100,7 @@ def test_a_token_is_in_no_log_of_a_worker(config: Config, tmp_path: Path) -> Non
 def test_invalid_settings_are_refused(config: Config, tmp_path: Path) -> None:
     taken = socket.create_server(("127.0.0.1", 0))
     for change, status, told in (
-        ({"web_host": "0.0.0.0"}, 2, "is reached by others"),
+        ({"web_host": "0.0.0.0"}, 2, "is open to other machines"),
         ({"topic_prefix": "nowhere-"}, 3, "pivotwatch topics create"),
         ({"web": {"peple": []}}, 2, "did you mean people?"),
         ({"web": {"people": [{"name": "kim", "token_file": "/nowhere"}]}}, 2, "No such file"),

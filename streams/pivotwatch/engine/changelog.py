@@ -1,9 +1,9 @@
-"""The Faust table behind the checkpoints: raw bytes, partition by partition.
+"""The Faust table of the checkpoints: raw bytes, partition by partition.
 
-Faust creates the changelog, assigns its partitions along with the input's, and reads them
-after every assignment; that is what the table is for. It is never written through
-``table[key] = value``, which goes to the partition of the *current event* (a timer has
-none): `PartitionLog` sends to its own partition and hands out the future.
+The table exists so that Faust creates the changelog, assigns its partitions together with those of the
+input, and reads them after every assignment. Nothing writes ``table[key] = value``: that goes to the
+partition of the *current event*, and a timer has none. `PartitionLog` sends to its own partition and returns
+the future.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from faust.types import TP
 from pivotwatch.engine.producer import AppProducer
 
 TOPIC_SETTINGS: Mapping[str, str] = {
-    # Only the last checkpoint is of use, and it is read after every assignment: keep the log short.
+    # Only the last checkpoint is needed, and every assignment reads the whole log: keep it short.
     "cleanup.policy": "compact",
     "segment.bytes": str(64 * 2**20),
     "segment.ms": str(10 * 60_000),
@@ -27,23 +27,23 @@ TOPIC_SETTINGS: Mapping[str, str] = {
     "max.compaction.lag.ms": str(30 * 60_000),
     "delete.retention.ms": str(10 * 60_000),
 }
-"""What a changelog topic is created with."""
+"""Settings with which a changelog topic is created."""
 
 
 class Owner(Protocol):
-    """Who holds the live partitions of this worker."""
+    """The owner of the live partitions of this worker."""
 
     async def load(self, partitions: Mapping[int, Mapping[bytes, bytes]]) -> None:
-        """Bring the assigned partitions to life from what the changelog holds."""
+        """Create the live partitions of an assignment from the changelog."""
 
 
 class CheckpointTable(faust.Table[bytes, bytes]):
-    """A table that hands its changelog, read whole, to the owner of the live partitions.
+    """A table that reads its changelog and passes it to the owner of the live partitions.
 
     Attributes
     ----------
     records_read
-        How many records of changelogs this process has read: it grows during a recovery.
+        Number of changelog records that this process has read. It grows during a recovery.
     """
 
     app: Any
@@ -61,7 +61,7 @@ class CheckpointTable(faust.Table[bytes, bytes]):
         return "raw"
 
     def apply_changelog_batch(self, batch: Iterable[Any]) -> None:
-        """Take records of the changelog as they are, before Faust decodes anything."""
+        """Store records of the changelog before Faust decodes them."""
         for event in batch:
             self.records_read += 1
             message = event.message
@@ -74,33 +74,33 @@ class CheckpointTable(faust.Table[bytes, bytes]):
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Start over: state is always loaded anew, so nothing is kept in memory meanwhile."""
+        """Start over: every assignment loads its state anew, so nothing stays in memory."""
         self._read.clear()
         for tp in assigned | revoked:
             if tp.topic == self.changelog_topic_name:
-                # Otherwise a partition that stays with us is read from where it was left.
+                # Otherwise Faust reads a partition that stays here from its last position.
                 self.app.tables.recovery.revoke(tp)
         await super().on_rebalance(assigned, revoked, newly_assigned, generation_id)
 
     async def on_recovery_completed(self, active_tps: set[TP], standby_tps: set[TP]) -> None:
-        """Hand over what was read; Faust seeks the input afterwards."""
+        """Pass on what was read. Faust seeks the input afterwards."""
         await super().on_recovery_completed(active_tps, standby_tps)
         recovery = self.app.tables.recovery
         if any(tp not in recovery.active_highwaters for tp in active_tps) or recovery.need_recovery():
-            # Of the assignment before: a named member that joins again keeps its generation, and Faust
-            # does not tell the two apart. The new one is not read to its end; its own completion follows.
-            # Only the end that this recovery has set out for counts: a log may grow meanwhile.
+            # This is the completion of the assignment before: a named member that joins again keeps its
+            # generation, so Faust confuses the two. The new assignment completes later. Only the end at
+            # which this recovery aimed counts, because a log may grow meanwhile.
             return
         read = {tp.partition: self._read.get(tp.partition, {}) for tp in active_tps}
         self._read.clear()
         try:
             await self.owner.load(read)
-        except Exception as error:  # Faust does not look at what its callbacks raise.
+        except Exception as error:  # Faust ignores exceptions of its callbacks.
             await self.app.crash(error)
 
 
 class Tables(TableManager):
-    """Faust's table manager, without the second that it sleeps before it begins."""
+    """Faust's table manager, without the second that it sleeps at the start."""
 
     async def on_start(self) -> None:
         """Subscribe to the changelogs, then wait for an assignment."""
@@ -110,7 +110,7 @@ class Tables(TableManager):
 
 
 class PartitionLog:
-    """One partition of a changelog, for writing."""
+    """Writes to one partition of a changelog."""
 
     def __init__(self, producer: AppProducer, topic: str, partition: int) -> None:
         self._producer = producer
@@ -118,5 +118,5 @@ class PartitionLog:
         self._partition = partition
 
     async def send(self, key: bytes, value: bytes | None) -> Awaitable[object]:
-        """Send a record; the result is done when the broker has it."""
+        """Send a record. The result is done when the broker has it."""
         return await self._producer.send(self._topic, key, value, partition=self._partition)

@@ -1,6 +1,6 @@
 """What a checkpoint looks like in the changelog, and which one counts.
 
-How checkpoints are written, and in which order, is in streams/pivotwatch/engine/checkpoint.py.
+`pivotwatch.engine.checkpoint` says in which order it is written.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pivotwatch.engine.state_migration import Migration, StateRefused, migrated
 
 __all__ = [
     "FINAL",
-    "MARKER",
+    "MANIFEST",
     "UNDECIDED",
     "Epoch",
     "Identity",
@@ -29,15 +29,16 @@ __all__ = [
 
 STATE_VERSION = 3
 MIGRATIONS: dict[int, Migration] = {1: dict, 2: dict}
-"""From a version of the marker's head to what makes the next one of it. Version 1 knew no shard `META`; up to
-version 2 ``settings`` was a fingerprint of the settings alone (`Identity.earlier`)."""
+"""Migrations of the head of a manifest, by version. Version 1 had no shard `META`. Up to version 2,
+``settings`` was a fingerprint of the settings alone (`Identity.earlier`)."""
 UNDECIDED = -1
 FINAL = 2**62
-"""The decision that the input has ended; above every bucket."""
+"""The decision that the input has ended; greater than every bucket."""
 
-MARKER = b"marker"
+MANIFEST = b"marker"
+"""Name of the key of a manifest."""
 META = 1 << 30
-"""Number of the shard that holds a ``meta`` too long for the marker."""
+"""Number of the shard that holds a ``meta`` too long for the manifest."""
 MAX_PARTS = 100_000
 AGAIN = "start with --reset-state to count anew from what the topic still holds"
 
@@ -54,7 +55,7 @@ class Epoch(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """Where a shard was written: slot 0 or 1, by which write, in how many parts."""
+    """Where a shard is stored: slot 0 or 1, the number of the write, and the number of parts."""
 
     slot: int
     seq: int
@@ -62,31 +63,31 @@ class Slot(NamedTuple):
 
     @property
     def head(self) -> bytes:
-        """What every part begins with, so that parts of another write are not taken for it."""
+        """The first bytes of every part, which distinguish it from parts of other writes."""
         return self.seq.to_bytes(8)
 
     def names(self, shard: int) -> list[bytes]:
-        """Key names of the parts."""
+        """Names of the keys of the parts."""
         return [b"%d.%d.%d" % (shard, self.slot, part) for part in range(self.parts)]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
-    """What a state was made with; results would differ under another one.
+    """What a state depends on. Under another identity the results would differ.
 
     Attributes
     ----------
-    step
-        Which step it belongs to.
+    role
+        The role whose state it is.
     partitions
         Number of partitions of the input.
     settings
-        Fingerprint of what the state depends on.
+        Fingerprint of the settings and constants that the state depends on.
     earlier
-        Fingerprints that earlier programs gave to the same; a state with one of them is continued.
+        Fingerprints of the same settings in earlier programs; a state with one of them is continued.
     """
 
-    step: str
+    role: str
     partitions: int
     settings: str
     earlier: tuple[str, ...] = dataclasses.field(default=(), compare=False)
@@ -99,21 +100,21 @@ class Snapshot:
     Attributes
     ----------
     offset
-        The first input offset that is not included.
+        The first input offset that the state does not include.
     meta, pins
-        As the step gives them.
+        Bytes of the operator.
     shards
-        Shard number to state; when it is written, of the shards changed since the last write,
-        with an empty state for a shard that is no more.
+        Shard number to state. In a checkpoint only the shards that changed since the last one, with an empty
+        state for a removed shard.
     decision
         The latest decision (`UNDECIDED`, a bucket, `FINAL`, or a count of control records).
     pending
-        The decision is made but not part of the snapshot yet.
+        Whether the decision is made but not part of the state yet.
     controls
-        For each control topic the next offset to read.
+        The next offset to read of each control topic.
     fence
-        Input before this offset may have been processed already, with ``pins`` and no newer
-        control records; after a restart it must be processed with the same.
+        Input before this offset may have been processed with ``pins`` and no newer control records. After a
+        restart it must be processed with the same ones.
     """
 
     offset: int
@@ -128,7 +129,7 @@ class Snapshot:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Manifest:
-    """The record that makes a checkpoint complete: a snapshot with slots for the shards' contents."""
+    """The record that completes a checkpoint: a snapshot, with slots in place of the shards."""
 
     identity: Identity
     epoch: Epoch
@@ -137,16 +138,16 @@ class Manifest:
 
     @property
     def rank(self) -> tuple[int, int, int, bool, Epoch]:
-        """Of several complete markers the highest counts."""
+        """The complete manifest with the highest rank counts."""
         snapshot = self.snapshot
         return (snapshot.offset, snapshot.decision, snapshot.fence, not snapshot.pending, self.epoch)
 
     def encode(self) -> bytes:
-        """One line of JSON, then the step's bytes."""
+        """One line of JSON, then the bytes of the operator."""
         snapshot = self.snapshot
         head = {
             "version": STATE_VERSION,
-            "step": self.identity.step,
+            "step": self.identity.role,
             "partitions": self.identity.partitions,
             "settings": self.identity.settings,
             "epoch": list(self.epoch),
@@ -162,12 +163,12 @@ class Manifest:
 
     @classmethod
     def decode(cls, raw: bytes) -> Manifest:
-        """Read a marker.
+        """Read a manifest.
 
         Raises
         ------
         StateRefused
-            When a newer version wrote it, or one that is too old, or it cannot be read.
+            When it cannot be read, or its version is newer or too old.
         """
         line, _, rest = raw.partition(b"\n")
         try:
@@ -175,7 +176,7 @@ class Manifest:
             stored = migrated(found, "the state", version=STATE_VERSION, migrations=MIGRATIONS)
             head = msgspec.convert(stored, _Head)
         except (orjson.JSONDecodeError, msgspec.DecodeError, RecursionError) as error:
-            raise StateRefused(f"a marker of the changelog cannot be read: {error}; {AGAIN}") from None
+            raise StateRefused(f"a manifest in the changelog cannot be read: {error}; {AGAIN}") from None
         snapshot = Snapshot(
             offset=head.offset,
             meta=rest[head.pins :],
@@ -202,7 +203,7 @@ class _Versioned(msgspec.Struct):
 
 
 class _Head(msgspec.Struct):
-    """The first line of a marker, as `Manifest.encode` writes it."""
+    """The first line of a manifest, as `Manifest.encode` writes it."""
 
     step: str
     partitions: int
@@ -225,39 +226,40 @@ class _Head(msgspec.Struct):
 
 
 def latest(stored: Mapping[bytes, bytes], identity: Identity) -> Snapshot | None:
-    """The snapshot that counts, with all its shards, or None when there never was one.
+    """The snapshot that counts, with all its shards; None when the changelog has no manifest.
 
     Parameters
     ----------
     stored
         The partition of the changelog, key to value.
     identity
-        What the worker is.
+        The identity of this worker.
 
     Raises
     ------
     StateRefused
-        When the state is damaged, or was made with something else.
+        When the state is damaged, or has another identity.
     """
-    markers = [Manifest.decode(raw) for key, raw in stored.items() if key.endswith(b"/" + MARKER)]
-    if not markers:
+    manifests = [Manifest.decode(raw) for key, raw in stored.items() if key.endswith(b"/" + MANIFEST)]
+    if not manifests:
         return None
-    for marker in sorted(markers, key=lambda marker: marker.rank, reverse=True):
-        shards = _collect(stored, marker)
+    for manifest in sorted(manifests, key=lambda manifest: manifest.rank, reverse=True):
+        shards = _collect(stored, manifest)
         if shards is not None:
-            _check(marker.identity, identity)
-            meta = shards.pop(META, marker.snapshot.meta)
-            return dataclasses.replace(marker.snapshot, meta=meta, shards=shards)
+            _check(manifest.identity, identity)
+            meta = shards.pop(META, manifest.snapshot.meta)
+            return dataclasses.replace(manifest.snapshot, meta=meta, shards=shards)
     raise StateRefused(
-        "no marker of the changelog is complete: records are missing from it "
+        "no manifest in the changelog is complete: records of the changelog are missing "
         "(its cleanup.policy must be compact); start with --reset-state to count anew"
     )
 
 
-def _collect(stored: Mapping[bytes, bytes], marker: Manifest) -> dict[int, bytes] | None:
+def _collect(stored: Mapping[bytes, bytes], manifest: Manifest) -> dict[int, bytes] | None:
+    """The shards that a manifest names; None when one is incomplete."""
     shards = {}
-    for shard, slot in marker.slots.items():
-        parts = [stored.get(marker.epoch.key(name), b"") for name in slot.names(shard)]
+    for shard, slot in manifest.slots.items():
+        parts = [stored.get(manifest.epoch.key(name), b"") for name in slot.names(shard)]
         if not all(part.startswith(slot.head) for part in parts):
             return None
         shards[shard] = b"".join(part.removeprefix(slot.head) for part in parts)
@@ -268,10 +270,10 @@ def _check(found: Identity, wanted: Identity) -> None:
     if found.partitions != wanted.partitions:
         raise StateRefused(
             f"the state was made with {found.partitions} partitions of the input, now there are "
-            f"{wanted.partitions}: keys live in other partitions now; {AGAIN}"
+            f"{wanted.partitions}, and accounts are in other partitions; {AGAIN}"
         )
-    if found.step != wanted.step or found.settings not in (wanted.settings, *wanted.earlier):
+    if found.role != wanted.role or found.settings not in (wanted.settings, *wanted.earlier):
         raise StateRefused(
-            f"the state was made by {found.step} under settings {found.settings}, now it is "
-            f"{wanted.step} under {wanted.settings}: go back to the settings of before, or {AGAIN}"
+            f"the state was made by {found.role} under settings {found.settings}, this worker is "
+            f"{wanted.role} under settings {wanted.settings}: restore the earlier settings, or {AGAIN}"
         )

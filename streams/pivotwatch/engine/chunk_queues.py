@@ -1,7 +1,7 @@
-"""Chunks on their way to their partitions: each takes its own in their order, and none waits for another.
+"""Queues of chunks, one per partition: no partition waits for the checkpoint of another one.
 
-The chunks of all partitions of a worker come in one stream. A checkpoint may wait for the broker;
-meanwhile the chunks of its partition wait here, and those of the others are taken.
+The chunks of all partitions of a worker arrive in one stream. While a checkpoint waits for the broker, the
+chunks of its partition wait here, and those of the other partitions are processed.
 """
 
 from __future__ import annotations
@@ -15,23 +15,23 @@ from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.engine.types import TP
 
-ENOUGH = 3
-"""A partition for which so many chunks wait is held. A fetch that is under way may bring four more."""
+FULL = 3
+"""Number of queued chunks from which a partition is held. A fetch that is under way may bring four more."""
 
 L = TypeVar("L", bound=PartitionTask[Any])
 
 
 class ChunkQueues(Generic[L]):
-    """A queue of chunks for each live partition, and as long as it is not empty a task that feeds them.
+    """A queue of chunks for each live partition, and a task that processes them while the queue is not empty.
 
     Parameters
     ----------
     feed
-        Gives a chunk to its partition, unless it is out of date: asked when it is its turn.
+        Processes a chunk, unless it is stale by then.
     fail
-        Called with what ``feed`` raised; the process must end then.
+        Called with the exception of ``feed``. It must end the process.
     hold
-        Called with the partitions from which nothing more is wanted for now.
+        Called with the partitions from which nothing more should be fetched for now.
 
     Examples
     --------
@@ -65,11 +65,11 @@ class ChunkQueues(Generic[L]):
         self._closed = False
 
     def __bool__(self) -> bool:
-        """Is a chunk here that waits, or that is being taken?"""
+        """Whether a chunk is queued or being processed."""
         return bool(self._queues)
 
     def add(self, live: L, chunk: Chunk) -> None:
-        """Put a chunk behind those that wait for its partition."""
+        """Append a chunk to the queue of its partition."""
         if self._closed:
             return
         if live.tp not in self._queues:
@@ -78,23 +78,23 @@ class ChunkQueues(Generic[L]):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self._queues[live.tp].append(chunk)
-        self._tell()
+        self._report_full()
 
     def clear(self) -> None:
-        """Nothing that waits is wanted any more. What is being taken ends by itself, with its partition."""
+        """Discard queued chunks. A chunk that is being processed ends with its partition."""
         if self._queues:
             for queue in self._queues.values():
-                queue.clear()  # Its task ends with what it is at.
+                queue.clear()  # Its task ends after the current chunk.
             self._queues.clear()
-            self._tell()
+            self._report_full()
 
     def close(self) -> None:
-        """From now on no chunk is taken; those that are being taken may come to their end."""
+        """Accept no more chunks, and discard queued ones. Chunks that are being processed may finish."""
         self._closed = True
         self.clear()
 
     def cancel(self) -> None:
-        """Break off what is being taken, too."""
+        """Close, and cancel the chunks that are being processed."""
         self.close()
         for task in self._tasks:
             task.cancel()
@@ -103,11 +103,11 @@ class ChunkQueues(Generic[L]):
         try:
             while queue:
                 chunk = queue.popleft()
-                self._tell()
+                self._report_full()
                 await self._feed(live, chunk)
-                chunk.clear()  # One that was out of date, too: nobody keeps its values.
+                chunk.clear()  # Also a stale chunk: nothing keeps its values.
         except asyncio.CancelledError as error:
-            if not self._closed:  # Nobody of ours did that: a record was not sent.
+            if not self._closed:  # Not cancelled by `cancel`: a record was not sent.
                 self._fail(error)
             raise
         except Exception as error:
@@ -116,5 +116,5 @@ class ChunkQueues(Generic[L]):
             if self._queues.get(live.tp) is queue:
                 del self._queues[live.tp]
 
-    def _tell(self) -> None:
-        self._hold(frozenset(tp for tp, queue in self._queues.items() if len(queue) >= ENOUGH))
+    def _report_full(self) -> None:
+        self._hold(frozenset(tp for tp, queue in self._queues.items() if len(queue) >= FULL))

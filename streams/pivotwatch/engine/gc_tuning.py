@@ -1,4 +1,4 @@
-"""Memory of a worker: what is freed goes back to the system, and what stays is not looked at again."""
+"""Memory of a worker: tunes the garbage collector, and returns free memory to the system."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ import gc
 import itertools
 
 YOUNG = 50_000
-"""Objects made before the collector looks at the youngest by itself; Python's default is 700."""
+"""Number of new objects after which the collector looks at the youngest; Python's default is 700."""
 FULL_EACH = 100
-"""Every so many times that memory is given back, the collector looks at all objects, not at the new alone."""
+"""Every this many calls of `give_back`, the collector looks at all objects and not only at new ones."""
 
 _counter = itertools.count(1)
-# Once: every `CDLL` makes a class of its own for its functions, which is cyclic garbage afterwards.
+# Only once: every `CDLL` creates a class for its functions, which is cyclic garbage afterwards.
 _trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
 
 
 def settle() -> None:
-    """Take what the process has loaded out of the garbage collector's sight, and let it look less often.
+    """Exclude everything loaded so far from garbage collection, and collect less often.
 
-    Records come and go by the ten thousand and hold no cycles, so looking at them is work for nothing.
+    Tens of thousands of records come and go and hold no cycles, so inspecting them is useless work.
     """
     gc.collect()
     gc.freeze()
@@ -27,13 +27,13 @@ def settle() -> None:
 
 
 def give_back() -> None:
-    """Give memory that is free back to the system; takes a few milliseconds.
+    """Return free memory to the system; takes a few milliseconds.
 
-    A bucket that closes frees arrays of tens of megabytes in pieces, which glibc keeps: without
-    this twice as much memory stays resident. Other C libraries have no such call, nor need of it.
+    A bucket that closes frees arrays of tens of megabytes in pieces. glibc keeps these, and without this call
+    twice as much memory stays resident. Other C libraries neither have nor need such a call.
 
-    Connections that were closed and exceptions that were raised are cycles. By itself the collector would
-    leave them for hours after `settle`, since hardly more objects are made here than go.
+    Closed connections and raised exceptions form cycles. After `settle`, the collector alone would leave them
+    for hours, because few objects are created that are not freed soon.
     """
     gc.collect(2 if next(_counter) % FULL_EACH == 0 else 1)
     if _trim is not None:

@@ -1,10 +1,9 @@
-"""Health by progress: a worker is alive while its offsets move, or nothing waits for it.
+"""Health by progress: a worker is alive while its offsets move, or no records wait.
 
-A process that runs proves little: a consumer may have stalled after a broker's outage or a
-rebalance, an agent may hang. So the broker is asked, past the consumer that is judged, where
-the input ends. A partition whose offset has not moved for ``stalled_after`` while records
-wait is stalled, and the worker should be restarted. Nothing counts as stalled while the
-broker does not answer: a restart would not help.
+A running process proves little: a consumer may have stalled after an outage or a rebalance, or an agent may
+hang. So a second consumer asks the broker where the input ends. A partition is stalled when its offset has
+not moved for ``stalled_after`` although records wait; the worker should then be restarted. Nothing counts as
+stalled while the broker does not answer, because a restart would not help.
 """
 
 from __future__ import annotations
@@ -31,12 +30,12 @@ ANSWER_SECONDS = 30.0
 Key = TP | str
 """A partition of the input, or the name of other work."""
 JOINING = "joining the group"
-"""Stands for the time without partitions: joining the group, recovering the state."""
+"""The work of a worker without partitions: it joins the group or reads its state."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Mark:
-    """Where a part of the work was last seen, since when, and whether records wait for it there."""
+    """The offset of a part of the work, since when it has this offset, and whether records wait."""
 
     offset: int
     since: float
@@ -44,19 +43,19 @@ class Mark:
 
 
 class Worker(Protocol):
-    """What is judged."""
+    """The worker whose health is judged."""
 
     def progress(self) -> Mapping[Key, int]:
-        """Partition to the next offset; `JOINING` to any number that grows while there are none."""
+        """The next offset of each partition. Without partitions: `JOINING`, with a number that grows."""
 
     def due(self) -> Mapping[Key, int]:
-        """How far the work that is no partition should be; partitions end where the broker says."""
+        """How far other work should be. For partitions the broker says so."""
 
     def label(self, tp: TP, /) -> str:
         """The name of a partition."""
 
     def is_ready(self) -> bool:
-        """Whether all state is recovered."""
+        """Whether all state is loaded."""
 
 
 class Health:
@@ -67,12 +66,12 @@ class Health:
     worker
         The worker.
     stalled_after
-        Seconds.
+        Seconds without progress after which work is stalled.
 
     Attributes
     ----------
     stalled
-        Labels of what stands although records wait for it.
+        Labels of the stalled work.
 
     Examples
     --------
@@ -101,9 +100,9 @@ class Health:
         now
             Seconds of a monotonic clock.
         progress
-            As the worker says.
+            The progress of the worker.
         ends
-            Where each part of the work ends; None when the broker does not answer.
+            The end of each part of the work; None when the broker does not answer.
         """
         marks = {}
         for key, offset in progress.items():
@@ -123,7 +122,7 @@ class Health:
         self.stalled = stalled
 
     async def watch(self, config: Config) -> None:
-        """Look again and again; never returns, never raises."""
+        """Compare progress every few seconds; never returns and never raises."""
         every = min(5.0, self.stalled_after / 4)
         while True:
             try:
@@ -139,7 +138,7 @@ class Health:
         """Ask the broker where each partition ends."""
         tps = [TopicPartition(*key) for key in self.worker.progress() if isinstance(key, tuple)]
         if not tps:
-            await consumer.topics()  # To know that the broker answers.
+            await consumer.topics()  # Checks that the broker answers.
         ends = await consumer.end_offsets(tps) if tps else {}
         return {**{TP(*tp): end for tp, end in ends.items()}, **self.worker.due()}
 
@@ -150,7 +149,7 @@ class Health:
         return self.worker.label(key) if isinstance(key, tuple) else key
 
     def report(self) -> dict[str, Any]:
-        """What the pages show."""
+        """The content of ``/health`` and ``/ready``."""
         now = time.monotonic()
         return {
             "alive": not self.stalled,
@@ -168,7 +167,7 @@ class Health:
         }
 
     def add_pages(self, app: web.Application) -> None:
-        """Serve ``/health`` (503: restart me) and ``/ready`` (503: not yet)."""
+        """Serve ``/health`` (503: restart this worker) and ``/ready`` (503: not ready yet)."""
 
         def page(key: str) -> Callable[[web.Request], Awaitable[web.Response]]:
             async def answer(_: web.Request) -> web.Response:

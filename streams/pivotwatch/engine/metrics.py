@@ -1,9 +1,8 @@
 """Metrics for Prometheus, and the page that serves them.
 
-Nothing here is called per event. What a worker has counted is read from its partitions when somebody
-scrapes; the rest is counted where it happens, and that is rare: a dead letter, an alert, a checkpoint.
-A counter says what this process has done, so work that is done again after a crash counts again.
-No label ever holds an account or a network.
+Nothing here runs per event. A scrape reads the counters of the partitions. Rare things (dead letters, alerts,
+checkpoints) are counted where they happen. Counters count the work of this process, so work that is repeated
+after a crash counts again. No label ever holds an account or a network.
 """
 
 from __future__ import annotations
@@ -34,12 +33,12 @@ from pivotwatch.engine.http.server import HttpServer
 from pivotwatch.engine.types import TP
 
 Named = Mapping[str, tuple[str, str]]
-"""Name of a number to the name and the help text of its metric."""
+"""Name of a counter to the name and the help text of its metric."""
 CHECKPOINT_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Partition(Protocol):
-    """What is read of a live partition."""
+    """A live partition, as metrics read it."""
 
     @property
     def offset(self) -> int: ...
@@ -47,11 +46,11 @@ class Partition(Protocol):
     def saved_at(self) -> float: ...
     @property
     def counters(self) -> Mapping[str, int]:
-        """What its operator has counted, as `pivotwatch.engine.operator.Counted` says."""
+        """The counters of its operator (`pivotwatch.engine.operator.Counted`)."""
 
 
 class Worker(Protocol):
-    """What is read of the shell of a role."""
+    """The shell of a role, as metrics read it."""
 
     @property
     def live(self) -> Mapping[TP, Partition]:
@@ -61,7 +60,7 @@ class Worker(Protocol):
         """The name of a partition."""
 
     def end_of(self, tp: TP, /) -> int | None:
-        """The end of a partition of the input, if it is known."""
+        """The end of a partition of the input; None when it is not known."""
 
 
 class Metrics:
@@ -74,18 +73,18 @@ class Metrics:
     worker
         Its shell.
     counters, gauges
-        Numbers of `Partition.counters` to serve as a sum over partitions: name, metric and help text.
+        Entries of `Partition.counters` to serve as sums over partitions.
     clock
         Seconds since the epoch.
 
     Attributes
     ----------
     registry
-        Where a role adds metrics of its own.
+        Holds the metrics; a role adds its own here.
     dead_letters
         Counts dead letters by the class of the error.
     checkpoint
-        How long checkpoints take.
+        Measures the duration of checkpoints.
     servers
         The HTTP servers of the worker, by the key of the configuration that has the port.
 
@@ -133,13 +132,13 @@ class Metrics:
         info.labels(role, version("pivotwatch")).set(1)
 
     def sent(self, outputs: Sequence[Output]) -> None:
-        """Count what an operator returned."""
+        """Count outputs of an operator."""
         for output in outputs:
             if output.topic == "dlq":
                 self.dead_letters.labels(dict(output.headers).get(CLASS, b"unknown").decode()).inc()
 
     def dropped(self, live: Iterable[Partition]) -> None:
-        """Keep what partitions have counted that this worker no longer has: a counter never decreases."""
+        """Keep the counters of partitions that this worker loses, so that no sum decreases."""
         for partition in live:
             self._partitions.keep(partition)
 
@@ -156,13 +155,13 @@ class Metrics:
         app.router.add_get("/metrics", metrics)
 
     def names(self) -> dict[str, str]:
-        """Every metric as it is served, and its type; a histogram's without its endings."""
+        """The name and type of every metric; of a histogram, the name without suffixes."""
         lines = self.text().decode().splitlines()
         return dict(line.split()[2:4] for line in lines if line.startswith("# TYPE "))
 
 
 class _Connections(Collector):
-    """Reads the HTTP servers at a scrape."""
+    """Reads the HTTP servers at each scrape."""
 
     def __init__(self, servers: Mapping[str, HttpServer]) -> None:
         self._servers = servers
@@ -187,7 +186,7 @@ class _Connections(Collector):
 
 
 class _Partitions(Collector):
-    """Reads the live partitions when somebody scrapes."""
+    """Reads the live partitions at each scrape."""
 
     def __init__(self, worker: Worker, counters: Named, gauges: Named, clock: Callable[[], float]) -> None:
         self._worker = worker
@@ -197,7 +196,7 @@ class _Partitions(Collector):
         self._past: Sums[str] = Sums()
 
     def keep(self, partition: Partition) -> None:
-        """Add what a partition has counted to what others had before."""
+        """Add the counters of a lost partition to those of earlier ones."""
         counted = partition.counters
         self._past.update({name: counted.get(name, 0) for name in self._counters})
 

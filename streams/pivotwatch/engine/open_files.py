@@ -1,4 +1,4 @@
-"""The limit of open files of this process: without room a worker cannot accept, connect or open anything."""
+"""The limit of open files of this process. A worker at the limit cannot accept, connect or open anything."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import resource
 
 WANTED = 65_536
 KEPT = 256
-"""Files that a worker keeps for itself: Kafka, logs, state."""
+"""Number of files that a worker needs for itself: Kafka, logs, state."""
 
 
 def raise_limit(wanted: int = WANTED) -> int:
-    """Raise the limit of open files to what is wanted, or as far as this process may; return it.
+    """Raise the limit of open files to ``wanted``, or as far as this process may; return the limit.
 
     Examples
     --------
@@ -28,17 +28,17 @@ def raise_limit(wanted: int = WANTED) -> int:
 
 
 def limit() -> int:
-    """How many files this process may have open."""
+    """Number of files that this process may have open."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return WANTED if soft == resource.RLIM_INFINITY else soft
 
 
 def room_for_connections(servers: int = 2) -> int:
-    """How many connections one of several servers of this process may hold.
+    """Number of connections that one server of this process may hold.
 
     Parameters
     ----------
     servers
-        How many servers share the limit; `ingest` has two, posts and pages.
+        Number of servers that share the limit. A worker has at most two: one for posts and one for pages.
     """
     return max(0, limit() - KEPT) // servers

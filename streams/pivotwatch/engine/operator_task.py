@@ -1,4 +1,4 @@
-"""The task of a role that runs operators: one per partition, exact by checkpoints."""
+"""The task of a role that runs operators: one per partition, with exact checkpoints."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ P = TypeVar("P", bound=PartitionTask[Any])
 
 
 class OperatorTask(RoleTask[P]):
-    """Feeds operators, and saves them.
+    """Runs the operators of a worker, and saves their state.
 
     Parameters
     ----------
     partitions
-        Number of partitions of ``requests``; a state belongs to one number.
+        Number of partitions of ``requests``. A state belongs to one number.
     make_operator
-        Makes a new operator.
+        Creates an operator.
     thread
-        Runs the operators of this worker, one call at a time; a thread of its own unless one is given.
+        Runs the operators of this worker, one call at a time; a new thread by default.
     """
 
     def __init__(
@@ -50,19 +50,19 @@ class OperatorTask(RoleTask[P]):
 
     @property
     def identity(self) -> Identity:
-        """What a state of this worker is made with."""
+        """The identity of the states of this worker."""
         fingerprint, *earlier = self.host.config.state_fingerprints
         return Identity(self.role, self.partitions, fingerprint, tuple(earlier))
 
     @abstractmethod
     def new(self, tp: TP, **parts: Any) -> P:
-        """Make a live partition; ``parts`` as `PartitionTask` takes them."""
+        """Create a live partition; ``parts`` are parameters of `PartitionTask`."""
 
     async def tend(self, live: P) -> None:
-        """What a partition needs beside chunks, several times a second."""
+        """Do what a partition needs besides chunks; called ten times a second."""
 
     async def load(self, tp: TP, stored: Mapping[bytes, bytes]) -> P:
-        """Continue the state that counts, or begin."""
+        """Load the state that counts, or begin a new one."""
         loop, identity = asyncio.get_running_loop(), self.identity
         snapshot = await loop.run_in_executor(self._thread, latest, stored, identity)
         checkpoints = Checkpoints(
@@ -88,19 +88,19 @@ class OperatorTask(RoleTask[P]):
         return live
 
     def place(self, live: P, earliest: int, end: int, committed: int | None) -> None:
-        """Read on where the state ends."""
+        """Continue where the state ends."""
         live.begin(earliest, end, None if live.tp in self.host.reset else committed)
 
     async def take(self, live: P, chunk: Chunk) -> None:
-        """Queue a chunk; no partition waits for another."""
+        """Queue a chunk for its partition."""
         self._queues.add(live, chunk)
 
     async def feed(self, live: P, chunk: Chunk) -> None:
-        """Give a chunk to its partition."""
+        """Let a partition process a chunk."""
         await live.take(chunk)
 
     async def upkeep(self) -> None:
-        """Tend every partition, and save those whose last checkpoint is old enough."""
+        """Tend every partition, and save each one whose checkpoint is due."""
         partitions = list(self.host.live.values())
         apart = spacing(self.host.config.checkpoint_interval.total_seconds(), [p.cost for p in partitions])
         for live in partitions:
@@ -109,11 +109,11 @@ class OperatorTask(RoleTask[P]):
                 await live.checkpoint()
 
     def dropped(self) -> None:
-        """Discard what waits; what is being processed ends by itself, with its partition."""
+        """Discard queued chunks. A chunk that is being processed ends with its partition."""
         self._queues.clear()
 
     def cancel(self) -> None:
-        """Break off what is being processed; what runs in the thread comes to its end and is dropped."""
+        """Cancel what is being processed. A call in the thread runs to its end; its result is dropped."""
         self._queues.cancel()
 
     async def save(self) -> None:
@@ -122,18 +122,18 @@ class OperatorTask(RoleTask[P]):
             await live.checkpoint()
 
     async def stop(self) -> None:
-        """Take no chunk any more; write a checkpoint of every partition."""
+        """Accept no more chunks; write a checkpoint of every partition."""
         self._queues.close()
         for live in list(self.host.live.values()):
             await live.checkpoint()
             live.end()
 
     def sent(self, outputs: Sequence[Output]) -> None:
-        """Count what operators return."""
+        """Count outputs of operators."""
         self.host.metrics.sent(outputs)
 
     async def _take(self, live: P, chunk: Chunk) -> None:
-        """Feed a partition, and save it when it had much."""
+        """Process a chunk, and save after ``checkpoint_events`` records."""
         # A chunk that was queued before the last seek is read again after it.
         if self.host.is_current(chunk):
             await self._check_gap(live, chunk)
@@ -142,7 +142,7 @@ class OperatorTask(RoleTask[P]):
                 await live.checkpoint()
 
     async def _check_gap(self, live: P, chunk: Chunk) -> None:
-        """Offsets that a chunk leaves out were transaction markers, or records that are gone."""
+        """End the worker when retention deleted records before a chunk; markers leave gaps, too."""
         if chunk and live.begun and chunk[0].offset != chunk.after + 1:
             earliest = (await self.host.consumer.earliest_offsets(live.tp))[live.tp]
             live.check_topic(chunk.after + 1, earliest, end=chunk[0].offset)
@@ -154,6 +154,6 @@ class OperatorTask(RoleTask[P]):
         self.host.fail(error)
 
     def _saved(self, seconds: float) -> None:
-        """Note a checkpoint; what it and the buckets before it took is free now."""
+        """Record the duration of a checkpoint, and free memory."""
         self.host.metrics.checkpoint.observe(seconds)
         self._thread.submit(give_back)

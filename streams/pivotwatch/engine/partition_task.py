@@ -1,4 +1,4 @@
-"""A live partition with an operator: its state in memory, where it stands, and how it is saved."""
+"""A live partition with an operator: its offset, its decisions, and its checkpoints."""
 
 from __future__ import annotations
 
@@ -23,35 +23,34 @@ T = TypeVar("T")
 RETRY_SECONDS = 0.1
 
 
-class Hole(Exception):
-    """Records were read but never reached the operator."""
+class MissingRecords(Exception):
+    """Records were fetched but did not reach the operator."""
 
 
 class PartitionTask(LivePartition, Generic[O]):
-    """Feeds one operator from one partition, and saves it.
+    """Runs one operator on one partition, and saves its state.
 
-    The operator is used in the worker's thread alone, and only by who holds `lock`. So processing and
-    saving exclude each other, what is saved is one moment, and the event loop goes on meanwhile. When one
-    of them does not come to its end, because it raised or was cancelled, the partition takes nothing more
-    and is never saved again: the last checkpoint counts. What the operator returns after the assignment has
-    ended is dropped.
+    Only the worker's thread calls the operator, for a caller that holds `lock`. So processing and saving
+    exclude each other, a snapshot is one moment, and the event loop continues meanwhile. When a call raises
+    or its task is cancelled, the partition ends: it processes and saves nothing more, and the last checkpoint
+    counts. Outputs that the operator returns after the end of the assignment are dropped.
 
     Parameters
     ----------
     operator
-        New.
+        A new operator.
     tp
-        Which partition.
+        The partition.
     thread
         The worker's thread.
     checkpoints, output_sender
-        Where its state and its outputs go.
+        Write its state and send its outputs.
     snapshot
-        The state to continue, or None to begin; `restore` brings the operator there.
+        The state to continue; None for a new one. `restore` passes it to the operator.
     is_ours
-        Asks whether the assignment is still in force; False when that is not known.
+        Asks the group whether the assignment is still in force; False when no answer comes.
     limit
-        The end of a finite run: records at and after this offset are left alone.
+        The end of a finite run: records at and after this offset are not processed.
 
     Attributes
     ----------
@@ -60,11 +59,11 @@ class PartitionTask(LivePartition, Generic[O]):
     controls, fence
         As in `Snapshot`.
     events
-        Processed since the last checkpoint.
+        Number of records processed since the last checkpoint.
     cost
-        CPU seconds that the worker's thread needed for the last checkpoint.
+        CPU seconds of the worker's thread for the last checkpoint.
     timed
-        Called with the seconds that a checkpoint took.
+        Called with the duration of each checkpoint in seconds.
     """
 
     def __init__(
@@ -99,12 +98,12 @@ class PartitionTask(LivePartition, Generic[O]):
         self._counters: Mapping[str, int] = {}
 
     async def restore(self, snapshot: Snapshot) -> None:
-        """Bring the operator to where a snapshot was taken.
+        """Load a snapshot into the operator.
 
         Raises
         ------
         StateRefused
-            When it cannot be read.
+            When the snapshot cannot be read.
         """
         try:
             async with self.lock:
@@ -115,11 +114,11 @@ class PartitionTask(LivePartition, Generic[O]):
             raise self._refused(f"the state cannot be read: {error!r}") from error
 
     def load(self, snapshot: Snapshot) -> None:
-        """Restore the operator; in the worker's thread."""
+        """Restore the operator. Runs in the worker's thread."""
         self.operator.restore(snapshot.meta, snapshot.shards)
 
     async def call(self, act: Callable[[], T]) -> T:
-        """Do something with the operator in the worker's thread. The caller holds the lock."""
+        """Run a function that uses the operator in the worker's thread. The caller holds the lock."""
 
         def act_and_publish() -> T:
             result = act()
@@ -129,25 +128,30 @@ class PartitionTask(LivePartition, Generic[O]):
         return await asyncio.get_running_loop().run_in_executor(self._thread, act_and_publish)
 
     def publish(self) -> None:
-        """Publish what others may know of the operator without its lock; in the worker's thread."""
+        """Publish what may be read of the operator without the lock. Runs in the worker's thread."""
         operator: object = self.operator
         if isinstance(operator, Counted):
             self._counters = operator.counters()
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """What the operator had counted when it was last used, nothing when it does not count."""
+        """The counters of the operator after its last call; empty when it has none."""
         return self._counters
 
     def begin(self, earliest: int, end: int, committed: int | None) -> None:
-        """Set where to read on; refuses to begin with a hole.
+        """Set the offset to continue at.
 
         Parameters
         ----------
         earliest, end
-            The first offset that the topic still holds, and the one behind its last.
+            The first offset that the topic still holds, and the one after its last.
         committed
-            What the group has committed, None when the state is to be forgotten.
+            The offset that the group has committed; None when the state is reset.
+
+        Raises
+        ------
+        StateRefused
+            When records between the state and the topic are missing.
         """
         if self.is_new:
             if committed:
@@ -160,15 +164,15 @@ class PartitionTask(LivePartition, Generic[O]):
         self.begun = True
 
     def check_topic(self, offset: int, earliest: int, end: int) -> None:
-        """Refuse to read on at an offset that the topic holds no more, or not yet."""
+        """Raise `StateRefused` when the topic no longer holds an offset, or does not hold it yet."""
         if earliest > offset:
             raise self._refused(
                 f"the state ends before offset {offset}, but the topic only holds offsets from {earliest} "
-                "on: nobody read them within its retention"
+                "on: retention deleted the records in between before they were read"
             )
         if end < offset:
             raise self._refused(
-                f"the state ends before offset {offset}, but the topic before {end}: "
+                f"the state ends before offset {offset}, but the topic ends before {end}: "
                 "it is not the topic that was read"
             )
 
@@ -177,7 +181,7 @@ class PartitionTask(LivePartition, Generic[O]):
         return StateRefused(f"partition {self.tp.partition}: {why}; {again}")
 
     async def take(self, chunk: Chunk) -> None:
-        """Process a chunk; afterwards the chunk is empty, so that nobody keeps its values."""
+        """Process a chunk. Afterwards the chunk is empty, so that nothing keeps its values."""
         async with self.lock:
             if chunk and self.begun and not self.ended and not self.finished:
                 records = self._unseen(chunk)
@@ -193,28 +197,28 @@ class PartitionTask(LivePartition, Generic[O]):
             chunk.clear()
 
     async def before(self, until: int) -> bool:
-        """Whether records up to an offset may be processed. The lock is held."""
+        """Whether records before an offset may be processed. The caller holds the lock."""
         return True
 
     @property
     def finished(self) -> bool:
-        """Whether the end has been reached and declared."""
+        """Whether the partition has reached its end in a finite run."""
         return self.decision == FINAL or (self.limit is not None and self.offset >= self.limit)
 
     async def apply(self, act: Callable[[], list[Output]]) -> None:
-        """Let the operator do something, and send what it returns. The caller holds the lock."""
+        """Run a function of the operator, and send its outputs. The caller holds the lock."""
         try:
             outputs = await self.call(act)
             if not self.ended:
                 self.changed = True
                 await self._output_sender.send(outputs)
         except BaseException:
-            # The operator is ahead of its offset, or an output was not sent: nothing of this may be saved.
+            # The operator may be ahead of its offset, or an output was not sent: this must not be saved.
             self.ended = True
             raise
 
     async def checkpoint(self) -> None:
-        """Save the state if anything changed."""
+        """Save the state if it changed."""
         async with self.lock:
             await self._save_changes()
 
@@ -226,17 +230,16 @@ class PartitionTask(LivePartition, Generic[O]):
         Parameters
         ----------
         choose
-            The decision, if one is due; asked while nothing is being processed, and again once the state
-            that it stands on is saved: meanwhile more may have come.
+            Returns the decision, if one is due. Called while nothing is processed, and again once the
+            state is saved, because records may have arrived meanwhile.
         act
-            What the operator does about it.
+            Lets the operator carry out the decision.
         """
         async with self.lock:
             if await self._due(choose) is None:
                 return
             await self._save_changes()
-            # If the assignment has ended meanwhile, the last manifest is of an older state, about which
-            # nothing was decided.
+            # If the assignment has ended meanwhile, the last manifest belongs to an older state.
             decision = await self._due(choose)
             if decision is None:
                 return
@@ -246,17 +249,17 @@ class PartitionTask(LivePartition, Generic[O]):
                 await self.apply(lambda: act(decision))
 
     async def _due(self, choose: Callable[[], Awaitable[int | None]]) -> int | None:
-        """The decision, if there is a new one to make."""
+        """The decision, if a new one is due."""
         decision = None if self.ended else await choose()
         return decision if decision is not None and decision > self.decision and not self.ended else None
 
     async def confirmed(self) -> bool:
-        """Whether what the manifest now says may take effect.
+        """Whether the decision in the manifest may take effect.
 
-        Only if the partition was still ours *after* the manifest was on the broker: whoever owns
-        it next then reads that manifest, and repeats what we do now. A worker that comes back
-        after its session has ended writes a manifest that nobody reads, and gets no further. False
-        when the assignment has ended; while nobody answers, it waits.
+        It may if the assignment was still in force *after* the broker had the manifest: the next owner then
+        reads this manifest and repeats the decision. A worker that wakes up after its session writes a
+        manifest that nobody reads, and does not continue. Waits while the group does not answer; False when
+        the assignment has ended.
         """
         while not self.ended:
             if await self._is_ours():
@@ -281,21 +284,21 @@ class PartitionTask(LivePartition, Generic[O]):
             self.ended = True
             raise
         if self.ended:
-            return  # Meanwhile.
+            return  # The assignment ended meanwhile.
         self.cost = cost
         self.changed = False
         self.events = 0
         try:
             await self._checkpoints.save(snapshot, self._output_sender.pending)
         except BaseException:
-            # The operator takes these shards for saved: the next manifest would name older ones.
+            # The operator considers these shards saved: the next manifest would name older ones.
             self.ended = True
             raise
         self.saved_at = time.monotonic()
         self.timed(self.saved_at - begun)
 
     def _snapshot(self) -> tuple[Snapshot, float]:
-        """The state of this moment, and the CPU seconds that it took; in the worker's thread."""
+        """The current state, and the CPU seconds to make it. Runs in the worker's thread."""
         begun = time.thread_time()
         meta = self.operator.meta()
         shards = self.operator.snapshot(full=not self._checkpoints.begun)
@@ -311,13 +314,19 @@ class PartitionTask(LivePartition, Generic[O]):
         return snapshot, time.thread_time() - begun
 
     def pins(self) -> bytes:
-        """Decisions of the operator that the snapshot does not include; in the worker's thread."""
+        """The pins of the operator. Runs in the worker's thread."""
         return b""
 
     def _unseen(self, chunk: Chunk) -> Sequence[InputRecord]:
-        """The records of a chunk that the state does not include yet."""
+        """The records of a chunk that the state does not include yet.
+
+        Raises
+        ------
+        MissingRecords
+            When the chunk does not continue at the offset of the state.
+        """
         if chunk.after >= self.offset:
-            raise Hole(
+            raise MissingRecords(
                 f"partition {self.tp.partition}: the operator stands at offset {self.offset}, "
                 f"but the next chunk was read after offset {chunk.after}"
             )

@@ -1,4 +1,4 @@
-"""What a role does: the part of a worker that differs from role to role.
+"""The task of a role: the part of a worker that differs between roles.
 
 `pivotwatch.engine.worker.Shell` does everything else.
 """
@@ -20,19 +20,19 @@ from pivotwatch.engine.types import TP
 
 
 class LivePartition:
-    """A partition of the input that this worker owns, from its assignment to the end of the assignment.
+    """A partition of the input that this worker owns, from assignment to revocation.
 
     Parameters
     ----------
     tp
-        Which partition.
+        The partition.
     offset
         The next offset to process.
 
     Attributes
     ----------
     begun
-        Whether it is known where to read on. What comes before was fetched from elsewhere.
+        Whether the offset to continue at is set. Chunks that were fetched before are not processed.
     ended
         Whether the assignment has ended.
     saved_at
@@ -48,7 +48,7 @@ class LivePartition:
 
     @property
     def counters(self) -> Mapping[str, int]:
-        """What the partition has counted, for metrics."""
+        """Counters of the partition, for metrics."""
         return {}
 
     def end(self) -> None:
@@ -60,7 +60,7 @@ L = TypeVar("L", bound=LivePartition)
 
 
 class Host(Protocol[L]):
-    """What a task uses of the shell that runs it.
+    """The interface of the shell to its task.
 
     Attributes
     ----------
@@ -71,9 +71,9 @@ class Host(Protocol[L]):
     until_end
         Where every partition ends in a finite run, None for a live one.
     reset
-        Partitions whose state is to be forgotten; what the group has committed does not count for them.
+        Partitions whose state is reset; the offsets that the group has committed do not count for them.
     metrics
-        What `RoleTask.make_metrics` made.
+        The result of `RoleTask.make_metrics`.
     """
 
     app: Any
@@ -92,39 +92,39 @@ class Host(Protocol[L]):
         """The changelog of a partition."""
 
     def acknowledger(self, tp: TP) -> Callable[[int], None]:
-        """What lets the group commit an offset, in this assignment alone."""
+        """A function that lets the group commit an offset; it acts in this assignment only."""
 
     def is_current(self, chunk: Chunk) -> bool:
         """Whether a chunk was read after the last seek."""
 
     def position(self, tp: TP) -> Position | None:
-        """How far a live partition is fetched, once everything fetched is processed."""
+        """How far a live partition is fetched; None until everything fetched is processed."""
 
     def has_reached_end(self, tp: TP) -> bool:
         """Whether everything before the end of a finite run is processed."""
 
     def fail(self, error: BaseException) -> None:
-        """End the process; nothing more is processed, sent or committed by this worker."""
+        """End the process. The worker processes, sends and commits nothing more."""
 
 
 class RoleTask(Generic[L]):
-    """What one role does in one process. Every method runs in the event loop of the worker.
+    """The work of one role in one process. Every method runs in the event loop of the worker.
 
-    A role without partitions leaves `load`, `place`, `take` and `is_done` out.
+    A role without partitions does not implement `load`, `place`, `take` and `is_done`.
 
     Attributes
     ----------
     role
         Name of the role.
     host
-        The shell that runs this task; set before anything is called.
+        The shell that runs this task. The shell sets it before it calls any method.
     """
 
     role: ClassVar[str]
     host: Host[L]
 
     def make_metrics(self, worker: Worker) -> Metrics:
-        """Make the metrics of the worker."""
+        """Create the metrics of the worker."""
         return Metrics(self.role, worker)
 
     def label(self, tp: TP) -> str:
@@ -136,67 +136,67 @@ class RoleTask(Generic[L]):
         return ()
 
     async def load(self, tp: TP, stored: Mapping[bytes, bytes]) -> L:
-        """Make a live partition from what its changelog holds (nothing for a role without state)."""
+        """Create a live partition from its changelog (empty for a role without state)."""
         raise NotImplementedError
 
     async def started(self, live: L) -> None:
         """Called when a loaded partition is in place, before its first chunk."""
 
     def place(self, live: L, earliest: int, end: int, committed: int | None) -> None:
-        """Set the offset of a partition from which nothing was read yet.
+        """Set the offset of a partition that was not read yet.
 
         Parameters
         ----------
         live
             The partition.
         earliest, end
-            The first offset that the topic still holds, and the one behind its last.
+            The first offset that the topic still holds, and the one after its last.
         committed
-            What the group has committed, None when it has committed nothing.
+            The offset that the group has committed; None when it has committed none.
         """
         raise NotImplementedError
 
     def placed(self) -> None:
-        """Called when every partition of the worker has an offset; they are read from there on."""
+        """Called when every partition of the worker has an offset, before they are read."""
 
     async def take(self, live: L, chunk: Chunk) -> None:
-        """Take a chunk; whoever has processed it clears it, so that nobody keeps its values."""
+        """Take a chunk. The task clears it after processing, so that nothing keeps its values."""
         raise NotImplementedError
 
     async def upkeep(self) -> None:
-        """Called several times a second."""
+        """Called ten times a second."""
 
     def dropped(self) -> None:
-        """Called when the assignment has ended; no partition is live any more."""
+        """Called when the assignment has ended and no partition is live."""
 
     def cancel(self) -> None:
-        """Break off what is under way: the agent has ended."""
+        """Cancel what is being processed. Called when the agent has ended."""
 
     def is_done(self, live: L) -> bool:
         """Whether a finite run is over for a partition."""
         raise NotImplementedError
 
     async def save(self) -> None:
-        """Make everything durable that was processed; the group commits afterwards."""
+        """Save everything that was processed. The group commits afterwards."""
 
     async def stop(self) -> None:
-        """Take nothing more, and make durable what there is; the group commits afterwards."""
+        """Accept nothing more, and save. The group commits afterwards."""
 
     async def stopped(self) -> None:
         """Called after the last commit."""
 
     def is_waiting(self, live: L) -> bool:
-        """Whether a partition stands still on purpose, and so is not stalled."""
+        """Whether a partition waits on purpose, so that it does not count as stalled."""
         return False
 
     def progress(self) -> Mapping[Key, int]:
-        """How far work is that is no partition of the input, for `pivotwatch.engine.health.Health`."""
+        """Progress of work other than partitions, for `pivotwatch.engine.health.Health`."""
         return {}
 
     def due(self) -> Mapping[Key, int]:
-        """How far the named parts of `progress` should be; where partitions end is asked of the broker."""
+        """How far each named part of `progress` should be. The broker says where partitions end."""
         return {}
 
     def is_ready(self) -> bool:
-        """Whether everything beside the partitions is ready."""
+        """Whether everything besides the partitions is ready."""
         return True

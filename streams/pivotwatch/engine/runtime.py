@@ -1,7 +1,6 @@
-"""Builds the Faust app of a role, and runs it to its end.
+"""Builds the Faust app of a role, and runs it.
 
-Every role is an app, and so a consumer group, of its own: scaling one role must not
-rebalance another.
+Every role is its own app and consumer group, so scaling one role does not rebalance another.
 """
 
 from __future__ import annotations
@@ -41,14 +40,14 @@ STOP_SECONDS = 9.0
 
 
 class RoleApp(faust.App):
-    """A Faust app that saves its live partitions when it ends in an orderly way.
+    """A Faust app that saves its live partitions in an orderly end.
 
     Attributes
     ----------
     consumes
         Whether it is a member of a consumer group.
     server
-        Serves health, metrics and the pages of the role, if anything.
+        Serves health, metrics and the pages of the role; None without a port.
     """
 
     shell: Shell[Any]
@@ -56,7 +55,7 @@ class RoleApp(faust.App):
     server: HttpServer | None = None
 
     def run_without_consumer(self) -> None:
-        """Only produce and serve pages: join no consumer group, wait for no table."""
+        """Only produce and serve pages: join no consumer group, and wait for no table."""
         self.boot_strategy = self.BootStrategy(self, enable_kafka_consumer=False)
         self.consumes = False
 
@@ -64,13 +63,13 @@ class RoleApp(faust.App):
         return self.consumes and await super()._wait_for_table_recovery_completed()
 
     async def on_start(self) -> None:
-        """Serve health from the beginning, also while the state is read."""
+        """Start; serve health from the beginning, also while the state is read."""
         await super().on_start()
         if self.server is not None:
             await self.server.start()
 
     async def on_stop(self) -> None:
-        """Save, then let Faust commit and leave."""
+        """Save, then let Faust commit and leave the group."""
         if self.crash_reason is None:
             await self.shell.close()
         if self.server is not None:
@@ -78,7 +77,7 @@ class RoleApp(faust.App):
         await super().on_stop()
 
     def _create_directories(self) -> None:
-        """Nothing of ours lives on disk."""
+        """Create nothing: no state is on disk."""
 
 
 class RoleWorker(faust.Worker):
@@ -87,18 +86,18 @@ class RoleWorker(faust.Worker):
     Attributes
     ----------
     user
-        Whose rights it has, for messages.
+        The Kafka user, for messages.
     """
 
     user: str = "this user"
 
     def fault(self, error: BaseException | None = None) -> Fault | None:
-        """Why it ends, if that is something a person can put right.
+        """The reason of the end, if a person can correct it; else None.
 
         Parameters
         ----------
         error
-            The reason when there was no crash.
+            The exception that ended the process, if it did not crash.
         """
         error = self.crash_reason or error
         if isinstance(error, Fault):
@@ -110,11 +109,11 @@ class RoleWorker(faust.Worker):
         return None
 
     def end(self) -> None:
-        """End in the way a signal ends us, exit status 0."""
+        """End as SIGTERM does, with exit status 0."""
         self._schedule_shutdown(signal.SIGTERM)
 
     async def stop(self) -> None:
-        """Stop; one that hangs is cut short, because what counts is on Kafka already."""
+        """Stop. A stop that hangs is cut short: everything that counts is on Kafka already."""
         timer = threading.Timer(STOP_SECONDS, self._cut_short)
         timer.daemon = True
         timer.start()
@@ -129,7 +128,7 @@ class RoleWorker(faust.Worker):
         os._exit(status)
 
     async def _sentinel_task(self) -> None:
-        """Faust sleeps a second here."""
+        """Do not sleep; Faust sleeps a second here."""
 
 
 def build_app(
@@ -145,26 +144,26 @@ def build_app(
     tls: ssl.SSLContext | None = None,
     proxies: Sequence[IPNetwork] = (),
 ) -> RoleApp:
-    """Build the Faust app of a role, whatever the role does.
+    """Build the Faust app of a role.
 
     Parameters
     ----------
     config
         The configuration.
     task
-        What the role does.
+        The task of the role.
     instance
-        The worker's name in its group, if any: with one it keeps its partitions over a restart.
+        The name of the worker in its group. A named worker keeps its partitions over a restart.
     sources
-        Topics that the role consumes in a group; without any the app has no consumer.
+        Topics that the role consumes in a group. Without any, the app has no consumer.
     state_partitions, until_end, reset_state
-        As `Shell` takes them.
+        Parameters of `Shell`.
     pages
-        What the role serves beside health and metrics.
+        Pages of the role, besides health and metrics.
     tls
-        Serve HTTPS with this.
+        The TLS context for HTTPS; None for HTTP.
     proxies
-        Networks of reverse proxies, as `pivotwatch.engine.http.server.HttpServer` takes them.
+        Networks of reverse proxies, for `pivotwatch.engine.http.server.HttpServer`.
     """
     app = RoleApp(config.app_id(task.role), **app_settings(config, instance))
     shell = app.shell = Shell(
@@ -202,7 +201,7 @@ def build_app(
 
 
 def app_settings(config: Config, instance: str | None) -> dict[str, Any]:
-    """Settings of Faust that every role shares."""
+    """The settings of Faust, the same for every role."""
     name = instance or f"{socket.gethostname()}-{os.getpid()}"
     session = config.session_timeout.total_seconds()
     return {
@@ -213,20 +212,20 @@ def app_settings(config: Config, instance: str | None) -> dict[str, Any]:
         "consumer_group_instance_id": instance,
         "broker_session_timeout": session,
         "broker_heartbeat_interval": min(3.0, session / 5),
-        # Many records a fetch: with 5,000 a worker mostly waits.
+        # With 5,000 records per poll a worker mostly waits.
         "broker_max_poll_records": 20_000,
         "consumer_max_fetch_size": 8_000_000,
         "producer_request_timeout": 120.0,
-        # Faust's default restarts a failed agent behind the records that it failed on.
+        # Faust's default restarts a failed agent behind the records on which it failed.
         "agent_supervisor": CrashingSupervisor,
-        # A stop must not wait for what is still queued: it is read again.
+        # A stop must not wait for queued chunks: they are read again.
         "stream_wait_empty": False,
         "store": "memory://",
         "TableManager": Tables,
         "table_standby_replicas": 0,
         "topic_replication_factor": config.replication_factor,
-        "topic_disable_leader": True,  # A topic of its own, for timers that we do not have.
-        # Part of the group's assignment: it must be the same after a restart.
+        "topic_disable_leader": True,  # A topic for timers, which we do not use.
+        # Part of the assignment of the group, so it must be the same after a restart.
         "canonical_url": f"http://{name}",
         "web_enabled": False,  # We serve pages ourselves, with limits.
         "worker_redirect_stdouts": False,
@@ -234,7 +233,7 @@ def app_settings(config: Config, instance: str | None) -> dict[str, Any]:
 
 
 def run_app(config: Config, app: RoleApp, instance: str | None) -> int:
-    """Run an app to its end; exit status 0 for a clean one, 1 for a crash.
+    """Run an app to its end; return exit status 0 for a clean end, 1 for a crash.
 
     Raises
     ------
@@ -266,6 +265,6 @@ def run_app(config: Config, app: RoleApp, instance: str | None) -> int:
 
 
 def _leave(config: Config, role: str, instance: str) -> None:
-    """Leave the group for good; a member with a name stays in it until its session ends."""
+    """Remove a named member from the group, where it would stay until its session ends."""
     with sync_client.admin(config) as client:
         client.remove_group_members(config.app_id(role), [MemberToRemove(group_instance_id=instance)])

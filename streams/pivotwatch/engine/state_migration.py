@@ -1,4 +1,4 @@
-"""Versions of stored state: an older one is migrated, a newer one refused."""
+"""Versions of stored state: older versions are migrated, newer ones refused."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ Migration = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class StateRefused(WrongUse):
-    """There is a state, but this worker must not continue it."""
+    """A state exists, but this worker must not continue it."""
 
 
 def migrated(
     state: dict[str, Any], what: str, *, version: int, migrations: Mapping[int, Migration]
 ) -> dict[str, Any]:
-    """Bring stored state into the form of today.
+    """Migrate stored state to the current version.
 
     Parameters
     ----------
     state
-        With its version under ``version``.
+        The state, with its version under ``version``.
     what
-        For the message.
+        Name of the state for the message.
     version
-        The version of today.
+        The current version.
     migrations
-        From a version to what makes the next one of it.
+        By version, a function that converts the state to the next version.
 
     Raises
     ------
     StateRefused
-        When a newer program wrote it, or one so old that no migration is left.
+        When its version is newer, or too old to migrate.
 
     Examples
     --------
@@ -53,8 +53,8 @@ install the newer program, or start with --reset-state
     while (found := state["version"]) < version:
         if found not in migrations:
             raise StateRefused(
-                f"{what} was written in version {found}, which this program reads no more: "
-                "install a program in between first, or start with --reset-state"
+                f"{what} was written in version {found}, which this program no longer reads: "
+                "install a version in between first, or start with --reset-state"
             )
         state = {**migrations[found](state), "version": found + 1}
     return state

@@ -1,4 +1,4 @@
-"""Reads topics to their end and follows them, without a consumer group: whoever does so has all of them."""
+"""Reads topics completely and follows them, without a consumer group."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ class TopicFollower:
     config
         The configuration.
     tps
-        The partitions. Of what is fetched together, those named first are taken first.
+        The partitions. Records that are fetched together are taken in this order.
     take
-        Takes a record of a partition.
+        Called with each record and its partition.
     starts
-        Offsets to begin at; without one a partition is read from its beginning.
+        Offsets to begin at. A partition without one is read from its beginning.
     clock
         Seconds of a monotonic clock.
 
     Attributes
     ----------
     caught_up
-        Set once everything is taken that the topics held at the start.
+        Set once everything that the topics held at the start is taken.
     next
-        The offset behind the last record taken, by partition.
+        The offset after the last record taken, by partition.
     polled_at
-        When the broker was last asked, by ``clock``.
+        When the broker last answered, by ``clock``.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class TopicFollower:
                         await self._take(tp, record)
 
     async def _seek(self, consumer: AIOKafkaConsumer[bytes, bytes]) -> dict[TP, int]:
-        """Place the consumer; return where the partitions end now."""
+        """Set the offsets of the consumer; return the current ends of the partitions."""
         consumer.assign(self._tps)
         earliest = await consumer.beginning_offsets(self._tps)
         for tp in self._tps:

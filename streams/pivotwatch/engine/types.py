@@ -1,4 +1,4 @@
-"""Names of Faust's types that other rooms use."""
+"""Types of Faust that other rooms use."""
 
 from faust.types import TP
 

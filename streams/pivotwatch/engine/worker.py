@@ -1,7 +1,7 @@
-"""The shell of every role: which partitions this worker owns, for how long, and how the process ends.
+"""The shell of every role: it owns the partitions of a worker while they are assigned, and ends the process.
 
-The hot path is `Shell.run`: a chunk goes to the task of the role, then comes the next. Everything else
-happens at an assignment (`drop`, `load`, `resume`) or ten times a second (`tend`).
+`Shell.run` is on the hot path: it passes each chunk to the task of the role. Everything else happens at an
+assignment (`drop`, `load`, `resume`) or ten times a second (`tend`).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 0.1
 UNASSIGNED_SECONDS = 5.0
-"""A finite run is over for a worker that has had no partition for so long."""
+"""A finite run is over for a worker without partitions after this time."""
 CLOSE_SECONDS = 5.0
 
 
@@ -41,28 +41,28 @@ class Shell(Generic[L]):
     config
         The configuration.
     task
-        What the role does.
+        The task of the role.
     sources
         The topics that the role consumes.
     state_partitions
-        Number of partitions of the changelog, None for a role without state.
+        Number of partitions of the changelog; None for a role without state.
     until_end
-        Where every partition ends in a finite run, None for a live one.
+        The end of every partition in a finite run; None for a live run.
     reset_state
-        Whether to forget what the changelog holds.
+        Whether to discard the stored state.
 
     Attributes
     ----------
     live
         The partitions of this worker.
     reset
-        Partitions whose state is still to be forgotten.
+        Partitions whose state is not discarded yet.
     metrics, health
-        What the worker reports.
+        Metrics and health of the worker.
     over
         Whether a finite run has ended for this worker.
     stop
-        Ends the process with exit status 0; set by whoever runs it.
+        Ends the process with exit status 0; `pivotwatch.engine.runtime.run_app` sets it.
     """
 
     stop: Callable[[], None]
@@ -105,11 +105,11 @@ class Shell(Generic[L]):
         return self.task.label(tp)
 
     def is_current(self, chunk: Chunk) -> bool:
-        """Whether a chunk was read after the last seek; an older one is read again."""
+        """Whether a chunk was read after the last seek. An older chunk is read again."""
         return chunk.seek == self.consumer.scheduler.seeks
 
     async def run(self, stream: Any) -> None:
-        """The agent: give every chunk to the task."""
+        """The agent: pass every chunk to the task."""
         try:
             async for event in stream.noack().events():
                 live, chunk = self.live.get(event.message.tp), event.value
@@ -123,7 +123,7 @@ class Shell(Generic[L]):
     # An assignment.
 
     def drop(self) -> None:
-        """Forget every live partition, and save none of them: the assignment has ended."""
+        """Drop every live partition without saving it: the assignment has ended."""
         self._assignment = object()
         self.metrics.dropped(self.live.values())
         for live in self.live.values():
@@ -132,19 +132,19 @@ class Shell(Generic[L]):
         self.task.dropped()
 
     async def load(self, partitions: Mapping[int, Mapping[bytes, bytes]]) -> None:
-        """Make the assigned partitions live, from what their changelogs hold."""
+        """Create the live partitions of an assignment from their changelogs."""
         generation, assignment = self.app.consumer_generation_id, self._assignment
         for partition, stored in sorted(partitions.items()):
             if assignment is not self._assignment:
-                return  # It has ended while a partition was started, be it in the same generation.
+                return  # The assignment ended while a partition started; the generation may be the same.
             begun, tp = time.monotonic(), TP(self.sources[0], partition)
             if tp in self.reset:
-                logger.warning("partition %d: forgetting its state", partition)
+                logger.warning("partition %d: discarding its state", partition)
                 await delete(self.changelog(tp), stored)
                 stored = {}
             live = await self.task.load(tp, stored)
             if generation != self.app.consumer_generation_id or assignment is not self._assignment:
-                return  # Assigned anew meanwhile; the next call loads.
+                return  # A new assignment came meanwhile; the next call loads.
             self.live[tp] = live
             await self.task.started(live)
             logger.info(
@@ -155,18 +155,18 @@ class Shell(Generic[L]):
             )
 
     async def resume(self, committed: Mapping[TP, int | None]) -> dict[TP, int]:
-        """Where to read on; called after `load`, and again whenever Faust seeks.
+        """The offsets to continue at; called after `load`, and again whenever Faust seeks.
 
         Raises
         ------
         WrongUse
-            When the input was given more partitions meanwhile: nobody has a state for them, and keys moved.
+            When the input has more partitions than before: accounts moved to other partitions.
         """
         kept = self._state_partitions
         if kept is not None and any(tp.partition >= kept for tp in committed):
             raise WrongUse(
-                f"{self.sources[0]} was given more than the {kept} partitions that this worker started with; "
-                "infra/README.md says how to go on with more"
+                f"{self.sources[0]} has more than the {kept} partitions that this worker started with; "
+                "infra/README.md says how to continue with more"
             )
         if kept is None:
             for tp in committed:
@@ -187,38 +187,38 @@ class Shell(Generic[L]):
         return PartitionLog(self.producer, self.app.tables["state"].changelog_topic_name, tp.partition)
 
     def acknowledger(self, tp: TP) -> Callable[[int], None]:
-        """What lets the group commit an offset, in this assignment alone: later, others may be further."""
+        """A function that lets the group commit an offset; it acts in this assignment only."""
         assignment = self._assignment
 
         def acknowledge(offset: int) -> None:
-            self.reset.discard(tp)  # From here on there is a state of our own.
+            self.reset.discard(tp)  # From now on this worker has a state.
             if assignment is self._assignment:
                 self.consumer.done(tp, offset)
 
         return acknowledge
 
-    # How far the work is.
+    # Progress.
 
     def position(self, tp: TP) -> Position | None:
-        """How far a partition is fetched, once everything fetched is processed."""
+        """How far a partition is fetched; None until everything fetched is processed."""
         position = self.consumer.positions.get(tp)
         return position if position and self.live[tp].offset > position.last else None
 
     def has_reached_end(self, tp: TP) -> bool:
         """Whether everything before the end of a finite run is processed.
 
-        Behind the last record there may be transaction markers.
+        Transaction markers may follow the last record.
         """
         end, position = (self.until_end or {}).get(tp, 0), self.position(tp)
         return self.live[tp].offset >= end or (position is not None and position.next >= end)
 
     def end_of(self, tp: TP) -> int | None:
-        """The end of a partition of the input, once something was fetched from it."""
+        """The end of a partition of the input; None before the first fetch."""
         position = self.consumer.positions.get(tp)
         return position.end if position else None
 
     def progress(self) -> dict[Key, int]:
-        """How far each partition is, for `Health`; while there is none, how much of their state is read."""
+        """Progress of each partition for `Health`; without partitions, the progress of recovery."""
         found: dict[Key, int] = dict(self.task.progress())
         for tp, live in self.live.items():
             if not self.task.is_waiting(live):
@@ -229,11 +229,11 @@ class Shell(Generic[L]):
         return found
 
     def due(self) -> Mapping[Key, int]:
-        """How far the named parts of the work should be, for `Health`."""
+        """How far each named part of the work should be, for `Health`."""
         return self.task.due()
 
     def is_ready(self) -> bool:
-        """Whether every partition of this worker has its state and is being read."""
+        """Whether every partition of this worker has its state and is read."""
         if not self.task.is_ready():
             return False
         if not self.sources:
@@ -243,13 +243,13 @@ class Shell(Generic[L]):
         return all(live.begun for live in self.live.values()) if self.live else bool(self.app.unassigned)
 
     async def watch(self) -> None:
-        """Judge the own progress until the process ends."""
+        """Watch the progress of this worker until the process ends."""
         await self.health.watch(self.config)
 
     # The end.
 
     async def tend(self) -> None:
-        """Look after the live partitions until the process ends, or the finite run is over."""
+        """Let the task tend its partitions until the process ends or the finite run is over."""
         try:
             while not await self._finish():
                 await asyncio.sleep(TICK_SECONDS)
@@ -258,7 +258,7 @@ class Shell(Generic[L]):
             self.fail(error)
 
     async def close(self) -> None:
-        """Take nothing more; save and commit what there is, unless that takes long."""
+        """Accept nothing more; save and commit, unless that takes too long."""
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self.task.stop()
@@ -269,7 +269,7 @@ class Shell(Generic[L]):
         await self.task.stopped()
 
     def fail(self, error: BaseException) -> None:
-        """End the process: from now on nothing is processed, sent or committed by this worker."""
+        """End the process. The worker processes, sends and commits nothing more."""
         logger.error("this worker ends: %s", error, exc_info=None if isinstance(error, Fault) else error)
         self.drop()
         self._crash = asyncio.ensure_future(self.app.crash(error))
@@ -281,7 +281,7 @@ class Shell(Generic[L]):
         await self.task.save()
         await self.consumer.commit_done()
         if not self._is_over():
-            return False  # There was a rebalance meanwhile.
+            return False  # A rebalance came meanwhile.
         self.over = True
         self.stop()
         return True

@@ -1,1 +1,1 @@
-"""The roles of a worker: each module combines the engine with one room."""
+"""The roles of a worker: each module combines the engine with one other room."""

@@ -1,8 +1,8 @@
 """The role ``accounts``: one operator per partition of ``requests``.
 
-Beside feeding chunks it completes the buckets of a partition that has run dry, as far as the event time of
-another partition has come, and at the end of a finite run all of them. Both are decisions: they are in the
-manifest before the operator acts on them, so that a restart repeats them.
+It also completes the buckets of an idle partition, as far as another partition has come in event time, and all
+buckets at the end of a finite run. Both are decisions: the manifest holds them before the operator carries
+them out, so that a restart repeats them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pivotwatch.roles.bucket_progress import BucketProgress
 logger = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 5.0
-"""A broker that has not answered for so long may be lost; it answers empty fetches every quarter second."""
+"""A broker that has not answered for this long may be lost. It answers empty fetches every quarter second."""
 
 COUNTERS: Named = {
     "events": ("pivotwatch_events", "Events counted into buckets."),
@@ -50,7 +50,7 @@ COUNTERS: Named = {
         "Names of models forgotten before their time, since there were too many.",
     ),
 }
-"""Numbers of `CountingOperator.counters` that only grow, and their metrics."""
+"""Entries of `CountingOperator.counters` that only grow, and their metrics."""
 
 GAUGES: Named = {
     "held": (
@@ -58,7 +58,7 @@ GAUGES: Named = {
         "Events read and not counted yet: too far ahead of the others, or the partition has no time yet.",
     ),
 }
-"""Numbers of `CountingOperator.counters` that come and go, and their metrics."""
+"""Entries of `CountingOperator.counters` that also decrease, and their metrics."""
 
 
 class AccountsPartition(PartitionTask[IdleOperator]):
@@ -67,30 +67,30 @@ class AccountsPartition(PartitionTask[IdleOperator]):
     Attributes
     ----------
     quiet_at, quiet_since
-        At which offset the partition was last seen at its end, and since when.
+        The offset at which the partition was last at its end, and since when.
     """
 
     quiet_at: int | None = None
     quiet_since: float = 0.0
 
     def act(self, decision: int) -> list[Output]:
-        """Carry out a decision; in the worker's thread."""
+        """Carry out a decision. Runs in the worker's thread."""
         if decision == FINAL:
             logger.info("partition %d: the input ends at offset %d", self.tp.partition, self.offset)
         return self.operator.final() if decision == FINAL else self.operator.idle(decision)
 
 
 class AccountsTask(OperatorTask[AccountsPartition]):
-    """Counts the requests of accounts.
+    """Counts the requests of accounts, with one operator per partition.
 
     Parameters
     ----------
     partitions, make_operator, more
-        As `OperatorTask` takes them.
+        Parameters of `OperatorTask`.
     progress
-        How far the partitions have come in event time; without it no idle partition is completed.
+        The event time that the partitions have reached. Without it no idle partition is completed.
     follower
-        What keeps ``progress`` up to date; none in a finite run.
+        Keeps ``progress`` up to date; None in a finite run.
     """
 
     role = "accounts"
@@ -119,28 +119,28 @@ class AccountsTask(OperatorTask[AccountsPartition]):
             self.host.fail(error)
 
     def make_metrics(self, worker: Worker) -> Metrics:
-        """Make the metrics of the worker."""
+        """Create the metrics of the worker."""
         return Metrics(self.role, worker, counters=COUNTERS, gauges=GAUGES)
 
     def new(self, tp: TP, **parts: Any) -> AccountsPartition:
-        """Make a live partition."""
+        """Create a live partition."""
         operator = self.make_operator(self.host.config.settings, tp.partition, self.partitions)
         limit = self.host.until_end[tp] if self.host.until_end is not None else None
         return AccountsPartition(operator, tp=tp, limit=limit, **parts)
 
     async def started(self, live: AccountsPartition) -> None:
-        """Carry out a decision that was made but not seen through."""
+        """Carry out a decision that was made before a crash."""
         if live.decision == FINAL and not live.pending and live.limit != live.offset:
             raise StateRefused(
                 f"partition {live.tp.partition} was declared finished at offset {live.offset} by a run "
-                "until the end, and more has come since: start with --reset-state to count anew"
+                "until the end, and more records have come since: start with --reset-state to count anew"
             )
         if live.pending:
             async with live.lock:
                 await live.apply(lambda: live.act(live.decision))
 
     async def tend(self, live: AccountsPartition) -> None:
-        """Finish a partition at the end of a finite run, or complete an idle one."""
+        """Finish a partition at the end of a finite run, or complete its buckets while it is idle."""
         if self.host.until_end is None:
             await live.decide(lambda: self._idle(live), live.act)
         else:
@@ -156,11 +156,11 @@ class AccountsTask(OperatorTask[AccountsPartition]):
             return None
         if not self.host.has_reached_end(live.tp):
             return None
-        live.offset = live.limit  # Behind the last record there may be transaction markers.
+        live.offset = live.limit  # Transaction markers may follow the last record.
         return FINAL
 
     async def _idle(self, live: AccountsPartition) -> int | None:
-        """Decide that buckets of a partition that has run dry are complete."""
+        """Decide up to which bucket an idle partition is complete."""
         position, now = self.host.position(live.tp), time.monotonic()
         at_end = (
             position is not None
@@ -186,12 +186,12 @@ def run(
     reset_state: bool,
     make_operator: Callable[..., Any] = CountingOperator,
 ) -> int:
-    """Run the worker in this process, until a signal or the end of its input; returns its exit status.
+    """Run the worker in this process until a signal or the end of its input; return the exit status.
 
     Raises
     ------
     Fault
-        With a message for the operator: no broker, no topic, a state that must not be continued.
+        With a message for a person: no broker, no topic, or a state that must not be continued.
     """
     source = config.topic("requests")
     buckets = TP(config.topic("buckets"), 0)

@@ -1,4 +1,4 @@
-"""The role ``delivery`` put together."""
+"""The role ``delivery``: sends the alerts of ``alerts`` to targets."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def run(
     reset_state: bool,
     make_target_senders: MakeTargetSenders = make_target_senders,
 ) -> int:
-    """Run the worker in this process, until a signal or the end of its input; returns its exit status.
+    """Run the worker in this process until a signal or the end of its input; return the exit status.
 
     Raises
     ------
     Fault
-        With a message for the operator.
+        With a message for a person.
     """
     task = DeliveryTask(config, make_target_senders)
     source = config.topic("alerts")

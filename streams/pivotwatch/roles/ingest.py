@@ -1,4 +1,4 @@
-"""The role ``ingest``: topics of others by a consumer group, HTTP beside it or alone."""
+"""The role ``ingest``: reads topics of other systems in a consumer group, or serves HTTP, or both."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from pivotwatch.ingest.worker import IngestTask
 
 
 def run(config: Config, *, instance: str | None, until_end: bool, reset_state: bool) -> int:
-    """Run the worker in this process, until a signal or the end of its input; returns its exit status.
+    """Run the worker in this process until a signal or the end of its input; return the exit status.
 
-    It has no state to forget.
+    The role has no state to reset.
 
     Raises
     ------
     Fault
-        With a message for the operator.
+        With a message for a person.
     """
     settings = read_settings(config.ingest)
     if not settings.topics and settings.http is None:
@@ -38,24 +38,24 @@ def run(config: Config, *, instance: str | None, until_end: bool, reset_state: b
 
 
 def survey_sources(config: Config, sources: Sequence[str]) -> sync_client.Survey:
-    """Look at the topics of others.
+    """Read partitions and ends of the source topics.
 
     Raises
     ------
     OutOfReach
-        When one is not there.
+        When a topic does not exist.
     """
     with sync_client.consumer(config) as client:
         there = client.topics()
     for name in sources:
         if name not in there:
-            told = f"there is no topic {name}, which [ingest] topics names"
-            raise OutOfReach(told + sync_client.or_hidden(config.sasl_username))
+            problem = f"there is no topic {name}, which [ingest] topics names"
+            raise OutOfReach(problem + sync_client.or_hidden(config.sasl_username))
     return sync_client.survey(config, sources)
 
 
 def identities(config: Config, sources: Sequence[str]) -> dict[str, str]:
-    """Topic to its name and its id: one that is made anew begins at offset 0 again."""
+    """Topic to its name and id. The id distinguishes a topic that was deleted and created anew."""
     if not sources:
         return {}
     with sync_client.admin(config) as admin:

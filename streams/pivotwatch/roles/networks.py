@@ -1,11 +1,10 @@
 """The role ``networks``: the one partition of ``buckets``, and the control topics.
 
-``releases`` and ``decisions`` are read to their end before the first bucket is scored, and
-followed from then on. Which control records a bucket used must survive a crash. So before
-the operator gets bucket records, the manifest says which control records are in use (the pins) and
-up to which offset the operator is about to process with them (the fence). After a restart
-everything before the fence is processed with the pins alone; newer control records are read
-when the fence is reached.
+The worker reads ``releases`` and ``decisions`` to their end before it scores the first bucket, and follows
+them from then on. A crash must not change which control records a bucket used. So before the operator
+processes bucket records, the manifest says which control records are in use (the pins) and up to which
+offset (the fence). After a restart, everything before the fence is processed with the pins alone. Newer
+control records are read at the fence.
 """
 
 from __future__ import annotations
@@ -35,10 +34,10 @@ from pivotwatch.engine.topic_follower import TopicFollower
 from pivotwatch.engine.types import TP
 
 PINS_BYTES = 100_000
-"""More pins than fit well into a manifest, which is one record, become part of the state at once."""
+"""Longer pins become part of the state at once: a manifest is one Kafka record."""
 CONTROL_TOPICS: tuple[Logical, ...] = ("releases", "decisions")
 GAUGES: Named = {"open_incidents": ("pivotwatch_open_incidents", "Incidents that are open.")}
-"""Numbers of `ScoringOperator.counters` and their metrics."""
+"""Entries of `ScoringOperator.counters`, and their metrics."""
 
 
 class NetworksMetrics(Metrics):
@@ -60,7 +59,7 @@ class NetworksMetrics(Metrics):
         )
 
     def sent(self, outputs: Sequence[Output]) -> None:
-        """Count what the operator returned."""
+        """Count outputs of the operator."""
         super().sent(outputs)
         for output in outputs:
             if output.topic == "alerts":
@@ -70,7 +69,7 @@ class NetworksMetrics(Metrics):
 def _severity_and_state(alert: bytes) -> tuple[str, str]:
     try:
         data = parse_alert(alert).data
-    except WrongUse:  # An operator of a test writes less.
+    except WrongUse:  # An operator of a test writes shorter alerts.
         return "unknown", "unknown"
     return data.severity, data.state
 
@@ -81,27 +80,27 @@ class NetworksPartition(PartitionTask[ControlledOperator]):
     Attributes
     ----------
     is_final
-        Whether every partition of ``requests`` had declared its end when the operator was last used.
+        Whether every partition of ``requests`` had declared its end at the last call of the operator.
     following
-        The task that takes control records; it ends with the partition.
+        The task that follows the control topics. It ends with the partition.
     """
 
     is_final = False
     following: asyncio.Task[None] | None = None
 
     def load(self, snapshot: Snapshot) -> None:
-        """Restore the operator, with the control records that came since."""
+        """Restore the operator and its pinned control records. Runs in the worker's thread."""
         super().load(snapshot)
         if snapshot.pins:
             self.operator.repin(snapshot.pins)
 
     def publish(self) -> None:
-        """Publish what others may know of the operator without its lock."""
+        """Publish what may be read of the operator without the lock. Runs in the worker's thread."""
         super().publish()
         self.is_final = self.operator.finished
 
     def pins(self) -> bytes:
-        """Control records that the snapshot does not include."""
+        """Control records that a snapshot does not include."""
         return self.operator.pins()
 
     async def control(self, topic: str, record: InputRecord) -> None:
@@ -113,7 +112,7 @@ class NetworksPartition(PartitionTask[ControlledOperator]):
                 self.decision = sum(self.controls.values())
 
     async def before(self, until: int) -> bool:
-        """Write down with which control records the next buckets are scored."""
+        """Write into the manifest which control records the next buckets use."""
         self.fence = max(self.fence, until)
         pins = await self.call(self.pins)
         if self._checkpoints.begun and len(pins) <= PINS_BYTES:
@@ -132,26 +131,26 @@ class NetworksPartition(PartitionTask[ControlledOperator]):
 
 
 class NetworksTask(OperatorTask[NetworksPartition]):
-    """Scores what the partitions of ``requests`` have counted."""
+    """Scores the buckets of all partitions of ``requests``, with one operator."""
 
     role = "networks"
 
     def make_metrics(self, worker: Worker) -> Metrics:
-        """Make the metrics of the worker."""
+        """Create the metrics of the worker."""
         return NetworksMetrics(worker)
 
     def new(self, tp: TP, **parts: Any) -> NetworksPartition:
-        """Make the live partition."""
+        """Create the live partition."""
         operator = self.make_operator(self.host.config.settings, self.partitions)
         return NetworksPartition(operator, tp=tp, **parts)
 
     async def started(self, live: NetworksPartition) -> None:
-        """Read the control topics now, unless there is input that was processed without."""
+        """Read the control topics now, unless input before the fence must be processed first."""
         if live.offset >= live.fence:
             await self._read_controls(live)
 
     async def feed(self, live: NetworksPartition, chunk: Chunk) -> None:
-        """Give a chunk to the partition, in two parts where newer control records may come in."""
+        """Let the partition process a chunk, split at the fence: newer control records apply after it."""
         if live.following is None:
             head, chunk = chunk.split(live.fence)
             await live.take(head)
@@ -160,7 +159,7 @@ class NetworksTask(OperatorTask[NetworksPartition]):
         await live.take(chunk)
 
     async def _read_controls(self, live: NetworksPartition) -> None:
-        """Read the control topics to their end, then go on following them."""
+        """Read the control topics to their end, and follow them from then on."""
         follower = controls_of(self.host.config, live)
         live.following = asyncio.create_task(self._follow(follower))
         at_end = asyncio.create_task(follower.caught_up.wait())
@@ -179,7 +178,7 @@ class NetworksTask(OperatorTask[NetworksPartition]):
 
 
 def controls_of(config: Config, live: NetworksPartition) -> TopicFollower:
-    """What hands control records to a live partition, from where its state stands."""
+    """A follower that passes control records to a live partition, from the offsets of its state."""
     topics: Mapping[TP, str] = {TP(config.topic(logical), 0): logical for logical in CONTROL_TOPICS}
 
     async def take(tp: TP, record: InputRecord) -> None:
@@ -197,12 +196,12 @@ def run(
     reset_state: bool,
     make_operator: Callable[..., Any] = ScoringOperator,
 ) -> int:
-    """Run the worker in this process, until a signal or the end of its input; returns its exit status.
+    """Run the worker in this process until a signal or the end of its input; return the exit status.
 
     Raises
     ------
     Fault
-        With a message for the operator: no broker, no topic, a state that must not be continued.
+        With a message for a person: no broker, no topic, or a state that must not be continued.
     """
     network_class = class_of(config.network_classes)
     source, requests = config.topic("buckets"), config.topic("requests")

@@ -1,4 +1,4 @@
-"""The roles of a worker, by name. Only the command line and the demo start one."""
+"""The roles of a worker, by name. Only the command line and the demo run roles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pivotwatch.engine import open_files
 
 
 class RunRole(Protocol):
-    """Runs a role in this process until a signal or the end of its input."""
+    """Runs a role in this process, until a signal or the end of its input."""
 
     def __call__(self, config: Config, *, instance: str | None, until_end: bool, reset_state: bool) -> int:
         """Return the exit status: 0 for a clean end, 1 for a crash."""
@@ -24,7 +24,7 @@ ROLES: Mapping[Role, str] = {
     "ingest": "pivotwatch.roles.ingest",
     "web": "pivotwatch.roles.web",
 }
-"""Role to its module, which has a function ``run``. A worker loads its own alone: they are large."""
+"""Role to its module, which has a function ``run``. A worker imports only its own: they are large."""
 
 
 def run_worker(
@@ -40,11 +40,11 @@ def run_worker(
     Parameters
     ----------
     instance
-        The worker's name in its group: with one it keeps its partitions over a restart.
+        The name of the worker in its group. A named worker keeps its partitions over a restart.
     until_end
-        Whether to stop at the end of the input.
+        Whether to end at the end of the input.
     reset_state
-        Whether to forget the stored state and to begin with what the topic holds.
+        Whether to discard the stored state and to begin anew with what the topic holds.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def run_worker(
     Raises
     ------
     Fault
-        With a message for the operator: no broker, no topic, a state that must not be continued.
+        With a message for a person: no broker, no topic, or a state that must not be continued.
     """
     open_files.raise_limit()
     run: RunRole = import_module(ROLES[role]).run

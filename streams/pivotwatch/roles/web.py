@@ -1,4 +1,4 @@
-"""The role ``web`` put together: our pages, a reader of topics, no consumer group."""
+"""The role ``web``: serves the page, and reads topics without a consumer group."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MOST_BODY = 64 * 1024
 
 
 class WebTask(RoleTask[LivePartition]):
-    """Serves the page; it reads topics without a group, so it has no partitions."""
+    """Serves the page. It reads topics without a group, so it has no partitions."""
 
     role = "web"
     metrics: WebMetrics
@@ -60,16 +60,16 @@ class WebTask(RoleTask[LivePartition]):
         return [self.reader.run, self._announce]
 
     def progress(self) -> Mapping[Key, int]:
-        """How far ``status`` is read: one consumer reads all topics."""
+        """The progress in ``status``, which stands for all topics: one consumer reads them."""
         status = TP(self.config.topic("status"), 0)
         return {status: self.reader.next.get(status, 0)}
 
     def is_ready(self) -> bool:
-        """Whether everything is there that the topics held at the start."""
+        """Whether everything that the topics held at the start is read."""
         return self.reader.ready.is_set()
 
     async def stop(self) -> None:
-        """Let those who follow go."""
+        """End the event streams of clients."""
         self.reader.event_stream.close()
 
     async def _announce(self) -> None:
@@ -81,12 +81,12 @@ class WebTask(RoleTask[LivePartition]):
 
 
 def run(config: Config, *, instance: str | None, until_end: bool, reset_state: bool) -> int:
-    """Run the worker in this process, until a signal; returns its exit status. It has no state to forget.
+    """Run the worker in this process until a signal; return the exit status. The role has no state to reset.
 
     Raises
     ------
     Fault
-        With a message for the operator.
+        With a message for a person.
     """
     settings = read_settings(config.web)
     if until_end:
@@ -100,17 +100,17 @@ def run(config: Config, *, instance: str | None, until_end: bool, reset_state: b
 
 
 def refuse_open_page(config: Config, settings: WebSettings) -> None:
-    """A page without a login is for this machine alone.
+    """Refuse to serve a page without a login to other machines.
 
     Raises
     ------
     WrongUse
-        With what to do.
+        When the page has no login and its address is not a loopback address.
     """
     if not settings.has_login and not is_loopback(config.web_host):
         raise WrongUse(
-            f"web_host {config.web_host} is reached by others, and the page shows accounts: "
-            "name [web] people or a proxy (streams/pivotwatch/web/README.md), or listen on 127.0.0.1"
+            f"web_host {config.web_host} is open to other machines, and the page shows accounts: "
+            "set [web] people or a proxy (streams/pivotwatch/web/README.md), or listen on 127.0.0.1"
         )
 
 

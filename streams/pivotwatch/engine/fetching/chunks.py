@@ -1,4 +1,4 @@
-"""Chunks: the records of a partition's fetch, handed on as one message."""
+"""Chunks: records of one partition that travel as one Faust message."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Chunk(list[ConsumerRecord[bytes, bytes]]):
     Attributes
     ----------
     after
-        The offset of the record that was read before this chunk; between it and the first
-        record of the chunk the partition held nothing.
+        The offset of the last record before this chunk. The partition holds no record between it and the
+        first record of the chunk.
     seek
-        Number of the seek that the records were read after.
+        Number of the seek after which the records were read.
     """
 
     __slots__ = ("after", "seek")
@@ -30,24 +30,24 @@ class Chunk(list[ConsumerRecord[bytes, bytes]]):
         self.seek = seek
 
     def split(self, offset: int) -> tuple[Chunk, Chunk]:
-        """The records before an offset, and the others."""
+        """Split into the records before an offset and the others."""
         head = Chunk((record for record in self if record.offset < offset), self.after, self.seek)
         after = head[-1].offset if head else self.after
         return head, Chunk((record for record in self if record.offset >= offset), after, self.seek)
 
 
 class ChunkScheduler(DefaultSchedulingStrategy):
-    """Orders what was fetched: round robin over topics and partitions, chunk by chunk.
+    """Orders fetched records: round robin over topics and partitions, chunk by chunk.
 
     Attributes
     ----------
     size
-        Records of a chunk: so many that Faust's share is small, so few that a step leaves
-        the event loop to the heartbeats.
+        Most records of a chunk: enough that the cost of Faust is small, few enough that partitions take
+        turns often.
     seeks
         Number of the last seek.
     last
-        The offset before the next chunk of each chunked partition that is placed.
+        The offset before the next chunk of each chunked partition whose offset is set.
     """
 
     size: ClassVar[int] = 5_000
@@ -58,7 +58,7 @@ class ChunkScheduler(DefaultSchedulingStrategy):
         self.last: dict[TP, int] = {}
 
     def iterate(self, records: Mapping[TP, list[Any]]) -> Iterator[tuple[TP, Any]]:
-        """Iterate over records, those of chunked topics as `Chunk`."""
+        """Iterate over records; those of chunked topics come as `Chunk`."""
         cut = {
             tp: self._chunks(tp, fetched) if tp.topic in self.chunked else fetched
             for tp, fetched in records.items()

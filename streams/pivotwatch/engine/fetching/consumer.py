@@ -1,19 +1,17 @@
-"""Fetch batching: the agent receives a chunk of records where Faust delivers one.
+"""Fetch batching: an agent receives a chunk of records where Faust delivers one record.
 
-Faust costs about 100 µs a message, so it hands on few: for the topics that ask for it, the
-records of a partition's fetch travel as one message whose value is a `Chunk`. Changelogs and
-every other topic pass as they came.
+Faust costs about 100 µs per message. So the records of a fetch travel as one message whose value is a
+`Chunk`, for the topics that ask for it. Changelogs and all other topics are delivered unchanged.
 
-Faust's own book of acknowledged offsets is not used for these topics. It books the offsets
-inside a chunk as a gap, and a gap counts as acknowledged as soon as a higher offset is: a
-crash between two chunks would lose the first one. Here one number per partition is
-committed, and only the checkpoint sets it (`FetchConsumer.done`).
+Faust's own record of acknowledged offsets is not used for these topics. It books the offsets inside a chunk
+as a gap, and a gap counts as acknowledged as soon as a higher offset is: a crash between two chunks would
+lose the first one. Here one number per partition is committed, and only the checkpoint sets it
+(`FetchConsumer.done`).
 
-Faust drops messages around a rebalance, and fetches before it seeks. So every seek has a
-number, nothing is fetched from a chunked partition before the seek of its assignment, and a
-chunk says after which seek and after which offset it was read. Whoever takes chunks leaves
-those of an earlier seek alone, and can tell a chunk that was lost on the way from a hole in
-the topic itself.
+Faust drops messages around a rebalance, and fetches before it seeks. So seeks are numbered, nothing is
+fetched from a chunked partition before the seek of its assignment, and a chunk carries the number of the
+seek and the offset after which it was read. With these, the reader discards chunks of earlier seeks and
+distinguishes a lost chunk from a gap in the topic.
 """
 
 from __future__ import annotations
@@ -31,25 +29,25 @@ from faust.types import TP, ConsumerMessage
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.engine.fetching.chunks import Chunk, ChunkScheduler
 from pivotwatch.engine.fetching.raw_batches import Results
-from pivotwatch.engine.fetching.static_membership import Name
+from pivotwatch.engine.fetching.static_membership import NamedMember
 
 FETCH_WAIT_MS = 250
-"""How long the broker holds a fetch that finds nothing."""
+"""How long the broker waits with the answer to a fetch that finds nothing."""
 
 ASK_SECONDS = 10.0
 HELD_SECONDS = 0.05
 
 Resume = Callable[[Mapping[TP, int | None]], Awaitable[Mapping[TP, int]]]
-"""Given what the group has committed: where to read on, for the partitions that have a state."""
+"""Returns the offsets to continue at, given the offsets that the group has committed."""
 
 
 class Position(NamedTuple):
-    """How far a partition has been fetched, all read at one moment.
+    """How far a partition is fetched. All values are of one moment.
 
     Attributes
     ----------
     next
-        The offset that will be fetched next; transaction markers are behind it.
+        The next offset to fetch. Transaction markers before it are skipped already.
     end
         The end of the partition for readers of committed records.
     last
@@ -57,8 +55,8 @@ class Position(NamedTuple):
     at
         When the broker last answered for this partition (`time.monotonic`).
     hidden
-        Are there records behind ``end``? A transaction that is not over keeps all that came after it began
-        from readers of committed records, those of others too.
+        Whether the partition holds records after ``end``. An open transaction hides everything after its
+        beginning from readers of committed records, also records of other producers.
     """
 
     next: int
@@ -69,7 +67,7 @@ class Position(NamedTuple):
 
 
 class _Fetched(dict[TP, list[Any]]):
-    """What one fetch returned, with the positions of the same moment."""
+    """The result of one fetch, with the positions of the same moment."""
 
     def __init__(
         self, records: Mapping[TP, list[Any]], positions: Mapping[TP, tuple[int, int, float, bool]]
@@ -79,35 +77,35 @@ class _Fetched(dict[TP, list[Any]]):
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):
-    """The consumer's thread: reads committed records only and reports positions."""
+    """The thread of the consumer: reads committed records only and reports positions."""
 
     transport: FetchTransport
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer[bytes, bytes]:
         consumer = super()._create_worker_consumer(transport)
-        # Faust ties the first to exactly_once and fixes the second at 1.5 s, during which the
-        # broker answers nothing else on the connection; aiokafka reads both when it starts.
+        # Faust ties the first to exactly_once and sets the second to 1.5 s, during which the broker answers
+        # nothing else on this connection. aiokafka reads both when it starts.
         consumer._isolation_level = "read_committed"
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
 
     async def on_start(self) -> None:
-        """Connect, and watch what the group says of us."""
+        """Connect, and watch the answers of the group."""
         await super().on_start()
         # Nothing is fetched before there is a subscription.
         self._ensure_consumer()._fetcher._records = Results(self.transport.chunked)
         if self.app.conf.consumer_group_instance_id is not None:
             coordinator = self._ensure_consumer()._coordinator
-            Name(coordinator, self.app.conf.broker_session_timeout, self.transport.lost_name)
+            NamedMember(coordinator, self.app.conf.broker_session_timeout, self.transport.lost_name)
 
     async def is_member(self) -> bool:
-        """Ask the group's coordinator now, past the queue in which fetches wait."""
+        """Ask the coordinator of the group now, without waiting behind fetches."""
         if self.thread_loop.is_closed():
-            return False  # This worker ends.
+            return False  # This worker is ending.
         asked = asyncio.run_coroutine_threadsafe(self._ask_coordinator(), self.thread_loop)
         try:
-            # Not asyncio.wait_for: before Python 3.12 it loses a cancellation that comes with the answer,
-            # and who was told to stop would go on.
+            # Not asyncio.wait_for: before Python 3.12 it loses a cancellation that arrives with the answer,
+            # and a cancelled task would continue.
             async with asyncio.timeout(ASK_SECONDS):
                 return await asyncio.wrap_future(asked)
         except (TimeoutError, KafkaError):
@@ -154,21 +152,21 @@ class FetchConsumer(driver.Consumer):
         self._fetching = asyncio.Lock()
 
     def done(self, tp: TP, offset: int) -> None:
-        """Everything before ``offset`` is in a checkpoint: the next commit may say so."""
+        """Let the next commit include ``offset``: everything before it is in a checkpoint."""
         self._done[tp] = offset
 
     async def is_member(self) -> bool:
-        """Is our assignment still in force? The coordinator answers for this very moment.
+        """Whether the assignment is still in force, as the coordinator of the group answers now.
 
-        A worker that was stopped for longer than its session learns here that its partitions
-        may be another's, before the group tells it. False also when nobody answers.
+        A worker that was stopped for longer than its session learns here that it may have lost its
+        partitions, before the group reports it. False also when no answer comes.
         """
         return await cast(FetchThread, self._thread).is_member()
 
     async def commit_done(self) -> None:
-        """Return when the group has committed all that is done, or the assignment has ended."""
+        """Wait until the group has committed every offset of `done`, or the assignment has ended."""
         while any(self._confirmed.get(tp) != done for tp, done in self._done.items()):
-            await self.commit()  # Does nothing while another commit is under way.
+            await self.commit()  # Does nothing while another commit runs.
             await asyncio.sleep(0.01)
 
     def _filter_committable_offsets(self, tps: Iterable[TP]) -> dict[TP, int]:
@@ -179,7 +177,7 @@ class FetchConsumer(driver.Consumer):
         return offsets
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
-        # Faust books a commit that failed like one that did not; here only these count.
+        # Faust also books failed commits; here only successful ones count.
         committed: bool = await super()._commit(offsets)
         if committed:
             self._confirmed.update(offsets)
@@ -190,9 +188,9 @@ class FetchConsumer(driver.Consumer):
             await super()._add_gap(tp, offset_from, offset_to)
 
     async def perform_seek(self) -> None:
-        """Read on where the state says, whatever the group has committed."""
+        """Continue at the offset of the state, whatever the group has committed."""
         last = self.scheduler.last
-        last.clear()  # From here on what is being fetched right now is not handed on.
+        last.clear()  # From now on the result of a running fetch is discarded.
         async with self._fetching:
             self.scheduler.seeks += 1
             self.positions.clear()
@@ -200,13 +198,13 @@ class FetchConsumer(driver.Consumer):
             resume = await self.transport.resume(
                 {tp: self._committed_offset[tp] for tp in self.assignment() if self._is_chunked(tp)}
             )
-            self.held = frozenset()  # What is here is read again: nobody has enough.
+            self.held = frozenset()  # Queued chunks are read again, so no queue is full.
             if resume:
                 await self.seek_wait(resume)
             last.update((tp, offset - 1) for tp, offset in resume.items())
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Forget what belongs to the ended assignment."""
+        """Drop everything of the ended assignment."""
         self._done.clear()
         self._confirmed.clear()
         self.positions.clear()
@@ -217,13 +215,13 @@ class FetchConsumer(driver.Consumer):
     async def _getmany(self, *args: Any, **kwargs: Any) -> Mapping[TP, list[Any]]:
         last = self.scheduler.last
         async with self._fetching:
-            # Partitions that are not placed yet would be read from anywhere.
+            # Partitions without an offset yet would be read from anywhere.
             kwargs["active_partitions"] = {
                 tp
                 for tp in kwargs["active_partitions"]
                 if not self._is_chunked(tp) or (tp in last and tp not in self.held)
             }
-            if self.held:  # They may be wanted again soon.
+            if self.held:  # Their queues may have room again soon.
                 kwargs["timeout"] = min(kwargs["timeout"], HELD_SECONDS)
             if not kwargs["active_partitions"]:
                 await asyncio.sleep(0.05)
@@ -266,23 +264,23 @@ class FetchConsumer(driver.Consumer):
 
 
 class FetchProducer(driver.Producer):
-    """A producer whose retries neither repeat nor reorder what it sends."""
+    """A producer whose retries neither repeat nor reorder records."""
 
     def _settings_extra(self) -> Mapping[str, Any]:
         return {"acks": "all", "enable_idempotence": True}
 
 
 class FetchTransport(driver.Transport):
-    """Puts the classes above in the place of Faust's.
+    """Lets Faust use the classes above.
 
     Parameters
     ----------
     urls, app
-        As Faust's transport takes them.
+        Parameters of Faust's transport.
     chunked
         Names of the topics that are delivered in chunks.
     resume
-        Asked after every assignment, once the tables are recovered.
+        Called after every assignment, once the tables are recovered.
     revoked
         Called when an assignment ends.
     """
@@ -305,9 +303,9 @@ class FetchTransport(driver.Transport):
         self.revoked = revoked
 
     def lost_name(self) -> None:
-        """End the process, from any thread: there is another worker of our name."""
+        """End the process, from any thread: another worker has the same name."""
         name = self.app.conf.consumer_group_instance_id
-        error = WrongUse(f"another worker was started as --instance {name}; this one makes way")
+        error = WrongUse(f"another worker was started as --instance {name}; this one ends")
 
         def end() -> None:
             self.revoked()

@@ -1,11 +1,11 @@
-"""Records straight out of the batches that a fetch returned.
+"""Records directly from the batches of a fetch.
 
-aiokafka makes a `ConsumerRecord` of each record, field by field in Python, which costs more than
-everything else that fetching does. A step needs no more than an `InputRecord`, and that is what the
-batches hold already (made in C), so here they are handed on as they are, a batch at a time.
+aiokafka makes a `ConsumerRecord` of each record, field by field in Python, which costs more than the rest of
+fetching. An operator only needs an `InputRecord`, and the batches hold these already (decoded in C). So they
+are passed on unchanged, a batch at a time.
 
-`Results` takes the place of the dictionary in which aiokafka keeps what was fetched and not yet asked
-for. Everything else stays aiokafka's: fetching, positions, pauses, seeks, rebalances.
+`Results` replaces the dictionary in which aiokafka keeps fetched records until they are requested. Everything
+else is aiokafka's: fetching, positions, pauses, seeks, rebalances.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ from pivotwatch.contracts.records import InputRecord
 
 
 class Batches(PartitionRecords):  # type: ignore[misc]  # aiokafka's fetcher has no types
-    """What one fetch returned for one partition, handed out by `take`.
+    """The result of one fetch for one partition; `take` returns its records.
 
-    The rules are those of the class above it, batch by batch instead of record by record: its checksum,
-    no markers of transactions, nothing of aborted ones (if only committed records are read), nothing
-    before the offset that was asked for.
+    The rules are those of the parent class, batch by batch instead of record by record: checksums are
+    verified; transaction markers, records of aborted transactions (if only committed records are read) and
+    records before the requested offset are left out.
 
     Parameters
     ----------
     fetched
-        As aiokafka made it; not to be used any more.
+        The object of aiokafka. It must not be used afterwards.
 
     Attributes
     ----------
     next_fetch_offset
-        Where to read on once everything taken so far is processed.
+        The offset to continue at once everything taken so far is processed.
     """
 
     def __init__(self, fetched: PartitionRecords) -> None:
         self.__dict__.update(vars(fetched))
-        # Generators that nobody runs. Each refers to its owner, which would keep these megabytes alive.
+        # Unused generators. Each refers to its owner, which would keep these megabytes alive.
         self._records_iterator = fetched._records_iterator = None
         self._open: list[InputRecord] = []
         self._taken = 0
@@ -56,7 +56,7 @@ class Batches(PartitionRecords):  # type: ignore[misc]  # aiokafka's fetcher has
         Raises
         ------
         CorruptRecordException
-            When a batch is not what its producer wrote.
+            When the checksum of a batch is wrong.
         """
         taken: list[InputRecord] = []
         while len(taken) < most and (self._taken < len(self._open) or self._next_batch()):
@@ -66,17 +66,17 @@ class Batches(PartitionRecords):  # type: ignore[misc]  # aiokafka's fetcher has
             if self._taken < len(self._open):
                 self.next_fetch_offset = part[-1].offset + 1
             else:
-                # Also behind records at the end of the batch that were compacted away.
+                # Also skips records at the end of the batch that compaction removed.
                 self.next_fetch_offset = self._behind
         return taken
 
     @property
     def is_empty(self) -> bool:
-        """Has everything been taken?"""
+        """Whether everything was taken."""
         return self._taken == len(self._open) and not self._records.has_next()
 
     def _next_batch(self) -> bool:
-        """Open the next batch that holds records for us; False at the end."""
+        """Open the next batch with records to return; False at the end."""
         while self._records.has_next():
             batch = self._records.next_batch()
             if self._check_crcs and not batch.validate_crc():
@@ -94,7 +94,7 @@ class Batches(PartitionRecords):  # type: ignore[misc]  # aiokafka's fetcher has
         return False
 
     def _is_aborted(self, batch: Any) -> bool:
-        """Does a batch belong to a transaction that was aborted? Keeps book of them."""
+        """Whether a batch belongs to an aborted transaction. Keeps track of these transactions."""
         if self._isolation_level != READ_COMMITTED or batch.producer_id is None:
             return False
         self._consume_aborted_up_to(batch.base_offset)
@@ -104,14 +104,14 @@ class Batches(PartitionRecords):  # type: ignore[misc]  # aiokafka's fetcher has
 
 
 def take(result: FetchResult, max_records: int | None = None) -> list[InputRecord]:
-    """What `FetchResult.getall` does, of `Batches`."""
+    """`FetchResult.getall` for `Batches`."""
     if not result.has_more() or not result.check_assignment(result._topic_partition):
         return []
     batches: Batches = result._partition_records
     try:
         records = batches.take(sys.maxsize if max_records is None else max_records)
     except BaseException:
-        result._partition_records = None  # It is fetched anew; the batch that is bad is never passed over.
+        result._partition_records = None  # Fetched anew: a bad batch is never skipped.
         raise
     result._update_position()
     if batches.is_empty:
@@ -120,7 +120,7 @@ def take(result: FetchResult, max_records: int | None = None) -> list[InputRecor
 
 
 class Results(OrderedDict[TopicPartition, Any]):
-    """What was fetched by partition; that of chunked topics comes as `Batches`.
+    """Fetched records by partition; those of chunked topics are `Batches`.
 
     Parameters
     ----------
@@ -135,6 +135,6 @@ class Results(OrderedDict[TopicPartition, Any]):
     def __setitem__(self, tp: TopicPartition, result: Any) -> None:
         if tp.topic in self._chunked and type(result) is FetchResult:
             result._partition_records = Batches(result._partition_records)
-            # Nor may the result refer to itself.
+            # The result must not refer to itself.
             result.getall = functools.partial(take, weakref.proxy(result))
         super().__setitem__(tp, result)

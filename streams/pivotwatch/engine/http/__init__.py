@@ -1,1 +1,1 @@
-"""HTTP servers that no client can fill, hold or flood: the page, ingest, health and metrics of a worker."""
+"""HTTP servers with limits on connections and waiting times: the page, ingest, health and metrics."""

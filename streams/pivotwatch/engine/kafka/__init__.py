@@ -1,1 +1,1 @@
-"""Clients, topics and rights."""
+"""Kafka clients, topics and access rights."""

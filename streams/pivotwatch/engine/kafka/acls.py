@@ -1,7 +1,7 @@
-"""Who may do what on Kafka: the least that each role needs, as access control lists.
+"""Access control lists: the minimal rights of each role on Kafka.
 
-A role is a user of its own (``pivotwatch-accounts``). `grants` says what it may do, `commands` how to
-tell the broker. ``python -m pivotwatch.engine.kafka.acls`` prints those for a configuration from the
+Each role is a user (``pivotwatch-accounts``). `grants` lists its rights, and `commands` the commands that
+grant them. ``python -m pivotwatch.engine.kafka.acls`` prints the commands for the configuration in the
 environment.
 """
 
@@ -21,16 +21,16 @@ Operation = Literal["Read", "Write", "Describe", "Create", "DescribeConfigs"]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Grant:
-    """What is allowed on one resource.
+    """Rights on one resource.
 
     Attributes
     ----------
     resource
-        Of which kind.
+        Kind of the resource.
     name
-        Its whole name.
+        Full name of the resource.
     operations
-        To read or to write includes to describe.
+        The allowed operations. Read and Write include Describe.
     """
 
     resource: Literal["topic", "group"]
@@ -38,7 +38,7 @@ class Grant:
     operations: tuple[Operation, ...]
 
 
-# What a user reads, writes and only looks at. A role with a state has a changelog, and a group, of its own.
+# The topics that a user reads, writes, and only describes. A role with state also has a changelog.
 READ: dict[User, tuple[Logical, ...]] = {
     "accounts": ("requests", "buckets"),
     "networks": ("buckets", "releases", "decisions"),
@@ -54,18 +54,18 @@ WRITE: dict[User, tuple[Logical, ...]] = {
     "ingest": ("requests", "dlq"),
     "web": ("decisions", "sessions"),  # The sessions for `sessions list` and `sessions end` too.
 }
-LOOK: dict[User, tuple[Logical, ...]] = {"networks": ("requests",)}
+DESCRIBE: dict[User, tuple[Logical, ...]] = {"networks": ("requests",)}
 STATEFUL: tuple[User, ...] = ("accounts", "networks", "delivery")
 GROUPS: tuple[User, ...] = ("accounts", "networks", "delivery", "ingest")
 
 
 def grants(config: Config, user: User, sources: Sequence[str] = ()) -> list[Grant]:
-    """What a user needs.
+    """The rights that a user needs.
 
     Parameters
     ----------
     config
-        Its topics and prefixes are the names.
+        Its topics and prefixes determine the names.
     user
         A role, ``tail`` for those who only follow alerts, ``audit`` for those who list
         decisions, ``topics`` for who creates the topics.
@@ -85,7 +85,7 @@ def grants(config: Config, user: User, sources: Sequence[str] = ()) -> list[Gran
     """
     found = [Grant("topic", config.topic(logical), ("Read",)) for logical in READ.get(user, ())]
     found += [Grant("topic", config.topic(logical), ("Write",)) for logical in WRITE.get(user, ())]
-    found += [Grant("topic", config.topic(logical), ("Describe",)) for logical in LOOK.get(user, ())]
+    found += [Grant("topic", config.topic(logical), ("Describe",)) for logical in DESCRIBE.get(user, ())]
     if user == "topics":
         every: tuple[Operation, ...] = ("Create", "Describe", "DescribeConfigs")
         found += [Grant("topic", config.topic(logical), every) for logical in get_args(Logical)]
@@ -100,7 +100,7 @@ def grants(config: Config, user: User, sources: Sequence[str] = ()) -> list[Gran
 
 
 def commands(config: Config, user: User, sources: Sequence[str] = ()) -> list[str]:
-    """The commands of Kafka's own tool that allow it.
+    """The commands of Kafka's own tool that grant the rights.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Connections to Kafka for commands that look or write once (kafka-python; the workers use aiokafka)."""
+"""Connections to Kafka for commands that read or write once (kafka-python; workers use aiokafka)."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pivotwatch.engine.types import TP
 TIMEOUT_MS = 5_000
 POLL_MS = 500
 
-# The library's own warnings would be a second, longer telling of what we report.
+# The warnings of the library would repeat, at greater length, what the commands report.
 logging.getLogger("kafka").addHandler(logging.NullHandler())
 
 
 def security(config: Config) -> dict[str, Any]:
-    """The settings of kafka-python that say who we are; empty for a plain broker.
+    """The security settings of kafka-python; empty for a broker without security.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def admin(config: Config) -> Iterator[KafkaAdminClient]:
 
 @contextlib.contextmanager
 def consumer(config: Config, **settings: Any) -> Iterator[KafkaConsumer]:
-    """A consumer without a group: it reads whole topics and leaves no trace on the broker."""
+    """A consumer without a group: it reads whole topics and stores nothing on the broker."""
     with _explained(config):
         client = KafkaConsumer(
             bootstrap_servers=config.bootstrap,
@@ -90,25 +90,25 @@ def partitions_of(client: KafkaConsumer, topic: str) -> list[TopicPartition]:
     Raises
     ------
     OutOfReach
-        When there is no such topic, or it is hidden from this user: the broker does not tell which.
+        When the topic does not exist, or is hidden from this user: the broker does not distinguish these.
     """
     numbers = client.partitions_for_topic(topic) if topic in client.topics() else None
     if not numbers:
-        told = f"there is no topic {topic}: make it with `pivotwatch topics create`"
-        raise OutOfReach(told + or_hidden(client.config["sasl_plain_username"]))
+        problem = f"there is no topic {topic}: create it with `pivotwatch topics create`"
+        raise OutOfReach(problem + or_hidden(client.config["sasl_plain_username"]))
     return [TopicPartition(topic, number) for number in sorted(numbers)]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Survey:
-    """What the broker knows of some topics.
+    """The partitions of topics, and their ends.
 
     Attributes
     ----------
     partitions
         Topic to its number of partitions.
     ends
-        Where each partition ends, for readers of committed records.
+        The end of each partition, for readers of committed records.
     """
 
     partitions: Mapping[str, int]
@@ -116,7 +116,7 @@ class Survey:
 
 
 def survey(config: Config, topics: Sequence[str], *, state_of: str | None = None) -> Survey:
-    """Look at the topics that a role cannot do without.
+    """Read partitions and ends of the topics that a role needs.
 
     Parameters
     ----------
@@ -125,15 +125,15 @@ def survey(config: Config, topics: Sequence[str], *, state_of: str | None = None
     topics
         The topics.
     state_of
-        A role with state, whose input is the first topic.
+        The name of a role with state; its input is the first topic.
 
     Raises
     ------
     OutOfReach
-        When a topic is not there.
+        When a topic does not exist.
     WrongUse
-        When the changelog of the role has another number of partitions than its input: Faust would read
-        only those, without a word.
+        When the changelog of the role has another number of partitions than its input. Faust would silently
+        ignore the others.
     """
     with consumer(config, isolation_level="read_committed") as client:
         found = {topic: partitions_of(client, topic) for topic in topics}
@@ -152,17 +152,17 @@ def survey(config: Config, topics: Sequence[str], *, state_of: str | None = None
 
 
 def or_hidden(user: str | None) -> str:
-    """What else to try when there is no topic, for a user who may not see every one."""
+    """Advice for a user who may not see every topic, as the end of a message about a missing topic."""
     return f", or let {user} use it (`python -m pivotwatch.engine.kafka.acls`)" if user else ""
 
 
 def refuse_without_group(config: Config, group: str) -> None:
-    """Ask whether we may be in a consumer group; a worker that may not would try again for ever.
+    """Check the right to a consumer group. A worker without it would try to join forever.
 
     Raises
     ------
     OutOfReach
-        When we may not.
+        When the right is missing.
     """
     with admin(config) as client:
         try:
@@ -173,7 +173,7 @@ def refuse_without_group(config: Config, group: str) -> None:
                 "give it the right (`python -m pivotwatch.engine.kafka.acls`)"
             ) from None
         except KafkaError:
-            return  # A broker that has just begun knows no coordinator yet: the worker waits for it.
+            return  # A broker that has just started has no coordinator yet; the worker waits for it.
 
 
 def records(
@@ -184,10 +184,10 @@ def records(
     until_end: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[ConsumerRecord]:
-    """The records of topics, all partitions, as they come; with ``until_end`` only those there now."""
+    """The records of all partitions as they arrive; with ``until_end`` only those that exist now."""
     partitions = [partition for topic in topics for partition in partitions_of(client, topic)]
     client.assign(partitions)
-    # Where we start is fixed now, not at the first fetch: nothing in between is missed.
+    # The start is set now and not at the first fetch, so that nothing in between is missed.
     ends = client.end_offsets(partitions)
     starts = client.beginning_offsets(partitions) if from_beginning else ends
     for partition in partitions:
@@ -204,17 +204,17 @@ def _explained(config: Config) -> Iterator[None]:
     try:
         yield
     except KafkaTimeoutError:
-        told = f"Kafka at {config.brokers} does not answer: is it running, and is `brokers` right?"
-        raise OutOfReach(told + _doubts(config)) from None
+        problem = f"Kafka at {config.brokers} does not answer: is it running, and is `brokers` right?"
+        raise OutOfReach(problem + _doubts(config)) from None
     except (KafkaError, OSError) as error:
         raise OutOfReach(f"Kafka at {config.brokers} refuses: {error}") from None
 
 
 def _doubts(config: Config) -> str:
-    """What else may be wrong: a broker hangs up on whom it does not know, and says nothing."""
-    told = ""
+    """What else to check: a broker closes connections of unknown clients without an answer."""
+    doubts = ""
     if config.security_protocol.endswith("SSL"):
-        told += " Is its certificate of the authority in `ssl_cafile`?"
+        doubts += " Is its certificate of the authority in `ssl_cafile`?"
     if config.sasl_mechanism:
-        told += f" Does it know {config.sasl_username} by this password and `sasl_mechanism`?"
-    return told
+        doubts += f" Does it know {config.sasl_username} by this password and `sasl_mechanism`?"
+    return doubts

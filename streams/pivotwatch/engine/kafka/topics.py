@@ -1,6 +1,6 @@
-"""The topics that pivotwatch needs: created where they are missing, checked where they are there.
+"""Creates the topics that pivotwatch needs, and checks existing ones.
 
-Changelog topics are not here: Faust makes them when a worker first needs one.
+Changelog topics are not here: Faust creates them when a worker first needs one.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ TOPIC_ALREADY_EXISTS = 36
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """A topic as it should be.
+    """The required form of a topic.
 
     Attributes
     ----------
     exact
-        Whether the number of partitions may not be another: the pipeline is built on it.
+        Whether the number of partitions must be this one, because the pipeline depends on it.
     """
 
     logical: Logical
@@ -42,7 +42,7 @@ class TopicSpec:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic as it is."""
+    """The actual form of a topic."""
 
     partitions: int
     replication_factor: int
@@ -51,7 +51,7 @@ class TopicState:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Finding:
-    """How one topic stands: ``problem`` is empty when it is right."""
+    """The result of a check of one topic: ``problem`` is empty when the topic is right."""
 
     topic: str
     problem: str = ""
@@ -60,7 +60,7 @@ class Finding:
 
     @property
     def ok(self) -> bool:
-        """Nothing to do."""
+        """Whether the topic is right."""
         return not self.problem
 
 
@@ -100,7 +100,7 @@ def specs(config: Config) -> list[TopicSpec]:
 
 
 def create(client: KafkaAdminClient, wanted: Sequence[TopicSpec], brokers: str) -> list[Finding]:
-    """Create what is missing, check what is there."""
+    """Create missing topics, and check all."""
     missing = [spec for spec, state in zip(wanted, states(client, wanted), strict=True) if state is None]
     refused: dict[str, str] = {}
     if missing:
@@ -112,7 +112,7 @@ def create(client: KafkaAdminClient, wanted: Sequence[TopicSpec], brokers: str) 
             }
             for spec in missing
         }
-        # One refused topic must not hide what became of the others.
+        # A refused topic must not hide the results of the others.
         for topic in client.create_topics(request, raise_errors=False)["topics"]:
             if topic["error_code"] not in (0, TOPIC_ALREADY_EXISTS):
                 refused[topic["name"]] = topic["error_message"] or f"error {topic['error_code']}"
@@ -127,7 +127,7 @@ def create(client: KafkaAdminClient, wanted: Sequence[TopicSpec], brokers: str) 
 
 
 def check(client: KafkaAdminClient, wanted: Sequence[TopicSpec], brokers: str) -> list[Finding]:
-    """Compare every topic with what it should be; each finding says what to change."""
+    """Compare every topic with its required form; each finding says what to change."""
     findings = []
     for spec, state in zip(wanted, states(client, wanted), strict=True):
         problems = differences(spec, state, brokers)
@@ -138,7 +138,7 @@ def check(client: KafkaAdminClient, wanted: Sequence[TopicSpec], brokers: str) -
 
 
 def states(client: KafkaAdminClient, wanted: Sequence[TopicSpec]) -> list[TopicState | None]:
-    """What the broker knows of the topics; None where there is none."""
+    """The actual form of each topic; None where it does not exist."""
     described = {topic["name"]: topic for topic in client.describe_topics([spec.name for spec in wanted])}
     there = [spec.name for spec in wanted if described[spec.name]["error_code"] == 0]
     configs = _configs(client, there)
@@ -148,9 +148,9 @@ def states(client: KafkaAdminClient, wanted: Sequence[TopicSpec]) -> list[TopicS
 
 
 def differences(spec: TopicSpec, state: TopicState | None, brokers: str) -> list[tuple[str, str]]:
-    """Problem and remedy of each point in which a topic is not as it should be."""
+    """Problem and remedy for each difference between a topic and its required form."""
     if state is None:
-        return [("is not there", "pivotwatch topics create")]
+        return [("does not exist", "pivotwatch topics create")]
     return [*_partition_differences(spec, state, brokers), *_config_differences(spec, state, brokers)]
 
 
@@ -159,7 +159,7 @@ def _partition_differences(spec: TopicSpec, state: TopicState, brokers: str) -> 
         return []
     problem = f"has {state.partitions} partitions, expected {spec.partitions}"
     if spec.logical == "requests":
-        # More partitions later would move accounts to others, away from their counts.
+        # More partitions would move accounts to other partitions, away from their counts.
         return [(problem, f"set requests_partitions = {state.partitions} in the configuration")]
     delete = f"kafka-topics.sh --bootstrap-server {brokers} --delete --topic {spec.name}"
     return [(problem, f"stop the workers; {delete}; pivotwatch topics create")]
@@ -184,7 +184,7 @@ def _config_differences(spec: TopicSpec, state: TopicState, brokers: str) -> lis
 
 
 def _fulfils(key: str, actual: str, expected: str) -> bool:
-    """A topic may keep longer and write more safely than it must."""
+    """Whether a setting is right: longer retention and more replicas are, too."""
     if key == "retention.ms":
         return int(actual) == FOR_EVER or FOR_EVER != int(expected) <= int(actual)
     if key in ("min.insync.replicas", "min.compaction.lag.ms"):
