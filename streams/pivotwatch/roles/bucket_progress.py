@@ -1,4 +1,4 @@
-"""How far the partitions of ``requests`` have come in event time, as their bucket records show."""
+"""The event time that the partitions of ``requests`` have reached, read from their bucket records."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pivotwatch.engine.topic_follower import TopicFollower
 from pivotwatch.engine.types import TP
 
 RECENT = 4
-"""So many of the latest records for each partition are read at the start."""
+"""Number of the latest records per partition that are read at the start."""
 
 
 class BucketProgress:
-    """Follows ``buckets``, for the last bucket that any partition has closed by its own event time.
+    """Follows ``buckets`` to find the last bucket that any partition has closed by its own event time.
 
-    A partition that has run dry may complete its buckets up to there. The clock of a worker decides nothing.
+    An idle partition may complete its buckets up to this one. The clock of a worker decides nothing.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class BucketProgress:
         self.closed: int | None = None
 
     def take(self, record: InputRecord) -> None:
-        """Take a record of ``buckets``; what is not a bucket record of ours is passed over."""
+        """Take a record of ``buckets``. Foreign records and those of other settings are skipped."""
         try:
             header, _ = decode(record.value)
         except (BadEvent, WrongUse):
@@ -59,7 +59,7 @@ class BucketProgress:
             self.closed = header.b if self.closed is None else max(self.closed, header.b)
 
     def follower(self, config: Config, tp: TP, end: int) -> TopicFollower:
-        """Make what hands the records to `take`, from shortly before an end of the topic."""
+        """Create a follower that passes records to `take`, beginning shortly before an end of the topic."""
 
         async def take(tp: TP, record: InputRecord) -> None:
             self.take(record)
