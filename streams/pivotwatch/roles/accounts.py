@@ -1,8 +1,8 @@
 """The role ``accounts``: one operator per partition of ``requests``.
 
-It also completes the buckets of an idle partition, as far as another partition has come in event time, and all
-buckets at the end of a finite run. Both are decisions: the manifest holds them before the operator carries
-them out, so that a restart repeats them.
+It also completes the buckets of an idle partition, up to the event time that another partition has reached,
+and all buckets at the end of a finite run. Both are decisions: the manifest holds them before the operator
+carries them out, so that a restart repeats them.
 """
 
 from __future__ import annotations
