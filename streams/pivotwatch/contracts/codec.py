@@ -46,32 +46,85 @@ def moment_of(milliseconds: int) -> datetime:
 
 
 def millis_of(when: datetime) -> int:
-    """Epoch milliseconds of a time."""
+    """Epoch milliseconds of a time.
+
+    Raises
+    ------
+    ValueError
+        When the time has no time zone.
+
+    Examples
+    --------
+    >>> millis_of(datetime(2026, 2, 5, 18, tzinfo=UTC))
+    1770314400000
+    """
+    check_zone(when)
     return round(when.timestamp() * 1000)
 
 
 def format_moment(when: datetime) -> str:
-    """RFC 3339 in UTC.
+    """RFC 3339 text in UTC of a time, with milliseconds when there are any.
+
+    Raises
+    ------
+    ValueError
+        When the time has no time zone: it would be another time on a machine in another zone.
 
     Examples
     --------
     >>> format_moment(moment_of(1_770_314_400_000)), format_moment(moment_of(1_770_314_400_250))
     ('2026-02-05T18:00:00Z', '2026-02-05T18:00:00.250Z')
     """
+    check_zone(when)
     precision = "milliseconds" if when.microsecond else "seconds"
     return when.astimezone(UTC).isoformat(timespec=precision).replace("+00:00", "Z")
 
 
-def check_moments(**moments: datetime | None) -> None:
-    """Check that times are in a range that every calendar can show.
+def check_zone(when: datetime) -> None:
+    """Check that a time has a time zone.
 
     Raises
     ------
     ValueError
-        With the name of the time that is not.
+        When it has none.
+
+    Examples
+    --------
+    >>> check_zone(datetime(2026, 2, 5, 18))
+    Traceback (most recent call last):
+    ValueError: expected a time with a time zone, got 2026-02-05T18:00:00: add one, such as \
+.replace(tzinfo=datetime.UTC)
+    """
+    if when.utcoffset() is None:
+        raise ValueError(
+            f"expected a time with a time zone, got {when.isoformat()}: add one, such as "
+            ".replace(tzinfo=datetime.UTC)"
+        )
+
+
+def check_moments(**moments: datetime | None) -> None:
+    """Check that times have a time zone and are between 1970 and 2100, as every calendar can show them.
+
+    Raises
+    ------
+    ValueError
+        With the name of the first time that does not pass, and what is expected of it.
+
+    Examples
+    --------
+    >>> check_moments(onset=moment_of(1_770_314_400_000), released_at=None)
+    >>> check_moments(onset=datetime(1969, 7, 20, tzinfo=UTC))
+    Traceback (most recent call last):
+    ValueError: onset: expected a time between 1970 and 2100
     """
     for name, when in moments.items():
-        if when is not None and not _EPOCH <= when < _LIMIT:
+        if when is None:
+            continue
+        try:
+            check_zone(when)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+        if not _EPOCH <= when < _LIMIT:
             raise ValueError(f"{name}: expected a time between 1970 and 2100")
 
 
@@ -80,12 +133,25 @@ def encode(value: object) -> bytes:
 
     Hidden characters are escaped, so that a terminal may show the JSON.
 
+    Raises
+    ------
+    ValueError
+        When a time in it has no time zone.
+    TypeError
+        When something in it has no form in JSON.
+
     Examples
     --------
     >>> encode({"at": moment_of(1_770_314_400_000)})
     b'{"at":"2026-02-05T18:00:00Z"}'
     """
-    return visible_json(orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME))
+    try:
+        content = orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
+    except orjson.JSONEncodeError as error:
+        if isinstance(error.__cause__, ValueError):  # orjson hides what `_plain` raised.
+            raise error.__cause__ from None
+        raise
+    return visible_json(content)
 
 
 def as_plain(value: Struct) -> dict[str, Any]:
@@ -138,10 +204,11 @@ def parser(kind: type[T], what: str = "", refused: type[Exception] = WrongUse) -
 _PLACE = re.compile(r" - at (?:`(?:key|value)` in )?`\$\.?([^`]*)`$")
 _MISSING = re.compile(r"Object missing required field `([^`]+)`")
 _NAMED = re.compile(r"\w+: ")
+_NO_ZONE = "Expected `datetime` with a timezone component"
 
 
 def explain(error: Exception) -> str:
-    """What orjson or msgspec has against a value, the field first.
+    """The message of an error of orjson or msgspec in one form: the field, then what is expected of it.
 
     Examples
     --------
@@ -160,6 +227,7 @@ def explain(error: Exception) -> str:
     text = text[: found.start()] if found else text
     if missing := _MISSING.fullmatch(text):
         place, text = f"{place}.{missing[1]}" if place else missing[1], "required, but missing"
+    text = text.replace(_NO_ZONE, "expected a time with a time zone, such as 2026-02-05T18:00:00Z")
     text = text[:1].lower() + text[1:]
     if not place:
         return text
