@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import contextlib
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ import pivotwatch.cli
 from pivotwatch.base.checks import Check
 from pivotwatch.cli import main
 from pivotwatch.contracts.dead_letters import About, dead_letter
+from pivotwatch.contracts.sessions import Session
 from pivotwatch.delivery.test_notification import SendResult
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka import topics as kafka_topics
@@ -117,6 +119,13 @@ def _decisions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]
     return [["decisions", "list"], ["decisions", "list", "--json"]]
 
 
+def _sessions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    begun, ends = datetime.now(UTC), datetime.now(UTC) + timedelta(hours=1)
+    one = Session(name=HOSTILE, role="viewer", method="token", begun=begun, ends=ends, tag="0" * 32)
+    monkeypatch.setattr("pivotwatch.cli.sessions._read", lambda _: [("1", one)])
+    return [["sessions", "list"], ["sessions", "list", "--json"]]
+
+
 def _doctor(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     monkeypatch.setattr(doctor, "examine", lambda _: iter([Check("events", "fail", HOSTILE, HOSTILE)]))
     return [["doctor"], ["doctor", "--json"]]
@@ -189,6 +198,9 @@ EXITS: dict[tuple[str, ...], Make] = {
     ("mapping", "pseudonym"): _wrong("mapping", "pseudonym"),
     ("decisions",): _wrong("decisions"),
     ("decisions", "list"): _decisions,
+    ("sessions",): _wrong("sessions"),
+    ("sessions", "list"): _sessions,
+    ("sessions", "end"): _wrong("sessions", "end"),
     ("deliver",): _wrong("deliver"),
     ("deliver", "test"): _deliver,
     ("export",): _wrong("export"),

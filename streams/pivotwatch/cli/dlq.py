@@ -6,7 +6,6 @@ import asyncio
 import base64
 from collections import Counter
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeVar
 
 import click
@@ -18,6 +17,7 @@ from pivotwatch.cli.commands import Group
 from pivotwatch.cli.options import echo, echo_json, json_option, note, with_brokers
 from pivotwatch.config.config import Config, Logical
 from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.contracts.codec import moment_of, within_calendar
 from pivotwatch.contracts.dead_letters import DeadLetter
 from pivotwatch.delivery import redrive as delivery_redrive
 from pivotwatch.delivery.kafka_publisher import publisher
@@ -179,7 +179,11 @@ def _notified_revisions(config: Config) -> dict[Key, int]:
     log = f"{config.app_id('delivery')}-state-changelog"
     with sync_client.consumer(config, isolation_level="read_committed") as client:
         for record in sync_client.records(client, [log], from_beginning=True, until_end=True):
-            revisions[read_key(record.key)] = read_entry(record.value).revision if record.value else 0
+            try:
+                key = read_key(record.key)
+                revisions[key] = read_entry(record.value).revision if record.value else 0
+            except WrongUse as fault:
+                note(f"skipped a record of {log}: {fault}")
     return revisions
 
 
@@ -197,7 +201,7 @@ def _select(config: Config, selection: Selection) -> Iterator[DeadLetter]:
 
 
 def _delivery_line(dead_letter: DeadLetter) -> str:
-    when = datetime.fromtimestamp(dead_letter.timestamp / 1000, UTC)
+    when = moment_of(within_calendar(dead_letter.timestamp))
     try:
         alert = parse_alert(dead_letter.value or b"").id
     except WrongUse:

@@ -8,8 +8,9 @@ import click
 from msgspec.structs import asdict
 
 from pivotwatch.base.display import clock_time, counted
+from pivotwatch.base.outside_text import visible
 from pivotwatch.cli.commands import Group
-from pivotwatch.cli.options import json_option, note, with_brokers
+from pivotwatch.cli.options import echo, echo_json, json_option, note, with_brokers
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.codec import encode
 from pivotwatch.contracts.sessions import Session, person_key
@@ -35,11 +36,10 @@ def list_sessions(config: Config, as_json: bool) -> None:
         if as_json:
             fields = asdict(one)
             del fields["tag"]
-            click.echo(encode({"id": ident} | fields))
+            echo_json(encode({"id": ident} | fields))
         else:
-            click.echo(
-                f"{one.name}  {one.role}  {one.method}  {clock_time(one.begun)} to {clock_time(one.ends)}"
-            )
+            name = visible(one.name)
+            echo(f"{name}  {one.role}  {one.method}  {clock_time(one.begun)} to {clock_time(one.ends)}")
     note(f"{len(found)} sessions")
 
 

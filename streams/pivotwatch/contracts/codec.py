@@ -18,6 +18,8 @@ MAX_TS = 4_102_444_800_000
 """The year 2100 in epoch milliseconds."""
 MAX_TEXT = 512
 """Characters that a name may have."""
+MAX_EXPLANATION = 500
+"""Characters that an explanation of an error has at most; it may quote a value of a megabyte."""
 MAX_NUMBER = 2**53
 """The largest integer that every JSON library reads exactly."""
 
@@ -43,6 +45,19 @@ def moment_of(milliseconds: int) -> datetime:
     datetime.datetime(2026, 2, 5, 18, 0, tzinfo=datetime.timezone.utc)
     """
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def within_calendar(milliseconds: int | None) -> int:
+    """The time stamp of a record, moved into the years 1970 to 2099; 0 when it has none.
+
+    Any client may give its records any time stamp.
+
+    Examples
+    --------
+    >>> within_calendar(1_770_314_400_000), within_calendar(-1), within_calendar(None), within_calendar(2**62)
+    (1770314400000, 0, 0, 4102444799999)
+    """
+    return min(max(milliseconds or 0, 0), MAX_TS - 1)
 
 
 def millis_of(when: datetime) -> int:
@@ -217,6 +232,14 @@ def explain(error: Exception) -> str:
     >>> explain(msgspec.ValidationError("Object missing required field `id` - at `$.groups[0]`"))
     'groups[0].id: required, but missing'
     """
+    return _cut(_explained(error))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= MAX_EXPLANATION else text[: MAX_EXPLANATION - 1] + "…"
+
+
+def _explained(error: Exception) -> str:
     text = str(error)
     if isinstance(error, RecursionError):
         return "nested too deeply"

@@ -28,7 +28,7 @@ from pivotwatch_models.incidents.terms import VERDICTS, Verdict
 BY_HEADER, AT_HEADER = "pivotwatch.by", "pivotwatch.at"
 """Headers of an empty decision: who took the earlier one back, and when."""
 
-Headers = Sequence[tuple[str, bytes]]
+Headers = Sequence[tuple[str, bytes | None]]
 
 
 class Release(Struct, frozen=True):
@@ -148,7 +148,7 @@ def parse_decision(key: bytes | None, value: bytes | None, headers: Headers = ()
         except BadEvent as error:
             known = f"expected one of {', '.join(VERDICTS)}, got"
             raise BadEvent(str(error).replace("invalid enum value", known)) from None
-    told = {name: content.decode(errors="replace") for name, content in headers if content}
+    told = {name: content.decode(errors="replace")[:MAX_TEXT] for name, content in headers if content}
     try:
         at = _parse_moment(encode(told[AT_HEADER]))
     except (BadEvent, KeyError):

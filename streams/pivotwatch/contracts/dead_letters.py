@@ -8,6 +8,7 @@ the record came from and what is wrong. The topics ``dlq`` (events, bucket recor
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Any, Literal, Protocol
 
@@ -29,6 +30,8 @@ MAX_AROUND = 50_000
 """Bytes that key and headers may have together. Of longer ones only the beginning of the key is kept."""
 MAX_MESSAGE = 1_000
 """Characters of an error message that are kept, and bytes of a key that is too long."""
+
+_TOPIC = re.compile(r"[\w.-]{1,249}", re.ASCII)
 
 Headers = tuple[tuple[str, bytes], ...]
 Digits = Annotated[str, Meta(pattern="^[0-9]{1,19}$")]
@@ -155,7 +158,7 @@ class Record(Protocol):
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
+    headers: Sequence[tuple[str, bytes | None]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -177,7 +180,7 @@ class DeadLetter:
     timestamp: int
     key: bytes | None
     value: bytes | None
-    headers: Headers
+    headers: tuple[tuple[str, bytes | None], ...]
     about: About
 
     @property
@@ -199,6 +202,8 @@ class DeadLetter:
             return f"only the beginning of {self.about.length} bytes is kept"
         if not self.about.topic:
             return "it does not say where it came from"
+        if not _TOPIC.fullmatch(self.about.topic):
+            return "it names a topic that cannot exist"
         if self.key is None and self.value is None:
             return "it had neither key nor value, and no client sends such a record"
         return ""

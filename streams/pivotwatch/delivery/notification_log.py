@@ -45,7 +45,7 @@ class NotificationLog:
         for raw_key, raw in stored.items():
             try:
                 key, entry = read_key(raw_key), read_entry(raw)
-            except (WrongUse, UnicodeDecodeError) as error:
+            except WrongUse as error:
                 raise StateRefused(
                     f"the notification log cannot be read: {error}; --reset-state deletes the "
                     "log, and targets may then get notifications again"
@@ -110,7 +110,23 @@ def _write_key(key: Key) -> bytes:
     return "/".join(key).encode()
 
 
-def read_key(raw: bytes) -> Key:
-    """The target and the alert id in the key of an entry."""
-    target, _, alert_id = raw.decode().partition("/")
+def read_key(raw: bytes | None) -> Key:
+    """The target and the alert id in the key of an entry.
+
+    Raises
+    ------
+    WrongUse
+        When the key is none of an entry.
+
+    Examples
+    --------
+    >>> read_key(b"pager/0123456789abcdef")
+    ('pager', '0123456789abcdef')
+    >>> read_key(b"pager")
+    Traceback (most recent call last):
+    pivotwatch.base.errors.WrongUse: not a key of the notification log: expected TARGET/ALERT_ID
+    """
+    target, slash, alert_id = (raw or b"").decode(errors="replace").partition("/")
+    if not (target and slash and alert_id):
+        raise WrongUse("not a key of the notification log: expected TARGET/ALERT_ID")
     return target, alert_id

@@ -188,7 +188,7 @@ class DeliveryTask(RoleTask[DeliveryPartition]):
         about = about_of(letter.headers)
         logger.error(
             "dead letter: alert %s at offset %s for target %s: %s: %s",
-            (letter.key or b"(unreadable)").decode(),
+            (letter.key or b"(unreadable)").decode(errors="replace"),
             about.offset,
             about.target or "(all)",
             about.error_class,

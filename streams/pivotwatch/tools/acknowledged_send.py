@@ -8,7 +8,7 @@ from typing import Any
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from pivotwatch.base.errors import OutOfReach
+from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.config.config import Config
 from pivotwatch.engine.kafka import sync_client
 
@@ -27,6 +27,8 @@ def send(config: Config, records: Iterable[dict[str, Any]]) -> int:
     ------
     OutOfReach
         When Kafka did not acknowledge one.
+    WrongUse
+        When a record cannot be sent at all, such as one for a partition that does not exist.
     """
     producer = KafkaProducer(
         bootstrap_servers=config.bootstrap,
@@ -37,7 +39,7 @@ def send(config: Config, records: Iterable[dict[str, Any]]) -> int:
         **sync_client.security(config),
     )
     try:
-        sent = [producer.send(**record) for record in records]
+        sent = [_send(producer, record) for record in records]
         for future in sent:
             future.get(timeout=60)
         return len(sent)
@@ -45,3 +47,10 @@ def send(config: Config, records: Iterable[dict[str, Any]]) -> int:
         raise OutOfReach(f"Kafka did not acknowledge every record: {error}; run the command again") from None
     finally:
         producer.close(timeout=10)
+
+
+def _send(producer: KafkaProducer, record: dict[str, Any]) -> Any:
+    try:
+        return producer.send(**record)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise WrongUse(f"a record cannot be sent to {record['topic']}: {error}") from None

@@ -18,6 +18,7 @@ from pivotwatch.base.checks import Check
 from pivotwatch.base.errors import Fault, OutOfReach
 from pivotwatch.config.config import Config, Logical, keys
 from pivotwatch.config.problems import unknown_in_environment
+from pivotwatch.contracts.codec import moment_of, within_calendar
 from pivotwatch.delivery import checks as delivery_checks
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka.topics import check, specs
@@ -170,5 +171,5 @@ def _records(consumer: KafkaConsumer, topic: str, last: int | None) -> Iterator[
             # A long topic may take longer than the time-out, as long as records arrive.
             deadline = time.monotonic() + sync_client.TIMEOUT_MS / 1000
             for record in records:
-                when = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+                when = moment_of(within_calendar(record.timestamp))
                 yield SampleRecord(partition.partition, record.key, record.value, when)

@@ -32,6 +32,8 @@ def read_dead_letters(config: Config, topic: Logical = "dlq") -> Iterator[DeadLe
 def redrive(config: Config, dead_letters: Iterable[DeadLetter]) -> int:
     """Send dead letters to their original topics, with their original key, value and headers.
 
+    A header without a value becomes an empty one, since the client library sends no other.
+
     Returns the number of dead letters, after Kafka has acknowledged all of them.
 
     Raises
@@ -46,7 +48,7 @@ def redrive(config: Config, dead_letters: Iterable[DeadLetter]) -> int:
                 "topic": _topic(config, letter.about.topic or ""),
                 "value": letter.value,
                 "key": letter.key,
-                "headers": list(letter.headers),
+                "headers": [(name, content or b"") for name, content in letter.headers],
                 "partition": _partition(letter),
             }
             for letter in dead_letters

@@ -248,7 +248,11 @@ class ReadModel:
         self._lone.pop(alert_id, None)
 
     def take_decision(
-        self, offset: int, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]] = ()
+        self,
+        offset: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes | None]] = (),
     ) -> dict[str, Any] | None:
         """Apply a record of ``decisions``."""
         try:

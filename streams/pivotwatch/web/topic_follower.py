@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import orjson
 
 from pivotwatch.config.config import Config, Logical
+from pivotwatch.contracts.codec import within_calendar
 from pivotwatch.contracts.records import InputRecord
 from pivotwatch.engine.topic_follower import TopicFollower
 from pivotwatch.engine.types import TP
@@ -74,6 +75,6 @@ class Reader:
         elif place[0] == "decisions":
             event = self.read_model.take_decision(record.offset, record.key, record.value, record.headers)
         else:
-            event = self.read_model.take_status(record.value, record.timestamp or 0)
+            event = self.read_model.take_status(record.value, within_calendar(record.timestamp))
         name = {"alerts": "alert", "decisions": "decision"}.get(place[0], place[0])
         self.event_stream.add(place, record.offset, name if event else None, orjson.dumps(event).decode())
