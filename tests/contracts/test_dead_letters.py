@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pivotwatch.contracts.dead_letters import MAX_AROUND, MAX_BYTES, parse_dead_letter, undecodable
 from pivotwatch.contracts.events import BadEvent
-from pivotwatch.contracts.records import Line, Output
+from pivotwatch.contracts.records import Line, Output, Unreadable
 
 BROKER_TAKES = 1_000_000
 sizes = st.sampled_from([None, 0, 1, MAX_AROUND, 400_000, MAX_BYTES, 1_048_000])
@@ -52,3 +52,11 @@ class _Record:
     def __init__(self, letter: Output) -> None:
         self.partition = self.offset = self.timestamp = 0
         self.key, self.value, self.headers = letter.key, letter.value, letter.headers
+
+
+def test_a_dead_letter_that_stands_for_records_says_why_and_is_not_sent_again():
+    value = Unreadable(b"offsets 4 to 9 are left out")
+    letter = undecodable(Line(value, 9), value, None, BadEvent("not JSON"), ("requests", 0))
+    read = parse_dead_letter(_Record(letter))
+    assert (read.about.message, read.about.error_class) == ("offsets 4 to 9 are left out", "Unreadable")
+    assert "does not hold them" in read.obstacle

@@ -23,8 +23,11 @@ from faust.transport.drivers import aiokafka as driver
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pivotwatch.contracts.records import Unreadable
 from pivotwatch.engine.fetching.consumer import FetchThread
-from pivotwatch.engine.fetching.raw_batches import Batches, Results
+from pivotwatch.engine.fetching.leader_epochs import LeaderEpochs
+from pivotwatch.engine.fetching.raw_batches import PIECE, POLL_BYTES, Batches, Results
+from pivotwatch.engine.fetching.unpacking import MAX_BATCH_BYTES, UNPACKED
 
 TP = TopicPartition("requests", 0)
 OTHER = TopicPartition("changelog", 0)
@@ -54,7 +57,7 @@ class Batch:
     def at(self, base: int) -> tuple[bytes, int]:
         """The bytes of the batch, and the next offset."""
         codec = self.codec if self.records else 0  # Compaction leaves empty batches like this one.
-        builder = DefaultRecordBatchBuilder(2, codec, self.producer >= 0, self.producer, 0, 0, 1 << 20)
+        builder = DefaultRecordBatchBuilder(2, codec, self.producer >= 0, self.producer, 0, 0, 1 << 28)
         delta = -1
         for number, (key, value, headers) in enumerate(self.records):
             delta += 1 + (self.skips[number] if number < len(self.skips) else 0)
@@ -236,9 +239,73 @@ def test_the_consumer_of_a_worker_reads_raw_batches(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(driver.AIOKafkaConsumerThread, "on_start", connected)
     thread = FetchThread.__new__(FetchThread)
-    thread.transport = SimpleNamespace(chunked={"requests"})  # type: ignore[assignment]
+    thread.transport = SimpleNamespace(chunked={"requests"}, epochs=LeaderEpochs())  # type: ignore[assignment]
     thread.app = SimpleNamespace(conf=SimpleNamespace(consumer_group_instance_id=None))  # type: ignore[assignment]
     fetcher = SimpleNamespace(_records={})
     thread._consumer = SimpleNamespace(_fetcher=fetcher)
     asyncio.run(thread.on_start())
     assert isinstance(fetcher._records, Results)
+
+
+@pytest.mark.parametrize("codec", CODECS[1:])
+def test_a_batch_that_becomes_too_large_leaves_one_record_that_says_so(codec: int) -> None:
+    bomb = Batch([(b"k", bytes(MAX_BATCH_BYTES), []), (b"k", b"behind", [])], codec=codec)
+    log = Log(Batch([(b"a", b"before", [])]), bomb, Batch([(b"b", b"after", [])]))
+    records = take_all(Batches(log.fetched()))
+    assert [(record.offset, record.key) for record in records] == [(0, b"a"), (2, None), (3, b"b")]
+    assert isinstance(records[1].value, Unreadable)
+    assert b"offsets 1 to 2 are left out" in records[1].value
+    assert b"more than 32 MiB" in records[1].value
+
+
+@pytest.mark.parametrize("codec", CODECS[1:])
+def test_a_batch_whose_compression_is_damaged_leaves_one_record_that_says_so(codec: int) -> None:
+    log = Log(Batch([(b"k", b"v" * 500, [])], codec=codec), Batch([(b"b", b"after", [])]))
+    data, end = log.parts[0]
+    damaged = bytearray(data)
+    damaged[61:70] = bytes(9)
+    struct.pack_into(">I", damaged, 17, calc_crc32c(bytes(damaged[21:])))
+    log.parts[0] = bytes(damaged), end
+    records = take_all(Batches(log.fetched()))
+    assert isinstance(records[0].value, Unreadable)
+    assert [record.offset for record in records] == [0, 1]
+
+
+def test_a_record_that_cannot_be_read_takes_what_follows_in_its_batch_along() -> None:
+    log = Log(Batch([(b"a", b"1", []), (b"b", b"2", [("name", b"x")]), (b"c", b"3", [])]))
+    data, end = log.parts[0]
+    damaged = bytearray(data.replace(b"name", b"n\xffme"))
+    struct.pack_into(">I", damaged, 17, calc_crc32c(bytes(damaged[21:])))
+    log.parts[0] = bytes(damaged), end
+    records = take_all(Batches(log.fetched()))
+    assert [(record.offset, record.key) for record in records] == [(0, b"a"), (2, None)]
+    assert b"offsets 1 to 2" in (records[1].value or b"")
+
+
+def test_a_poll_ends_when_it_has_unpacked_enough() -> None:
+    log = Log(*[Batch([(b"k", bytes(POLL_BYTES), [])], codec=4) for _ in range(5)])
+    batches = Batches(log.fetched())
+    for count in (1, 1, 1, 1, 1, 0):
+        assert len(batches.take(20_000, UNPACKED.total + POLL_BYTES)) == count
+    assert batches.is_empty
+
+
+def take_all(batches: Batches) -> list[Any]:
+    """Everything that batches hold."""
+    found: list[Any] = []
+    while part := batches.take(20_000):
+        found += part
+    return found
+
+
+@pytest.mark.parametrize("most", [1, PIECE, 3 * PIECE])
+@pytest.mark.parametrize("count", [PIECE - 1, PIECE, 2 * PIECE, 2 * PIECE + 1])
+def test_a_batch_of_many_records_is_read_in_pieces(most: int, count: int) -> None:
+    records = [(b"%d" % n, b"v", []) for n in range(count)]
+    log = Log(Batch(records, codec=4, behind=2), Batch([(b"last", b"v", [])]))
+    batches, found = Batches(log.fetched()), list[Any]()
+    while part := batches.take(most):
+        assert len(part) <= most
+        found += part
+    assert [record.key for record in found] == [*(key for key, _, _ in records), b"last"]
+    assert batches.next_fetch_offset == log.end

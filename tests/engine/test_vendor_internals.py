@@ -24,10 +24,12 @@ from aiokafka.consumer.subscription_state import (
     SubscriptionState,
     TopicPartitionState,
 )
+from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from faust.app.base import App
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
+from kafka.record.default_records import DefaultRecordBatch as KafkaPythonBatch
 from mode.worker import Worker
 from river.base import DriftDetector
 from river.drift import ADWIN
@@ -35,6 +37,7 @@ from river.drift import ADWIN
 import pivotwatch
 import pivotwatch_models
 from pivotwatch.engine.changelog import CheckpointTable, Tables
+from pivotwatch.engine.fetching import leader_epochs, unpacking
 from pivotwatch.engine.fetching.chunks import ChunkScheduler
 from pivotwatch.engine.fetching.consumer import FetchConsumer, FetchProducer, FetchThread, FetchTransport
 from pivotwatch.engine.fetching.raw_batches import Batches
@@ -175,6 +178,34 @@ def test_a_fetcher_keeps_what_it_fetched_by_setting_items() -> None:
     text = inspect.getsource(fetcher.Fetcher)
     assert re.search(r"self\._records\[\w+\] = ", text)
     assert re.search(r"getall\(", text)
+
+
+def test_a_fetcher_makes_its_records_with_a_class_that_can_be_replaced() -> None:
+    """`pivotwatch.engine.fetching.leader_epochs` puts one there that knows the leader epochs."""
+    assert "records = MemoryRecords(part_data[-1])" in inspect.getsource(fetcher.Fetcher)
+    assert fetcher.MemoryRecords is leader_epochs.LoggedRecords
+
+
+@pytest.mark.parametrize("codec", range(1, 5))
+def test_batches_are_unpacked_by_functions_that_can_be_replaced(
+    monkeypatch: pytest.MonkeyPatch, codec: int
+) -> None:
+    """`pivotwatch.engine.fetching.unpacking` puts bounded ones there."""
+    builder = DefaultRecordBatchBuilder(2, codec, False, -1, -1, -1, 1 << 20)
+    builder.append(0, 0, b"k", b"v" * 1_000, [])
+    raw = bytes(builder.build())
+    decode = unpacking.DECODERS[codec - 1]
+
+    def told(payload: object) -> bytes:
+        raise unpacking.BatchRefused("was asked")
+
+    for module in unpacking.modules():
+        if hasattr(module, decode.__name__):
+            assert getattr(module, decode.__name__) is decode
+            monkeypatch.setattr(module, decode.__name__, told)
+    for kind in (DefaultRecordBatch, KafkaPythonBatch):
+        with pytest.raises(unpacking.BatchRefused, match="was asked"):
+            list(kind(raw))
 
 
 def test_the_driver_takes_a_transport_with_classes_of_its_own() -> None:

@@ -19,11 +19,13 @@ from msgspec.structs import replace
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.codec import explain, json_schema
 from pivotwatch.contracts.events import BadEvent
-from pivotwatch.contracts.records import InputRecord, Output
+from pivotwatch.contracts.records import InputRecord, Output, Unreadable
 
 PREFIX = "pivotwatch.errors."
 CLASS = PREFIX + "class"
 TARGET = "pivotwatch.delivery.target"
+NOT_HERE = "Unreadable"
+"""The class of error of a dead letter that stands for records and does not hold them."""
 MAX_BYTES = 900_000
 """A broker takes about 1 MB. A longer value is cut to this length, and ``length`` holds the original one."""
 MAX_AROUND = 50_000
@@ -65,8 +67,8 @@ class About(
     error_class: Annotated[
         str,
         Meta(
-            description="Class of the error: BadEvent; of a delivery budget, refused, gone, broken, overflow "
-            "or unreadable."
+            description="Class of the error: BadEvent, or Unreadable for records that are not here; of a "
+            "delivery budget, refused, gone, broken, overflow or unreadable."
         ),
     ]
     message: Annotated[str, Meta(max_length=MAX_MESSAGE, description="What is wrong, and what was expected.")]
@@ -110,6 +112,8 @@ def dead_letter(
     if around > MAX_AROUND:
         length = str(len(body) + around)
         key, headers = key and key[:MAX_MESSAGE], ()
+    if isinstance(value, Unreadable):
+        about = replace(about, error_class=NOT_HERE, message=value.decode())
     about = replace(
         about, message=about.message[:MAX_MESSAGE], null="1" if value is None else UNSET, length=length
     )
@@ -198,6 +202,8 @@ class DeadLetter:
     @property
     def obstacle(self) -> str:
         """Why it cannot be sent again; empty when it can."""
+        if self.about.error_class == NOT_HERE:
+            return "it stands for records that could not be read, and does not hold them"
         if self.about.length:
             return f"only the beginning of {self.about.length} bytes is kept"
         if not self.about.topic:

@@ -35,6 +35,13 @@ class Line:
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
+class Unreadable(bytes):
+    """The value of a record that stands for records which could not be read; it says why, as text.
+
+    No decoder takes it, so it becomes a dead letter like every other value that is not as expected.
+    """
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Output:
     """A record to send.

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer
 
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.records import InputRecord
+from pivotwatch.engine.fetching.raw_batches import Results
 from pivotwatch.engine.kafka.async_client import reader
 from pivotwatch.engine.types import TP
 
@@ -81,6 +82,7 @@ class TopicFollower:
 
     async def _seek(self, consumer: AIOKafkaConsumer[bytes, bytes]) -> dict[TP, int]:
         """Set the offsets of the consumer; return the current ends of the partitions."""
+        consumer._fetcher._records = Results({tp.topic for tp in self._tps})
         consumer.assign(self._tps)
         earliest = await consumer.beginning_offsets(self._tps)
         for tp in self._tps:

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from pivotwatch.contracts import dead_letters
 from pivotwatch.contracts.dead_letters import About
-from pivotwatch.contracts.records import InputRecord, Output
+from pivotwatch.contracts.records import InputRecord, Output, Unreadable
 from pivotwatch.ingest.decoder import BadDocument
 from pivotwatch.ingest.private import shape_of
 
@@ -58,7 +58,9 @@ def dead_letter(
         message=str(bad.error),
         position=str(bad.position),
     )
-    if redaction == "redacted":
+    if record is not None and isinstance(record.value, Unreadable):
+        body: bytes = record.value
+    elif redaction == "redacted":
         body = b"" if bad.document is None else _encoded(shape_of(bad.document))
     elif redaction == "full":
         body = bad.raw if bad.document is None else _encoded(bad.document)

@@ -28,6 +28,7 @@ from faust.types import TP, ConsumerMessage
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.engine.fetching.chunks import Chunk, ChunkScheduler
+from pivotwatch.engine.fetching.leader_epochs import LeaderEpochs
 from pivotwatch.engine.fetching.raw_batches import Results
 from pivotwatch.engine.fetching.static_membership import NamedMember
 
@@ -77,9 +78,16 @@ class _Fetched(dict[TP, list[Any]]):
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):
-    """The thread of the consumer: reads committed records only and reports positions."""
+    """The thread of the consumer: reads committed records only and reports positions.
+
+    Attributes
+    ----------
+    results
+        Fetched records that were not requested yet.
+    """
 
     transport: FetchTransport
+    results: Results
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer[bytes, bytes]:
         consumer = super()._create_worker_consumer(transport)
@@ -93,7 +101,8 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         """Connect, and watch the answers of the group."""
         await super().on_start()
         # Nothing is fetched before there is a subscription.
-        self._ensure_consumer()._fetcher._records = Results(self.transport.chunked)
+        self.results = Results(self.transport.chunked, self.transport.epochs)
+        self._ensure_consumer()._fetcher._records = self.results
         if self.app.conf.consumer_group_instance_id is not None:
             coordinator = self._ensure_consumer()._coordinator
             NamedMember(coordinator, self.app.conf.broker_session_timeout, self.transport.lost_name)
@@ -116,6 +125,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         return member
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> _Fetched:
+        self.results.poll.begin()
         records = await super()._fetch_records(consumer, *args, **kwargs)
         now, now_ms = time.monotonic(), time.time() * 1000
         positions = {}
@@ -283,6 +293,11 @@ class FetchTransport(driver.Transport):
         Called after every assignment, once the tables are recovered.
     revoked
         Called when an assignment ends.
+
+    Attributes
+    ----------
+    epochs
+        The leader epochs of what was fetched.
     """
 
     Consumer: ClassVar[type[Any]] = FetchConsumer
@@ -299,6 +314,7 @@ class FetchTransport(driver.Transport):
     ) -> None:
         super().__init__(urls, app)
         self.chunked = frozenset(chunked)
+        self.epochs = LeaderEpochs()
         self.resume = resume
         self.revoked = revoked
 

@@ -15,7 +15,10 @@ from kafka.errors import GroupAuthorizationFailedError, KafkaError, KafkaTimeout
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.config.config import Config
+from pivotwatch.engine.fetching import unpacking
 from pivotwatch.engine.types import TP
+
+unpacking.install()
 
 TIMEOUT_MS = 5_000
 POLL_MS = 500
@@ -206,6 +209,8 @@ def _explained(config: Config) -> Iterator[None]:
     except KafkaTimeoutError:
         problem = f"Kafka at {config.brokers} does not answer: is it running, and is `brokers` right?"
         raise OutOfReach(problem + _doubts(config)) from None
+    except unpacking.BatchRefused as error:
+        raise OutOfReach(f"a batch of records cannot be read: {error}") from None
     except (KafkaError, OSError) as error:
         raise OutOfReach(f"Kafka at {config.brokers} refuses: {error}") from None
 
