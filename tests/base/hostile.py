@@ -17,6 +17,7 @@ LIVE = (
         "@all",
         "<!channel>",
         "<!here|x>",
+        "!channel>",
         "<@U012AB3CD>",
         "<@&4711>",
         "<#C012AB3CD>",

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import pkgutil
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import apprise
 import orjson
 import pytest
+import requests
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import pivotwatch.formats
+from pivotwatch.base.outside_text import chat_text
 from pivotwatch.contracts.alerts import Alert, parse_alert
 from pivotwatch.contracts.codec import encode
 from pivotwatch.formats import alertmanager, chat, cloudevents, ocsf, pagerduty, slack, stix, text, webhook
@@ -84,9 +91,60 @@ def test_no_format_lets_a_hidden_character_or_a_mention_out(name: str, state: st
     assert shown
     assert [text for text in shown if hidden_in(text)] == []
     if name in CHATS:
-        live = [one for one in LIVE if one[0] != "&" or name != "slack"]
+        live = [one for one in LIVE if one[0] not in "&!" or name != "slack"]
         assert [(one, text) for text in shown for one in live if one in text] == []
         assert [text for text in shown if "evil.example" in text] == []
+
+
+SERVICES = {
+    "slack": "slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7",
+    "discord": "discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js/",
+    "mattermost": "mmost://chat.example/3ccdd113474722377935511fc85d3dd4",
+    "teams": "workflow://host.example/0123456789abcdef0123456789abcdef/signature",
+    "telegram": "tgram://123456789:abcdefg_hijklmnop/12315544/",
+}
+
+
+@contextlib.contextmanager
+def service(name: str) -> Iterator[tuple[apprise.Apprise, list[str]]]:
+    """A chat service of the library, and what it sends, in place of the network."""
+    sent: list[str] = []
+
+    def send(_: Any, request: Any, **__: Any) -> requests.Response:
+        sent.append(request.body.decode() if isinstance(request.body, bytes) else request.body)
+        answer = requests.Response()
+        answer.status_code, answer._content = 200, b"ok"
+        return answer
+
+    made = apprise.Apprise()
+    assert made.add(SERVICES[name])
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(requests.Session, "send", send)
+        yield made, sent
+
+
+BACK_AGAIN = re.compile(r"<[!@#]|&lt;[!@#]|@(everyone|here|channel|all|kim)|://evil|evil\.example")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_chat_library_makes_nothing_live_again(name: str) -> None:
+    with service(name) as (made, sent):
+        made.notify(**chat.render(alert(**CHANGES), BASE)._asdict())
+    assert sent
+    for body in sent:
+        document = orjson.loads(body)
+        assert [shown for shown in strings(document) if BACK_AGAIN.search(shown)] == []
+        assert not document.get("allow_mentions", {}).get("parse")
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text("@!<>|&;#:/[]()*_`~\\xu1e\x1b\u202e achnel.,0", max_size=80))
+def test_no_name_keeps_a_chat_library_from_delivering(text: str) -> None:
+    for name in SERVICES:
+        with service(name) as (made, sent):
+            made.notify(title=chat_text(text) or "-", body=f"{chat_text(text)} >99 % <0.01")
+        assert sent, name
+        assert [one for one in strings(orjson.loads(sent[0])) if re.search(r"<[!@#]|&lt;[!@#]", one)] == []
 
 
 def test_bytes_that_the_pipeline_writes_have_no_hidden_character_and_the_same_value() -> None:

@@ -47,7 +47,8 @@ _CHAT_FORMAT = (
     r"|(?P<broken>@|:(?=//)|(?<=\w)[.．。｡](?=[^\W\d_]{2}))"  # Some browsers read them as dots.
 )
 _SLACK = re.compile(_CHAT_FORMAT)
-_CHAT = re.compile(rf"{_CHAT_FORMAT}|<(?=[^\s\d])|^>|&(?=#?\w+;)|\\(?=[^\w\s])")
+# A library for Slack makes mentions of "!channel>" and "@kim>", without a "<" before them.
+_CHAT = re.compile(rf"{_CHAT_FORMAT}|<(?=[^\s\d])|(?<=\S)>|>(?!\d)|!(?=\S)|&(?=#?\w+;)|\\(?=[^\w\s])")
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -122,7 +123,7 @@ def chat_text(text: str) -> str:
     Examples
     --------
     >>> print(chat_text("@everyone: see https://evil.example or [this](x) <@7> **now** pay_7, <0.01"))
-    [@]everyone: see https[:]//evil[.]example or \x5bthis\x5d(x) \x3c[@]7> \x2a\x2anow\x2a\x2a pay_7, <0.01
+    [@]everyone: see https[:]//evil[.]example or \x5bthis\x5d(x) \x3c[@]7\x3e \x2a\x2anow\x2a\x2a pay_7, <0.01
     >>> chat_text("203.0.113.0/24"), chat_text("claude-3.5-sonnet")
     ('203.0.113.0/24', 'claude-3.5-sonnet')
     """
