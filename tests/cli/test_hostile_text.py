@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -242,6 +244,23 @@ def test_json_of_the_topic_keeps_its_value(tmp_path: Path, monkeypatch: pytest.M
     _tail(tmp_path, monkeypatch)
     lines = _run(["alerts", "tail", "--format", "json"]).stdout.splitlines()
     assert [orjson.loads(line) for line in lines] == [orjson.loads(STRANGE)] * 2
+
+
+def test_warnings_and_tracebacks_of_a_command_are_visible() -> None:
+    program = (
+        "import logging, sys\n"
+        "from pivotwatch.cli import main, schema\n"
+        "def fail(**_):\n"
+        "    logging.getLogger('x').warning('skipped %s', sys.argv[1])\n"
+        "    raise RuntimeError(sys.argv[1])\n"
+        "schema.schema.callback = fail\n"
+        "main(['schema'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, NAME], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "RuntimeError" in done.stderr
+    assert r"skipped acct-\x07" in done.stderr
+    assert [line for line in done.stderr.split("\n") if hidden_in(line)] == []
 
 
 def test_names_that_differ_look_different(tmp_path: Path) -> None:

@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import logging
+import sys
+import traceback
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
 import click
 
 from pivotwatch.base.errors import Fault
+from pivotwatch.base.log_format import LogFormat
 from pivotwatch.base.outside_text import visible_message
 from pivotwatch.cli.commands import Group
 
@@ -52,6 +57,11 @@ def _readable_errors() -> Iterator[None]:
         raise
 
 
+def _print_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an unexpected error as Python does, without hidden characters."""
+    sys.stderr.write(visible_message("".join(traceback.format_exception(kind, error, trace))))
+
+
 class LazyGroup(Group):
     """A group that imports a command when it is used, and that shows a `Fault` as a message."""
 
@@ -74,6 +84,9 @@ class LazyGroup(Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
+        sys.excepthook = _print_traceback
+        if logging.lastResort is not None:  # What prints the warnings of a command without a log.
+            logging.lastResort.setFormatter(LogFormat())
         try:
             with _readable_errors():
                 return super().invoke(ctx)
