@@ -29,6 +29,7 @@ from pivotwatch.web.login_pages import LoginPages
 from pivotwatch.web.metrics import WebMetrics
 from pivotwatch.web.middleware import middleware
 from pivotwatch.web.pages import Pages
+from pivotwatch.web.provider import Provider
 from pivotwatch.web.read_model import ReadModel
 from pivotwatch.web.server_sent_events import EventStream
 from pivotwatch.web.sessions import Sessions, SessionWriter
@@ -159,11 +160,19 @@ def build_web(
     )
     held.append(pages)
     pages.add_to(site)
-    LoginPages(pages).add_to(site)
+    LoginPages(pages, _provider(settings)).add_to(site)
     Api(pages).add_to(site)
     site.on_response_prepare.append(security_headers.add)
     site.on_shutdown.append(functools.partial(_end_of_events, event_stream))
     return app
+
+
+def _provider(settings: WebSettings) -> Provider | None:
+    if settings.oidc is None:
+        return None
+    from pivotwatch.web.oidc import OidcClient  # Its libraries take time and memory that other pages save.
+
+    return OidcClient(settings.oidc)
 
 
 async def _end_of_events(event_stream: EventStream, _: web.Application) -> None:

@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import hmac
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -27,10 +28,11 @@ from pivotwatch.engine.http.failed_attempts import FailedAttempts
 from pivotwatch.web.login_log import LoginLog
 from pivotwatch.web.login_log import Method as LoginMethod
 from pivotwatch.web.sessions import Sessions, SessionWriter, id_of, now
-from pivotwatch.web.settings import Role, WebSettings
+from pivotwatch.web.settings import Person, Role, WebSettings
 
 FORM_FIELD = "form_token"
 FORM_HOURS = 24
+ATTEMPT_SECONDS = 600
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -80,9 +82,12 @@ class Authenticator:
         self.secure = https if settings.secure_cookie is None else settings.secure_cookie
         self._failures = failures or FailedAttempts()
         self._tokens = {person: person.token() for person in settings.people}
-        self._key = key = _signing_key([*self._tokens.values(), *settings.form_key()])
+        secret = settings.oidc.client_secret() if settings.oidc else None
+        held = [*self._tokens.values(), *settings.form_key(), *([secret.encode()] if secret else [])]
+        self._key = key = _signing_key(held)
         self._sessions = URLSafeTimedSerializer(key, salt="pivotwatch-session")
         self._forms = URLSafeTimedSerializer(key, salt="pivotwatch-form")
+        self._attempts = URLSafeTimedSerializer(key, salt="pivotwatch-oidc")
 
     @property
     def cookie(self) -> str:
@@ -158,13 +163,17 @@ class Authenticator:
                 found = person
         if found is None:
             self.log.refused(method, request.remote, "unknown token")
-            if seconds := await self._failures.add(request.remote):
+            if seconds := await self.slow_down(request):
                 raise web.HTTPTooManyRequests(
                     text="unknown token, like many before from this address",
                     headers={"Retry-After": str(seconds)},
                 )
             raise web.HTTPUnauthorized(text="unknown token")
         return User(found.name, found.role, "session", secrets.token_urlsafe(16))
+
+    async def slow_down(self, request: web.Request) -> int:
+        """Count a failure of an address and wait; the seconds for ``Retry-After``, 0 within the allowance."""
+        return await self._failures.add(request.remote)
 
     async def _session(self, request: web.Request) -> User | None:
         try:
@@ -198,9 +207,19 @@ class Authenticator:
 
     def _credential(self, session: Session) -> bytes | None:
         """What a session depends on, with the role that it gives."""
-        found = (one for one in self._tokens if (one.name, one.role) == (session.name, session.role))
-        person = next(found, None)
-        return None if person is None else self._tokens[person]
+        person = self.person(session.name)
+        if session.method == "token":
+            return self._tokens[person] if person is not None and person.role == session.role else None
+        oidc = self.settings.oidc
+        if oidc is None or person is not None:
+            return None
+        # Who may be what by these settings; another provider or other roles need another log-in.
+        given = oidc.name_claim, oidc.roles_claim, sorted(oidc.operators), sorted(oidc.viewers)
+        return encode([oidc.issuer, oidc.client_id, *given])
+
+    def person(self, name: str) -> Person | None:
+        """The person with a token who has this name."""
+        return next((one for one in self._tokens if one.name == name), None)
 
     async def begin(
         self, request: web.Request, response: web.StreamResponse, user: User, method: Method
@@ -256,14 +275,16 @@ class Authenticator:
             refused.cookies.update(response.cookies)
             raise refused from None
 
-    def _set(self, response: web.StreamResponse, name: str, value: str, seconds: float) -> None:
+    def _set(
+        self, response: web.StreamResponse, name: str, value: str, seconds: float, samesite: str = "Strict"
+    ) -> None:
         response.set_cookie(
             name,
             value,
             max_age=int(seconds),
             path="/",
             httponly=True,
-            samesite="Strict",
+            samesite=samesite,
             secure=self.secure,
         )
 
@@ -281,6 +302,32 @@ class Authenticator:
             binding = secrets.token_urlsafe(16)
         self._set(response, self._login_cookie, binding, FORM_HOURS * 3600)
         return self.form_token("login " + binding)
+
+    # The log-in through a provider: what is kept in the browser meanwhile.
+
+    def remember(self, response: web.StreamResponse, attempt: Sequence[str]) -> None:
+        """Keep a log-in in a cookie. The provider sends the browser back from another site, hence Lax."""
+        self._set(
+            response, self._attempt_cookie, self._attempts.dumps([*attempt]), ATTEMPT_SECONDS, samesite="Lax"
+        )
+
+    def remembered(self, request: web.Request) -> list[str] | None:
+        """The log-in that this browser began; None when there is none, or it is too long ago."""
+        try:
+            found = self._attempts.loads(
+                request.cookies.get(self._attempt_cookie, ""), max_age=ATTEMPT_SECONDS
+            )
+        except (BadSignature, UnicodeError):
+            return None
+        return found if isinstance(found, list) and all(isinstance(one, str) for one in found) else None
+
+    def forget(self, response: web.StreamResponse) -> None:
+        """Remove the cookie of a log-in: it counts once."""
+        response.del_cookie(self._attempt_cookie, path="/", secure=self.secure, httponly=True, samesite="Lax")
+
+    @property
+    def _attempt_cookie(self) -> str:
+        return self.cookie + "-oidc"
 
     @property
     def _login_cookie(self) -> str:

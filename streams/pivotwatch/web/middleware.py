@@ -14,7 +14,7 @@ from pivotwatch.web.pages import USER, Pages, login_page
 logger = logging.getLogger(__name__)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-ANYBODY = ("/health", "/ready", "/metrics", "/login")
+ANYBODY = ("/health", "/ready", "/metrics", "/login", "/login/oidc", "/login/oidc/callback")
 """Paths without authentication: they show no account and no network."""
 
 

@@ -11,6 +11,7 @@ from pydantic.networks import IPvAnyNetwork
 from pivotwatch.base.secrets import read_secret
 from pivotwatch.config.durations import PositiveDuration
 from pivotwatch.config.tables import Table, Variable, read_table
+from pivotwatch.web.oidc_settings import OidcSettings
 from pivotwatch_models.durations import parse_duration
 
 Role = Literal["viewer", "operator"]
@@ -74,8 +75,8 @@ class WebSettings(Table):
 
     Attributes
     ----------
-    people, proxy
-        Who may log in. With neither the page has no login, and is open to this machine only.
+    people, proxy, oidc
+        Who may log in. With none of them the page has no login, and is open to this machine only.
     open_as
         Role of local users on a page without login.
     session
@@ -103,6 +104,7 @@ class WebSettings(Table):
 
     people: list[Person] = []
     proxy: Proxy | None = None
+    oidc: OidcSettings | None = None
     open_as: Role = "viewer"
     session: PositiveDuration = parse_duration("12h")
     secure_cookie: bool | None = None
@@ -133,7 +135,7 @@ class WebSettings(Table):
     @property
     def has_login(self) -> bool:
         """Whether people and programs have to authenticate."""
-        return bool(self.people) or self.proxy is not None
+        return bool(self.people) or self.proxy is not None or self.oidc is not None
 
 
 def read_settings(table: dict[str, Any]) -> WebSettings:
@@ -147,4 +149,4 @@ def read_settings(table: dict[str, Any]) -> WebSettings:
     return read_table("web", WebSettings, table, _KEYS)
 
 
-_KEYS = sorted({name for table in (WebSettings, Person, Proxy) for name in table.model_fields})
+_KEYS = sorted({name for table in (WebSettings, Person, Proxy, OidcSettings) for name in table.model_fields})
