@@ -10,6 +10,8 @@ from typing import Literal
 
 import orjson
 
+from pivotwatch.base.outside_text import visible_json
+
 logger = logging.getLogger(__name__)
 
 Method = Literal["token", "bearer", "proxy", "oidc"]
@@ -67,5 +69,5 @@ class LoginLog:
 
 
 def _quoted(text: str) -> str:
-    """A text as JSON in ASCII, so that it cannot pretend to be another field or line."""
-    return orjson.dumps(text).decode().encode("ascii", "backslashreplace").decode()
+    """A text as JSON, so that it cannot pretend to be another field or line."""
+    return visible_json(orjson.dumps(text)).decode()
