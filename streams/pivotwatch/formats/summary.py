@@ -8,13 +8,14 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from pivotwatch.base.outside_text import visible
 from pivotwatch.contracts.alert_texts import ReasonParts, is_split_evidence, reason_parts, title
 from pivotwatch.contracts.alerts import Alert, AlertData
 from pivotwatch.contracts.codec import as_plain
 
 LONGEST_NAME = 120
 LONGEST_SENTENCE = 1000
-_ADDRESS = re.compile(r"https?://[\w.\[\]:-]+(/[\w.~:/?#\[\]@!$&'()*+,;=%-]*)?", re.ASCII)
+_ADDRESS = re.compile(r"https?://[^\s<>|\"`\\^{}]+")
 STATE_WORDS = {"open": "", "updated": "update", "resolved": "resolved", "suppressed": "suppressed"}
 
 
@@ -133,4 +134,4 @@ def links(alert: Alert, base_url: str | None = None) -> dict[str, str]:
     urls = {name: url for name, url in (("runbook", own.runbook), ("page", own.page)) if url}
     if base_url:
         urls = {name: f"{base_url}{url}" if url.startswith("/") else url for name, url in urls.items()}
-    return {name: url for name, url in urls.items() if _ADDRESS.fullmatch(url)}
+    return {name: url for name, url in urls.items() if _ADDRESS.fullmatch(url) and visible(url) == url}
