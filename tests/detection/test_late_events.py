@@ -9,10 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch_models.settings import HOUR_MS
-from tests.detection.stream import MODEL, SETTINGS, START, Store, alerts, bodies, launch, records
+from tests.detection.stream import (
+    MODEL,
+    SETTINGS,
+    START,
+    Store,
+    alerts,
+    bodies,
+    launch,
+    networks_step,
+    records,
+)
 
 EVENTS, RELEASES = launch()
 CREW = "AS8"
@@ -116,3 +127,27 @@ def test_chunks_and_restarts_leave_no_trace(seed: int, cut: int) -> None:
         store.take(step)
         step = store.into(CountingOperator(SETTINGS, 0, 1, shards=4))
     assert outputs + step.final() == expected
+
+
+def scored(records_, every: int):
+    """The outputs and the final state of scoring, with a restart after so many bucket records (0: none)."""
+    step, store, outputs = networks_step(1, RELEASES), Store(), []
+    for number, record in enumerate(records_, start=1):
+        outputs += step.process([record])
+        if every and number % every == 0:
+            store.take(step)
+            step = store.into(networks_step())
+    return outputs, step.snapshot(full=True), step.meta()
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_a_restart_of_scoring_leaves_no_trace_in_corrections(every: int) -> None:
+    """A correction uses nothing that a restart would lose, such as how far the groups differed before."""
+
+    def delay(e):
+        return 90 * MINUTE if zlib.crc32(e["id"].encode()) % 5 == 0 else 0
+
+    step = CountingOperator(SETTINGS, 0, 1)
+    outputs = step.process(records(delivered(delay))) + step.final()
+    buckets = [Line(o.value, i) for i, o in enumerate(o for o in outputs if o.topic == "buckets")]
+    assert scored(buckets, every) == scored(buckets, 0)

@@ -131,9 +131,12 @@ class WatchSet:
         """Correct the watches by what arrived late for earlier buckets; returns these counts."""
         state = self._state
         counts: _Counts = {}
-        for late in view.late():
+        releases = sorted(state.watches.keys() & self._current(view.bucket))
+        for number, late in enumerate(view.late()):
             counter = self._counter(late)
-            for release in sorted(state.watches.keys() & self._current(view.bucket)):
+            for release in releases:
+                if number == 0:
+                    state.watches[release].watch.before_corrections()
                 of_model = counter.counts(release, state.calendar.stream_start or 0)
                 state.watches[release].watch.correct(view.bucket, late.bucket, of_model)
                 counts.setdefault(release, []).append(of_model)
@@ -167,7 +170,7 @@ class WatchSet:
         return Surroundings(
             members_of=lambda group: sys.maxsize if group[0] == POPULATION else registry.members(group),
             verdict_of=self._state.verdicts.get,
-            late=lambda group, since: view.is_idle or registry.late_since(group, since),
+            late=lambda group, since: view.idle_partitions > 0 or registry.late_since(group, since),
             suspect=lambda group: group[0] == "network" and self._network_class(group[1]) in SUSPECT,
             quiet_share=registry.quiet_share,
         )
