@@ -22,6 +22,7 @@ from pivotwatch.contracts.records import Line, Output
 from pivotwatch.contracts.sessions import Session
 from pivotwatch.delivery.errors import Rejected
 from pivotwatch.delivery.test_notification import make_alert
+from pivotwatch.detection.counting.event_time import QUORUM, Quorum
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.ingest import rejects
@@ -97,9 +98,17 @@ def with_late(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     return ordered[:at] + late + ordered[at:]
 
 
-def run(settings: Settings, events: Iterable[dict[str, Any]], *entries: Release) -> Iterator[Output]:
+def with_a_clock_ahead() -> list[dict[str, Any]]:
+    """A launch in which the clock of one network is 40 minutes ahead."""
+    ahead = 40 * 60_000
+    return [e | {"ts": e["ts"] + ahead} if e["network"] == "AS3" else e for e in launch(hours=14)[0]]
+
+
+def run(
+    settings: Settings, events: Iterable[dict[str, Any]], *entries: Release, quorum: Quorum = ANYBODY
+) -> Iterator[Output]:
     """Everything that the steps send; decisions come while an incident goes on."""
-    counting = CountingOperator(settings, 0, 1, quorum=ANYBODY)
+    counting = CountingOperator(settings, 0, 1, quorum=quorum)
     scoring = ScoringOperator(settings, 1, lambda name: "hosting" if name == ODD.id else None)
     for offset, entry in enumerate(entries):
         yield Output("releases", entry.model.encode(), encode(entry))
@@ -146,6 +155,7 @@ def outputs() -> tuple[Output, ...]:
         *run(SETTINGS, with_late(campaign()), released),
         *run(SETTINGS, new_model(80)),
         *run(in_days, loner(), next_day),
+        *run(SETTINGS, with_a_clock_ahead(), released, quorum=QUORUM),
         *undelivered(),
         *foreign(),
         marked,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pivotwatch.config.config import load
 from pivotwatch.web import event_cursor
 from pivotwatch.web import read_model as boards
+from pivotwatch.web.pipeline_checks import checks
 from pivotwatch.web.read_model import ReadModel
 from pivotwatch.web.runbook import RENDERED, SOURCE, render
 from pivotwatch.web.server_sent_events import BATCH, RESET, EventStream
@@ -195,9 +196,9 @@ def test_rates_are_shares_of_all_events_and_mark_problems():
 def test_silence_of_the_workers_is_shown():
     read_model = ReadModel()
     judged(read_model, 3)
-    assert all(check.good for check in ViewModels(load(), read_model, lambda: NOW + HOUR).checks())
-    assert not any(check.good for check in ViewModels(load(), read_model, lambda: NOW + 3 * HOUR).checks())
-    assert ViewModels(load(), ReadModel(), lambda: NOW).checks() == []
+    assert all(check.good for check in checks(load(), read_model, NOW + HOUR))
+    assert not any(check.good for check in checks(load(), read_model, NOW + 3 * HOUR))
+    assert not list(checks(load(), ReadModel(), NOW))
 
 
 # Clients that follow.

@@ -147,3 +147,26 @@ def clock_time(when: datetime) -> str:
         return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
     except OverflowError:  # The first or last day that a datetime can hold, in another time zone.
         return NOTHING
+
+
+def day_and_time(milliseconds: float) -> str:
+    """A time in epoch milliseconds as day and minute in UTC.
+
+    Examples
+    --------
+    >>> day_and_time(1_770_386_400_000)
+    '6 Feb 14:00'
+    """
+    when = datetime.fromtimestamp(milliseconds / 1000, UTC)
+    return f"{when.day} {when:%b %H:%M}"
+
+
+def iso_time(milliseconds: float) -> str:
+    """A time in epoch milliseconds as ISO 8601, to the second.
+
+    Examples
+    --------
+    >>> iso_time(1_770_386_400_000)
+    '2026-02-06T14:00:00+00:00'
+    """
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")

@@ -63,6 +63,28 @@ class ReleaseStatus(Struct, frozen=True, kw_only=True):
         check_moments(released_at=self.released_at)
 
 
+class LateGroup(Struct, frozen=True, kw_only=True):
+    """A group that is scored late, because many of its events arrive after their bucket has closed."""
+
+    kind: Annotated[Text, Meta(description="Kind of the group.")]
+    name: Annotated[Text, Meta(description="Name of the group.")]
+    since: Annotated[
+        Moment, Meta(description="Start of the bucket from which its events came late, with no day between.")
+    ]
+    late: Annotated[Count, Meta(description="Its events that arrived late since the last status.")]
+    share: Annotated[Share, Meta(description="Their share of all its events since then, 0 to 1.")]
+
+    def __post_init__(self) -> None:
+        check_moments(since=self.since)
+
+
+class SkewedNetwork(Struct, frozen=True, kw_only=True):
+    """A network whose clock is ahead of the others."""
+
+    network: Annotated[Text, Meta(description="Name of the network.")]
+    ahead_ms: Annotated[Count, Meta(description="Milliseconds ahead of the time that the others agree on.")]
+
+
 class Status(Struct, frozen=True, kw_only=True):
     """What `networks` scored in one bucket, over all partitions."""
 
@@ -80,7 +102,10 @@ class Status(Struct, frozen=True, kw_only=True):
     accounts: Annotated[Count, Meta(description="Accounts that sent them.")]
     new_accounts: Annotated[Count, Meta(description="Those of them that were not seen in the last 90 days.")]
     groups: Annotated[Count, Meta(description="Groups that sent requests.")]
-    late: Annotated[Count, Meta(description="Late events, left out.")]
+    late: Annotated[
+        Count,
+        Meta(description="Events that arrived late; those of the last day were counted with their bucket."),
+    ]
     invalid: Annotated[Count, Meta(description="Events that became dead letters.")]
     failed: Annotated[Count, Meta(description="Failed requests (HTTP status 400 and above), not counted.")]
     stale_records: Annotated[
@@ -92,6 +117,16 @@ class Status(Struct, frozen=True, kw_only=True):
     forgotten_models: Annotated[
         Count, Meta(description="Model names that were forgotten, because there were too many.")
     ] = 0
+    idle_partitions: Annotated[
+        Count, Meta(description="Partitions without events, completed by the event time of another.")
+    ] = 0
+    late_groups_total: Annotated[Count, Meta(description="Number of groups that are scored late.")] = 0
+    late_groups: Annotated[
+        list[LateGroup], Meta(description="Those of them with most late events, at most 20.")
+    ] = []
+    skewed_networks: Annotated[
+        list[SkewedNetwork], Meta(description="Networks whose clock is furthest ahead, at most 20.")
+    ] = []
     releases: Annotated[list[ReleaseStatus], Meta(description="Every watched release.")]
 
     def __post_init__(self) -> None:

@@ -36,7 +36,15 @@ from pivotwatch.engine.types import TP
 PINS_BYTES = 100_000
 """Longer pins become part of the state at once: a manifest is one Kafka record."""
 CONTROL_TOPICS: tuple[Logical, ...] = ("releases", "decisions")
-GAUGES: Named = {"open_incidents": ("pivotwatch_open_incidents", "Incidents that are open.")}
+GAUGES: Named = {
+    "open_incidents": ("pivotwatch_open_incidents", "Incidents that are open."),
+    "idle_partitions": (
+        "pivotwatch_idle_partitions",
+        "Partitions without events, completed by the event time of another.",
+    ),
+    "late_groups": ("pivotwatch_late_groups", "Groups scored late: many of their events arrive late."),
+    "skewed_networks": ("pivotwatch_skewed_networks", "Networks whose clock is ahead of the others."),
+}
 """Entries of `ScoringOperator.counters`, and their metrics."""
 
 

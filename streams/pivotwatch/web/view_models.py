@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pivotwatch.base.display import clock_time, percent, score, times
+from pivotwatch.base.display import clock_time, day_and_time, iso_time, percent, score, times
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.alert_texts import reason_parts
@@ -20,6 +20,7 @@ from pivotwatch.contracts.status import ReleaseStatus
 from pivotwatch.formats.summary import title_of
 from pivotwatch.reporting import charts, tables
 from pivotwatch.reporting.collector import Adoption
+from pivotwatch.web.pipeline_checks import checks
 from pivotwatch.web.read_model import Decision, Incident, ReadModel, Sums
 from pivotwatch_models.durations import format_duration, millis
 from pivotwatch_models.incidents.terms import SEVERITIES
@@ -47,22 +48,6 @@ class Tile:
     value: str
     beside: str = ""
     tone: str = ""
-    moment: str = ""
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Check:
-    """One line of the pipeline's health.
-
-    Attributes
-    ----------
-    moment
-        A time (ISO 8601) that the page shows as an age.
-    """
-
-    name: str
-    text: str
-    good: bool
     moment: str = ""
 
 
@@ -110,7 +95,7 @@ class ViewModels:
             "notes_total": len(lone),
             "releases": self.releases(),
             "ended": [self.row(one) for one in self._ended()[:ENDED]],
-            "checks": self.checks(),
+            "checks": list(checks(self.config, self.read_model, self.clock())),
             "last": self.read_model.last,
         }
 
@@ -132,7 +117,7 @@ class ViewModels:
         learning = sum(release.learning for release in status.releases)
         return [
             *tiles,
-            Tile("Event time (UTC)", _day_and_time(watermark), "behind the clock", "", _iso(watermark)),
+            Tile("Event time (UTC)", day_and_time(watermark), "behind the clock", "", iso_time(watermark)),
             Tile("Releases watched", f"{len(status.releases)}", f"{learning} still learning"),
             Tile("Requests", f"{status.requests:,}", f"in the last bucket ({self._width()})"),
             Tile("Active accounts", f"{status.accounts:,}", f"in {status.groups:,} groups"),
@@ -149,30 +134,6 @@ class ViewModels:
                 "warn" if dead > DEAD_SHARE else "",
             ),
         ]
-
-    def checks(self) -> list[Check]:
-        """The health of the workers, by the topic ``status``."""
-        last = self.read_model.last
-        if last is None:
-            return []
-        status = last.status
-        due = last.written_at + 2 * status.bucket_ms + 2 * millis(self.config.idle_after)
-        on_time = self.clock() < due
-        scored = f"scored through {_short(last.end)}"
-        if not on_time:
-            scored = f"scored only through {_short(last.end)}: check that every worker runs"
-        checks = [Check("networks", scored, on_time, _iso(last.written_at))]
-        if on_time:
-            checks.append(Check("accounts", "every partition has counted this bucket", True))
-        counters = (
-            (status.stale_records, "records for buckets that were already scored", True),
-            (status.dropped_models, "models not followed: too many new models at once", False),
-            (status.forgotten_models, "model names forgotten: too many names", False),
-        )
-        checks += [Check("accounts", f"{count:,} {text}", good) for count, text, good in counters if count]
-        if self.read_model.unreadable:
-            checks.append(Check("page", f"{self.read_model.unreadable:,} records could not be read", False))
-        return checks
 
     def releases(self) -> list[tuple[Adoption, Markup | None, ReleaseStatus | None]]:
         """The watched releases: adoption, chart, newest figures; the newest release first."""
@@ -292,17 +253,3 @@ def _chart(raw: bytes, size: charts.Size) -> Markup | None:
 def _counts(groups: list[Incident]) -> list[tuple[str, int]]:
     counts = Counter(one.data.severity for one in groups)
     return [(name, counts[name]) for name in reversed(SEVERITIES) if counts[name]]
-
-
-def _short(milliseconds: float) -> str:
-    """Examples: 6 Feb 14:00 UTC."""
-    return f"{_day_and_time(milliseconds)} UTC"
-
-
-def _day_and_time(milliseconds: float) -> str:
-    when = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return f"{when.day} {when:%b %H:%M}"
-
-
-def _iso(milliseconds: float) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="seconds")

@@ -115,6 +115,10 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     invalid: Annotated[Count, Meta(description="Events since the last record that became dead letters.")] = 0
     failed: Annotated[Count, Meta(description="Failed requests since the last record, not counted.")] = 0
     late_groups: Annotated[Tallies, Meta(description="Late events per group: kind, id, events.")] = _empty()
+    skewed: Annotated[
+        list[tuple[Text, Count]],
+        Meta(description="Networks whose clock is ahead of the others, and by how many milliseconds."),
+    ] = []
     joined: Annotated[
         Tallies, Meta(description="Accounts that joined a group in this bucket: kind, id, accounts.")
     ] = _empty()

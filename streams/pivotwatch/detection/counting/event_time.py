@@ -44,6 +44,8 @@ class Quorum(NamedTuple):
     settled: int
 
 
+SKEW_MS = 15 * 60_000
+"""A clock that is ahead by less is not reported."""
 QUORUM = Quorum(_TIME.least, _TIME.most, _TIME.diverse, _TIME.settled)
 
 
@@ -185,11 +187,20 @@ class AgreedTime:
         """Whether no single account or network can outvote the others."""
         return min(len(self.accounts.keys), len(self.networks.keys)) >= self.quorum.diverse
 
-    def ahead(self, limit: int) -> list[tuple[int, int]]:
-        """Networks whose latest event is behind ``limit``: number and time, the furthest first."""
-        found = np.flatnonzero(self.networks.times > limit)
-        pairs = zip(self.networks.keys[found].tolist(), self.networks.times[found].tolist(), strict=True)
-        return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+    def skewed(self) -> list[tuple[int, int]]:
+        """Networks whose clock seems to be ahead: number and milliseconds ahead of the agreed time.
+
+        The latest events of honest accounts are ahead of the agreed time too, the more the rarer they send.
+        So a network is ahead when its latest event is behind the upper quartile of recent accounts by
+        `SKEW_MS`, and by three times the distance from the agreed time to that quartile.
+        """
+        now, recent = self.now(), np.sort(self.accounts.times[-4 * self.asked[0] :])
+        if now is None or len(recent) < self.quorum.diverse:
+            return []
+        upper = max(now, int(recent[len(recent) * 3 // 4]))
+        times = self.networks.times
+        found = np.flatnonzero(times > upper + max(SKEW_MS, 3 * (upper - now)))
+        return list(zip(self.networks.keys[found].tolist(), (times[found] - now).tolist(), strict=True))
 
     def forget(self, accounts: Ints) -> None:
         """Forget accounts: others will have their numbers."""

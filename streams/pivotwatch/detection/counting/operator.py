@@ -30,6 +30,8 @@ from pivotwatch.detection.counting.open_buckets import TOO_LATE, OpenBuckets
 from pivotwatch.detection.counting.state import STATE_VERSION, CountingState
 from pivotwatch_models.settings import Settings
 
+SKEWED = 20
+"""Number of networks with skewed clocks that a record names."""
 COUNTED = ("events", "late", "failed", "dropped_models", "forgotten_models")
 """The numbers of `CountingOperator.counters` that only grow."""
 
@@ -248,10 +250,17 @@ class CountingOperator:
             invalid=counters.invalid,
             failed=counters.failed,
             late_groups=encoded(counters.groups()),
+            skewed=self._skewed(),
             joined=encoded(self.accounts.named(joined)),
             left=encoded(self.accounts.named(left)),
             late_parts=self._late_parts,
         )
+
+    def _skewed(self) -> list[tuple[str, int]]:
+        """The networks whose clock is furthest ahead of the others, and by how many milliseconds."""
+        names = self.dictionary.network_names
+        found = [(name, ms) for number, ms in self.buckets.watermark.time.skewed() if (name := names[number])]
+        return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:SKEWED]
 
     def _start_again(self) -> None:
         """Begin to count what the next record reports."""

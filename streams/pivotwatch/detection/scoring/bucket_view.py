@@ -42,8 +42,8 @@ class BucketView:
 
     Attributes
     ----------
-    is_idle
-        Whether the clock closed the bucket of any partition, because no events came.
+    idle_partitions
+        Number of partitions without events whose bucket was completed by the event time of another.
     parts
         The records of the partitions with active accounts.
     requests
@@ -59,7 +59,7 @@ class BucketView:
     def __init__(self, bucket: int, width: int, bodies: Mapping[int, tuple[bool, Body]]) -> None:
         self.bucket, self.width = bucket, width
         self._bodies = [body for _, (_, body) in sorted(bodies.items())]
-        self.is_idle = any(idle for idle, _ in bodies.values())
+        self.idle_partitions = sum(idle for idle, _ in bodies.values())
         self.parts = [PartitionRecord(body) for body in self._bodies if body.is_active]
         self.requests: int = sum(part.body.requests for part in self.parts)
         self.models: dict[str, int] = {}
@@ -123,6 +123,14 @@ class BucketView:
     def late_groups(self) -> dict[Group, int]:
         """Number of late events of each group since the last record."""
         return _added_up([body.late_groups for body in self._bodies])
+
+    def skewed(self) -> dict[str, int]:
+        """Networks whose clock is ahead of the others, and by how many milliseconds at most."""
+        found: dict[str, int] = {}
+        for body in self._bodies:
+            for network, ms in body.skewed:
+                found[network] = max(ms, found.get(network, 0))
+        return found
 
     def left_out(self) -> LeftOut:
         """What the partitions left out since their last record."""

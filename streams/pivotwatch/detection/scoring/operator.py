@@ -14,11 +14,12 @@ from pivotwatch.contracts.bucket_record import decode
 from pivotwatch.contracts.dead_letters import undecodable
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import InputRecord, Output
+from pivotwatch.contracts.status import Status
 from pivotwatch.detection.scoring.bucket_facts import update_calendar, update_groups
 from pivotwatch.detection.scoring.bucket_view import BucketView
 from pivotwatch.detection.scoring.control_log import Entry
 from pivotwatch.detection.scoring.networks_state import STATE_VERSION, NetworksState
-from pivotwatch.detection.scoring.status import status
+from pivotwatch.detection.scoring.status import output, status_of
 from pivotwatch.detection.scoring.watch_set import WatchSet
 from pivotwatch_models.settings import Settings
 
@@ -50,6 +51,7 @@ class ScoringOperator:
         self.settings = settings
         self.state = NetworksState(settings, partitions)
         self._watch_set = WatchSet(self.state, network_class)
+        self._status: Status | None = None
 
     @property
     def finished(self) -> bool:
@@ -98,8 +100,13 @@ class ScoringOperator:
         self.state.controls.repin(pins)
 
     def counters(self) -> dict[str, int]:
-        """Numbers of the present moment, for metrics."""
-        return {"open_incidents": self._watch_set.open_incidents()}
+        """Numbers of the present moment, for metrics; those of the status come with the next bucket."""
+        counters = {"open_incidents": self._watch_set.open_incidents()}
+        if (status := self._status) is not None:
+            counters["idle_partitions"] = status.idle_partitions
+            counters["late_groups"] = status.late_groups_total
+            counters["skewed_networks"] = len(status.skewed_networks)
+        return counters
 
     def meta(self) -> bytes:
         """The part of the state that belongs into the manifest."""
@@ -129,8 +136,8 @@ class ScoringOperator:
         outputs += self._watch_set.score(view)
         update_calendar(state, view)
         self._watch_set.drop_ended(bucket)
-        outputs.append(status(state, view))
-        return outputs
+        self._status = status_of(state, view)
+        return [*outputs, output(bucket, self._status)]
 
     def _apply_controls(self, bucket: int) -> list[Output]:
         """Apply the control records that have effect from ``bucket``; returns the alerts."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pivotwatch.contracts.codec import encode, moment_of
 from pivotwatch.contracts.records import Output
-from pivotwatch.contracts.status import ReleaseStatus, Status
+from pivotwatch.contracts.status import LateGroup, ReleaseStatus, SkewedNetwork, Status
 from pivotwatch.detection.alerting.alert_builder import rounded
 from pivotwatch.detection.scoring.bucket_view import BucketView
 from pivotwatch.detection.scoring.networks_state import NetworksState, WatchedRelease
@@ -12,13 +12,24 @@ from pivotwatch_models.release_calendar import Release
 
 KEPT = 4096
 """Number of buckets whose status the compacted topic keeps."""
+SHOWN = 20
+"""Number of late groups and skewed networks that a status names."""
+LATE_EVENTS, LATE_SHARE = 8, 0.05
+"""Late events since the last bucket, and their share of all events, from which a group counts as late."""
 
 
-def status(state: NetworksState, view: BucketView) -> Output:
-    """The status record of a bucket. Its key repeats after ``KEPT`` buckets."""
+def output(bucket: int, status: Status) -> Output:
+    """The record of a status. Its key repeats after ``KEPT`` buckets."""
+    return Output("status", str(bucket % KEPT).encode(), encode(status))
+
+
+def status_of(state: NetworksState, view: BucketView) -> Status:
+    """The status of a bucket that was scored."""
     accounts, unseen = view.accounts()
     left_out = view.left_out()
-    record = Status(
+    late = _late_groups(state, view)
+    skewed = sorted(view.skewed().items(), key=lambda pair: (-pair[1], pair[0]))
+    return Status(
         bucket=moment_of(view.bucket * view.width),
         bucket_ms=view.width,
         watermark=view.watermark(),
@@ -32,9 +43,28 @@ def status(state: NetworksState, view: BucketView) -> Output:
         stale_records=state.alignment.stale,
         dropped_models=left_out.dropped_models,
         forgotten_models=left_out.forgotten_models + state.calendar.forgotten,
+        idle_partitions=view.idle_partitions,
+        late_groups_total=len(late),
+        late_groups=late[:SHOWN],
+        skewed_networks=[SkewedNetwork(network=name, ahead_ms=ms) for name, ms in skewed[:SHOWN]],
         releases=[_release(release, watched) for release, watched in sorted(state.watches.items())],
     )
-    return Output("status", str(view.bucket % KEPT).encode(), encode(record))
+
+
+def _late_groups(state: NetworksState, view: BucketView) -> list[LateGroup]:
+    """The groups of which many events arrived late since the last bucket, most late events first."""
+    on_time = dict(zip(view.groups, view.traffic[:, 0].tolist(), strict=True))
+    found = []
+    for (kind, name), late in view.late_groups().items():
+        events = late + on_time.get((kind, name), 0)
+        if late >= LATE_EVENTS and late >= LATE_SHARE * events:
+            since = state.registry.get((kind, name)).late_since * view.width
+            found.append(
+                LateGroup(
+                    kind=kind, name=name, since=moment_of(since), late=late, share=round(late / events, 4)
+                )
+            )
+    return sorted(found, key=lambda group: (-group.late, group.kind, group.name))
 
 
 def _release(release: Release, watched: WatchedRelease) -> ReleaseStatus:

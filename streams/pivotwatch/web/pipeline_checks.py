@@ -1,0 +1,102 @@
+"""The health of the pipeline as the page shows it, from the topic ``status``."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from pivotwatch.base.display import day_and_time, iso_time, percent
+from pivotwatch.base.outside_text import visible
+from pivotwatch.config.config import Config
+from pivotwatch.contracts.status import LateGroup, SkewedNetwork, Status
+from pivotwatch.web.read_model import ReadModel
+from pivotwatch_models.durations import millis
+
+NAMED = 3
+"""Number of late groups and skewed networks that a line names."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Check:
+    """One line of the pipeline's health.
+
+    Attributes
+    ----------
+    moment
+        A time (ISO 8601) that the page shows as an age.
+    """
+
+    name: str
+    text: str
+    good: bool
+    moment: str = ""
+
+
+def checks(config: Config, read_model: ReadModel, now: float) -> Iterator[Check]:
+    """The lines, none before the first status; ``now`` in epoch milliseconds."""
+    last = read_model.last
+    if last is None:
+        return
+    status = last.status
+    due = last.written_at + 2 * status.bucket_ms + 2 * millis(config.idle_after)
+    on_time, through = now < due, f"{day_and_time(last.end)} UTC"
+    scored = f"scored through {through}"
+    if not on_time:
+        scored = f"scored only through {through}: check that events arrive and that every worker runs"
+    yield Check("networks", scored, on_time, iso_time(last.written_at))
+    if on_time:
+        yield Check("accounts", "every partition has counted this bucket", good=True)
+    yield from _of_status(status)
+    if read_model.unreadable:
+        yield Check("page", f"{read_model.unreadable:,} records could not be read", good=False)
+
+
+def _of_status(status: Status) -> Iterator[Check]:
+    counters = (
+        (status.stale_records, "records for buckets that were already scored", True),
+        (status.dropped_models, "models not followed: too many new models at once", False),
+        (status.forgotten_models, "model names forgotten: too many names", False),
+        (status.idle_partitions, "partitions without events, completed by the event time of another", True),
+    )
+    for count, text, good in counters:
+        if count:
+            yield Check("accounts", f"{count:,} {text}", good)
+    if status.skewed_networks:
+        yield Check("clocks", skewed_text(status.skewed_networks), good=False)
+    if status.late_groups:
+        yield Check("late data", late_text(status.late_groups, status.late_groups_total), good=False)
+
+
+def skewed_text(networks: Sequence[SkewedNetwork]) -> str:
+    """Which networks have a clock that is ahead, and what to do.
+
+    Examples
+    --------
+    >>> skewed_text([SkewedNetwork(network="AS64500", ahead_ms=2_400_000)])
+    'ahead of the others: AS64500 (40 min). Check the clocks of their gateways'
+    """
+    named = [f"{visible(one.network)} ({one.ahead_ms // 60_000:,} min)" for one in networks[:NAMED]]
+    return f"ahead of the others: {_and_more(named, len(networks))}. Check the clocks of their gateways"
+
+
+def late_text(groups: Sequence[LateGroup], total: int) -> str:
+    """Which groups are scored late, since when and why.
+
+    Examples
+    --------
+    >>> from datetime import UTC, datetime
+    >>> since = datetime(2026, 2, 5, 18, tzinfo=UTC)
+    >>> late_text([LateGroup(kind="network", name="AS64500", since=since, late=40, share=0.25)], 2)
+    'network AS64500 (25 % of its events, since 5 Feb 18:00 UTC) and 1 more arrive after their bucket ...'
+    """
+    named = [
+        f"{visible(one.kind)} {visible(one.name)} ({percent(one.share)} of its events, "
+        f"since {day_and_time(one.since.timestamp() * 1000)} UTC)"
+        for one in groups[:NAMED]
+    ]
+    return f"{_and_more(named, total)} arrive after their bucket has closed. They are scored when they arrive"
+
+
+def _and_more(named: Sequence[str], total: int) -> str:
+    more = total - len(named)
+    return ", ".join(named) + (f" and {more:,} more" if more > 0 else "")
