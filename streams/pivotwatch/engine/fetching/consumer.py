@@ -146,7 +146,7 @@ class FetchConsumer(driver.Consumer):
     positions
         The latest `Position` of each chunked partition, none right after a seek.
     held
-        Chunked partitions from which nothing is wanted for now; set by whoever takes chunks.
+        Chunked partitions from which nothing is fetched for now. `ChunkQueues` sets it.
     """
 
     transport: FetchTransport

@@ -1,11 +1,13 @@
-"""Who may hold a connection: a limit in all, one per address, and who leaves for a newcomer.
+"""Limits on connections, in all and per address, and the choice of the connection that a new one replaces.
 
 A connection either waits for its client (for a handshake, a header, a body, the next request, or for the
-client to read) or is served. A served one ends by itself soon, so it stays. At a limit, a newcomer takes the
-place of the one that has waited longest: of its own address at the limit of the address, else of the address
-that has most waiting. So clients that only hold connections displace each other, and not those who ask.
+client to read) or is served. A served connection ends soon, so it stays. At a limit, a new connection
+replaces the one that has waited longest: among those of the same address at the limit per address, else among
+those of the address with most waiting connections. So clients that only hold connections displace each
+other, and not clients that send requests.
 
-Where everybody is served, a newcomer gets one of the `RESERVE` seats, which are for health and metrics alone.
+While all connections are served, a new one gets one of the `RESERVE` seats, which serve only health and
+metrics.
 """
 
 from __future__ import annotations
@@ -23,13 +25,13 @@ class Seat:
     Attributes
     ----------
     address
-        What counts as one client (`pivotwatch.base.addresses.client_network`).
+        The network that counts as one client (`pivotwatch.base.addresses.client_network`).
     reserved
-        Whether it is one of the reserve.
+        Whether the seat belongs to the reserve.
     deadline
-        Until when it may wait for its client, in the time of the event loop.
+        The time of the event loop until which the connection may wait for its client.
     evict, expire
-        Close the connection, for a new one and after its deadline; whoever holds it sets this.
+        Close the connection, for a new one or after its deadline. The connection sets both.
     """
 
     __slots__ = ("address", "deadline", "evict", "expire", "reserved")
@@ -55,8 +57,8 @@ class Admission:
     Attributes
     ----------
     evicted, refused, expired
-        How many connections had to leave for a newcomer, how many newcomers got no seat, and how many
-        connections passed a deadline.
+        Number of connections that a new one replaced, of new connections without a seat, and of
+        connections that passed a deadline.
 
     Examples
     --------
@@ -117,7 +119,7 @@ class Admission:
         self._forget_waiting(seat)
 
     def leave(self, seat: Seat) -> None:
-        """The connection is gone; said twice does no harm."""
+        """Take the seat back. A second call does nothing."""
         self._forget_waiting(seat)
         self._reserve.discard(seat)
         if seat in self._seats:

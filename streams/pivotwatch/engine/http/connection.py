@@ -1,4 +1,4 @@
-"""One HTTP connection with a deadline for everything that its client has to do."""
+"""One HTTP connection, with a deadline for each thing that its client must do."""
 
 from __future__ import annotations
 
