@@ -16,6 +16,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit, urlunsplit
 import orjson
 import pytest
 from oidc_provider_mock import _app
+from yarl import URL
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.web.oidc import ALGORITHMS
@@ -442,3 +443,19 @@ def test_mistakes_in_the_settings_are_named(change: dict[str, Any], told: str) -
         read_settings({"oidc": table | change})
     assert told in str(refused.value)
     assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "part", ["%ff", "%00", "%ed%a0%80", "é", "%0d%0aX:%20y", "x" * 5000, "a=b&code=c", ""]
+)
+def test_strange_answers_of_a_browser_are_refused(check: Callable[..., None], part: str) -> None:
+    async def test(made: Site, running: Provider) -> None:
+        for query in (f"code={part}&state=STATE", f"code=x&state={part}", f"error={part}&state=STATE", part):
+            state = parse_qs(urlsplit(await to_provider(made)).query)["state"][0]
+            address = URL(f"{CALLBACK}?{query.replace('STATE', state)}", encoded=part.isascii())
+            answer = await made.get(address)
+            assert answer.status in (403, 429), (query, await answer.text())
+        await to_provider(made, f"/login/oidc?next={part}")
+        assert made.broker.sessions == []
+
+    check(test)
