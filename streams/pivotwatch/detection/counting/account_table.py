@@ -1,8 +1,8 @@
-"""Who is who in a partition: accounts as row numbers, groups and sets of groups as small integers.
+"""The accounts of a partition as row numbers; groups and sets of groups as small integers.
 
-An account is a member of a group from the bucket in which it is first active there until 90 days after
-it was last. Joining and leaving are reported once each, so that sums over partitions give the number of
-accounts seen in a group within 90 days.
+An account is a member of a group from its first active bucket there until 90 days after its last one. Joining
+and leaving are reported once each. So the sum over the partitions is the number of accounts that were seen in
+a group within 90 days.
 """
 
 from __future__ import annotations
@@ -22,18 +22,41 @@ from pivotwatch_models.settings import Settings
 
 _MEMBERSHIP = STATE.membership
 SLACK = 10_000
-"""So many sets of groups that nobody is in are not worth the trouble."""
+"""Number of unused sets of groups that is allowed before they are forgotten."""
 
 
 class AccountTable:
-    """Accounts and their groups.
+    """The accounts of one partition, and their groups.
 
     Parameters
     ----------
     settings
         Width of a bucket.
     shards
-        Into how many shards the accounts are divided (by a hash of the id, the same in every partition).
+        Number of shards that the accounts are divided into, by a hash of the id.
+
+    Attributes
+    ----------
+    rows, names
+        Row of each account, and account of each row.
+    columns
+        Per row: shard, first and last active bucket, time of creation in epoch milliseconds (-1: unknown),
+        requests, and the set of groups of its last activity.
+    groups, sets
+        Group of each number, and the sorted group numbers of each set.
+    elsewhere
+        For each row the groups outside the last set, with the bucket in which the account was last active
+        there.
+
+    Examples
+    --------
+    >>> accounts = AccountTable(Settings(), shards=4)
+    >>> home = accounts.set_id((accounts.group_id(("network", "AS64500")),))
+    >>> rows = np.array([accounts.row("acct-1"), accounts.row("acct-2")])
+    >>> accounts.meet(rows, bucket=7)
+    >>> joined = accounts.settle(7, rows, sets=np.array([home, home]), requests=np.array([5, 1]))
+    >>> accounts.named(joined)
+    [['network', 'AS64500', 2]]
     """
 
     def __init__(self, settings: Settings, shards: int) -> None:
@@ -61,10 +84,9 @@ class AccountTable:
         self._set_ids: dict[tuple[int, ...], int] = {}
         self.set_id(())
         self.elsewhere: dict[int, dict[int, int]] = {}
-        """Row to {group: bucket last active there}, for groups outside the account's last set."""
 
     def row(self, account: str) -> int:
-        """The row of an account, a new one if it is unknown."""
+        """Row of an account; an unknown account gets a new row."""
         row = self.rows.get(account)
         if row is None:
             if self.free:
@@ -77,7 +99,7 @@ class AccountTable:
         return row
 
     def meet(self, rows: Ints, bucket: int) -> None:
-        """Note when accounts were first active; from here on they are part of the state."""
+        """Note the first active bucket of accounts. From then on they are part of the state."""
         self.columns.reserve(len(self.names))
         fresh = rows[self.columns["first"][rows] < 0]
         shards = [zlib.crc32(self.names[row].encode()) % self.shards for row in fresh.tolist()]
@@ -85,7 +107,7 @@ class AccountTable:
         self.columns["first"][fresh] = bucket
 
     def set_id(self, groups: tuple[int, ...]) -> int:
-        """Number of a set of groups (given sorted)."""
+        """Number of a set of groups, given as sorted group numbers."""
         number = self._set_ids.get(groups)
         if number is None:
             number = self._set_ids[groups] = len(self.sets)
@@ -101,7 +123,7 @@ class AccountTable:
         return number
 
     def name_rank(self, groups: Ints) -> Ints:
-        """Where groups stand among all that are known, by name."""
+        """Rank of groups by name, among all groups that are known."""
         if len(self._name_rank) < len(self.groups):
             name = self.groups.__getitem__
             new = long_sorted(range(len(self._name_rank), len(self.groups)), name)
@@ -111,16 +133,22 @@ class AccountTable:
         return self._name_rank[groups]
 
     def named(self, counts: Mapping[int, int]) -> list[list[Any]]:
-        """Numbers by group as [kind, name, number], by name."""
+        """Counts by group number as rows [kind, id, count], sorted by kind and id."""
         groups = np.array(list(counts), dtype=np.int64)
         rank = self.name_rank(groups)
         return [[*self.groups[g], counts[g]] for g in groups[np.argsort(rank)].tolist()]
 
     def settle(self, bucket: int, rows: Ints, sets: Ints, requests: Ints) -> dict[int, int]:
-        """Note that accounts were active in sets of groups; returns the groups that were joined.
+        """Note that accounts were active in sets of groups; returns how many accounts joined each group.
 
-        Accounts that were active since then, too, stay in the groups of their last activity.
-        Ints are unique. The columns ``last`` and ``home`` are as after the bucket.
+        An account that was active in a later bucket, too, stays in the set of that activity.
+
+        Parameters
+        ----------
+        bucket
+            The bucket of the activity.
+        rows, sets, requests
+            Accounts, each once, with the set of groups and the requests of each.
         """
         joined: dict[int, int] = {}
         last, home = self.columns["last"], self.columns["home"]
@@ -135,7 +163,7 @@ class AccountTable:
         return joined
 
     def _move(self, row: int, new: int, joined: dict[int, int]) -> None:
-        """An account is active in another set of groups than before."""
+        """Move an account to another set of groups, and count the groups that it joins."""
         old = self.sets[self.columns["home"][row]]
         if not old and row not in self.elsewhere:
             for group in self.sets[new]:
@@ -157,11 +185,26 @@ class AccountTable:
     def sweep(
         self, since: int, bucket: int, in_use: Callable[[], Ints]
     ) -> tuple[dict[int, int], Ints, set[int]]:
-        """Forget what was last seen over 90 days ago, in the shards whose turn it is.
+        """Forget memberships and accounts that were last active over 90 days ago, in some of the shards.
 
-        Which shards these are depends on the buckets ``since`` to ``bucket`` alone; each has its turn
-        within a day. Returns the groups that were left, the rows that are as new, and the shards that
-        changed. Ints ``in_use`` by open buckets keep their account, which is new when they close.
+        The buckets ``since`` to ``bucket`` alone decide which shards are swept. Each is swept within a day.
+
+        Parameters
+        ----------
+        since, bucket
+            First and last bucket since the last sweep.
+        in_use
+            Returns the rows that open buckets use. Such a row keeps its account, which counts as new when its
+            bucket closes.
+
+        Returns
+        -------
+        left
+            How many accounts left each group.
+        gone
+            Rows whose state was cleared.
+        changed
+            Shards that changed.
         """
         first = max(since, bucket + 1 - self.shards) * self.sweep_each
         turn = sorted({number % self.shards for number in range(first, (bucket + 1) * self.sweep_each)})
@@ -189,7 +232,7 @@ class AccountTable:
         return left, gone, set(turn) if left or len(gone) else set()
 
     def tidy(self) -> bool:
-        """Forget groups that no account is in any more, once they are many; True: all have new numbers."""
+        """Forget unused sets and groups once they are many; returns whether all numbers have changed."""
         home = self.columns["home"]
         used = np.union1d(0, home)
         if len(self.sets) <= 2 * len(used) + SLACK:
@@ -206,12 +249,12 @@ class AccountTable:
         return True
 
     def in_shard(self, shard: int) -> Ints:
-        """Ints of a shard, by account id, so that the state is the same whatever came before."""
+        """Rows of a shard in the order of their account ids, so that equal states have equal bytes."""
         rows = np.flatnonzero(self.columns["shard"] == shard)
         return np.array(sorted(rows.tolist(), key=self.names.__getitem__), dtype=np.int64)
 
     def snapshot(self, rows: Ints, home: Ints, sets: list[list[Group]]) -> tuple[dict[str, Any], bytes]:
-        """Names, sets and memberships of the given rows, JSON-able, and the columns.
+        """Names, sets and memberships of some rows, JSON-able, and their columns.
 
         Parameters
         ----------

@@ -1,8 +1,8 @@
 """The counts of one open bucket: one cell per account, model, requested name, network and links.
 
-Events arrive as rows of integers (`EVENT`). They are sorted and added up by array operations, thousands at
-a time, so that an open bucket holds no Python object per account or cell: a million of them would be walked
-by the garbage collector again and again, and leave the memory in pieces when the bucket closes.
+Events arrive as rows of integers (`EVENT`). Array operations sort and add up thousands of them at a time. So
+an open bucket holds no Python object per account or cell. The garbage collector would visit a million of
+such objects again and again, and they would leave the memory fragmented when the bucket closes.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ import numpy as np
 from pivotwatch_models.base.arrays import Ints
 
 EVENT = struct.Struct("=9q")
-"""ts, account, choice, network, links, account created (-1: not told), tokens in, tokens out, tools."""
+"""ts, account, choice, network, links, account created (-1: unknown), tokens in, tokens out, tools."""
 NO_DATE = -1
 _LOW = 0xFFFFFFFF
 
 RUN = 1 << 16
-"""So many events are kept as they came before they are added up."""
+"""Number of cells that may wait before they are added up."""
 
 
 class Run(NamedTuple):
-    """Cells in order, each once.
+    """Cells in order, each once, as columns of one length.
 
     Attributes
     ----------
     who, place
         Account << 32 | choice; network << 32 | links.
     created
-        The earliest date of creation that was told, `NO_DATE` for none.
+        Earliest known time of creation of the account in epoch milliseconds, or `NO_DATE`.
     requests, tokens_in, tokens_out, with_tools
         Requests, their input and output tokens, and how many of them used tools.
     """
@@ -47,7 +47,7 @@ class Run(NamedTuple):
 
     @classmethod
     def of(cls, columns: Iterable[Ints]) -> Self:
-        """Add up what belongs to one cell."""
+        """Sort columns by cell, and add up what belongs to one cell."""
         who, place, created, *counts = columns
         order = np.lexsort((place, who))
         who, place = who[order], place[order]
@@ -57,7 +57,7 @@ class Run(NamedTuple):
         starts = np.flatnonzero(first)
         if not len(starts):
             return cls(who, place, created, *counts)
-        # As unsigned numbers the untold dates come last.
+        # As an unsigned number, NO_DATE comes last.
         earliest = np.minimum.reduceat(created.view(np.uint64)[order], starts).view(np.int64)
         sums = [np.add.reduceat(column[order], starts) for column in counts]
         return cls(who[starts], place[starts], earliest, *sums)
@@ -69,22 +69,22 @@ class Run(NamedTuple):
 
     @property
     def choice(self) -> Ints:
-        """Number of the model and of the name by which it was asked for."""
+        """Number of the model and the requested name of each cell."""
         return self.who & _LOW
 
     @property
     def network(self) -> Ints:
-        """Number of the network."""
+        """Number of the network of each cell."""
         return self.place >> 32
 
     @property
     def links(self) -> Ints:
-        """Number of the links."""
+        """Number of the links of each cell."""
         return self.place & _LOW
 
 
 class Cells:
-    """Counts by cell.
+    """Counts of one bucket by cell.
 
     Examples
     --------
@@ -107,7 +107,7 @@ class Cells:
         return len(self.whole().who) if self.runs else 0
 
     def add(self, events: Ints) -> None:
-        """Add events, rows as `EVENT` packs them."""
+        """Count events: rows as `EVENT` packs them, shape (events, 9)."""
         _, account, choice, network, links, created, tokens_in, tokens_out, tools = events.T
         ones = np.ones(len(events), dtype=np.int64)
         used = (tools > 0).astype(np.int64)
@@ -117,18 +117,18 @@ class Cells:
         )
 
     def merge(self, other: Cells) -> None:
-        """Add the counts of another."""
+        """Add the counts of another bucket."""
         for run in other.runs:
             self._append(run)
 
     def take_over(self, other: Cells) -> None:
-        """Add the counts of another, to be added up by `whole`."""
+        """Add the counts of another bucket without adding them up; `whole` does."""
         self.runs += other.runs
         self._size += other._size
         self.requests += other.requests
 
     def append(self, run: Run) -> None:
-        """Add cells that were stored."""
+        """Add cells that a snapshot held."""
         if len(run.who):
             self._append(run)
 
@@ -148,5 +148,5 @@ class Cells:
         return self.runs[0]
 
     def renumber(self, change: Callable[[Run], Run]) -> None:
-        """Change the numbers by which cells are known."""
+        """Replace every run by what ``change`` makes of it."""
         self.runs = [change(run) for run in self.runs]

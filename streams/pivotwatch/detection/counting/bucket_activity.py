@@ -1,4 +1,4 @@
-"""One closed bucket, as arrays: who was active where, and how much of it went to which model."""
+"""The activity of one bucket as arrays: requests of each account, by group and by model."""
 
 from __future__ import annotations
 
@@ -34,8 +34,20 @@ class BucketActivity:
     sets
         The set of groups that each was active in.
     use
-        Of each model that was used its requests, and its reach
-        (`pivotwatch.detection.counting.model_tracker`).
+        Requests and reach of each model that was used (`pivotwatch.detection.counting.model_tracker`).
+
+    Examples
+    --------
+    >>> from pivotwatch.detection.counting.account_table import AccountTable
+    >>> from pivotwatch.detection.counting.aggregates import Cells
+    >>> dictionary = Dictionary(AccountTable(Settings(), shards=1), aliases=())
+    >>> row, choice = dictionary.accounts.row("acct-1"), dictionary.choice("m-2", None)
+    >>> network, cells = dictionary.network("AS64500"), Cells()
+    >>> cells.add(np.array([[25_200_000, row, choice, network, 0, NO_DATE, 10, 20, 0]]))
+    >>> activity = BucketActivity(Settings(bucket="1h"), dictionary, bucket=7)
+    >>> activity.read(cells.whole())
+    >>> activity.n.tolist(), activity.total("m-2"), activity.use
+    ([1], (1, 1, 10, 20, 0), {'m-2': (1, 1000)})
     """
 
     def __init__(self, settings: Settings, dictionary: Dictionary, bucket: int) -> None:
@@ -43,7 +55,7 @@ class BucketActivity:
         self.bucket, self._settings = bucket, settings
 
     def read(self, cells: Run) -> None:
-        """Take the counts."""
+        """Read the counts of the bucket."""
         settings, names, bucket = self._settings, self.dictionary, self.bucket
         model, own = names.chosen_models()
         self._model, self._by_choice = model[cells.choice], own[cells.choice]
@@ -70,7 +82,7 @@ class BucketActivity:
         self._traffic = self._per_group(cell_set)
 
     def body(self) -> Body:
-        """The part of the record that is not about one model."""
+        """The content of the record, without its models."""
         groups, counts = self._traffic[:, 1], self._traffic[:, 3:]
         total = np.zeros((len(self._named.groups), counts.shape[1]), dtype=np.int64)
         bounds = np.flatnonzero(np.diff(self._traffic[:, 0], prepend=-1, append=-1)).tolist()
@@ -87,31 +99,31 @@ class BucketActivity:
         )
 
     def chosen(self, model: str) -> Ints:
-        """Requests of each active account to a model by its own choice."""
+        """Requests of each active account to a model by its own choice, shape (accounts,)."""
         return self._per_account((self._model == self.dictionary.model(model)) & self._by_choice)
 
     def total(self, model: str) -> ToModel:
-        """Requests of everyone to a model: by choice, all, tokens in, out, with tools."""
+        """Requests of all accounts to a model: by choice, all, tokens in, tokens out, with tools."""
         to_model = self._model == self.dictionary.model(model)
         chosen = self._counts[to_model & self._by_choice, 0].sum()
         requests, tokens_in, tokens_out, with_tools = self._counts[to_model].sum(axis=0).tolist()
         return int(chosen), requests, tokens_in, tokens_out, with_tools
 
     def traffic(self, model: str) -> Ints:
-        """Per group that used the model: index, requests by choice, all, tokens in, out, with tools."""
+        """Per group that used a model: index, then as `total`, shape (groups, 6)."""
         first, end = np.searchsorted(
             self._traffic[:, 0], [self.dictionary.model(model), self.dictionary.model(model) + 1]
         )
         return np.ascontiguousarray(self._traffic[first:end, 1:])
 
     def cohorts(self, mask: Mask) -> Ints:
-        """Number of accounts per set and cohort: [set, band, young, previous bucket, accounts]."""
+        """Number of accounts in ``mask`` per set and cohort: [set, band, age, previous bucket, accounts]."""
         counts = np.bincount(self._code[mask], minlength=len(self._codes))
         some = np.flatnonzero(counts)
         return np.column_stack([self._codes[some], counts[some]])
 
     def movers(self, events: tuple[Mask, Mask]) -> list[list[Any]]:
-        """Accounts with an event: [account, set, first use, switch, young, had an earlier bucket]."""
+        """Accounts with an event, sorted: [account, set, first use, switch, age, previous bucket]."""
         first, switch = events
         moved = self._by_name(np.flatnonzero(first | switch))
         names = [self.accounts.names[row] for row in self.rows[moved].tolist()]
@@ -120,9 +132,9 @@ class BucketActivity:
         return [list(row) for row in zip(names, self._set_of[moved].tolist(), *which, *cohort, strict=True)]
 
     def blocks(self, model: str, ended: Blocks) -> list[list[Any]]:
-        """Accounts that ended a block: [account, set, second, steady, split, size in, size out].
+        """Accounts that completed a block: [account, set, second, steady, split, size in, size out].
 
-        Sizes are 16 ln of the mean tokens of the bucket's requests to the model; -1 when there are none.
+        A size is 16 ln of the mean tokens of the bucket's requests to the model; -1 without tokens.
         """
         if not len(ended.place):
             return []
@@ -139,8 +151,8 @@ class BucketActivity:
         return [list(row) for row in zip(names, *numbers, strict=True)]
 
     def _use(self, who: Ints) -> dict[str, tuple[int, int]]:
-        """Requests and reach of the models."""
-        new = np.diff(who, prepend=-1) != 0  # one for each name that an account asked for
+        """Requests and reach of each model."""
+        new = np.diff(who, prepend=-1) != 0  # one for each name that an account requested
         account, model = self._inverse[new], self._model[new]
         given = _REACH // np.bincount(account)[account]
         # Sums far below 2^53, so as floats they are exact.
@@ -157,14 +169,14 @@ class BucketActivity:
         return places[np.array(order, dtype=np.int64)]
 
     def set_index(self, i: int) -> int:
-        """The record's index of the set of the i-th active account."""
+        """Index in the record of the set of the i-th active account."""
         return int(self._set_of[i])
 
     def _note_created(self, created: Ints) -> None:
-        """Keep the earliest date of creation that was told."""
+        """Keep the earliest known time of creation of each account."""
         column = self.accounts.columns["created"]
-        told = np.flatnonzero(created != NO_DATE)
-        rows, created = self.rows[told], created[told]
+        dated = np.flatnonzero(created != NO_DATE)
+        rows, created = self.rows[dated], created[dated]
         known = column[rows]
         column[rows] = np.where(known < 0, created, np.minimum(known, created))
 
@@ -174,7 +186,7 @@ class BucketActivity:
         return counts
 
     def _per_group(self, cell_set: Ints) -> Ints:
-        """Model, index of the group, requests by choice, all, tokens in, out, with tools: in this order."""
+        """Per model and group: model, then as `traffic`, sorted by both."""
         cell, group = self._named.spread(cell_set)
         key = self._model[cell] * (len(self._named.groups) + 1) + group
         order = np.argsort(key, kind="stable")
@@ -187,7 +199,7 @@ class BucketActivity:
         return np.column_stack([self._model[cell[starts]], group[starts], sums])
 
     def _sets(self, cell_set: Ints, starts: Ints) -> Ints:
-        """The set of groups of each account: of its one place, or the union of its places'."""
+        """The set of groups of each account: the union over the places that it was active in."""
         least, most = np.minimum.reduceat(cell_set, starts), np.maximum.reduceat(cell_set, starts)
         several = least != most
         if several.any():
@@ -200,7 +212,7 @@ class BucketActivity:
         return least
 
     def _cohorts(self) -> Ints:
-        """Band, young and previous active bucket (-1: none) of each account, (accounts, 3)."""
+        """Band, age and previous active bucket (-1: none) of each account, shape (accounts, 3)."""
         columns = self.accounts.columns
         start = self.bucket * self._settings.bucket_ms
         created = columns["created"][self.rows]
@@ -212,13 +224,13 @@ class BucketActivity:
         )
         previous = columns["last"][self.rows].astype(np.int64)
         oldest = self.bucket - self._settings.buckets(self._settings.watch_ms)
-        # Of a bucket that came late there may be later ones.
+        # Accounts with late events may have been active in later buckets.
         previous = np.where(previous < 0, -1, np.clip(previous, oldest, self.bucket - 1))
         return np.column_stack([volume_band(self.n), young, previous])
 
 
 def _blocks(ordered: Ints) -> tuple[Ints, Ints, Ints]:
-    """Of an array in order: its values once, where each begins, and which one stands where."""
+    """Distinct values of a sorted array, where each begins, and the index of the value at each place."""
     first = np.ones(len(ordered), dtype=bool)
     np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
     starts = np.flatnonzero(first)
@@ -226,7 +238,7 @@ def _blocks(ordered: Ints) -> tuple[Ints, Ints, Ints]:
 
 
 def _log_mean(tokens: Ints, requests: Ints) -> Ints:
-    """16 ln of the tokens per request, as whole numbers; -1 without tokens."""
+    """16 ln of the tokens per request, rounded; -1 without tokens."""
     some = (tokens > 0) & (requests > 0)
     mean = np.where(some, tokens, 1) / np.where(some, requests, 1)
     return np.where(some, np.rint(_SIZE_STEPS * np.log(mean)), -1).astype(np.int64)

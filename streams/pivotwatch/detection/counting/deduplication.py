@@ -1,10 +1,10 @@
-"""Where the events of a record came from: so that what `ingest` sends twice counts once.
+"""Counts every event of `ingest` once, although `ingest` may send it twice.
 
-`ingest` writes arrays of events. Each array comes from one partition of one topic of others, its
-events in the order of their *places*: the offset of the message and the position in it. After a
-crash `ingest` reads from what it had committed and sends again what it had already sent, cut in
-other bounds. For every origin the highest place that was applied is kept, and what is not above it
-is left out, event by event. A place is only looked at one by one where an array overlaps.
+`ingest` writes arrays of events. An array comes from one partition of a foreign topic, its *origin*. Its
+events are in the order of their *places*: the offset of the message and the position in it. After a crash,
+`ingest` reads again from its committed offset, and sends again what it had already sent, in other arrays.
+The deduplicator keeps the highest place that was counted of every origin, and leaves out the events at or
+below it. It compares single events only in an array that overlaps.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Place = tuple[int, int]
 
 
 def origin_headers(topic: str, partition: int, places: Sequence[Place]) -> Headers:
-    """The headers of an array.
+    """The headers of an array: its origin, and the places of its events.
 
     Examples
     --------
@@ -43,12 +43,14 @@ def origin_headers(topic: str, partition: int, places: Sequence[Place]) -> Heade
 
 
 class OffsetDeduplicator:
-    """The highest place applied per origin.
+    """The highest place that was counted, per origin.
 
     Attributes
     ----------
+    applied
+        The highest place that was counted, by origin: topic and partition.
     repeated
-        Events left out so far by this process.
+        Number of events that this process has left out.
 
     Examples
     --------
@@ -65,7 +67,13 @@ class OffsetDeduplicator:
         self.repeated = 0
 
     def first_new(self, record: InputRecord, count: int) -> int:
-        """Index of the first event of an array that was not applied before; the rest now is."""
+        """Index of the first event of an array that was not counted before. The events from it on now are.
+
+        Parameters
+        ----------
+        record, count
+            The record, and the number of events in its array.
+        """
         headers = dict(record.headers)
         raw = headers.get(ORIGIN)
         if raw is None:

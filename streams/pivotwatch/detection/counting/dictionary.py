@@ -1,7 +1,7 @@
-"""Small integers for what events name over and over: models, networks, links.
+"""Small integers for the names that events repeat: models, networks, links.
 
-An open bucket counts by integers, so that a cell takes no object of its own. The numbers are those of
-one process: what leaves it carries the names.
+An open bucket counts by integers, so a cell needs no object of its own. The numbers hold within one process.
+What leaves the process carries the names.
 """
 
 from __future__ import annotations
@@ -19,25 +19,36 @@ from pivotwatch_models.base.counts import Group
 LinkSet = tuple[tuple[str, str | None], ...]
 
 MAX_REMEMBERED = 100_000
-"""So many names of a kind are remembered between buckets; those of open buckets always are."""
+"""Number of names of a kind that are remembered between buckets. Those of open buckets always are."""
 
 
 class Dictionary:
-    """Numbers for the models, networks and links of events, and the groups that they stand for.
+    """Numbers of the models, networks and links of events, and of the groups that these stand for.
 
     Parameters
     ----------
     accounts
-        Numbers the groups and their sets.
+        Numbers accounts, groups and sets of groups.
     aliases
-        Patterns of requested names that are no choice of the account.
+        Patterns of model names that the provider resolves: such a request is no choice of the account.
 
     Attributes
     ----------
     plain, choices
-        Numbers of models asked for as such, and of (model, requested name).
+        Number of each model without a requested name, and of each (model, requested name).
     networks, addresses, links
-        Numbers of networks, of addresses (that of their network), and of links by their bytes. 0: none.
+        Number of each network, of the network of each address, and of links by their bytes. 0: none.
+
+    Examples
+    --------
+    >>> from pivotwatch_models.settings import Settings
+    >>> dictionary = Dictionary(AccountTable(Settings(), shards=1), aliases=["*-latest"])
+    >>> dictionary.choice("m-1", None), dictionary.choice("m-2", "m-latest"), dictionary.choice("m-1", None)
+    (0, 1, 0)
+    >>> dictionary.chosen_models()[1].tolist()
+    [True, False]
+    >>> dictionary.network("203.0.113.0/24"), dictionary.network(None, ip="203.0.113.7")
+    (1, 1)
     """
 
     def __init__(self, accounts: AccountTable, aliases: Iterable[str]) -> None:
@@ -57,7 +68,7 @@ class Dictionary:
         self._clear()
 
     def _clear(self) -> None:
-        """Forget everything but 0, none. The dictionaries stay: the hot path holds on to them."""
+        """Forget every number but 0. The dict objects stay, as the hot path keeps references to them."""
         tables = (self.plain, self.choices, self.networks, self._places, self.models)
         for table in (*tables, self.addresses, self.links, self._link_numbers):
             table.clear()
@@ -67,7 +78,7 @@ class Dictionary:
         self.choice_names, self.network_names, self.link_sets = [], [None], [()]
 
     def choice(self, model: str, requested: str | None) -> int:
-        """Number of a model and the name by which it was asked for."""
+        """Number of a model and the requested name."""
         number = self.choices.get((model, requested))
         if number is None:
             number = self.choices[model, requested] = len(self.choice_names)
@@ -77,7 +88,7 @@ class Dictionary:
         return number
 
     def network(self, name: str | None, ip: str | None = None) -> int:
-        """Number of a network, given its name or, without one, an address."""
+        """Number of a network, by its name or, without a name, by an address."""
         if name:
             number = self.networks.get(name)
             if number is None:
@@ -93,12 +104,12 @@ class Dictionary:
         return known
 
     def kinds(self, raw: bytes) -> list[str]:
-        """The kinds of links as they stand in a message; raises what `read_links` does."""
+        """The kinds of links, given as bytes of a message. Raises the errors of `read_links`."""
         number = self.links.get(raw)
         return [kind for kind, _ in (read_links(raw) if number is None else self.link_sets[number])]
 
     def link(self, raw: bytes) -> int:
-        """Number of links as they stand in a message, whose kinds have been checked."""
+        """Number of links, given as bytes of a message whose kinds have been checked."""
         number = self.links.get(raw)
         if number is None:
             if len(self.links) >= 2 * MAX_REMEMBERED:
@@ -108,7 +119,7 @@ class Dictionary:
         return number
 
     def link_set(self, links: LinkSet) -> int:
-        """Number of links."""
+        """Number of links, given as pairs of kind and id."""
         number = self._link_numbers.get(links)
         if number is None:
             number = self._link_numbers[links] = len(self.link_sets)
@@ -120,18 +131,18 @@ class Dictionary:
         return self.models.setdefault(name, len(self.models))
 
     def chosen_models(self) -> tuple[Ints, Mask]:
-        """Of every choice: number of its model, and whether it was the account's own."""
+        """For each choice the number of its model, and whether it was the account's own, shape (choices,)."""
         model = np.array([self.model(name) for name, _ in self.choice_names], dtype=np.int64)
         own = np.array([not self._is_alias(requested) for _, requested in self.choice_names], dtype=bool)
         return model, own
 
     def sets(self, places: Ints) -> Ints:
-        """The accounts's sets of groups, of networks and links given as network << 32 | links."""
+        """Number of the set of groups for each place, given as network << 32 | links."""
         numbers, known = places.tolist(), self._places
         return np.array([known[n] if n in known else self._set(n) for n in numbers], dtype=np.int64)
 
     def forget_sets(self) -> None:
-        """The accounts has numbered its sets anew."""
+        """Forget the numbers of sets, after `AccountTable.tidy` has changed them."""
         self._places.clear()
 
     def _set(self, place: int) -> int:
@@ -141,17 +152,23 @@ class Dictionary:
         return self._places[place]
 
     def _is_alias(self, requested: str | None) -> bool:
-        """Was the model no choice of the account?"""
+        """Whether the provider resolved the requested name: the account did not choose the model."""
         return requested is not None and any(fnmatch.fnmatchcase(requested, p) for p in self.aliases)
 
     @property
     def crowded(self) -> bool:
-        """Have the names grown out of bounds?"""
+        """Whether there are more names than are remembered."""
         tables: tuple[Sized, ...] = (self.choice_names, self.network_names, self.link_sets, self._places)
         return max(map(len, tables)) > MAX_REMEMBERED
 
     def forget(self, choices: Ints, networks: Ints, links: Ints) -> tuple[Ints, Ints, Ints]:
-        """Forget all names but the given; returns old number to new, for each kind (-1: forgotten)."""
+        """Forget all names but those with the given numbers.
+
+        Returns
+        -------
+        choices, networks, links
+            The new number at the place of each old one; -1: forgotten.
+        """
         kept_choices = [self.choice_names[i] for i in choices.tolist()]
         kept_networks = [self.network_names[i] for i in networks.tolist()]
         kept_links = [self.link_sets[i] for i in links.tolist()]
@@ -164,7 +181,7 @@ class Dictionary:
 
 
 def groups_of(network: str | None, links: Iterable[tuple[str, str | None]]) -> Iterator[Group]:
-    """The groups that an event's account is active in by this event: its network and its links.
+    """The groups of an event: its network and its links.
 
     Examples
     --------

@@ -1,9 +1,9 @@
-r"""Event time of a partition: what several accounts in several networks agree on.
+r"""The agreed time of a partition: the event time that several accounts in several networks agree on.
 
 No single record, account or network can move it. Each account counts once, with its latest event, and so
-does each network. The agreed time is the smaller of two medians: over the accounts that spoke most recently,
-and over the networks that did. A source whose clock is wrong moves it only if it is the majority of both.
-Everything is decided in offset order, so chunking leaves no trace.
+does each network. The agreed time is the smaller of two medians: over the accounts that sent events most
+recently, and over the networks that did. A source with a wrong clock moves it only when it is the majority of
+both. Every decision is made in offset order, so it does not depend on chunks.
 
 Of :math:`N` accounts in the last closed bucket, :math:`N / 16` are asked, but at least 15 and at most 512. A
 thin partition, with :math:`N < 60`, asks :math:`N / 4`, but at least three. The same rule holds for networks.
@@ -30,12 +30,13 @@ class Quorum(NamedTuple):
     Attributes
     ----------
     least, most
-        So many accounts and networks are asked at least, unless the partition is thin, and at most.
+        Least and largest number of accounts, and of networks, whose median is taken. A thin partition may
+        have fewer than ``least``.
     diverse
-        With so many accounts and networks no single one has the majority: a stream may begin, and fewer are
-        never asked.
+        With this number of accounts and networks, no single one has the majority. A stream may begin then,
+        and the median is never taken of fewer.
     settled
-        After so many events a stream begins, whoever sent them.
+        A stream begins after this number of events, whoever sent them.
     """
 
     least: int
@@ -50,17 +51,18 @@ QUORUM = Quorum(_TIME.least, _TIME.most, _TIME.diverse, _TIME.settled)
 
 
 class Recent:
-    """The latest event time of those who spoke most recently: accounts, or networks.
+    """The latest event times of the accounts, or networks, that sent events most recently.
 
     Parameters
     ----------
     most
-        So many are remembered.
+        Number of accounts or networks that are remembered.
 
     Attributes
     ----------
     keys, times, places
-        Number, latest event time and place in offset order of its last event, in the order of the places.
+        Number of each account or network, its latest event time in epoch milliseconds, and the place of its
+        last event in the stream; in the order of the places.
 
     Examples
     --------
@@ -77,7 +79,7 @@ class Recent:
         self.keys = self.times = self.places = np.empty(0, dtype=np.int64)
 
     def add(self, keys: Ints, times: Ints, start: int) -> None:
-        """Take events in offset order; ``start`` is the place of the first."""
+        """Add events in offset order; ``start`` is the place of the first one."""
         keys = np.concatenate([self.keys, keys])
         times = np.concatenate([self.times, times])
         places = np.concatenate([self.places, np.arange(start, start + len(keys) - len(self.keys))])
@@ -86,25 +88,25 @@ class Recent:
         self.keys, self.times, self.places = keys[last], times[last], places[last]
 
     def median(self, asked: int, since: int = 0) -> int | None:
-        """The lower median of the latest times of those asked; None when nobody is there.
+        """The lower median of the latest times, in epoch milliseconds; None without any.
 
         Parameters
         ----------
         asked
-            How many of the most recent are asked.
+            Number of the most recent accounts or networks whose median is taken.
         since
-            Those whose last event came before this place are not.
+            Leave out those whose last event has a place before this one.
         """
         times = np.sort(self.times[-asked:][self.places[-asked:] >= since])
         return int(times[(len(times) - 1) // 2]) if len(times) else None
 
     def leave_out(self, keys: Ints) -> None:
-        """Forget some of them."""
+        """Forget accounts or networks."""
         kept = ~np.isin(self.keys, keys)
         self.keys, self.times, self.places = self.keys[kept], self.times[kept], self.places[kept]
 
     def snapshot(self, name: Callable[[int], Any]) -> list[list[Any]]:
-        """State by names, JSON-able."""
+        """State, JSON-able; ``name`` returns the name of a number."""
         keys = [name(key) for key in self.keys.tolist()]
         return [keys, self.times.tolist(), self.places.tolist()]
 
@@ -126,13 +128,13 @@ class AgreedTime:
     Attributes
     ----------
     accounts, networks
-        Who spoke most recently.
+        The accounts and networks that sent events most recently.
     events
-        Number of events taken.
+        Number of events that were added.
 
     Examples
     --------
-    Two accounts of the present outvote one whose clock is a day ahead:
+    Two accounts outvote a third one, whose clock is a day ahead:
 
     >>> time = AgreedTime()
     >>> time.add(np.array([1, 2, 3]), np.array([1, 2, 3]), np.array([1000, 87_401_000, 2000]))
@@ -148,20 +150,20 @@ class AgreedTime:
         self._active = [0, 0]
 
     def add(self, accounts: Ints, networks: Ints, times: Ints) -> None:
-        """Take events in offset order: numbers of their accounts and networks, and their times."""
+        """Add events in offset order: numbers of accounts and networks, and times in epoch milliseconds."""
         self.accounts.add(accounts, times, self.events)
         self.networks.add(networks, times, self.events)
         self.events += len(times)
 
     def close(self, events: int, accounts: int, networks: int) -> None:
-        """Note what a closed bucket had; an empty one halves what is typical."""
+        """Note how many events, accounts and networks a closed bucket had. They set how many are asked."""
         self._typical = max(events, self._typical // 2)
         found = zip((accounts, networks), self._active, strict=True)
         self._active = [max(new, before // 2) for new, before in found]
 
     @property
     def asked(self) -> tuple[int, int]:
-        """How many accounts, and how many networks, are asked."""
+        """Number of accounts, and of networks, whose median is taken."""
         accounts, networks = (self._asked_of(active) for active in self._active)
         return accounts, networks
 
@@ -171,14 +173,14 @@ class AgreedTime:
         return min(quorum.most, max(thin, active // _TIME.part))
 
     def now(self) -> int | None:
-        """The agreed time; None before the first event."""
+        """The agreed time in epoch milliseconds; None before the first event."""
         since = self.events - max(_TIME.patience_events, _TIME.patience * self._typical)
         accounts = self.accounts.median(self.asked[0], since)
         networks = self.networks.median(self.asked[1], since)
         return None if accounts is None or networks is None else min(accounts, networks)
 
     def middle(self) -> int | None:
-        """The agreed time of everyone who spoke, however long ago."""
+        """The agreed time over everyone who is remembered, in epoch milliseconds; None without any."""
         accounts, networks = self.accounts.median(self.quorum.most), self.networks.median(self.quorum.most)
         return None if accounts is None or networks is None else min(accounts, networks)
 
@@ -203,11 +205,11 @@ class AgreedTime:
         return list(zip(self.networks.keys[found].tolist(), (times[found] - now).tolist(), strict=True))
 
     def forget(self, accounts: Ints) -> None:
-        """Forget accounts: others will have their numbers."""
+        """Forget accounts, as other accounts will get their numbers."""
         self.accounts.leave_out(accounts)
 
     def snapshot(self, account: Callable[[int], Any], network: Callable[[int], Any]) -> list[Any]:
-        """State, JSON-able; ``account`` and ``network`` give the names of numbers."""
+        """State, JSON-able; ``account`` and ``network`` return the name of a number."""
         counts = [self.events, self._typical, self._active]
         return [*counts, self.accounts.snapshot(account), self.networks.snapshot(network)]
 

@@ -1,7 +1,7 @@
-"""Sets of groups under numbers of their own, by the names of their groups.
+"""Numbers for sets of groups that follow from the names of the groups alone.
 
-The accounts numbers sets in the order in which it met them. What leaves the process (the record of a bucket,
-the state of a shard) has numbers that follow from its content alone.
+`AccountTable` numbers sets in the order in which they came. What leaves the process (the record of a bucket,
+the state of a shard) must not depend on that order.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class NamedSets:
     groups
         Names of the groups, sorted.
     sets
-        Of each set the indices of its groups, sorted.
+        Indices into ``groups`` of each set, sorted.
     rank
-        The accounts's number of a set to the one here.
+        For each set number of the account table, its number here.
     """
 
     def __init__(self, accounts: AccountTable) -> None:

@@ -1,4 +1,4 @@
-"""Events that wait until the other accounts of their partition get to their time."""
+"""Held events: events that wait until the other accounts of their partition reach their time."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _TIME = STATE.event_time
 
 
 class Held(NamedTuple):
-    """An event that is held, with what a dead letter of it needs.
+    """An event that is held, with everything that a dead letter of it needs.
 
     Attributes
     ----------
     event, ts
         The event and its time in epoch milliseconds.
     record, raw, place
-        The record that it came in, its own bytes, and its place in an array.
+        The record that it came in, its own bytes, and its position when the record holds an array.
     """
 
     event: Request
@@ -32,7 +32,18 @@ class Held(NamedTuple):
 
 
 class HeldEvents:
-    """The events that are held, in offset order."""
+    """The held events of one partition, in offset order. Their number and size are bounded.
+
+    Examples
+    --------
+    >>> record = Line(b'{"id": "r", "ts": 9000, "account": "a", "model": "m"}', offset=4)
+    >>> event = as_request(read_leniently(record.value)[None])
+    >>> held = HeldEvents()
+    >>> held.put(Held(event, 9000, record, record.value, None))
+    True
+    >>> held.take(until=9000), held.overdue(), [each.record.offset for each in held.overdue()]
+    ([], [], [4])
+    """
 
     def __init__(self) -> None:
         self._held: list[Held] = []
@@ -46,7 +57,7 @@ class HeldEvents:
         return iter(self._held)
 
     def put(self, held: Held) -> bool:
-        """Hold an event; False when there is no room."""
+        """Hold an event; returns whether there was room."""
         size = len(held.raw or b"") + sum(len(name) + len(value) for name, value in held.record.headers)
         size += len(held.record.key or b"")
         if len(self._held) >= _TIME.held or self._bytes + size > _TIME.held_bytes:
@@ -56,7 +67,7 @@ class HeldEvents:
         return True
 
     def take(self, until: int) -> list[Held]:
-        """Give out the events before a time."""
+        """Give out the events before a time in epoch milliseconds."""
         taken = [held for held in self._held if held.ts < until]
         if taken:
             self._old = sum(held.ts >= until for held in self._held[: self._old])
@@ -64,7 +75,7 @@ class HeldEvents:
         return taken
 
     def overdue(self) -> list[Held]:
-        """Give out the events that were held when this was called last: nobody else got to their time."""
+        """Give out the events that the last call left: no other account has reached their time."""
         gone, kept = self._held[: self._old], self._held[self._old :]
         self._keep(kept)
         self._old = len(kept)

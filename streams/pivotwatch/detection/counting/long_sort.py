@@ -1,4 +1,4 @@
-"""Sorting by the hundred thousand while others wait."""
+"""Sorts hundreds of thousands of things without blocking other threads for long."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 PART = 8192
-"""So many things are sorted in one go: two milliseconds."""
+"""Number of things that are sorted in one call, which takes two milliseconds."""
 
 
 def long_sorted(things: Sequence[T], key: Callable[[T], Any]) -> list[T]:
     """Things sorted by keys that are all different, as `sorted` does.
 
-    `sorted` keeps the interpreter to itself until it is done, for a second with a million names, and an
-    event loop in another thread stands still. Here things are dealt to ranges of keys first, between some
-    of them, and each range is sorted alone.
+    `sorted` holds the interpreter lock until it is done: for a second with a million names, during which the
+    event loop in another thread is blocked. This function first divides the things into ranges of keys, and
+    sorts each range alone.
 
     Examples
     --------

@@ -1,17 +1,18 @@
-"""Which models a partition knows by name, and which of them it follows.
+"""The model names that a partition knows, and the models that it follows as candidates.
 
-Whoever may send requests may make up names, so both numbers are bounded, and the names that are kept are
-those that many accounts use. The *reach* of a name in a bucket is the sum over the accounts that asked for
-it of 1000 / (names that the account asked for in the bucket), rounded down; the greatest of any bucket
-counts. One account gives away 1000 a bucket, however many names it makes up.
+A sender of requests may invent names. So both numbers are bounded, and the names that many accounts use are
+kept. The *reach* of a name in a bucket is the sum of 1000 / n, rounded down, over the accounts that
+requested it, where n is the number of names that the account requested in the bucket. The greatest reach of
+any bucket counts. One account adds 1000 to all reaches of a bucket, however many names it invents.
 
-A name is forgotten when it was not used for 90 days: if it comes back, it is new. Beyond `MAX_KNOWN` names
-those of least reach are forgotten at once and counted. A name is followed from its first bucket on, if it has
-a place among the `MAX_FOLLOWED` of greatest reach, until 90 days after its first sight. One that finds no
-place waits, and takes one when it is used and has a greater reach than one that is followed. One that
-lost its place is never followed again while it is known: what its accounts did meanwhile would be missing.
+A name is forgotten when it was not used for 90 days. If it comes back, it is new. Beyond `MAX_KNOWN` names
+the names of least reach are forgotten at once, and counted. A model is followed from its first bucket until
+90 days later, if it is among the `MAX_FOLLOWED` of greatest reach. A model that is not among them waits. It
+is followed as soon as it is used and has a greater reach than one that is followed. A model that was
+followed and lost its place is never followed again while its name is known: what its accounts did meanwhile
+would be missing.
 
-All of it follows from the closed buckets alone, one by one.
+All of this follows from the closed buckets alone, one by one.
 """
 
 from __future__ import annotations
@@ -28,18 +29,18 @@ WAITING, FOLLOWED, OVER = 0, 1, 2
 
 @dataclasses.dataclass(slots=True)
 class Known:
-    """What is known of a name.
+    """A model name that the partition knows.
 
     Attributes
     ----------
     first, last
-        The buckets in which it was used first and last.
+        The first and last bucket in which it was used.
     requests
         All requests so far.
     reach
         The greatest reach of any bucket.
     place
-        Waiting for a place, followed, or neither any more.
+        `WAITING` for a place, `FOLLOWED`, or `OVER`: never followed any more.
     since
         The bucket from which it is followed; -1: never was.
     """
@@ -53,19 +54,19 @@ class Known:
 
 
 class ModelTracker:
-    """The names of models that one partition knows.
+    """The model names that one partition knows.
 
     Parameters
     ----------
     keep
-        Buckets after which a name that is not used is forgotten, and one that is used is not new any more.
+        Number of buckets without use after which a name is forgotten, and for which a new model is followed.
 
     Attributes
     ----------
     dropped
-        Names that found no place among the followed, or lost it.
+        Number of models that found no place among the followed, or lost it.
     forgotten
-        Names that were forgotten because there were too many.
+        Number of names that were forgotten because there were too many.
 
     Examples
     --------
@@ -87,11 +88,11 @@ class ModelTracker:
         self.dropped = self.forgotten = 0
 
     def followed(self) -> list[str]:
-        """The models that are followed, sorted."""
+        """The models that are followed, sorted by name."""
         return sorted(name for name, known in self.names.items() if known.place == FOLLOWED)
 
     def expire(self, bucket: int) -> None:
-        """Forget what was not used for so long; what was seen first so long ago is not new any more."""
+        """Forget the names that were not used for ``keep`` buckets, and end the following of old models."""
         oldest = bucket - self.keep
         for name in [name for name, known in self.names.items() if known.last < oldest]:
             del self.names[name]
@@ -110,7 +111,7 @@ class ModelTracker:
         self._bound()
 
     def _place(self, bucket: int, use: Iterable[str]) -> None:
-        """Give the places to those of greatest reach: of the followed, and of the waiting that were used."""
+        """Give the places to the models of greatest reach: the followed, and the waiting that were used."""
         names = self.names
         before = [name for name, known in names.items() if known.place == FOLLOWED]
         waiting = [name for name in use if names[name].place == WAITING]
@@ -129,7 +130,7 @@ class ModelTracker:
                 self.dropped += 1
 
     def _bound(self) -> None:
-        """Forget the names of least reach, when there are too many."""
+        """Forget the names of least reach when there are too many."""
         over = len(self.names) - MAX_KNOWN
         if over > 0:
             ranked = sorted(self.names, key=self._kept_rank)
@@ -138,7 +139,7 @@ class ModelTracker:
             self.forgotten += over
 
     def _rank(self, name: str) -> tuple[int, int, bool, int, str]:
-        """Who comes first keeps or takes a place; of equals the one that has it, then the older one."""
+        """Sort key: the first get a place. Of equals the model that has one comes first, then the older."""
         known = self.names[name]
         return -known.reach, -known.requests, known.place != FOLLOWED, known.first, name
 

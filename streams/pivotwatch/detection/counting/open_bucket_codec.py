@@ -1,4 +1,4 @@
-"""The counts of open buckets as bytes: with the names, as their numbers are those of one process."""
+"""The counts of open buckets as bytes. They carry names, as the numbers of names hold within one process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COUNTS = ("created", "requests", "tokens_in", "tokens_out", "with_tools")
 
 
 def pack_counts(buckets: Mapping[int, Cells], dictionary: Dictionary) -> bytes:
-    """Open buckets; the same counts give the same bytes, however they are numbered and were added."""
+    """The counts of buckets as bytes. Equal counts give equal bytes, whatever their order and numbers."""
     runs = {bucket: cells.whole() for bucket, cells in sorted(buckets.items())}
     of_kind: tuple[Sequence[Any], ...] = (
         dictionary.accounts.names,
@@ -37,7 +37,7 @@ def pack_counts(buckets: Mapping[int, Cells], dictionary: Dictionary) -> bytes:
 
 
 def unpack_counts(content: bytes, dictionary: Dictionary) -> Iterator[tuple[int, Run]]:
-    """What `pack_counts` wrote."""
+    """Read what `pack_counts` wrote: each bucket with its cells."""
     arrays, fields = unpack(content)
     numbers: tuple[Callable[[Any], int], ...] = (
         dictionary.accounts.row,
@@ -62,18 +62,18 @@ def _joined(runs: Mapping[int, Run], key: str) -> Ints:
 
 
 def _ranked(numbers: Ints, names: Sequence[Any]) -> tuple[list[Any], Ints]:
-    """The names that are used, in an order of their own, and numbers by that order."""
+    """The names that are used, sorted, and the numbers of their places in that order."""
     used, inverse = np.unique(numbers, return_inverse=True)
-    told = [names[number] for number in used.tolist()]
-    keys = told if set(map(type, told)) == {str} else [orjson.dumps(name) for name in told]
-    order = sorted(range(len(told)), key=keys.__getitem__)
-    rank = np.empty(len(told), dtype=np.int64)
-    rank[order] = np.arange(len(told))
-    return [told[i] for i in order], rank[inverse]
+    found = [names[number] for number in used.tolist()]
+    keys = found if set(map(type, found)) == {str} else [orjson.dumps(name) for name in found]
+    order = sorted(range(len(found)), key=keys.__getitem__)
+    rank = np.empty(len(found), dtype=np.int64)
+    rank[order] = np.arange(len(found))
+    return [found[i] for i in order], rank[inverse]
 
 
 def _narrow(column: Ints) -> NDArray[Any]:
-    """The same numbers in as few bytes as they need."""
+    """The same numbers in the smallest type that holds them."""
     if not len(column):
         return column
     return column.astype(np.promote_types(*map(np.min_scalar_type, (column.min(), column.max()))))
