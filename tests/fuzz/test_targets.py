@@ -44,6 +44,8 @@ ELSEWHERE = {
     "pivotwatch.ingest.mapping": "mappings: tests/ingest/test_decoder.py",
     "pivotwatch.ingest.settings": "the configuration: tests/cli/test_sources.py",
     "pivotwatch.detection.counting.event_buffer": "its own buffer",
+    "pivotwatch.cli.alerts": "alerts in a terminal: tests/cli/test_hostile_text.py",
+    "pivotwatch.web.oidc": "answers of the identity provider: tests/web/test_oidc.py",
     "pivotwatch.web.api": "requests of a person: tests/web/test_access.py",
     "pivotwatch.web.authentication": "signed cookies: tests/web/test_access.py",
 }

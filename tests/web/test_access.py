@@ -34,6 +34,12 @@ PROXY = {
     "groups_header": "X-Groups",
     "operator_groups": ["soc"],
 }
+OIDC = {
+    "issuer": "https://id.example",
+    "client_id": "pivotwatch",
+    "redirect_uri": "https://page.example/login/oidc/callback",
+    "operators": ["soc"],
+}
 ELSEWHERE = PROXY | {"addresses": ["10.0.0.0/8"]}
 PAGES = (
     "/",
@@ -80,10 +86,11 @@ async def test_an_open_page_refuses_foreign_host_names(site):
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "page.example"])
 def test_a_page_without_a_login_listens_only_on_loopback(host):
-    with pytest.raises(WrongUse, match=r"name \[web\] people or a proxy"):
+    with pytest.raises(WrongUse, match=r"set \[web\] people, oidc or proxy"):
         refuse_open_page(load(web_host=host), read_settings({}))
     refuse_open_page(load(web_host=host), read_settings({"people": PEOPLE}))
     refuse_open_page(load(web_host=host), read_settings({"proxy": PROXY}))
+    refuse_open_page(load(web_host=host), read_settings({"oidc": OIDC}))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])

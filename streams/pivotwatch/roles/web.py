@@ -111,7 +111,7 @@ def refuse_open_page(config: Config, settings: WebSettings) -> None:
     if not settings.has_login and not is_loopback(config.web_host):
         raise WrongUse(
             f"web_host {config.web_host} is open to other machines, and the page shows accounts: "
-            "set [web] people or a proxy (streams/pivotwatch/web/README.md), or listen on 127.0.0.1"
+            "set [web] people, oidc or proxy (streams/pivotwatch/web/README.md), or listen on 127.0.0.1"
         )
 
 
