@@ -149,3 +149,37 @@ def test_events_that_wait_for_a_time_are_reported() -> None:
     assert (step.counters()["events"], step.counters()["held"]) == (0, 50)
     step.process(records([event(f"acct-00{i}", START, "m-1", f"AS{i}") for i in range(3)]))
     assert (step.counters()["events"], step.counters()["held"]) == (53, 0)
+
+
+@pytest.mark.parametrize("headers", [(("trace", None),), (("trace", b""), ("trace", None))])
+def test_a_held_event_may_have_headers_without_a_value(headers) -> None:
+    step, store = CountingOperator(SETTINGS, 0, 1), Store()
+    outputs = step.process([line(EVENTS[0], headers=headers)])
+    store.take(step)
+    step = store.into(CountingOperator(SETTINGS, 0, 1))
+    outputs += step.final()
+    assert dead(outputs) == []
+    assert sum(body.get("requests", 0) for body in bodies(outputs).values()) == 1
+
+
+def test_first_events_that_are_too_large_to_be_held_stop_nothing() -> None:
+    """One is a dead letter. It does not decide where the stream begins, and the next events count."""
+    large = line(event("acct-001", MAX_TS - 1, "m-1", "AS1"), key=b"k" * 900_000)
+    for first in ([large], [large] * 40):
+        step = CountingOperator(SETTINGS, 0, 1)
+        outputs = step.process([*first, *records(EVENTS[:300])]) + step.final()
+        assert len(dead(outputs)) == len(first)
+        assert sum(body.get("requests", 0) for body in bodies(outputs).values()) > 280
+    step = CountingOperator(SETTINGS, 0, 1)
+    assert len(dead(step.process([large]) + step.final())) == 1
+
+
+def test_a_stream_of_one_network_begins_when_no_more_events_can_be_held() -> None:
+    step = CountingOperator(SETTINGS, 0, 1)
+    key = b"k" * 4_000
+    lines = [
+        line(event(f"a-{i % 50}", START + i * 1000, "m-1", "AS1"), offset=i, key=key) for i in range(400)
+    ]
+    outputs = step.process(lines) + step.final()
+    assert dead(outputs) == []
+    assert sum(body.get("requests", 0) for body in bodies(outputs).values()) == 400

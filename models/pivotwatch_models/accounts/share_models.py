@@ -175,21 +175,25 @@ class AccountModels:
         blocks = end_blocks(self.columns, rows, n, k, ~at_risk[FIRST_USE])
         return Changes(at_risk, (used, switched), drift & (k > 0), blocks)
 
-    def update_late(self, rows: Ints, k: Ints) -> tuple[Mask, Mask]:
+    def update_late(self, rows: Ints, n: Ints, k: Ints) -> tuple[Mask, Mask]:
         """Take requests of an earlier bucket that came late; returns who was at risk, and who began.
+
+        An account that switches by them is no event later on: otherwise all accounts of a network that was
+        late would seem to switch together when it is on time again.
 
         Parameters
         ----------
         rows
             The accounts that sent them, each once.
-        k
-            Those to the candidate by choice.
+        n, k
+            Requests of each, and those to the candidate by choice.
         """
         self.columns.reserve(int(rows.max()) + 1 if len(rows) else 0)
         flags = self.columns["flags"][rows]
         at_risk = (flags & USED) == 0
         used = at_risk & (k > 0)
-        self.columns["flags"][rows] = flags | used * np.uint8(USED)
+        switched = ((flags & SWITCHED) == 0) & self._cusum(rows, n, k)
+        self.columns["flags"][rows] = flags | used * np.uint8(USED) | switched * np.uint8(SWITCHED)
         return at_risk, used
 
     def _cusum(self, rows: Ints, n: Ints, k: Ints) -> Mask:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.codec import explain, json_schema
 from pivotwatch.contracts.events import BadEvent
-from pivotwatch.contracts.records import InputRecord, Output, Unreadable
+from pivotwatch.contracts.records import Header, InputRecord, Output, Unreadable
 
 PREFIX = "pivotwatch.errors."
 CLASS = PREFIX + "class"
@@ -35,7 +35,7 @@ MAX_MESSAGE = 1_000
 
 _TOPIC = re.compile(r"[\w.-]{1,249}", re.ASCII)
 
-Headers = tuple[tuple[str, bytes], ...]
+Headers = tuple[Header, ...]
 Digits = Annotated[str, Meta(pattern="^[0-9]{1,19}$")]
 """A number as the text of a header."""
 
@@ -145,7 +145,7 @@ def undecodable(
     return dead_letter(about, record.key, raw, tuple(record.headers))
 
 
-def _headers(about: About) -> Headers:
+def _headers(about: About) -> tuple[tuple[str, bytes], ...]:
     fields: dict[str, str] = msgspec.to_builtins(about)
     return tuple((name, text.encode(errors="replace")) for name, text in fields.items())
 

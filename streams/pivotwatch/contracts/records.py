@@ -6,6 +6,9 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Protocol
 
+Header = tuple[str, bytes | None]
+"""Name and value of a header of a Kafka record. Kafka knows headers without a value."""
+
 
 class InputRecord(Protocol):
     """A Kafka record that an operator reads: aiokafka's, or a `Line`."""
@@ -21,7 +24,7 @@ class InputRecord(Protocol):
     @property
     def value(self) -> bytes | None: ...
     @property
-    def headers(self) -> Sequence[tuple[str, bytes]]: ...
+    def headers(self) -> Sequence[Header]: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Line:
     offset: int = 0
     timestamp: int | None = None
     key: bytes | None = None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[Header, ...] = ()
 
 
 class Unreadable(bytes):
@@ -57,4 +60,4 @@ class Output:
     topic: str
     key: bytes | None
     value: bytes
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[Header, ...] = ()

@@ -135,7 +135,7 @@ class Metrics:
         """Count outputs of an operator."""
         for output in outputs:
             if output.topic == "dlq":
-                self.dead_letters.labels(dict(output.headers).get(CLASS, b"unknown").decode()).inc()
+                self.dead_letters.labels((dict(output.headers).get(CLASS) or b"unknown").decode()).inc()
 
     def dropped(self, live: Iterable[Partition]) -> None:
         """Keep the counters of partitions that this worker loses, so that no sum decreases."""

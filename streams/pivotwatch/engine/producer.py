@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from pivotwatch.contracts.records import Output
-from pivotwatch.engine.kafka.async_client import Header, RecordSender
+from pivotwatch.contracts.records import Header, Output
+from pivotwatch.engine.kafka.async_client import RecordSender
 
 
 class AppProducer(RecordSender):

@@ -116,8 +116,8 @@ class Candidates:
         )
 
     def _update_late(self, model: str, activity: BucketActivity) -> ModelBody:
-        """Note first uses alone. Every account counts as one that had switched before: it is not at risk."""
-        at_risk, used = self.models[model].update_late(activity.rows, activity.chosen(model))
+        """Report first uses alone. For switches every account counts as not at risk."""
+        at_risk, used = self.models[model].update_late(activity.rows, activity.n, activity.chosen(model))
         nobody = np.zeros(len(used), dtype=bool)
         return ModelBody(
             model=model,

@@ -86,7 +86,7 @@ class OffsetDeduplicator:
             elif last <= applied:
                 index = count
             else:
-                index = _first_above(applied, first[0], orjson.loads(headers[PLACES]))
+                index = _first_above(applied, first[0], orjson.loads(headers[PLACES] or b""))
         except (msgspec.DecodeError, ValueError, TypeError, KeyError):
             return 0  # Not ours, whatever it is.
         self.applied[origin] = max(last, applied or last)

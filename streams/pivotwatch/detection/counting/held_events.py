@@ -58,8 +58,8 @@ class HeldEvents:
 
     def put(self, held: Held) -> bool:
         """Hold an event; returns whether there was room."""
-        size = len(held.raw or b"") + sum(len(name) + len(value) for name, value in held.record.headers)
-        size += len(held.record.key or b"")
+        size = len(held.raw or b"") + len(held.record.key or b"")
+        size += sum(len(name) + len(value or b"") for name, value in held.record.headers)
         if len(self._held) >= _TIME.held or self._bytes + size > _TIME.held_bytes:
             return False
         self._held.append(held._replace(record=_bare(held.record)))
@@ -107,7 +107,7 @@ def _bare(record: InputRecord) -> Line:
 def _held(row: Sequence[Any], ts: int) -> Held:
     offset, timestamp, key, headers, text, place = row
     raw = _bytes(text)
-    named = tuple((name, _bytes(value) or b"") for name, value in headers)
+    named = tuple((name, _bytes(value)) for name, value in headers)
     event = read_leniently(raw)[None]
     assert not isinstance(event, BadEvent), "it was read before it was held"
     return Held(as_request(event), ts, Line(None, offset, timestamp, _bytes(key), named), raw, place)

@@ -34,6 +34,8 @@ from pivotwatch_models.settings import HOUR_MS, Settings
 
 TOO_LATE = 0
 """The bucket of events that came too late to be counted with theirs. No stream is of 1970."""
+FEWER_IF_LARGE = 16
+"""A stream begins after this fraction of the settled number of events when no more can be held."""
 
 
 class OpenBuckets:
@@ -182,13 +184,26 @@ class OpenBuckets:
         time.add(np.array([row]), np.array([network]), np.array([ts]))
         raw = record.value if place is None else written(event)
         held = Held(event, ts, record, raw, place)
-        if not self.held.put(held):
-            self._reject_held(held)
+        is_held = self.held.put(held)
         if self.watermark.first_open is None:
-            if time.is_diverse or len(self.held) >= time.quorum.settled:
+            # Where there is no room for so many events, a few large ones must do, but never a single one.
+            enough = time.quorum.settled if is_held else time.quorum.settled // FEWER_IF_LARGE
+            if time.is_diverse or len(self.held) >= enough:
                 self.start()
-        elif self.watermark.is_due():
+            if not is_held:
+                self._count_or_reject(held)
+            return
+        if not is_held:
+            self._reject_held(held)
+        if self.watermark.is_due():
             self._advance()
+
+    def _count_or_reject(self, held: Held) -> None:
+        """Count an event that found no room among the held ones, if the stream has begun near it."""
+        if self.watermark.first_open is None or held.ts >= self.watermark.far_at:
+            self._reject_held(held)
+        else:
+            self._count_one(held)
 
     def _advance(self) -> None:
         """Close the buckets that the watermark has passed, and count the held events it has reached."""
@@ -204,20 +219,27 @@ class OpenBuckets:
     def _count_held(self, until: int) -> None:
         """Count the held events before a time in epoch milliseconds."""
         for held in self.held.take(until):
-            if _is_failed(held.event):
-                self.counters.failed += 1
-            elif held.ts < self.watermark.begin:
-                self._count_late(held.event, held.ts)
-            else:
-                self.buffer.add_held(held.event, held.ts)
+            self._count_one(held)
+
+    def _count_one(self, held: Held) -> None:
+        """Count an event that the agreed time has been told of."""
+        if _is_failed(held.event):
+            self.counters.failed += 1
+        elif held.ts < self.watermark.begin:
+            self._count_late(held.event, held.ts)
+        else:
+            self.buffer.add_held(held.event, held.ts)
 
     def _reject_held(self, held: Held) -> None:
-        hours = (held.ts - self.watermark.begin) / HOUR_MS
-        error = BadEvent(
-            f"ts: {held.ts} is {hours:,.0f} h ahead of the other accounts of this partition; "
-            "check the clock of its sender"
-        )
-        self.reject(held.record, held.raw, held.place, error)
+        if self.watermark.first_open is None:
+            text = "too large, with its key and headers, for a first event of the partition; send it again"
+        else:
+            hours = (held.ts - self.watermark.begin) / HOUR_MS
+            text = (
+                f"ts: {held.ts} is {hours:,.0f} h ahead of the other accounts of this partition; "
+                "check the clock of its sender"
+            )
+        self.reject(held.record, held.raw, held.place, BadEvent(text))
 
     def _close(self, bucket: int, since: int, cells: Cells) -> None:
         self.watermark.first_open = bucket + 1

@@ -80,12 +80,18 @@ class Watermark:
         return max(0, self.agreed - self.lateness, (self.time.now() or 0) - self.lateness)
 
     def start(self, times: Iterable[int]) -> bool:
-        """Let the stream begin near the middle of the times of its first events; False without events."""
+        """Let the stream begin near the middle of the times of its first events; False without events.
+
+        Parameters
+        ----------
+        times
+            Times of the events that are held. Others, which found no room, are known to the agreed time.
+        """
         middle = self.time.middle()
         if middle is None:
             return False
         near = [ts for ts in times if abs(ts - middle) <= _TIME.far_ms + 2 * self.width]
-        self.open_from((min(near) - self.lateness) // self.width)
+        self.open_from((min([middle, *near]) - self.lateness) // self.width)
         return True
 
     def open_from(self, bucket: int) -> None:

@@ -26,8 +26,7 @@ from faust.types.auth import AuthProtocol
 
 from pivotwatch.base.errors import OutOfReach
 from pivotwatch.config.config import Config
-
-Header = tuple[str, bytes]
+from pivotwatch.contracts.records import Header
 
 
 def tls_context(config: Config) -> ssl.SSLContext | None:
