@@ -249,7 +249,7 @@ def test_replay_warns_about_a_file_in_reverse_order(tmp_path: Path) -> None:
     ]
     result = run("replay", "-", given=b"\n".join(reversed(hours)) + b"\n")
     assert "344 late events; what came over a day late is left out" in result.stderr
-    assert "WARNING: with this many late events the result is worthless" in result.stderr
+    assert "WARNING: so many late events delay the scores of their groups" in result.stderr
 
 
 @pytest.mark.parametrize(

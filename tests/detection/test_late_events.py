@@ -151,3 +151,21 @@ def test_a_restart_of_scoring_leaves_no_trace_in_corrections(every: int) -> None
     outputs = step.process(records(delivered(delay))) + step.final()
     buckets = [Line(o.value, i) for i, o in enumerate(o for o in outputs if o.topic == "buckets")]
     assert scored(buckets, every) == scored(buckets, 0)
+
+
+def test_requests_that_take_long_are_counted_and_not_late_when_their_end_is_known() -> None:
+    """The log has the start of a request, in order of the ends; one in ten takes twelve minutes."""
+
+    def end(e):
+        return e["ts"] + (12 * MINUTE if zlib.crc32(e["id"].encode()) % 10 == 0 else 900)
+
+    ordered = sorted(EVENTS, key=end)
+    without = counted(ordered)
+    known = counted([e | {"ended": end(e)} for e in ordered])
+    late = [sum(body.get("late", 0) for body in found[0]) for found in (without, known)]
+    assert late[0] > 50
+    assert late[1] == 0
+    assert not any(body.get("late_groups") for body in known[0])
+    assert [sum(body["requests"] for body in found[0]) for found in (without, known)] == [
+        sum((e.get("status") or 0) < 400 for e in EVENTS)
+    ] * 2

@@ -77,6 +77,7 @@ LITELLM: dict[str, Any] = {
 LITELLM_EVENT = {
     "id": "chatcmpl-2299b6a2",
     "ts": 1737710446847,
+    "ended": 1737710446851,
     "account": KEY_HASH,
     "network": "203.0.113.0/24",
     "model": "gpt-4o",
@@ -159,6 +160,7 @@ OTLP = otlp_message(
 OTLP_EVENT = {
     "id": "chatcmpl-otlp-1",
     "ts": 1544712660123,
+    "ended": 1544712661123,
     "account": "acct-9",
     "network": "2001:db8:1::/48",
     "model": "m-2",

@@ -183,8 +183,9 @@ class Summary:
             text += f"\n{counted(result.late, 'late event')}; what came over a day late is left out"
         if result.late > MANY_LATE * result.events:
             text += (
-                "\nWARNING: with this many late events the result is worthless. Sort the events by ts and "
-                "check that none lies far in the future, or raise allowed_lateness."
+                "\nWARNING: so many late events delay the scores of their groups, and those over a day late "
+                "are lost. Sort the events by ts, check that none lies far in the future, or raise "
+                "allowed_lateness."
             )
         if result.events and not self._adoptions:
             text += f"\nWARNING: no release was watched, so nothing could be found. {self._remedy}"

@@ -79,6 +79,7 @@ def format_time(milliseconds: int) -> str:
 MaybeText = Annotated[str, Meta(max_length=MAX_TEXT)] | None
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)] | None
 Time = Annotated[int, Meta(gt=0, lt=MAX_TS)] | str
+Moment = Annotated[int, Meta(gt=0, lt=MAX_TS)] | None
 if TYPE_CHECKING:
     TimeOrDatetime = Time | datetime.datetime
 else:  # JSON has no datetimes. An object that a Python program makes may hold one.
@@ -117,6 +118,9 @@ class Event(msgspec.Struct, gc=False):
     status: Annotated[Count, Meta(description="HTTP status; requests of 400 and above are not counted.")] = (
         200
     )
+    ended: Annotated[
+        Moment, Meta(description="When the request ended, epoch milliseconds: a slow request is not late.")
+    ] = None
 
 
 NO_LINKS = msgspec.Raw(b"")
@@ -142,6 +146,7 @@ class Request(msgspec.Struct, gc=False):
     output_tokens: Count = 0
     tools: Count = 0
     status: Count = 200
+    ended: Moment = None
 
 
 Message = Request | list[Request]
@@ -301,4 +306,5 @@ EXAMPLE = {
     "account_created": 1751000000000,
     "status": 200,
     "tools": 3,
+    "ended": 1760000004456,
 }

@@ -9,7 +9,7 @@ several pointers; the first one with a readable value is used. A mapping has the
 ``[fields]``         native field → pointers; the fields ``ip`` and ``forwarded`` become the network
 ``[links]``          kind of link → pointers
 ``copy_links``       pointers to objects that hold links: kind → value
-``[units]``          units of the times ts and account_created: ms (default), s, us or ns
+``[units]``          units of the times ts, ended and account_created: ms (default), s, us or ns
 ``[values.status]``  word → status number
 ``absent``           texts that mean "no value"
 ``make_id``          whether the decoder makes an id for documents without one
@@ -47,11 +47,12 @@ FieldName = Literal[
     "tools",
     "status",
     "account_created",
+    "ended",
 ]
 REQUIRED: tuple[FieldName, ...] = ("ts", "account", "model")
 TEXTS = frozenset({"id", "account", "network", "model", "requested_model"})
 ADDRESSES = frozenset({"ip", "forwarded"})
-TIMES = frozenset({"ts", "account_created"})
+TIMES = frozenset({"ts", "account_created", "ended"})
 
 
 def _pointer(value: str) -> str:
@@ -82,7 +83,7 @@ class MappingFile(BaseModel):
     fields: dict[FieldName, list[Pointer]]
     links: dict[str, list[Pointer]] = {}
     copy_links: list[Pointer] = []
-    units: dict[Literal["ts", "account_created"], Unit] = {}
+    units: dict[Literal["ts", "account_created", "ended"], Unit] = {}
     values: dict[Literal["status"], dict[str, int]] = {}
     absent: list[str] = []
     make_id: bool = False

@@ -16,7 +16,7 @@ class EventCounters:
     Attributes
     ----------
     late
-        Events whose bucket was closed before they came.
+        Events whose bucket was closed before they came, without requests that ended only after that.
     invalid
         Events that became dead letters.
     failed

@@ -171,6 +171,8 @@ class OpenBuckets:
     def _count_late(self, event: Request, ts: int) -> None:
         oldest = self.watermark.begin - STATE.lateness.counted_ms
         self.buffer.add_late(event, ts if ts >= oldest else TOO_LATE)
+        if event.ended is not None and event.ended >= self.watermark.begin:
+            return  # A slow request. Whoever sends one does not make the data of a group late.
         names = self.dictionary
         links = names.link_sets[names.link(bytes(event.links))]
         network = names.network_names[names.network(event.network, event.ip)]
