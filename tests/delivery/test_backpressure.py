@@ -34,6 +34,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 class Chunk(list[Any]):
     seek = 1
+    epochs = ()
 
 
 class Stream:

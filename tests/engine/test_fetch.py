@@ -20,6 +20,7 @@ from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.engine.checkpoint_format import Snapshot, StateRefused
 from pivotwatch.engine.fetching.chunks import Chunk, ChunkScheduler
 from pivotwatch.engine.fetching.consumer import FetchThread
+from pivotwatch.engine.fetching.raw_batches import Results
 from pivotwatch.engine.partition_task import MissingRecords
 from tests.engine.rig import REQUESTS, live_partition
 
@@ -206,6 +207,7 @@ def test_a_position_shows_whether_a_transaction_hides_records(
         state.highwater, state.lso, state.timestamp = 9, stable, time.time() * 1000
         thread = FetchThread.__new__(FetchThread)
         thread.transport = SimpleNamespace(chunked={"requests"})  # type: ignore[assignment]
+        thread.results = Results({"requests"})
         return await thread._fetch_records(SimpleNamespace(_subscription=subscription))
 
     monkeypatch.setattr(driver.AIOKafkaConsumerThread, "_fetch_records", nothing)

@@ -29,6 +29,7 @@ from faust.app.base import App
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka as driver
+from kafka.admin import KafkaAdminClient
 from kafka.record.default_records import DefaultRecordBatch as KafkaPythonBatch
 from mode.worker import Worker
 from river.base import DriftDetector
@@ -81,7 +82,7 @@ OVERRIDES: list[tuple[type, str]] = [
 ATTRIBUTES: list[tuple[type, tuple[str, ...]]] = [
     (
         AIOKafkaConsumer,
-        ("_isolation_level", "_fetch_max_wait_ms", "_fetcher", "_coordinator", "_subscription"),
+        ("_isolation_level", "_fetch_max_wait_ms", "_fetcher", "_coordinator", "_subscription", "commit"),
     ),
     (fetcher.Fetcher, ("_records",)),
     (
@@ -121,6 +122,7 @@ ATTRIBUTES: list[tuple[type, tuple[str, ...]]] = [
     (TableManager, ("recovery", "_update_channels")),
     (Recovery, ("active_highwaters", "need_recovery", "revoke")),
     (Worker, ("_schedule_shutdown",)),
+    (KafkaAdminClient, ("_manager",)),
     (RequestHandler, ("_request_count", "force_close", "transport", "writing_paused")),
     (ADWIN, ("_helper", "_drift_detected")),
     (DriftDetector, ("_drift_detected", "_reset")),
@@ -141,7 +143,7 @@ def vendor(kind: type, name: str) -> Callable[..., Any] | None:
 
 def source(kind: type) -> str:
     """The source of a class and of the classes above it."""
-    libraries = ("aiohttp", "faust", "mode", "aiokafka", "river")
+    libraries = ("aiohttp", "faust", "mode", "aiokafka", "kafka", "river")
     classes = [base for base in kind.__mro__ if base.__module__.partition(".")[0] in libraries]
     return "\n".join(map(inspect.getsource, classes))
 

@@ -216,8 +216,10 @@ def late_news() -> None:
 def main() -> int:
     """Run one worker."""
     from pivotwatch.engine.fetching.chunks import ChunkScheduler
+    from pivotwatch.engine.log_check import LogCheck
 
     ChunkScheduler.size = int(os.environ.get("ENGINE_TEST_CHUNK", ChunkScheduler.size))
+    LogCheck.every = float(os.environ.get("ENGINE_TEST_LOG_CHECK", LogCheck.every))
     if KILL_AT:
         kill_at(KILL_AT)
     if LATE_NEWS:

@@ -12,6 +12,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 import orjson
 
+from pivotwatch.engine.log_position import LogPosition
 from pivotwatch.engine.state_migration import Migration, StateRefused, migrated
 
 __all__ = [
@@ -115,6 +116,9 @@ class Snapshot:
     fence
         Input before this offset may have been processed with ``pins`` and no newer control records. After a
         restart it must be processed with the same ones.
+    logs
+        From topic to the log that was read, of the input and of the control topics. Earlier programs wrote
+        none and pass over it, so it has no version of its own.
     """
 
     offset: int
@@ -125,6 +129,7 @@ class Snapshot:
     pending: bool = False
     controls: Mapping[str, int] = dataclasses.field(default_factory=dict)
     fence: int = 0
+    logs: Mapping[str, LogPosition] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -159,6 +164,8 @@ class Manifest:
             "pins": len(snapshot.pins),
             "slots": [[shard, *slot] for shard, slot in sorted(self.slots.items())],
         }
+        if snapshot.logs:
+            head["logs"] = {topic: position.encoded() for topic, position in sorted(snapshot.logs.items())}
         return orjson.dumps(head) + b"\n" + snapshot.pins + snapshot.meta
 
     @classmethod
@@ -186,6 +193,7 @@ class Manifest:
             pending=head.pending,
             controls=head.controls,
             fence=head.fence,
+            logs=head.logs,
         )
         return cls(
             identity=Identity(head.step, head.partitions, head.settings),
@@ -223,6 +231,7 @@ class _Head(msgspec.Struct):
             Annotated[int, msgspec.Meta(ge=0, le=MAX_PARTS)],
         ]
     ]
+    logs: dict[str, LogPosition] = {}
 
 
 def latest(stored: Mapping[bytes, bytes], identity: Identity) -> Snapshot | None:

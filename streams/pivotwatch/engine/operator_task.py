@@ -40,6 +40,8 @@ class OperatorTask(RoleTask[P]):
         Runs the operators of this worker, one call at a time; a new thread by default.
     """
 
+    positions_from_group = False
+
     def __init__(
         self, partitions: int, make_operator: Callable[..., Any], thread: Executor | None = None
     ) -> None:

@@ -12,6 +12,7 @@ from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.engine.checkpoint import Checkpoints
 from pivotwatch.engine.checkpoint_format import FINAL, UNDECIDED, Snapshot, StateRefused
 from pivotwatch.engine.fetching.chunks import Chunk
+from pivotwatch.engine.log_position import LogPosition
 from pivotwatch.engine.operator import Counted, Operator
 from pivotwatch.engine.producer import OutputSender
 from pivotwatch.engine.role_task import LivePartition
@@ -91,11 +92,20 @@ class PartitionTask(LivePartition, Generic[O]):
         self.timed: Callable[[float], None] = lambda seconds: None
         self.controls: dict[str, int] = dict(snapshot.controls) if snapshot else {}
         self.fence = snapshot.fence if snapshot else 0
+        self.logs = self._known_logs(snapshot)
         self._thread = thread
         self._checkpoints = checkpoints
         self._output_sender = output_sender
         self._is_ours = is_ours
         self._counters: Mapping[str, int] = {}
+
+    def read_topics(self) -> Sequence[TP]:
+        """The partitions that the state depends on."""
+        return [self.tp]
+
+    def _known_logs(self, snapshot: Snapshot | None) -> dict[TP, LogPosition]:
+        known = snapshot.logs if snapshot else {}
+        return {tp: known.get(tp.topic, LogPosition()) for tp in self.read_topics()}
 
     async def restore(self, snapshot: Snapshot) -> None:
         """Load a snapshot into the operator.
@@ -310,6 +320,11 @@ class PartitionTask(LivePartition, Generic[O]):
             decision=self.decision,
             controls=dict(self.controls),
             fence=self.fence,
+            logs={
+                tp.topic: position.before(self.offset) if tp == self.tp else position
+                for tp, position in self.logs.items()
+                if position != LogPosition()
+            },
         )
         return snapshot, time.thread_time() - begun
 

@@ -14,6 +14,8 @@ from pivotwatch.engine.changelog import PartitionLog
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.fetching.consumer import FetchConsumer, Position
 from pivotwatch.engine.health import Key
+from pivotwatch.engine.log_check import Positions
+from pivotwatch.engine.log_position import LogPosition
 from pivotwatch.engine.metrics import Metrics, Worker
 from pivotwatch.engine.producer import AppProducer
 from pivotwatch.engine.types import TP
@@ -37,6 +39,8 @@ class LivePartition:
         Whether the assignment has ended.
     saved_at
         When its offset was last made durable (`time.monotonic`).
+    logs
+        How far the partition was read and in which log; also of other topics that its state depends on.
     """
 
     def __init__(self, tp: TP, offset: int = 0) -> None:
@@ -45,6 +49,22 @@ class LivePartition:
         self.begun = False
         self.ended = False
         self.saved_at = time.monotonic()
+        self.logs: dict[TP, LogPosition] = {tp: LogPosition()}
+        self._seek = -1
+
+    def read(self, chunk: Chunk) -> bool:
+        """Note in which log a chunk was read; True when this log may be another one.
+
+        So it may be under a new leader, and when the consumer went back by itself: its offset was no longer
+        in the log.
+        """
+        known, begin, end = self.logs[self.tp], chunk[0].offset, chunk[-1].offset + 1
+        first = max(begin, known.end) if chunk.seek == self._seek else begin
+        self._seek = chunk.seek
+        if first < end:
+            self.logs[self.tp] = known.advanced(chunk.epochs, first, end)
+        after = self.logs[self.tp]
+        return first > begin or bool(known.read and after.read and known.read[-1][0] != after.read[-1][0])
 
     @property
     def counters(self) -> Mapping[str, int]:
@@ -116,12 +136,28 @@ class RoleTask(Generic[L]):
     ----------
     role
         Name of the role.
+    positions_from_group
+        Whether the group keeps which log was read, with the committed offsets; else the state does.
     host
         The shell that runs this task. The shell sets it before it calls any method.
     """
 
     role: ClassVar[str]
+    positions_from_group: ClassVar[bool] = True
     host: Host[L]
+
+    def remedy(self, topic: str) -> str:
+        """What a person does when a topic lost records that were read, or was created anew."""
+        config = self.host.config
+        return (
+            f"Stop all workers of {self.role}. Then run: kafka-consumer-groups.sh --bootstrap-server "
+            f"{config.brokers} --group {config.app_id(self.role)} --topic {topic} --reset-offsets "
+            f"--to-earliest --execute; pivotwatch worker --role {self.role} (with its --instance)"
+        )
+
+    def followed(self) -> Sequence[Positions]:
+        """What was read of topics that belong to no partition of the worker."""
+        return ()
 
     def make_metrics(self, worker: Worker) -> Metrics:
         """Create the metrics of the worker."""

@@ -177,7 +177,12 @@ def build_app(
     )
     if sources:
         app.transport = FetchTransport(
-            app.conf.broker_consumer, app, chunked=sources, resume=shell.resume, revoked=shell.drop
+            app.conf.broker_consumer,
+            app,
+            chunked=sources,
+            resume=shell.resume,
+            revoked=shell.drop,
+            commit_text=shell.commit_text,
         )
         if state_partitions is not None:
             app.tables.add(CheckpointTable(app, owner=shell, name="state", partitions=state_partitions))
@@ -195,6 +200,7 @@ def build_app(
         )
         shell.metrics.servers["web_port"] = app.server
     app.task(shell.watch)
+    app.task(shell.watch_logs)
     for work in task.background():
         app.task(work)
     return app

@@ -10,8 +10,11 @@ from aiokafka import AIOKafkaConsumer
 
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.records import InputRecord
+from pivotwatch.engine.fetching.leader_epochs import LeaderEpochs
 from pivotwatch.engine.fetching.raw_batches import Results
 from pivotwatch.engine.kafka.async_client import reader
+from pivotwatch.engine.log_check import Positions
+from pivotwatch.engine.log_position import LogPosition
 from pivotwatch.engine.types import TP
 
 POLL_MS = 200
@@ -32,6 +35,8 @@ class TopicFollower:
         Offsets to begin at. A partition without one is read from its beginning.
     clock
         Seconds of a monotonic clock.
+    logs
+        Where to note how far each partition was read and in which log.
 
     Attributes
     ----------
@@ -41,6 +46,8 @@ class TopicFollower:
         The offset after the last record taken, by partition.
     polled_at
         When the broker last answered, by ``clock``.
+    logs
+        How far each partition was read, and in which log.
     """
 
     def __init__(
@@ -49,7 +56,9 @@ class TopicFollower:
         tps: Sequence[TP],
         take: Callable[[TP, InputRecord], Awaitable[None]],
         starts: Mapping[TP, int] | None = None,
+        *,
         clock: Callable[[], float] = time.monotonic,
+        logs: Positions | None = None,
     ) -> None:
         self._config = config
         self._tps = list(tps)
@@ -59,6 +68,10 @@ class TopicFollower:
         self.caught_up = asyncio.Event()
         self.next: dict[TP, int] = {}
         self.polled_at = clock()
+        self.logs: Positions = {} if logs is None else logs
+        self._epochs = LeaderEpochs()
+        for tp in tps:
+            self.logs.setdefault(tp, LogPosition())
 
     async def run(self) -> None:
         """Follow until cancelled.
@@ -79,10 +92,19 @@ class TopicFollower:
                 for tp in self._tps:
                     for record in batch.get(tp, ()):
                         await self._take(tp, record)
+                    if records := batch.get(tp):
+                        self._note(tp, records[0].offset, records[-1].offset)
+
+    def _note(self, tp: TP, first: int, last: int) -> None:
+        """Note in which log records were read; a consumer that went back by itself changes nothing."""
+        first = max(first, self.logs[tp].end)
+        if first <= last:
+            epochs = self._epochs.between(tp, first, last)
+            self.logs[tp] = self.logs[tp].advanced(epochs, first, last + 1)
 
     async def _seek(self, consumer: AIOKafkaConsumer[bytes, bytes]) -> dict[TP, int]:
         """Set the offsets of the consumer; return the current ends of the partitions."""
-        consumer._fetcher._records = Results({tp.topic for tp in self._tps})
+        consumer._fetcher._records = Results({tp.topic for tp in self._tps}, self._epochs)
         consumer.assign(self._tps)
         earliest = await consumer.beginning_offsets(self._tps)
         for tp in self._tps:

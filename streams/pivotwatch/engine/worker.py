@@ -19,6 +19,8 @@ from pivotwatch.engine.checkpoint import delete
 from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.fetching.consumer import FetchConsumer, Position
 from pivotwatch.engine.health import JOINING, Health, Key
+from pivotwatch.engine.log_check import LogCheck, Positions, committed_positions, committed_text
+from pivotwatch.engine.log_position import LogPosition
 from pivotwatch.engine.producer import AppProducer
 from pivotwatch.engine.role_task import L, RoleTask
 from pivotwatch.engine.types import TP
@@ -93,6 +95,7 @@ class Shell(Generic[L]):
         task.host = self
         self.metrics = task.make_metrics(self)
         self.health = Health(self, config.stalled_after.total_seconds())
+        self.logs = LogCheck(config, self._read_logs, task.remedy)
 
     @property
     def consumer(self) -> FetchConsumer:
@@ -114,11 +117,20 @@ class Shell(Generic[L]):
             async for event in stream.noack().events():
                 live, chunk = self.live.get(event.message.tp), event.value
                 if live is not None and self.is_current(chunk):
+                    self._note(live, chunk)
                     await self.task.take(live, chunk)
                 else:
                     chunk.clear()
         finally:
             self.task.cancel()
+
+    def _note(self, live: L, chunk: Chunk) -> None:
+        """Note in which log a chunk was read; one that may be another is compared at once."""
+        if chunk and live.read(chunk):
+            self.logs.soon()
+
+    def _read_logs(self) -> list[Positions]:
+        return [*(live.logs for live in self.live.values()), *self.task.followed()]
 
     # An assignment.
 
@@ -132,7 +144,13 @@ class Shell(Generic[L]):
         self.task.dropped()
 
     async def load(self, partitions: Mapping[int, Mapping[bytes, bytes]]) -> None:
-        """Create the live partitions of an assignment from their changelogs."""
+        """Create the live partitions of an assignment from their changelogs.
+
+        Raises
+        ------
+        LogChanged
+            When a topic is not the one that the state was made from.
+        """
         generation, assignment = self.app.consumer_generation_id, self._assignment
         for partition, stored in sorted(partitions.items()):
             if assignment is not self._assignment:
@@ -143,6 +161,7 @@ class Shell(Generic[L]):
                 await delete(self.changelog(tp), stored)
                 stored = {}
             live = await self.task.load(tp, stored)
+            await self.logs.check(live.logs)
             if generation != self.app.consumer_generation_id or assignment is not self._assignment:
                 return  # A new assignment came meanwhile; the next call loads.
             self.live[tp] = live
@@ -175,12 +194,31 @@ class Shell(Generic[L]):
         tps = {tp: self.live[tp] for tp in committed if tp in self.live}
         earliest = await self.consumer.earliest_offsets(*tps) if tps else {}
         ends = await self.consumer.highwaters(*tps) if tps else {}
+        await self._compare_committed(committed, ends)
         for tp, live in tps.items():
             if not live.begun:
                 self.task.place(live, earliest[tp], ends[tp], committed[tp])
                 live.begun = True
         self.task.placed()
         return {tp: live.offset for tp, live in tps.items()}
+
+    async def _compare_committed(self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]) -> None:
+        """Compare what the group has committed with the logs, for a role whose state does not say."""
+        new = {tp: live for tp, live in self.live.items() if tp in ends and not live.begun}
+        if new and self.task.positions_from_group:
+            known = await committed_positions(self.config, self.config.app_id(self.task.role))
+            for tp, live in new.items():
+                position = known.get(tp, LogPosition())
+                read_until = committed.get(tp) or 0
+                if read_until > ends[tp]:
+                    position = position.behind(read_until)
+                live.logs[tp] = position
+            await self.logs.check(*(live.logs for live in new.values()))
+
+    def commit_text(self, tp: TP, offset: int) -> str:
+        """What the group keeps with a committed offset: the log that was read."""
+        live = self.live.get(tp)
+        return committed_text(live.logs[tp].before(offset)) if live is not None else ""
 
     def changelog(self, tp: TP) -> PartitionLog:
         """The changelog of a partition."""
@@ -245,6 +283,13 @@ class Shell(Generic[L]):
     async def watch(self) -> None:
         """Watch the progress of this worker until the process ends."""
         await self.health.watch(self.config)
+
+    async def watch_logs(self) -> None:
+        """Compare what was read with the logs of Kafka until the process ends."""
+        try:
+            await self.logs.watch()
+        except Exception as error:
+            self.fail(error)
 
     # The end.
 

@@ -17,6 +17,7 @@ from pivotwatch.contracts.records import Output
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.engine.checkpoint_format import FINAL, StateRefused
 from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.log_check import Positions
 from pivotwatch.engine.metrics import Metrics, Named, Worker
 from pivotwatch.engine.operator import IdleOperator
 from pivotwatch.engine.operator_task import OperatorTask
@@ -25,6 +26,7 @@ from pivotwatch.engine.runtime import build_app, run_app
 from pivotwatch.engine.topic_follower import TopicFollower
 from pivotwatch.engine.types import TP
 from pivotwatch.roles.bucket_progress import BucketProgress
+from pivotwatch.roles.changed_logs import count_anew
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +96,14 @@ class AccountsTask(OperatorTask[AccountsPartition]):
     """
 
     role = "accounts"
+
+    def remedy(self, topic: str) -> str:
+        """What a person does when a topic has changed."""
+        return count_anew(self.host.config, topic)
+
+    def followed(self) -> Sequence[Positions]:
+        """How far the bucket records of every worker were read."""
+        return () if self._follower is None else (self._follower.logs,)
 
     def __init__(
         self,

@@ -32,6 +32,7 @@ from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.engine.runtime import build_app, run_app
 from pivotwatch.engine.topic_follower import TopicFollower
 from pivotwatch.engine.types import TP
+from pivotwatch.roles.changed_logs import count_anew
 
 PINS_BYTES = 100_000
 """Longer pins become part of the state at once: a manifest is one Kafka record."""
@@ -96,6 +97,14 @@ class NetworksPartition(PartitionTask[ControlledOperator]):
     is_final = False
     following: asyncio.Task[None] | None = None
 
+    def __init__(self, *given: Any, control_topics: Sequence[TP] = (), **named: Any) -> None:
+        self._control_topics = control_topics
+        super().__init__(*given, **named)
+
+    def read_topics(self) -> Sequence[TP]:
+        """The input, and the control topics."""
+        return [self.tp, *self._control_topics]
+
     def load(self, snapshot: Snapshot) -> None:
         """Restore the operator and its pinned control records. Runs in the worker's thread."""
         super().load(snapshot)
@@ -143,6 +152,10 @@ class NetworksTask(OperatorTask[NetworksPartition]):
 
     role = "networks"
 
+    def remedy(self, topic: str) -> str:
+        """What a person does when a topic has changed."""
+        return count_anew(self.host.config, topic)
+
     def make_metrics(self, worker: Worker) -> Metrics:
         """Create the metrics of the worker."""
         return NetworksMetrics(worker)
@@ -150,7 +163,9 @@ class NetworksTask(OperatorTask[NetworksPartition]):
     def new(self, tp: TP, **parts: Any) -> NetworksPartition:
         """Create the live partition."""
         operator = self.make_operator(self.host.config.settings, self.partitions)
-        return NetworksPartition(operator, tp=tp, **parts)
+        return NetworksPartition(
+            operator, tp=tp, control_topics=list(control_topics(self.host.config)), **parts
+        )
 
     async def started(self, live: NetworksPartition) -> None:
         """Read the control topics now, unless input before the fence must be processed first."""
@@ -185,15 +200,20 @@ class NetworksTask(OperatorTask[NetworksPartition]):
         return live.is_final
 
 
+def control_topics(config: Config) -> Mapping[TP, str]:
+    """The partitions with control records, and their logical topics."""
+    return {TP(config.topic(logical), 0): logical for logical in CONTROL_TOPICS}
+
+
 def controls_of(config: Config, live: NetworksPartition) -> TopicFollower:
     """A follower that passes control records to a live partition, from the offsets of its state."""
-    topics: Mapping[TP, str] = {TP(config.topic(logical), 0): logical for logical in CONTROL_TOPICS}
+    topics = control_topics(config)
 
     async def take(tp: TP, record: InputRecord) -> None:
         await live.control(topics[tp], record)
 
     starts = {tp: live.controls.get(logical, 0) for tp, logical in topics.items()}
-    return TopicFollower(config, list(topics), take, starts)
+    return TopicFollower(config, list(topics), take, starts, logs=live.logs)
 
 
 def run(

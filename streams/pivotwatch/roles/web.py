@@ -16,6 +16,7 @@ from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.config.config import Config, Logical
 from pivotwatch.engine.health import Key
 from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.log_check import Positions
 from pivotwatch.engine.metrics import Metrics, Worker
 from pivotwatch.engine.role_task import LivePartition, RoleTask
 from pivotwatch.engine.runtime import RoleApp, build_app, run_app
@@ -59,6 +60,14 @@ class WebTask(RoleTask[LivePartition]):
     def background(self) -> Sequence[Callable[[], Awaitable[None]]]:
         """The reader of topics, and the log line that says where the page is."""
         return [self.reader.run, self._announce]
+
+    def remedy(self, topic: str) -> str:
+        """What a person does when a topic has changed: a page keeps nothing."""
+        return "Start the page again; it reads every topic from its beginning"
+
+    def followed(self) -> Sequence[Positions]:
+        """How far the topics of the page were read."""
+        return [self.reader.logs]
 
     def progress(self) -> Mapping[Key, int]:
         """The progress in ``status``, which stands for all topics: one consumer reads them."""

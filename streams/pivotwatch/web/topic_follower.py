@@ -51,6 +51,7 @@ class Reader:
         self._follower = TopicFollower(config, list(self._places), self._take)
         sessions.loaded = self._follower.caught_up
         self.run = self._follower.run
+        self.logs = self._follower.logs
 
     @property
     def ready(self) -> asyncio.Event:

@@ -9,6 +9,8 @@ from aiokafka import ConsumerRecord
 from faust.transport.utils import DefaultSchedulingStrategy
 from faust.types import TP
 
+from pivotwatch.engine.fetching.leader_epochs import Epochs, LeaderEpochs
+
 
 class Chunk(list[ConsumerRecord[bytes, bytes]]):
     """Records of one partition, in the order of their offsets.
@@ -20,14 +22,19 @@ class Chunk(list[ConsumerRecord[bytes, bytes]]):
         first record of the chunk.
     seek
         Number of the seek after which the records were read.
+    epochs
+        Offsets at which the leader epochs of the records begin; empty when they are not known.
     """
 
-    __slots__ = ("after", "seek")
+    __slots__ = ("after", "epochs", "seek")
 
-    def __init__(self, records: Iterable[ConsumerRecord[bytes, bytes]], after: int, seek: int) -> None:
+    def __init__(
+        self, records: Iterable[ConsumerRecord[bytes, bytes]], after: int, seek: int, epochs: Epochs = ()
+    ) -> None:
         super().__init__(records)
         self.after = after
         self.seek = seek
+        self.epochs = epochs
 
     def split(self, offset: int) -> tuple[Chunk, Chunk]:
         """Split into the records before an offset and the others."""
@@ -46,14 +53,17 @@ class ChunkScheduler(DefaultSchedulingStrategy):
         turns often.
     seeks
         Number of the last seek.
+    epochs
+        The leader epochs of what was fetched.
     last
         The offset before the next chunk of each chunked partition whose offset is set.
     """
 
     size: ClassVar[int] = 5_000
 
-    def __init__(self, chunked: frozenset[str]) -> None:
+    def __init__(self, chunked: frozenset[str], epochs: LeaderEpochs | None = None) -> None:
         self.chunked = chunked
+        self.epochs = LeaderEpochs() if epochs is None else epochs
         self.seeks = 0
         self.last: dict[TP, int] = {}
 
@@ -68,7 +78,9 @@ class ChunkScheduler(DefaultSchedulingStrategy):
     def _chunks(self, tp: TP, records: list[Any]) -> list[Chunk]:
         chunks = []
         for start in range(0, len(records), self.size):
-            chunk = Chunk(records[start : start + self.size], self.last[tp], self.seeks)
+            part = records[start : start + self.size]
+            epochs = self.epochs.between(tp, part[0].offset, part[-1].offset)
+            chunk = Chunk(part, self.last[tp], self.seeks, epochs)
             self.last[tp] = chunk[-1].offset
             chunks.append(chunk)
         return chunks

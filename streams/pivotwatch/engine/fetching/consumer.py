@@ -23,6 +23,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -103,9 +104,18 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         # Nothing is fetched before there is a subscription.
         self.results = Results(self.transport.chunked, self.transport.epochs)
         self._ensure_consumer()._fetcher._records = self.results
+        self._ensure_consumer().commit = self._commit_with_text
         if self.app.conf.consumer_group_instance_id is not None:
             coordinator = self._ensure_consumer()._coordinator
             NamedMember(coordinator, self.app.conf.broker_session_timeout, self.transport.lost_name)
+
+    async def _commit_with_text(self, offsets: Mapping[Any, OffsetAndMetadata]) -> None:
+        """Commit offsets with the text that belongs to them, where Faust commits none."""
+        described = {
+            tp: OffsetAndMetadata(given.offset, self.transport.commit_text(TP(*tp), given.offset))
+            for tp, given in offsets.items()
+        }
+        await AIOKafkaConsumer.commit(self._ensure_consumer(), described)
 
     async def is_member(self) -> bool:
         """Ask the coordinator of the group now, without waiting behind fetches."""
@@ -154,7 +164,7 @@ class FetchConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.scheduler = ChunkScheduler(self.transport.chunked)
+        self.scheduler = ChunkScheduler(self.transport.chunked, self.transport.epochs)
         self.positions: dict[TP, Position] = {}
         self._done: dict[TP, int] = {}
         self._confirmed: dict[TP, int] = {}
@@ -293,6 +303,8 @@ class FetchTransport(driver.Transport):
         Called after every assignment, once the tables are recovered.
     revoked
         Called when an assignment ends.
+    commit_text
+        Gives the text that is committed with an offset of a partition; called in the thread of the consumer.
 
     Attributes
     ----------
@@ -311,12 +323,14 @@ class FetchTransport(driver.Transport):
         chunked: Iterable[str],
         resume: Resume,
         revoked: Callable[[], None],
+        commit_text: Callable[[TP, int], str] = lambda tp, offset: "",
     ) -> None:
         super().__init__(urls, app)
         self.chunked = frozenset(chunked)
         self.epochs = LeaderEpochs()
         self.resume = resume
         self.revoked = revoked
+        self.commit_text = commit_text
 
     def lost_name(self) -> None:
         """End the process, from any thread: another worker has the same name."""
