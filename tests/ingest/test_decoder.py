@@ -89,7 +89,7 @@ def test_protobuf_by_the_sdk_of_opentelemetry_becomes_the_same_event() -> None:
         failed = {**GEN_AI_SPAN, "gen_ai.response.id": "r-2"}
         span = tracer.start_span("chat", attributes=failed, start_time=start)
         span.set_status(Status(StatusCode.ERROR, "boom"))
-        span.end()
+        span.end(start + 10**9)
     message = encode_spans(exporter.get_finished_spans()).SerializeToString()
 
     decoded = decoder("otlp_proto").decode(message)
