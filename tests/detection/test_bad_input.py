@@ -10,9 +10,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pivotwatch.contracts.codec import MAX_TS
+from pivotwatch.contracts.dead_letters import MAX_BYTES
 from pivotwatch.contracts.events import (
     BadEvent,
     check_event,
+    elements,
     network_of,
     parse_time,
 )
@@ -21,6 +23,7 @@ from pivotwatch.detection.counting.account_table import AccountTable
 from pivotwatch.detection.counting.dictionary import Dictionary
 from pivotwatch.detection.counting.event_reader import FUTURE_MS, EventReader
 from pivotwatch.detection.counting.open_buckets import OpenBuckets
+from pivotwatch.detection.counting.rejected_events import MAX_LETTERS
 from pivotwatch.detection.scoring.control_log import read
 from pivotwatch_models.settings import HOUR_MS
 from tests.detection.stream import (
@@ -429,3 +432,53 @@ def test_the_number_for_unknown_is_never_named():
     EventReader(buckets).process([line(event(ts=ts)) for ts in (1, START)])
     assert closed[0][1] == 0
     assert closed[-1][1] < START // SETTINGS.bucket_ms
+
+
+BAD_ELEMENTS = {
+    "numbers": b"0",
+    "objects": b"{}",
+    "half an event": b'{"id":0}',
+    "times as text": orjson.dumps(event() | {"ts": "x"}),
+    "times ahead": orjson.dumps(event() | {"ts": START + 40 * HOUR_MS}),
+    "wrong links": orjson.dumps(event() | {"links": {"account": "a"}}),
+    "deep": nested(300),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_ELEMENTS.values(), ids=BAD_ELEMENTS)
+def test_bad_elements_cost_linear_time_and_few_dead_letters(bad, monkeypatch):
+    passes = []
+
+    def counted_pass(value):
+        passes.append(len(value))
+        return elements(value)
+
+    monkeypatch.setattr("pivotwatch.detection.counting.rejected_events.elements", counted_pass)
+    many = 900_000 // (len(bad) + 1)
+    array = b"[" + b",".join([bad] * (many // 2) + [orjson.dumps(event())] + [bad] * (many // 2)) + b"]"
+    operator = accounts_step(quorum=ANYBODY)
+    outputs = operator.process([Line(array, 0, START), Line(array, 1, START)])
+    letters = dead(outputs)
+    assert operator.counters()["events"] == 2
+    assert operator.buckets.counters.invalid == 4 * (many // 2)
+    assert len(passes) == 2
+    assert len(letters) <= 2 * (MAX_LETTERS + 2)
+    assert all(len(letter.value) <= MAX_BYTES for letter in letters)
+    shared = [letter for letter in letters if "position" not in told(letter)]
+    again = accounts_step(quorum=ANYBODY)
+    again.process([Line(letter.value, i, START) for i, letter in enumerate(shared)])
+    assert again.buckets.counters.invalid == 4 * (many // 2) - 2 * MAX_LETTERS
+    assert again.counters()["events"] == 0
+
+
+def test_dead_letters_do_not_depend_on_how_records_come():
+    array = b"[" + b",".join([b"0"] * 300 + [orjson.dumps(event())]) + b"]"
+    lines = [Line(array, i, START) for i in range(3)] + [line(event(), offset=3)]
+    together, alone = accounts_step(quorum=ANYBODY), accounts_step(quorum=ANYBODY)
+    assert together.process(lines) == [output for one in lines for output in alone.process([one])]
+
+
+@given(st.lists(st.recursive(st.none() | st.text() | st.integers(0, 2**63), st.lists, max_leaves=20)), st.booleans())
+def test_elements_are_those_of_the_array(array, wide):
+    raw = orjson.dumps(array, option=orjson.OPT_INDENT_2 if wide else None)
+    assert [orjson.loads(one) for one in elements(raw)] == array

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from pivotwatch.contracts.events import MAX_TS
 from pivotwatch.detection.counting.operator import CountingOperator
+from pivotwatch.detection.counting.rejected_events import MAX_LETTERS
 from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch_models.settings import DAY_MS, HOUR_MS
 from tests.detection.stream import SETTINGS, START, Store, bodies, dead, event, launch, line, records
@@ -122,7 +123,8 @@ def test_what_is_held_is_bounded() -> None:
     step.process(records(EVENTS[:300]))
     flood = [event("acct-001", START + 400 * DAY_MS + i, "m-1", "AS1", id="x" * 200) for i in range(5_000)]
     outputs = step.process([line(*flood[i : i + 500], offset=1000 + i) for i in range(0, 5_000, 500)])
-    assert len(dead(outputs)) >= 5_000 - 1_024
+    assert step.buckets.counters.invalid >= 5_000 - 1_024
+    assert len(dead(outputs)) <= 10 * (MAX_LETTERS + 1)
     assert len(step.meta()) < 900_000
     letters = len(dead(outputs + step.process(records(EVENTS[300:])) + step.final()))
     assert letters == 5_000

@@ -128,8 +128,7 @@ def undecodable(
     Parameters
     ----------
     raw, position
-        The value; or the element with its place in the array (the whole array, when the element is nested
-        too deeply to be written).
+        The value; or an element of its array with its place.
     source
         Logical name of the topic, and the partition.
     """

@@ -29,7 +29,6 @@ from pivotwatch.contracts.events import (
     as_request,
     check_rest,
     decode,
-    element,
     parse_time,
     read_leniently,
     read_links,
@@ -126,6 +125,7 @@ class EventReader:
                 self._take(event, limit, record, place)
                 begin, close, at = watermark.begin, watermark.close_at, buffer.used
         buffer.used = at
+        self.buckets.rejected.finish()
 
     def _take(self, event: Request, limit: int, record: InputRecord, place: int | None) -> None:
         """Check any one event, and hand it to the open buckets or reject it."""
@@ -136,7 +136,7 @@ class EventReader:
             if ts > limit:
                 raise BadEvent(f"ts: {ts} is more than {FUTURE_MS // 60_000} min after the record's own time")
         except BadEvent as error:
-            self._reject(record, place, error)
+            self.buckets.reject(record, place, error)
         except UNREADABLE:
             self._read_leniently(record, limit)
         else:
@@ -157,10 +157,6 @@ class EventReader:
             if place is not None and place < first:
                 continue
             if isinstance(event, BadEvent):
-                self._reject(record, place, event)
+                self.buckets.reject(record, place, event)
             else:
                 self._take(as_request(event), limit, record, place)
-
-    def _reject(self, record: InputRecord, place: int | None, error: BadEvent) -> None:
-        raw = record.value if place is None or record.value is None else element(record.value, place)
-        self.buckets.reject(record, raw, place, error)

@@ -28,6 +28,7 @@ from pivotwatch.detection.counting.event_counters import EventCounters
 from pivotwatch.detection.counting.event_time import QUORUM, Quorum
 from pivotwatch.detection.counting.held_events import Held, HeldEvents
 from pivotwatch.detection.counting.open_counts import OpenCounts
+from pivotwatch.detection.counting.rejected_events import OnBad, RejectedEvents
 from pivotwatch.detection.counting.watermark import Watermark
 from pivotwatch_models.method import STATE
 from pivotwatch_models.settings import HOUR_MS, Settings
@@ -54,8 +55,7 @@ class OpenBuckets:
         Called for each closed bucket of which events came late, in order, before ``on_close``: with the
         bucket and the late counts.
     on_bad
-        Called for each event that is rejected: with its record, its own bytes, its position in an array, and
-        the reason.
+        Called for each dead letter of rejected events (`RejectedEvents`).
     quorum
         How many accounts and networks must agree on the time.
 
@@ -67,6 +67,8 @@ class OpenBuckets:
         Counts by bucket, and the events that are not yet part of them.
     held
         The events that are held.
+    rejected
+        Reports the events that are rejected.
     counters
         Late, invalid and failed events since the last close.
     """
@@ -77,7 +79,7 @@ class OpenBuckets:
         dictionary: Dictionary,
         on_close: Callable[[int, int, Cells], None],
         on_late: Callable[[int, Cells], None],
-        on_bad: Callable[[InputRecord, bytes | None, int | None, BadEvent], None],
+        on_bad: OnBad,
         *,
         quorum: Quorum = QUORUM,
     ) -> None:
@@ -86,6 +88,7 @@ class OpenBuckets:
         self.counts = OpenCounts(settings.bucket_ms)
         self.buffer = EventBuffer(dictionary, self.counts, self.watermark.time)
         self.held = HeldEvents()
+        self.rejected = RejectedEvents(on_bad)
         self.counters = EventCounters()
         self._on_close, self._on_late, self._on_bad = on_close, on_late, on_bad
 
@@ -100,6 +103,7 @@ class OpenBuckets:
             The record that it came in, and its position when that holds an array.
         """
         watermark = self.watermark
+        self.rejected.enter(record)
         if watermark.first_open is None or ts >= watermark.far_at:
             self._hold(event, ts, record, place)
         elif _is_failed(event):
@@ -111,10 +115,10 @@ class OpenBuckets:
             if ts >= watermark.close_at and watermark.is_due():
                 self._advance()
 
-    def reject(self, record: InputRecord, raw: bytes | None, place: int | None, error: BadEvent) -> None:
-        """Count an event as invalid and report it to ``on_bad``."""
+    def reject(self, record: InputRecord, place: int | None, error: BadEvent) -> None:
+        """Count an event as invalid and report it: its record, its position in an array, and the reason."""
         self.counters.invalid += 1
-        self._on_bad(record, raw, place, error)
+        self.rejected.add(record, place, error)
 
     def start(self) -> None:
         """Let the stream begin with the events that are held, unless it has begun."""
@@ -241,7 +245,12 @@ class OpenBuckets:
                 f"ts: {held.ts} is {hours:,.0f} h ahead of the other accounts of this partition; "
                 "check the clock of its sender"
             )
-        self.reject(held.record, held.raw, held.place, BadEvent(text))
+        error = BadEvent(text)
+        if held.record.value is None:  # Of an earlier record, which is gone.
+            self.counters.invalid += 1
+            self._on_bad(held.record, held.raw, held.place, error)
+        else:
+            self.reject(held.record, held.place, error)
 
     def _close(self, bucket: int, since: int, cells: Cells) -> None:
         self.watermark.first_open = bucket + 1
