@@ -478,7 +478,10 @@ def test_dead_letters_do_not_depend_on_how_records_come():
     assert together.process(lines) == [output for one in lines for output in alone.process([one])]
 
 
-@given(st.lists(st.recursive(st.none() | st.text() | st.integers(0, 2**63), st.lists, max_leaves=20)), st.booleans())
+@given(
+    st.lists(st.recursive(st.none() | st.text() | st.integers(0, 2**63), st.lists, max_leaves=20)),
+    st.booleans(),
+)
 def test_elements_are_those_of_the_array(array, wide):
     raw = orjson.dumps(array, option=orjson.OPT_INDENT_2 if wide else None)
     assert [orjson.loads(one) for one in elements(raw)] == array
