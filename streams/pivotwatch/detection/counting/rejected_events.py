@@ -17,9 +17,9 @@ OnBad = Callable[[InputRecord, bytes | None, int | None, BadEvent], None]
 class RejectedEvents:
     """Reports the rejected events of a record, in order.
 
-    The first `MAX_LETTERS` events of a record have a dead letter each. The others share one, whose value is an
-    array of them. So it can be sent again without counting the good events of the record twice. When they are
-    too long for one value, they share several.
+    The first `MAX_LETTERS` events of a record have a dead letter each. The others share one, whose value is
+    an array of them. So it can be sent again without counting the good events of the record twice. When they
+    are too long for one value, they share several.
 
     Parameters
     ----------
