@@ -55,8 +55,9 @@ class EventTime:
     diverse
         With so many accounts and networks no single one has the majority: a stream may begin, and fewer are
         never asked.
-    settled
-        After so many events a stream begins, whoever sent them.
+    settled, settled_large
+        After so many events a stream begins, whoever sent them; the second number holds when they are so
+        large that no more can be held.
     patience, patience_events
         An account that sent nothing while so many times the events of a bucket came, and at least so many, is
         not asked any more.
@@ -75,6 +76,7 @@ class EventTime:
     thin_part: int = 4
     diverse: int = 3
     settled: int = 256
+    settled_large: int = 16
     patience: int = 64
     patience_events: int = 4096
     asked_every: int = 8

@@ -43,11 +43,12 @@ class Quorum(NamedTuple):
     most: int
     diverse: int
     settled: int
+    settled_large: int = 1
 
 
 SKEW_MS = 15 * 60_000
 """A clock that is ahead by less is not reported."""
-QUORUM = Quorum(_TIME.least, _TIME.most, _TIME.diverse, _TIME.settled)
+QUORUM = Quorum(_TIME.least, _TIME.most, _TIME.diverse, _TIME.settled, _TIME.settled_large)
 
 
 class Recent:

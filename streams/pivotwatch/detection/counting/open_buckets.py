@@ -35,8 +35,6 @@ from pivotwatch_models.settings import HOUR_MS, Settings
 
 TOO_LATE = 0
 """The bucket of events that came too late to be counted with theirs. No stream is of 1970."""
-FEWER_IF_LARGE = 16
-"""A stream begins after this fraction of the settled number of events when no more can be held."""
 
 
 class OpenBuckets:
@@ -193,7 +191,7 @@ class OpenBuckets:
         is_held = self.held.put(held)
         if self.watermark.first_open is None:
             # Where there is no room for so many events, a few large ones must do, but never a single one.
-            enough = time.quorum.settled if is_held else time.quorum.settled // FEWER_IF_LARGE
+            enough = time.quorum.settled if is_held else time.quorum.settled_large
             if time.is_diverse or len(self.held) >= enough:
                 self.start()
             if not is_held:
