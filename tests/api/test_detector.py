@@ -170,7 +170,7 @@ def test_a_release_that_cannot_be_read_is_refused(entry: dict[str, object]) -> N
 
 
 def test_a_decision_that_cannot_be_read_is_refused() -> None:
-    with pytest.raises(ValueError, match="entry 1: verdict: expected one of"):
+    with pytest.raises(ValueError, match=r"^decisions: entry 1: verdict: expected one of"):
         Detector(decisions=[{"entity": {"kind": "network", "id": "AS8"}, "verdict": "guilty"}])
 
 
@@ -212,3 +212,10 @@ def test_settings_and_releases_do_not_change() -> None:
 def test_there_is_at_least_one_partition(partitions: int) -> None:
     with pytest.raises(ValueError, match="partitions: expected at least 1"):
         Detector(partitions=partitions)
+
+
+def test_wrong_types_are_refused_with_what_is_expected() -> None:
+    with pytest.raises(TypeError, match=r"settings: expected Settings\(…\), got dict"):
+        Detector({"bucket": "1h"})  # type: ignore[arg-type]  # that is the point
+    with pytest.raises(TypeError, match="expected several events, got one dict: put it into a list"):
+        Detector().feed({"id": "r", "ts": 1, "account": "a", "model": "m"})  # type: ignore[arg-type]

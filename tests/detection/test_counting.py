@@ -16,11 +16,11 @@ import pivotwatch.detection.counting.account_table
 import pivotwatch.detection.counting.dictionary
 import pivotwatch.detection.counting.model_tracker
 import pivotwatch.detection.counting.state
+from pivotwatch.base.state_migration import StateRefused
 from pivotwatch.contracts.bucket_content import decode
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.counting.state import NAMES
 from pivotwatch.engine.operator import IdleOperator
-from pivotwatch.engine.state_migration import StateRefused
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 from tests.detection.stream import (
     ANYBODY,

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.base.state_migration import StateRefused
 from pivotwatch.contracts.alerts import Alert
 from pivotwatch.contracts.codec import encode, parser
 from pivotwatch.delivery.notification_policy import Notification
 from pivotwatch.engine.checkpoint import Changelog
-from pivotwatch.engine.state_migration import StateRefused
 from pivotwatch_models.incidents.terms import Severity
 
 Key = tuple[str, str]

@@ -19,12 +19,19 @@ def event_lines(events: Iterable[Event | Mapping[str, Any]]) -> Iterator[bytes]:
 
     The counting operator checks the lines. What has no form in JSON gives a line that it rejects.
 
+    Raises
+    ------
+    TypeError
+        When it gets one event instead of several.
+
     Examples
     --------
     >>> from datetime import datetime
     >>> list(event_lines([{"id": "r", "ts": datetime(2026, 2, 5, 18)}, {"id": {1}}]))
     [b'{"id":"r","ts":"2026-02-05T18:00:00"}', b"Type is not JSON serializable: set: {'id': {1}}"]
     """
+    if isinstance(events, Event | Mapping | str | bytes):
+        raise TypeError(f"expected several events, got one {type(events).__name__}: put it into a list")
     for event in events:
         if isinstance(event, Event):
             yield msgspec.json.encode(event)

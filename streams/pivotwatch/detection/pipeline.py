@@ -13,6 +13,7 @@ import msgspec
 import orjson
 
 from pivotwatch.base.network_classes import NetworkClass
+from pivotwatch.base.state_migration import StateRefused
 from pivotwatch.contracts.controls import Release
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import InputRecord, Line, Output
@@ -20,7 +21,6 @@ from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.dealer import Dealer
 from pivotwatch.detection.scoring import control_log
 from pivotwatch.detection.scoring.operator import ScoringOperator
-from pivotwatch.engine.state_migration import StateRefused
 from pivotwatch_models.fingerprint import state_fingerprint
 from pivotwatch_models.settings import Settings
 
@@ -93,6 +93,8 @@ class DetectionPipeline:
         decisions: Iterable[Mapping[str, Any]] = (),
         network_class: NetworkClass = no_class,
     ) -> None:
+        if not isinstance(settings, Settings):
+            raise TypeError(f"settings: expected Settings(…), got {type(settings).__name__}")
         if partitions < 1:
             raise ValueError(f"partitions: expected at least 1, got {partitions}")
         self.settings = settings
@@ -102,7 +104,11 @@ class DetectionPipeline:
         self.finished = False
         self._dealer = Dealer(partitions)
         for topic, entries in (("releases", releases), ("decisions", decisions)):
-            for line in control_lines(topic, entries):
+            try:
+                lines = control_lines(topic, entries)
+            except BadEvent as error:
+                raise BadEvent(f"{topic}: {error}") from None
+            for line in lines:
                 self.scoring.control(topic, line)
 
     def run(self, lines: Iterable[bytes]) -> Iterator[Output]:

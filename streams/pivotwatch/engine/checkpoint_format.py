@@ -12,8 +12,8 @@ from typing import Annotated, NamedTuple
 import msgspec
 import orjson
 
+from pivotwatch.base.state_migration import Migration, StateRefused, migrated
 from pivotwatch.engine.log_position import LogPosition
-from pivotwatch.engine.state_migration import Migration, StateRefused, migrated
 
 __all__ = [
     "FINAL",

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import orjson
 
+from pivotwatch.base.state_migration import Migration, migrated
 from pivotwatch.detection.counting.account_table import AccountTable
 from pivotwatch.detection.counting.candidates import Candidates
 from pivotwatch.detection.counting.event_reader import EventReader
 from pivotwatch.detection.counting.group_sets import NamedSets
 from pivotwatch.detection.counting.model_tracker import FOLLOWED, OVER
 from pivotwatch.detection.counting.open_bucket_codec import pack_counts, unpack_counts
-from pivotwatch.engine.state_migration import Migration, migrated
 from pivotwatch_models.base.columns import pack, unpack
 
 STATE_VERSION = 3

@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from pivotwatch.base.state_migration import Migration, migrated
 from pivotwatch.detection.scoring import migrations
 from pivotwatch.detection.scoring.alignment import BucketAlignment
 from pivotwatch.detection.scoring.control_log import ControlLog
-from pivotwatch.engine.state_migration import Migration, migrated
 from pivotwatch_models.base.counts import Group
 from pivotwatch_models.groups.registry import GroupRecord, GroupRegistry
 from pivotwatch_models.incidents.lifecycle import Incidents

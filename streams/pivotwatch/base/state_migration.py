@@ -41,7 +41,7 @@ def migrated(
     {'version': 2, 'n': 3, 'm': 3}
     >>> migrated({"version": 3}, "the state", version=2, migrations={})
     Traceback (most recent call last):
-    pivotwatch.engine.state_migration.StateRefused: the state was written in version 3, this program reads
+    pivotwatch.base.state_migration.StateRefused: the state was written in version 3, this program reads
     up to 2: \
 install the newer program, or start with --reset-state
     """
