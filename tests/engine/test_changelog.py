@@ -44,7 +44,7 @@ class Case:
         self.owner = Owner()
         self.crashed: list[BaseException] = []
         self.app: Any = App(self.crashed)
-        self.table = CheckpointTable(self.app, owner=self.owner, name="state", partitions=1)
+        self.table = CheckpointTable(self.app, owner=self.owner, settings={}, name="state", partitions=1)
         self.app.tables.add(self.table)
         self.tp = TP(self.table.changelog_topic_name, 0)
         tables: Any = self.app.tables

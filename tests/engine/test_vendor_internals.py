@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from aiohttp.web import RequestHandler
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, conn
 from aiokafka.consumer import fetcher, group_coordinator
 from aiokafka.consumer.subscription_state import (
     Assignment,
@@ -43,6 +43,7 @@ from pivotwatch.engine.fetching.chunks import ChunkScheduler
 from pivotwatch.engine.fetching.consumer import FetchConsumer, FetchProducer, FetchThread, FetchTransport
 from pivotwatch.engine.fetching.raw_batches import Batches
 from pivotwatch.engine.http.connection import Connection
+from pivotwatch.engine.kafka.deadlines import Connection as BoundedConnection
 from pivotwatch.engine.runtime import RoleApp, RoleWorker
 from pivotwatch_models.groups.split_detector import SplitEDetector
 
@@ -50,6 +51,7 @@ ROOTS = [Path(package.__file__).parent for package in (pivotwatch, pivotwatch_mo
 
 OVERRIDES: list[tuple[type, str]] = [
     (ChunkScheduler, "iterate"),
+    (BoundedConnection, "send"),
     (FetchThread, "_create_worker_consumer"),
     (FetchThread, "_fetch_records"),
     (FetchThread, "on_start"),
@@ -122,6 +124,7 @@ ATTRIBUTES: list[tuple[type, tuple[str, ...]]] = [
     (TableManager, ("recovery", "_update_channels")),
     (Recovery, ("active_highwaters", "need_recovery", "revoke")),
     (Worker, ("_schedule_shutdown",)),
+    (conn.AIOKafkaConnection, ("_request_timeout",)),
     (KafkaAdminClient, ("_manager",)),
     (RequestHandler, ("_request_count", "force_close", "transport", "writing_paused")),
     (ADWIN, ("_helper", "_drift_detected")),
@@ -180,6 +183,14 @@ def test_a_fetcher_keeps_what_it_fetched_by_setting_items() -> None:
     text = inspect.getsource(fetcher.Fetcher)
     assert re.search(r"self\._records\[\w+\] = ", text)
     assert re.search(r"getall\(", text)
+
+
+def test_connections_are_made_of_a_class_that_can_be_replaced() -> None:
+    """`pivotwatch.engine.kafka.deadlines` puts one there that does not wait long."""
+    assert "conn = AIOKafkaConnection(" in inspect.getsource(conn.create_conn)
+    library = BoundedConnection.__mro__[1]
+    assert "wait_for(fut, self._request_timeout)" in inspect.getsource(vars(library)["send"])
+    assert conn.AIOKafkaConnection is BoundedConnection
 
 
 def test_a_fetcher_makes_its_records_with_a_class_that_can_be_replaced() -> None:

@@ -70,11 +70,12 @@ class Rig:
         self.folder = folder
         self.partitions = partitions
         self.workers: list[Worker] = []
+        replicas = self.config.replication_factor
         admin = KafkaAdminClient(bootstrap_servers=broker)
         admin.create_topics(
             [
-                NewTopic(self.config.topic("requests"), partitions, 1),
-                *(NewTopic(self.config.topic(name), 1, 1) for name in LOGICAL),  # type: ignore[arg-type]
+                NewTopic(self.config.topic("requests"), partitions, replicas),
+                *(NewTopic(self.config.topic(name), 1, replicas) for name in LOGICAL),  # type: ignore[arg-type]
             ]
         )
         admin.close()

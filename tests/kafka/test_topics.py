@@ -9,13 +9,25 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from pivotwatch.cli import main
 from pivotwatch.config.config import Config, load
-from pivotwatch.engine.kafka.topics import Finding, TopicSpec, TopicState, check, create, differences, specs
+from pivotwatch.engine.kafka.topics import (
+    CHANGELOGS,
+    Finding,
+    TopicSpec,
+    TopicState,
+    changelog_name,
+    check,
+    create,
+    differences,
+    specs,
+)
 from tests.kafka.conftest import MakeTopic
 
 
 @pytest.fixture
 def config(broker: str, topic_prefix: str) -> Config:
-    return load(brokers=broker, topic_prefix=topic_prefix, requests_partitions=3)
+    return load(
+        brokers=broker, topic_prefix=topic_prefix, app_prefix=topic_prefix + "pw", requests_partitions=3
+    )
 
 
 def problems(findings: list[Finding], config: Config) -> dict[str, list[tuple[str, str]]]:
@@ -48,6 +60,26 @@ def test_created_topics_pass_the_check(admin: KafkaAdminClient, config: Config) 
     assert all(finding.ok and not finding.created for finding in again)
     described = admin.describe_topics([config.topic("requests"), config.topic("buckets")])
     assert sorted(len(topic["partitions"]) for topic in described) == [1, 3]
+
+
+def test_changelogs_are_created_with_the_configured_safety_and_checked(
+    admin: KafkaAdminClient, config: Config
+) -> None:
+    (name, *_) = [changelog_name(config, role) for role in CHANGELOGS]
+    assert [found.ok for found in check(admin, specs(config), config.brokers) if found.topic == name] == [
+        True
+    ]
+    create(admin, specs(config), config.brokers)
+    (described,) = admin.describe_topics([name])
+    assert len(described["partitions"]) == 3
+    safer = config.model_copy(update={"replication_factor": 3, "min_insync_replicas": 2})
+    found = [one for one in check(admin, specs(safer), safer.brokers) if one.topic == name]
+    assert [one.problem for one in found] == [
+        "has min.insync.replicas=1, expected 2",
+        "has 1 replicas, expected 3",
+    ]
+    assert f"--entity-name {name} --add-config min.insync.replicas=2" in found[0].remedy
+    assert "kafka-reassign-partitions.sh" in found[1].remedy
 
 
 def test_every_mismatch_says_what_to_change(
@@ -123,6 +155,7 @@ def test_a_topic_may_be_safer_than_required(
 
 def run(config: Config, *arguments: str) -> Result:
     options = ["--brokers", config.brokers, "--set", f"topic_prefix={config.topic_prefix}"]
+    options += ["--set", f"app_prefix={config.app_prefix}"]
     return CliRunner().invoke(main, [*arguments, *options], catch_exceptions=False)
 
 
@@ -130,7 +163,7 @@ def test_the_command(config: Config) -> None:
     before = run(config, "topics", "check")
     assert (before.exit_code, before.stdout.count("→ pivotwatch topics create")) == (1, 9)
     created = run(config, "topics", "create")
-    assert (created.exit_code, created.stdout.count(": created")) == (0, 9)
+    assert (created.exit_code, created.stdout.count(": created")) == (0, 12)
     after = run(config, "topics", "check", "--json")
     assert after.exit_code == 0
     assert all(entry["ok"] for entry in orjson.loads(after.stdout))

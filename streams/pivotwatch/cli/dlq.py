@@ -25,6 +25,7 @@ from pivotwatch.delivery.notification_log import Key, read_entry, read_key
 from pivotwatch.delivery.redrive import target_of
 from pivotwatch.delivery.target_sender import make_target_senders
 from pivotwatch.engine.kafka import sync_client
+from pivotwatch.engine.kafka.topics import changelog_name
 from pivotwatch.tools import redrive as event_redrive
 
 SHOWN_BYTES = 60
@@ -176,7 +177,7 @@ async def _deliver(config: Config, selected: list[DeadLetter]) -> bool:
 def _notified_revisions(config: Config) -> dict[Key, int]:
     """The latest revision of each incident that each target was notified of, from the notification log."""
     revisions: dict[Key, int] = {}
-    log = f"{config.app_id('delivery')}-state-changelog"
+    log = changelog_name(config, "delivery")
     with sync_client.consumer(config, isolation_level="read_committed") as client:
         for record in sync_client.records(client, [log], from_beginning=True, until_end=True):
             try:

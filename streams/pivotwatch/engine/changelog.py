@@ -16,18 +16,8 @@ import faust
 from faust.tables.manager import TableManager
 from faust.types import TP
 
+from pivotwatch.engine.kafka.topics import SHORT_LOG
 from pivotwatch.engine.producer import AppProducer
-
-TOPIC_SETTINGS: Mapping[str, str] = {
-    # Only the last checkpoint is needed, and every assignment reads the whole log: keep it short.
-    "cleanup.policy": "compact",
-    "segment.bytes": str(64 * 2**20),
-    "segment.ms": str(10 * 60_000),
-    "min.cleanable.dirty.ratio": "0.1",
-    "max.compaction.lag.ms": str(30 * 60_000),
-    "delete.retention.ms": str(10 * 60_000),
-}
-"""Settings with which a changelog topic is created."""
 
 
 class Owner(Protocol):
@@ -49,9 +39,9 @@ class CheckpointTable(faust.Table[bytes, bytes]):
     app: Any
     owner: Owner
 
-    def __init__(self, app: Any, *, owner: Owner, **options: Any) -> None:
+    def __init__(self, app: Any, *, owner: Owner, settings: Mapping[str, str], **options: Any) -> None:
         super().__init__(
-            app, key_type=bytes, value_type=bytes, extra_topic_configs=dict(TOPIC_SETTINGS), **options
+            app, key_type=bytes, value_type=bytes, extra_topic_configs={**settings, **SHORT_LOG}, **options
         )
         self.owner = owner
         self.records_read = 0

@@ -31,6 +31,7 @@ from pivotwatch.engine.fetching.consumer import FetchTransport
 from pivotwatch.engine.http.server import HttpServer
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka.async_client import faust_credentials, refusal
+from pivotwatch.engine.kafka.topics import changelog_settings
 from pivotwatch.engine.role_task import RoleTask
 from pivotwatch.engine.types import TP
 from pivotwatch.engine.worker import Shell
@@ -185,7 +186,12 @@ def build_app(
             commit_text=shell.commit_text,
         )
         if state_partitions is not None:
-            app.tables.add(CheckpointTable(app, owner=shell, name="state", partitions=state_partitions))
+            settings = changelog_settings(config)
+            app.tables.add(
+                CheckpointTable(
+                    app, owner=shell, settings=settings, name="state", partitions=state_partitions
+                )
+            )
         topic = app.topic(*sources, key_serializer="raw", value_serializer="raw", maxsize=BUFFERED_CHUNKS)
         app.agent(topic, name=task.role, concurrency=1)(shell.run)
         app.task(shell.tend)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Literal, get_args
 
 from pivotwatch.config.config import Config, Logical, load
+from pivotwatch.engine.kafka.topics import changelog_name
 
 User = Literal["accounts", "networks", "delivery", "ingest", "web", "tail", "audit", "topics"]
 USERS: tuple[User, ...] = ("accounts", "networks", "delivery", "ingest", "web", "tail", "audit", "topics")
@@ -55,7 +56,7 @@ WRITE: dict[User, tuple[Logical, ...]] = {
     "web": ("decisions", "sessions"),  # The sessions for `sessions list` and `sessions end` too.
 }
 DESCRIBE: dict[User, tuple[Logical, ...]] = {"networks": ("requests",)}
-STATEFUL: tuple[User, ...] = ("accounts", "networks", "delivery")
+STATEFUL: tuple[Literal["accounts", "networks", "delivery"], ...] = ("accounts", "networks", "delivery")
 GROUPS: tuple[User, ...] = ("accounts", "networks", "delivery", "ingest")
 
 
@@ -89,11 +90,11 @@ def grants(config: Config, user: User, sources: Sequence[str] = ()) -> list[Gran
     if user == "topics":
         every: tuple[Operation, ...] = ("Create", "Describe", "DescribeConfigs")
         found += [Grant("topic", config.topic(logical), every) for logical in get_args(Logical)]
+        found += [Grant("topic", changelog_name(config, role), every) for role in STATEFUL]
     if user == "ingest":
         found += [Grant("topic", source, ("Read",)) for source in sources]
     if user in STATEFUL:
-        changelog = f"{config.app_id(user)}-state-changelog"
-        found.append(Grant("topic", changelog, ("Read", "Write", "Create")))
+        found.append(Grant("topic", changelog_name(config, user), ("Read", "Write", "Create")))
     if user in GROUPS:
         found.append(Grant("group", config.app_id(user), ("Read",)))
     return found

@@ -27,6 +27,9 @@ from faust.types.auth import AuthProtocol
 from pivotwatch.base.errors import OutOfReach
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.records import Header
+from pivotwatch.engine.kafka import deadlines
+
+deadlines.install()
 
 
 def tls_context(config: Config) -> ssl.SSLContext | None:

@@ -14,13 +14,16 @@ from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import GroupAuthorizationFailedError, KafkaError, KafkaTimeoutError
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
-from pivotwatch.config.config import Config
+from pivotwatch.config.config import Config, Role
 from pivotwatch.engine.fetching import unpacking
+from pivotwatch.engine.kafka.topics import changelog_name
 from pivotwatch.engine.types import TP
 
 unpacking.install()
 
 TIMEOUT_MS = 5_000
+REQUEST_MS = 10_000
+"""A broker that does not answer a request for so long counts as lost."""
 POLL_MS = 500
 
 # The warnings of the library would repeat, at greater length, what the commands report.
@@ -61,7 +64,10 @@ def admin(config: Config) -> Iterator[KafkaAdminClient]:
     """
     with _explained(config):
         client = KafkaAdminClient(
-            bootstrap_servers=config.bootstrap, bootstrap_timeout_ms=TIMEOUT_MS, **security(config)
+            bootstrap_servers=config.bootstrap,
+            bootstrap_timeout_ms=TIMEOUT_MS,
+            request_timeout_ms=REQUEST_MS,
+            **security(config),
         )
         try:
             yield client
@@ -76,6 +82,7 @@ def consumer(config: Config, **settings: Any) -> Iterator[KafkaConsumer]:
         client = KafkaConsumer(
             bootstrap_servers=config.bootstrap,
             bootstrap_timeout_ms=TIMEOUT_MS,
+            request_timeout_ms=REQUEST_MS,
             enable_auto_commit=False,
             metrics_enabled=False,
             **security(config),
@@ -118,7 +125,7 @@ class Survey:
     ends: Mapping[TP, int]
 
 
-def survey(config: Config, topics: Sequence[str], *, state_of: str | None = None) -> Survey:
+def survey(config: Config, topics: Sequence[str], *, state_of: Role | None = None) -> Survey:
     """Read partitions and ends of the topics that a role needs.
 
     Parameters
@@ -142,7 +149,7 @@ def survey(config: Config, topics: Sequence[str], *, state_of: str | None = None
         found = {topic: partitions_of(client, topic) for topic in topics}
         ends = client.end_offsets([tp for tps in found.values() for tp in tps])
         if state_of is not None:
-            changelog, expected = f"{config.app_id(state_of)}-state-changelog", len(found[topics[0]])
+            changelog, expected = changelog_name(config, state_of), len(found[topics[0]])
             kept = client.partitions_for_topic(changelog) if changelog in client.topics() else None
             if kept and len(kept) != expected:
                 raise WrongUse(

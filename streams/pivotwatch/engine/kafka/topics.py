@@ -1,6 +1,6 @@
-"""Creates the topics that pivotwatch needs, and checks existing ones.
+"""The topics that pivotwatch needs: missing ones are created, existing ones are checked.
 
-Changelog topics are not here: Faust creates them when a worker first needs one.
+Changelogs are among them: a worker creates its own when it first starts, with the same settings.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
-from pivotwatch.config.config import Config, Logical
+from pivotwatch.config.config import Config, Logical, Role
 from pivotwatch_models.durations import millis
 
 COMPACT, DELETE = "compact", "delete"
@@ -20,6 +20,17 @@ NEVER_COMPACTED = 2**63 - 1
 """The longest ``min.compaction.lag.ms`` that Kafka knows."""
 CHECKED = ("cleanup.policy", "retention.ms", "min.insync.replicas", "min.compaction.lag.ms")
 TOPIC_ALREADY_EXISTS = 36
+CHANGELOGS: Mapping[Role, Logical] = {"accounts": "requests", "networks": "buckets", "delivery": "alerts"}
+"""Roles with a changelog, and the input that has as many partitions."""
+SHORT_LOG: Mapping[str, str] = {
+    # Only the last checkpoint is needed, and every assignment reads the whole log: keep it short.
+    "segment.bytes": str(64 * 2**20),
+    "segment.ms": str(10 * 60_000),
+    "min.cleanable.dirty.ratio": "0.1",
+    "max.compaction.lag.ms": str(30 * 60_000),
+    "delete.retention.ms": str(10 * 60_000),
+}
+"""Further settings with which a changelog is created; they may be others."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -28,16 +39,25 @@ class TopicSpec:
 
     Attributes
     ----------
+    like
+        Name of the topic whose number of partitions counts, once it exists, at the creation.
+    further
+        Settings at the creation that are not checked.
+    optional
+        Whether it may be missing: a worker creates it.
     exact
         Whether the number of partitions must be this one, because the pipeline depends on it.
     """
 
-    logical: Logical
+    logical: Logical | Role
     name: str
     partitions: int
     replication_factor: int
     configs: Mapping[str, str]
     exact: bool = True
+    like: str = ""
+    further: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    optional: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,19 +116,55 @@ def specs(config: Config) -> list[TopicSpec]:
         spec("releases", 1, COMPACT),
         spec("decisions", 1, COMPACT),
         spec("sessions", 1, DELETE),
+        *(changelog(config, role) for role in CHANGELOGS),
     ]
+
+
+def changelog_name(config: Config, role: Role) -> str:
+    """The name of the changelog of a role, as Faust forms it."""
+    return f"{config.app_id(role)}-state-changelog"
+
+
+def changelog_settings(config: Config) -> dict[str, str]:
+    """The settings that a changelog must have."""
+    return {"cleanup.policy": COMPACT, "min.insync.replicas": str(config.min_insync_replicas)}
+
+
+def changelog(config: Config, role: Role) -> TopicSpec:
+    """The changelog of a role.
+
+    Examples
+    --------
+    >>> from pivotwatch.config.config import load
+    >>> spec = changelog(load(replication_factor=3, min_insync_replicas=2), "accounts")
+    >>> spec.name, spec.replication_factor, spec.configs["min.insync.replicas"]
+    ('pivotwatch-accounts-state-changelog', 3, '2')
+    """
+    source = CHANGELOGS[role]
+    return TopicSpec(
+        role,
+        changelog_name(config, role),
+        config.requests_partitions if source == "requests" else 1,
+        config.replication_factor,
+        changelog_settings(config),
+        exact=False,
+        like=config.topic(source),
+        further=SHORT_LOG,
+        optional=True,
+    )
 
 
 def create(client: KafkaAdminClient, wanted: Sequence[TopicSpec], brokers: str) -> list[Finding]:
     """Create missing topics, and check all."""
-    missing = [spec for spec, state in zip(wanted, states(client, wanted), strict=True) if state is None]
+    there = dict(zip([spec.name for spec in wanted], states(client, wanted), strict=True))
+    missing = [_sized(spec, there.get(spec.like)) for spec in wanted if there[spec.name] is None]
     refused: dict[str, str] = {}
     if missing:
         request = {
             spec.name: {
                 "num_partitions": spec.partitions,
                 "replication_factor": spec.replication_factor,
-                "configs": dict(spec.configs),
+                "configs": {**spec.configs, **spec.further},
             }
             for spec in missing
         }
@@ -124,6 +180,10 @@ def create(client: KafkaAdminClient, wanted: Sequence[TopicSpec], brokers: str) 
         else dataclasses.replace(found, created=found.topic in created)
         for found in check(client, wanted, brokers)
     ]
+
+
+def _sized(spec: TopicSpec, like: TopicState | None) -> TopicSpec:
+    return spec if like is None else dataclasses.replace(spec, partitions=like.partitions)
 
 
 def check(client: KafkaAdminClient, wanted: Sequence[TopicSpec], brokers: str) -> list[Finding]:
@@ -150,7 +210,7 @@ def states(client: KafkaAdminClient, wanted: Sequence[TopicSpec]) -> list[TopicS
 def differences(spec: TopicSpec, state: TopicState | None, brokers: str) -> list[tuple[str, str]]:
     """Problem and remedy for each difference between a topic and its required form."""
     if state is None:
-        return [("does not exist", "pivotwatch topics create")]
+        return [] if spec.optional else [("does not exist", "pivotwatch topics create")]
     return [*_partition_differences(spec, state, brokers), *_config_differences(spec, state, brokers)]
 
 
@@ -173,6 +233,9 @@ def _config_differences(spec: TopicSpec, state: TopicState, brokers: str) -> lis
             found.append(
                 (f"has {key}={actual}, expected {expected}", _alter(spec.name, key, expected, brokers))
             )
+    if state.replication_factor < spec.replication_factor:
+        problem = f"has {state.replication_factor} replicas, expected {spec.replication_factor}"
+        found.append((problem, _more_replicas(spec, brokers)))
     in_sync = int(state.configs.get("min.insync.replicas", "1"))
     if in_sync > state.replication_factor:
         problem = (
@@ -190,6 +253,14 @@ def _fulfils(key: str, actual: str, expected: str) -> bool:
     if key in ("min.insync.replicas", "min.compaction.lag.ms"):
         return int(actual or 0) >= int(expected)
     return actual == expected
+
+
+def _more_replicas(spec: TopicSpec, brokers: str) -> str:
+    return (
+        f"name {spec.replication_factor} brokers for each partition of {spec.name} in a file, and run "
+        f"kafka-reassign-partitions.sh --bootstrap-server {brokers} --reassignment-json-file FILE --execute; "
+        f"or set replication_factor to what it has"
+    )
 
 
 def _alter(topic: str, key: str, value: str, brokers: str) -> str:
