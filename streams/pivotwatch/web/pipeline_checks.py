@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from pivotwatch.base.display import day_and_time, iso_time, percent
+from pivotwatch.base.display import counted, day_and_time, iso_time, percent
 from pivotwatch.base.outside_text import visible
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.status import LateGroup, SkewedNetwork, Status
@@ -48,19 +48,19 @@ def checks(config: Config, read_model: ReadModel, now: float) -> Iterator[Check]
         yield Check("accounts", "every partition has counted this bucket", good=True)
     yield from _of_status(status)
     if read_model.unreadable:
-        yield Check("page", f"{read_model.unreadable:,} records could not be read", good=False)
+        yield Check("page", f"{counted(read_model.unreadable, 'record')} could not be read", good=False)
 
 
 def _of_status(status: Status) -> Iterator[Check]:
     counters = (
-        (status.stale_records, "records for buckets that were already scored", True),
-        (status.dropped_models, "models not followed: too many new models at once", False),
-        (status.forgotten_models, "model names forgotten: too many names", False),
-        (status.idle_partitions, "partitions without events, completed by the event time of another", True),
+        (status.stale_records, "record", "for buckets that were already scored", True),
+        (status.dropped_models, "model", "not followed: too many new models at once", False),
+        (status.forgotten_models, "model name", "forgotten: too many names", False),
+        (status.idle_partitions, "partition", "without events, completed by the event time of another", True),
     )
-    for count, text, good in counters:
+    for count, what, text, good in counters:
         if count:
-            yield Check("accounts", f"{count:,} {text}", good)
+            yield Check("accounts", f"{counted(count, what)} {text}", good)
     if status.skewed_networks:
         yield Check("clocks", skewed_text(status.skewed_networks), good=False)
     if status.late_groups:
