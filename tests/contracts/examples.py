@@ -93,7 +93,7 @@ FULL: dict[str, Any] = {
     },
     "reasons": [
         "412 accounts on AS64500 switched to m-2 since 2026-02-05 20:00 UTC, 2 hours after its release.",
-        "An ordinary group would reach this score less than once in 910 billion days.",
+        "A group at the normal limit (2×) would reach this score less than once in 910 billion days.",
         "Next step: find out who is behind AS64500, then decide: confirmed, benign or verified.",
         "Severity rose from high to critical.",
         "Details: score 31.4 (ln e-value; speed 31.6, equal split 12.4), alert threshold 14.7.",

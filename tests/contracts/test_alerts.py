@@ -112,7 +112,7 @@ def test_an_alert_is_one_compact_block(width: int, changes: dict[str, object]) -
 def test_the_text_has_the_important_parts() -> None:
     reasons = [
         "96 accounts on AS64500 switched to m-2.",
-        "An ordinary group would reach this score less than once in a trillion days.",
+        "A group at the normal limit (2×) would reach this score less than once in a trillion days.",
         "Next step: find out who is behind AS64500.",
         "Severity rose from medium to high.",
         "Details: score 31.4, alert threshold 15.4.",
@@ -121,7 +121,7 @@ def test_the_text_has_the_important_parts() -> None:
     text = " ".join(plain(parse_alert(alert_bytes(reasons=reasons)), width=200).split())
     for part in (
         "CRITICAL 412 accounts on AS64500 switched to m-2 together [update: members",
-        "what 96 accounts on AS64500 switched to m-2. An ordinary group would reach this score",
+        "what 96 accounts on AS64500 switched to m-2. A group at the normal limit (2×) would reach this score",
         "do Find out who is behind AS64500.",
         "why Severity rose from medium to high.",
         "against Events of this group arrived late.",

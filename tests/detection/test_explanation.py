@@ -71,15 +71,15 @@ def test_it_says_what_happened_how_sure_and_what_to_do():
         "7 accounts on AS1 switched to m-2 since 2026-02-03 21:00 UTC, 2 hours after its release: 6 first "
         "uses and 5 switches, 1.9 expected; 4.6× as fast as everyone else (normal: up to 2.4×)."
     )
-    assert sure == "An ordinary group would reach this score less than once in 10 million days."
+    assert sure == "A group at the normal limit (2.4×) would reach this score less than once in 10 million days."
     assert more[0] == "Next step: find out who is behind AS1, then decide: confirmed, benign or verified."
     assert more[1] == (
         "Since then, m-2 has received 33 % of this network's requests, against 25 % for everyone else; "
         "0 exchanges so far."
     )
     assert more[-2] == (
-        "Details: score 20.0 (ln e-value; speed 20.0), alert threshold 15.4. An ordinary group is at most "
-        "2.4× as fast as everyone else."
+        "Details: score 20.0 (ln e-value; speed 20.0), alert threshold 15.4. The normal limit is 2.4× "
+        "the speed of everyone else; about 8 % of ordinary groups exceed it."
     )
     assert more[-1] == "Counter-evidence: none measured."
     assert "(4 % before), against" in sentences(baseline_share=0.04)[3]
@@ -116,7 +116,7 @@ def test_an_equal_split_is_named_as_the_evidence():
     found = parts(log_e_split=21.0)
     assert any("evidence is not the speed" in s for s in found.more)
     assert "equal split 21.0" in found.details
-    assert "split their traffic alike at most 2× as often" in found.details
+    assert "Equal splits are normal up to 2× as often." in found.details
     assert not any("evidence is not the speed" in s for s in supporting(log_e_split=19.0))
 
 

@@ -11,7 +11,9 @@ from typing import NamedTuple
 
 NEXT_STEP, DETAILS, COUNTER_EVIDENCE = "Next step: ", "Details: ", "Counter-evidence: "
 NONE_MEASURED = "none measured."
-RARE = "An ordinary group would reach this score less than once in"
+RARE = "A group at the normal limit"
+RARE_BEFORE = "An ordinary group would reach this score less than once in"
+"""How the same sentence begins in older alerts."""
 JOINT = "One group alone with this score would not be reported."
 
 
@@ -65,7 +67,7 @@ def reason_parts(reasons: Iterable[str]) -> ReasonParts:
             parts = parts._replace(next_step=_capital(reason.removeprefix(NEXT_STEP)))
         elif reason.startswith(DETAILS):
             parts = parts._replace(details=reason.removeprefix(DETAILS))
-        elif reason.startswith((RARE, JOINT)):
+        elif reason.startswith((RARE, RARE_BEFORE, JOINT)):
             parts = parts._replace(how_sure=reason)
         elif not parts.what:
             parts = parts._replace(what=reason)

@@ -33,7 +33,7 @@ _DATA = AlertData(
     evidence=Evidence(switches_seen=96, switches_expected=4.23),
     reasons=[
         "41 accounts on AS64500 switched to m-2 since 2026-02-05 20:00 UTC: 96 switches, 4.2 expected.",
-        "An ordinary group would reach this score less than once in a trillion days.",
+        "A group at the normal limit (2×) would reach this score less than once in a trillion days.",
         "Next step: find out who is behind AS64500.",
     ],
     urls=Urls(runbook="/runbook#opened", page="/incidents/0123456789abcdef"),

@@ -89,8 +89,9 @@ class Detector:
     def feed(self, events: Iterable[Event | Mapping[str, Any]]) -> list[Alert]:
         """Take events, in about the order of their times; return the alerts that they complete.
 
-        An event that is older than the highest time so far by more than ``allowed_lateness`` and one bucket
-        may come too late to count.
+        A bucket closes when the time on which several accounts and networks agree, minus
+        ``allowed_lateness``, passes its end. An event that comes later is late: it is counted with its bucket
+        when it is at most one day late.
 
         Raises
         ------

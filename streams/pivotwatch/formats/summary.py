@@ -74,8 +74,8 @@ def summary(data: AlertData) -> str:
     --------
     >>> from pivotwatch.contracts.examples import example_alert
     >>> summary(example_alert(state="updated").data)
-    'Update: 41 accounts on AS64500 switched to m-2 together. An ordinary group would reach this score less \
-than once in a trillion days. Next step: find out who is behind AS64500.'
+    'Update: 41 accounts on AS64500 switched to m-2 together. A group at the normal limit (2×) would \
+reach this score less than once in a trillion days. Next step: find out who is behind AS64500.'
     """
     state = state_words(data).capitalize()
     parts = parts_of(data)

@@ -1,7 +1,8 @@
 """Merges several source partitions by event time.
 
-A partition of ``requests`` closes its buckets by the highest event time that it has seen. If a worker
-read one source partition to its end before the next one, all events of the next one would be late.
+A partition of ``requests`` closes a bucket when the time on which several of its accounts and networks agree,
+minus the allowed lateness, passes the end of the bucket. If a worker read one source partition to its end
+before the next one, all events of the next one would be late.
 So the partition that is furthest behind in event time comes first, and partitions that are ahead wait.
 A partition does not wait for one that is at its end, nor for one that has sent nothing for a while.
 """

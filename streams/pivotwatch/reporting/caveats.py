@@ -71,7 +71,7 @@ def _learning(collector: Collector) -> Iterator[str]:
 
 def _left_out(collector: Collector) -> Iterator[str]:
     meanings = {
-        "late": "arrived after their bucket had closed and were left out",
+        "late": "arrived after their bucket had closed; those more than a day late were left out",
         "invalid": "could not be read and were left out",
         "failed": "were failed requests and were not counted",
     }

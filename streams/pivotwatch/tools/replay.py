@@ -182,7 +182,7 @@ class Replay:
 
     @property
     def late(self) -> int:
-        """Number of late events so far; detection does not count them."""
+        """Number of late events so far. Those at most one day late are counted with their bucket."""
         return self.collector.totals["late"]
 
     @property

@@ -105,7 +105,12 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     watermark: Annotated[
         Number, Meta(description="Watermark of the partition, epoch milliseconds; negative: none.")
     ] = -1
-    late: Annotated[Count, Meta(description="Late events since the last record, left out.")] = 0
+    late: Annotated[
+        Count,
+        Meta(
+            description="Late events since the last record. Those of the last day are counted, in late_parts."
+        ),
+    ] = 0
     dropped_models: Annotated[
         Count, Meta(description="Models, left out, because too many appeared at once.")
     ] = 0

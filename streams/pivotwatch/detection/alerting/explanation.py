@@ -6,6 +6,7 @@ supports the suspicion, the statistical details, and the counter-evidence that w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -44,6 +45,8 @@ TRANSITIONS = {
 GROUPS_SHOWN = 3
 NEARLY_ALL = 0.85
 """From this share of requests on, nearly all go to the model."""
+FASTER = math.erfc(STATE.heterogeneity.quantile / math.sqrt(2)) / 2
+"""Share of ordinary groups above the normal limit: the upper tail of ln pace beyond so many σ."""
 SIMILAR, SIMILAR_TOOLS = 1.5, 0.1
 """Tokens per exchange within this factor, and shares of tool use within this difference, are similar."""
 
@@ -107,10 +110,12 @@ def _how_sure(evidence: Evidence, settings: Settings) -> str:
     if _is_below_threshold(evidence):
         return (
             f"{JOINT} Several groups stood out together; of groups that are reported together, at most "
-            f"{percent(DECISION.report_rule.e_bh_alpha)} are ordinary on average."
+            f"{percent(DECISION.report_rule.e_bh_alpha)} are within the normal limit on average."
         )
+    by_split = is_split_evidence(evidence.log_e_pace, evidence.log_e_split)
+    limit = f"{RARE} of equal splits" if by_split else f"{RARE} ({times(evidence.theta)})"
     days = at_least(days_between(evidence.log_e_value or 0.0, settings))
-    return f"{RARE} {days} days."
+    return f"{limit} would reach this score less than once in {days} days."
 
 
 def _is_below_threshold(evidence: Evidence) -> bool:
@@ -122,15 +127,13 @@ def _details(incident: Incident, evidence: Evidence) -> str:
     pace, split = evidence.log_e_pace, evidence.log_e_split
     parts = [f"speed {score(pace)}"] if pace is not None else []
     parts += [f"equal split {score(split)}"] if split is not None else []
-    alike = (
-        f", and its accounts split their traffic alike at most {times(STATE.split.theta)} as often"
-        if split
-        else ""
-    )
+    is_band = incident.entity[0] == POPULATION
+    faster = "" if is_band else f"; about {100 * FASTER:.0f} % of ordinary groups exceed it"
+    alike = f" Equal splits are normal up to {times(STATE.split.theta)} as often." if split else ""
     return (
         f"score {score(evidence.log_e_value)} (ln e-value; {', '.join(parts)}), alert threshold "
-        f"{score(evidence.threshold)}. An ordinary group is at most {times(evidence.theta)} as fast as "
-        f"{_others(incident)}{alike}."
+        f"{score(evidence.threshold)}. The normal limit is {times(evidence.theta)} the speed of "
+        f"{_others(incident)}{faster}.{alike}"
     )
 
 

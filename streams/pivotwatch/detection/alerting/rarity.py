@@ -1,7 +1,8 @@
-r"""How rarely an ordinary group reaches a score.
+r"""How rarely a group at the normal limits reaches a score.
 
-An ordinary group is no faster than θ₀, and its accounts are no more alike than θ_s. After :math:`t` buckets
-of a watch its evidence satisfies :math:`E[R_t] \le 0.8\,R_0 + t`, with the head start :math:`R_0` of a week's
+Such a group moves at most θ₀ times as fast as everyone else, and its accounts split their traffic alike at
+most θ_s times as often. About 8 % of ordinary groups are faster (`pivotwatch_models.method.population`); for
+them nothing is claimed. After :math:`t` buckets of a watch the evidence of a group at the limits satisfies :math:`E[R_t] \le 0.8\,R_0 + t`, with the head start :math:`R_0` of a week's
 buckets (`pivotwatch_models.groups.pace_detector`). By Markov's inequality at the bucket in which it first
 reaches :math:`A = e^{score}`, the probability that it does so within a watch of :math:`w` buckets is at most
 :math:`(0.8\,R_0 + w) / A`. With :math:`b` buckets a day that is per day of the watch at most
@@ -26,7 +27,7 @@ LARGEST = 10.0**15
 
 
 def days_between(log_e_value: float, settings: Settings) -> float:
-    """Days in which one ordinary group reaches a score less than once; at most 10¹⁵.
+    """Days in which one group at the normal limits reaches a score less than once; at most 10¹⁵.
 
     Examples
     --------
