@@ -71,7 +71,9 @@ def test_it_says_what_happened_how_sure_and_what_to_do():
         "7 accounts on AS1 switched to m-2 since 2026-02-03 21:00 UTC, 2 hours after its release: 6 first "
         "uses and 5 switches, 1.9 expected; 4.6× as fast as everyone else (normal: up to 2.4×)."
     )
-    assert sure == "A group at the normal limit (2.4×) would reach this score less than once in 10 million days."
+    assert (
+        sure == "A group at the normal limit (2.4×) would reach this score less than once in 10 million days."
+    )
     assert more[0] == "Next step: find out who is behind AS1, then decide: confirmed, benign or verified."
     assert more[1] == (
         "Since then, m-2 has received 33 % of this network's requests, against 25 % for everyone else; "
