@@ -121,7 +121,7 @@ def test_the_text_has_the_important_parts() -> None:
     text = " ".join(plain(parse_alert(alert_bytes(reasons=reasons)), width=200).split())
     for part in (
         "CRITICAL 412 accounts on AS64500 switched to m-2 together [update: members",
-        "what 96 accounts on AS64500 switched to m-2. A group at the normal limit (2×) would reach this score",
+        "what 96 accounts on AS64500 switched to m-2. A group at the normal limit (2×) would reach",
         "do Find out who is behind AS64500.",
         "why Severity rose from medium to high.",
         "against Events of this group arrived late.",

@@ -2,9 +2,12 @@ r"""How rarely a group at the normal limits reaches a score.
 
 Such a group moves at most θ₀ times as fast as everyone else, and its accounts split their traffic alike at
 most θ_s times as often. About 8 % of ordinary groups are faster (`pivotwatch_models.method.population`); for
-them nothing is claimed. After :math:`t` buckets of a watch the evidence of a group at the limits satisfies :math:`E[R_t] \le 0.8\,R_0 + t`, with the head start :math:`R_0` of a week's
-buckets (`pivotwatch_models.groups.pace_detector`). By Markov's inequality at the bucket in which it first
-reaches :math:`A = e^{score}`, the probability that it does so within a watch of :math:`w` buckets is at most
+them nothing is claimed.
+
+After :math:`t` buckets of a watch the evidence of a group at the limits satisfies
+:math:`E[R_t] \le 0.8\,R_0 + t`, with the head start :math:`R_0` of a week's buckets
+(`pivotwatch_models.groups.pace_detector`). By Markov's inequality at the bucket in which it first reaches
+:math:`A = e^{score}`, the probability that it does so within a watch of :math:`w` buckets is at most
 :math:`(0.8\,R_0 + w) / A`. With :math:`b` buckets a day that is per day of the watch at most
 
 .. math:: \frac{b}{A} \left(1 + \frac{0.8\,R_0}{w}\right).
