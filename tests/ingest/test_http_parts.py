@@ -17,7 +17,8 @@ from pivotwatch.ingest.http_auth import Authenticator, Unauthorized, sign
 from pivotwatch.ingest.http_publisher import HttpPublisher
 from pivotwatch.ingest.http_server import IngestServer
 from pivotwatch.ingest.metrics import IngestMetrics
-from pivotwatch.ingest.request_dedup import RequestDedup
+from pivotwatch.ingest.request_dedup import RequestDedup, http_identity
+from pivotwatch.ingest.request_identity import Identity, record_identity
 from pivotwatch.ingest.settings import read_settings
 from tests.engine.rig import Nobody
 
@@ -76,23 +77,39 @@ def test_a_server_without_a_secret_needs_loopback_and_an_explicit_setting() -> N
     assert read_settings({"http": {"port": 0, "allow_without_token": True}}).http
 
 
+def posted(*ids: str, account: str = "a", ts: int = 1) -> list[Identity]:
+    events = [{"id": each, "ts": ts, "account": account, "model": "m"} for each in ids]
+    return [http_identity("native", event, record_identity(event, "")) for event in events]
+
+
 def test_duplicates_are_known_during_the_window_and_failed_posts_may_be_repeated() -> None:
     async def play() -> None:
         now = 0.0
         dedup = RequestDedup(10, clock=lambda: now)
         loop = asyncio.get_running_loop()
         first, second = loop.create_future(), loop.create_future()
-        assert dedup.claim(["a", "b", "a"], first) == ([True, True, False], set())
-        assert dedup.claim(["a", "c"], second) == ([False, True], {first})
+        assert dedup.claim(posted("a", "b", "a"), first) == ([True, True, False], set())
+        assert dedup.claim(posted("a", "c"), second) == ([False, True], {first})
         first.set_result(None)
         second.set_exception(OSError())
-        assert dedup.claim(["a", "c"], loop.create_future()) == ([False, True], set())
+        assert dedup.claim(posted("a", "c"), loop.create_future()) == ([False, True], set())
         now = 11
-        assert dedup.claim(["a"], loop.create_future())[0] == [False]
+        assert dedup.claim(posted("a"), loop.create_future())[0] == [False]
         now = 22
-        assert dedup.claim(["d"], loop.create_future())[0] == [True]
+        assert dedup.claim(posted("d"), loop.create_future())[0] == [True]
         now = 44
-        assert dedup.claim(["a", "d"], loop.create_future())[0] == [True, True]
+        assert dedup.claim(posted("a", "d"), loop.create_future())[0] == [True, True]
+
+    asyncio.run(play())
+
+
+def test_equal_ids_of_other_accounts_or_times_are_no_duplicates() -> None:
+    async def play() -> None:
+        dedup, future = RequestDedup(10), asyncio.get_running_loop().create_future()
+        assert dedup.claim(posted("a"), future)[0] == [True]
+        assert dedup.claim(posted("a", account="b"), future)[0] == [True]
+        assert dedup.claim(posted("a", ts=2), future)[0] == [True]
+        assert dedup.claim(posted("a", ts=2), future)[0] == [False]
 
     asyncio.run(play())
 

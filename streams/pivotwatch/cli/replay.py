@@ -154,6 +154,8 @@ class Summary:
             "alerts": len(newest),
             "alerts_by_severity": dict(sorted(Counter(severity for _, _, severity in newest).items())),
             **({"skipped": result.skipped} if result.skipped else {}),
+            **({"no_requests": result.no_requests} if result.no_requests else {}),
+            **({"repeats": result.repeats} if result.repeats else {}),
             "late": result.late,
             "failed": result.failed,
             "dead_letters": dict(sorted(self._dead_letters.items())),
@@ -175,8 +177,11 @@ class Summary:
         text = f"{result.events:,} events in {figures['seconds']:.1f} s "
         text += f"({figures['events_per_second']:,}/s); alerts: {by_severity or 'none'}"
         text += f", in {out}" if out else ""
-        if result.skipped:
-            text += f"\n{counted(result.skipped, 'record')} left out: not a request"
+        if result.no_requests:
+            text += f"\n{counted(sum(result.no_requests.values()), 'record')} left out: not a request "
+            text += f"({'; '.join(f'{count:,} × {reason}' for reason, count in result.no_requests.items())})"
+        if result.repeats:
+            text += f"\n{counted(result.repeats, 'record')} left out: it reports a request again"
         if result.failed:
             text += f"\n{counted(result.failed, 'failed request')} not counted"
         if result.late:

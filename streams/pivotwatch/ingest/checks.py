@@ -97,7 +97,9 @@ def check_sample(topic: str, decoder: Decoder, values: Iterable[bytes | None]) -
     name = decoder.mapping.name
     if not events + skipped + bad:
         return Check(NAME, "warn", f"{topic} is empty", "let the gateway write to it, then run this again")
-    message = f"{topic} as source {name}: {events:,} events, {skipped:,} no requests, {bad:,} unreadable"
+    message = (
+        f"{topic} as source {name}: {events:,} events, {skipped:,} no requests or repeats, {bad:,} unreadable"
+    )
     if bad:
         worst, count = problems.most_common(1)[0]
         step = f"most frequent error ({count:,}): {worst}; `pivotwatch mapping check` shows each field"

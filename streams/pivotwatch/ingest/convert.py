@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 
 import orjson
@@ -10,6 +11,7 @@ from pivotwatch.base.errors import WrongUse
 from pivotwatch.detection.rejections import Rejections
 from pivotwatch.ingest.decoder import MAX_BAD, Decoded, Decoder
 from pivotwatch.ingest.documents import messages
+from pivotwatch.ingest.request_identity import SeenRequests
 
 
 class NativeLines:
@@ -29,7 +31,9 @@ class NativeLines:
     Attributes
     ----------
     events, skipped
-        Number of events so far, and of documents that were no requests.
+        Number of events so far, and of documents that gave none although they can be read.
+    no_requests, repeats
+        Number of documents that were no requests, by reason, and of repeated reports of a request.
 
     Examples
     --------
@@ -56,13 +60,21 @@ class NativeLines:
         self._decoder = decoder
         self._rejections = rejections
         self._place = place
+        self._seen = SeenRequests[bool]()
         self.events = 0
-        self.skipped = 0
+        self.no_requests = Counter[str]()
+        self.repeats = 0
+
+    @property
+    def skipped(self) -> int:
+        """Number of documents that gave no event although they can be read."""
+        return self.repeats + self.no_requests.total()
 
     def __iter__(self) -> Iterator[bytes]:
         for line in messages(self._lines):
-            decoded = self._decoder.decode(line)
-            self.skipped += decoded.skipped
+            decoded = self._decoder.decode(line, seen=self._seen)
+            self.no_requests.update(decoded.no_requests)
+            self.repeats += decoded.repeats
             if decoded.bad_total:
                 self._reject(line, decoded)
             for _, event in decoded.events:

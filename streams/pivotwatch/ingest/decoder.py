@@ -7,19 +7,34 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
 
 from pivotwatch.contracts.events import BadEvent, check_event
 from pivotwatch.ingest.documents import Unreadable, splitter
-from pivotwatch.ingest.mapping import FieldPath, SourceMapping, find, to_pointer
+from pivotwatch.ingest.mapping import SourceMapping
+from pivotwatch.ingest.nested_spans import innermost_first, outer_requests
 from pivotwatch.ingest.network_lookup import NetworkLookup
+from pivotwatch.ingest.pointers import FieldPath, find, to_pointer
 from pivotwatch.ingest.private import NAME
 from pivotwatch.ingest.pseudonyms import Pseudonyms
+from pivotwatch.ingest.request_identity import (
+    Identity,
+    Report,
+    SeenRequests,
+    are_nested_requests,
+    record_identity,
+    report_of,
+    span_identity,
+)
 from pivotwatch_models.method import STATE
 
 Event = dict[str, Any]
+Result = Event | str | BadEvent
+"""What a document gives: an event, why it gives none, or why it is bad."""
+REPEATED = "reported before"
 MAX_BAD = 1_000
 """Bad documents of one message that become dead letters; further ones share one."""
 
@@ -60,20 +75,35 @@ class Decoded:
     events
         Each event with the position of its document in the message. The same message always gives the
         same events at the same positions.
+    identities
+        How each of the events is recognised in another report of its request.
     bad, bad_total
         Documents that could not be read, and their number. Only the first `MAX_BAD` have an entry each;
         one further entry counts the rest.
-    skipped
-        Number of documents that are no requests, and of repeats within the message.
+    no_requests
+        Number of documents that are no requests, by reason.
+    repeats
+        Number of documents that report a request again.
     truncated
         Whether the message holds more documents than were asked for.
     """
 
     events: list[tuple[int, Event]] = dataclasses.field(default_factory=list)
+    identities: list[Identity] = dataclasses.field(default_factory=list)
     bad: list[BadDocument] = dataclasses.field(default_factory=list)
     bad_total: int = 0
-    skipped: int = 0
+    no_requests: dict[str, int] = dataclasses.field(default_factory=dict)
+    repeats: int = 0
     truncated: bool = False
+
+    @property
+    def skipped(self) -> int:
+        """Number of documents that give no event although they can be read."""
+        return self.repeats + sum(self.no_requests.values())
+
+    def add_no_request(self, reason: str) -> None:
+        """Count a document that is no request."""
+        self.no_requests[reason] = self.no_requests.get(reason, 0) + 1
 
     def add_bad(self, document: BadDocument) -> None:
         """Add a document that could not be read. Beyond `MAX_BAD` documents, only count it."""
@@ -118,11 +148,18 @@ class Decoder:
         self.mapping = mapping
         self._networks = networks or NetworkLookup()
         self._pseudonyms = pseudonyms
-        self._unique_ids = mapping.form != "json"  # Several spans may report the same call.
+        self._has_spans = mapping.form != "json"
+        self._finds_repeats = self._has_spans or mapping.has_calls
         self._required = {"ts", "account", "model"} | (set() if mapping.make_id else {"id"})
         self._split = splitter(mapping.form, mapping.wanted_attributes())
 
-    def decode(self, message: bytes | None, most: int | None = None, latest: int | None = None) -> Decoded:
+    def decode(
+        self,
+        message: bytes | None,
+        most: int | None = None,
+        latest: int | None = None,
+        seen: SeenRequests[bool] | None = None,
+    ) -> Decoded:
         """Decode a message.
 
         Parameters
@@ -131,32 +168,109 @@ class Decoder:
             Decode only the first ``most`` documents.
         latest
             Events after this time (epoch milliseconds) are bad, as counting refuses them.
+        seen
+            Requests of earlier messages. Without it, only repeats within the message are found.
         """
         decoded = Decoded()
-        ids: set[str] = set()
-        for position, document in enumerate(self._split(message or b"")):
-            if position == most:
-                decoded.truncated = True
-                break
-            try:
-                event = self.read(document)
-                if event is not None and latest is not None and event["ts"] > latest:
-                    raise BadEvent(IN_FUTURE)
-            except BadEvent as error:
-                if isinstance(document, Unreadable):
-                    decoded.add_bad(BadDocument(position, error, None, document.raw))
+        documents: Iterable[Any] = self._split(message or b"")
+        if most is not None:
+            documents = self._first(documents, most, decoded)
+        known = SeenRequests[bool]() if seen is None else seen
+        if self._has_spans:
+            results = self._read_spans(list(documents), latest)
+        else:
+            results = (
+                (position, document, self._result(document, latest))
+                for position, document in enumerate(documents)
+            )
+        for position, document, result in results:
+            if isinstance(result, BadEvent):
+                is_text = isinstance(document, Unreadable)
+                raw = document.raw if is_text else b""
+                decoded.add_bad(BadDocument(position, result, None if is_text else document, raw))
+            elif isinstance(result, str):
+                if result == REPEATED:
+                    decoded.repeats += 1
                 else:
-                    decoded.add_bad(BadDocument(position, error, document))
-                continue
-            if event is None or (self._unique_ids and event["id"] in ids):
-                decoded.skipped += 1
-                continue
-            ids.add(event["id"])
-            decoded.events.append((position, event))
+                    decoded.add_no_request(result)
+            else:
+                identity = self._identity(result, document)
+                if self._finds_repeats:
+                    if known.find(identity):
+                        decoded.repeats += 1
+                        continue
+                    known.add(identity, True)
+                decoded.events.append((position, result))
+                decoded.identities.append(identity)
         return decoded
 
-    def read(self, document: Any, used: dict[str, FieldPath] | None = None) -> Event | None:
-        """The event of a document, or None when the document is no request.
+    @staticmethod
+    def _first(documents: Iterable[Any], most: int, decoded: Decoded) -> Iterator[Any]:
+        """The first documents; says in ``decoded`` whether there are more."""
+        for position, document in enumerate(documents):
+            if position == most:
+                decoded.truncated = True
+                return
+            yield document
+
+    def _read_spans(self, spans: list[Any], latest: int | None) -> Iterator[tuple[int, Any, Result]]:
+        """The result of each span. Of requests within each other, the innermost readable one counts."""
+        rules = self.mapping.rules
+        results: dict[int, Result] = {}
+        requests = []
+        for position, span in enumerate(spans):
+            if type(span) is dict and not (reason := rules.reason(span)):
+                requests.append(position)
+            else:
+                results[position] = self._result(span, latest) if type(span) is not dict else reason
+        outer = outer_requests(spans, requests, rules.names_other_kind) if len(requests) > 1 else {}
+        inner: dict[int, list[Report]] = {}
+        order = innermost_first(requests, outer) if outer else requests
+        for position in order:
+            result: Result = self._checked(spans[position], latest)
+            around = outer.get(position)
+            reports = inner.get(position, [])
+            if isinstance(result, BadEvent):
+                if reports:
+                    result = REPEATED
+            elif isinstance(result, dict):
+                report = report_of(result, self.mapping.call_of(spans[position]))
+                if any(are_nested_requests(one, report) for one in reports):
+                    result = REPEATED
+                reports = [*reports, report]
+            if around is not None:
+                inner.setdefault(around, []).extend(reports)
+            results[position] = result
+        for position, around in outer.items():
+            # The span around a bad one may report the same request with all that is needed.
+            if isinstance(results[position], BadEvent) and isinstance(results[around], dict):
+                results[position] = REPEATED
+        for position, span in enumerate(spans):
+            yield position, span, results[position]
+
+    def _result(self, document: Any, latest: int | None) -> Result:
+        """The event of a document, why it is no request, or why it is bad."""
+        if isinstance(document, Unreadable):
+            return BadEvent(str(document))
+        if type(document) is not dict:
+            return BadEvent("expected a JSON object")
+        return self.mapping.rules.reason(document) or self._checked(document, latest)
+
+    def _checked(self, document: dict[str, Any], latest: int | None) -> Event | BadEvent:
+        try:
+            event = self._event(document)
+            if latest is not None and event["ts"] > latest:
+                raise BadEvent(IN_FUTURE)
+        except BadEvent as error:
+            return error
+        return event
+
+    def _identity(self, event: Event, document: dict[str, Any]) -> Identity:
+        call = self.mapping.call_of(document)
+        return span_identity(event, call, document) if self._has_spans else record_identity(event, call)
+
+    def read(self, document: Any, used: dict[str, FieldPath] | None = None) -> Event | str:
+        """The event of a document, or why the document is no request.
 
         Parameters
         ----------
@@ -172,11 +286,12 @@ class Decoder:
             raise BadEvent(str(document))
         if type(document) is not dict:
             raise BadEvent("expected a JSON object")
-        mapping = self.mapping
-        if mapping.skips(document):
-            return None
+        return self.mapping.rules.reason(document) or self._event(document, used)
+
+    def _event(self, document: dict[str, Any], used: dict[str, FieldPath] | None = None) -> Event:
+        """The event of a document that is a request."""
         event: Event = {}
-        for reader in mapping.readers:
+        for reader in self.mapping.readers:
             value, path, problem = reader.read(document)
             if path is not None:
                 event[reader.name] = value

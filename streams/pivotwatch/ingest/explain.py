@@ -10,7 +10,7 @@ from typing import Any
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.ingest.decoder import Decoder, Event
 from pivotwatch.ingest.documents import Unreadable, splitter
-from pivotwatch.ingest.mapping import FieldPath, to_pointer
+from pivotwatch.ingest.pointers import FieldPath, to_pointer
 from pivotwatch.ingest.private import shape_of
 
 
@@ -23,7 +23,7 @@ class Explanation:
     verdict
         ``event``, ``skipped`` (no request) or ``bad``.
     problem
-        Why the document is bad; else empty.
+        Why the document is bad or skipped; else empty.
     event
         The event; None when the document gives none.
     places
@@ -47,10 +47,14 @@ def explain(decoder: Decoder, message: bytes, most: int) -> list[Explanation]:
 
 def _explain(decoder: Decoder, document: Any) -> Explanation:
     used: dict[str, FieldPath] = {}
-    event, verdict, problem = None, "event", ""
+    event: Event | None = None
+    verdict, problem = "event", ""
     try:
-        event = decoder.read(document, used)
-        verdict = "event" if event is not None else "skipped"
+        found = decoder.read(document, used)
+        if isinstance(found, str):
+            verdict, problem = "skipped", found
+        else:
+            event = found
     except BadEvent as error:
         verdict, problem = "bad", str(error)
     places = {field: to_pointer(path) for field, path in used.items()}

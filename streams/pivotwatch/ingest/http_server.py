@@ -39,7 +39,7 @@ from pivotwatch.ingest.http_publisher import HttpPublisher, Request
 from pivotwatch.ingest.incoming_bodies import IncomingBodies
 from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.rejects import dead_letter
-from pivotwatch.ingest.request_dedup import Acknowledgement, RequestDedup
+from pivotwatch.ingest.request_dedup import Acknowledgement, RequestDedup, http_identity
 from pivotwatch.ingest.settings import Decoders, HttpSettings, IngestSettings
 from pivotwatch_models.method import STATE
 
@@ -237,9 +237,18 @@ class IngestServer:
         name = decoder.mapping.name
         acknowledgement: Acknowledgement = asyncio.get_running_loop().create_future()
         events = [event for _, event in decoded.events]
-        are_new, waiting = self._dedup.claim([f"{name} {event['id']}" for event in events], acknowledgement)
+        identities = [
+            http_identity(name, event, identity)
+            for event, identity in zip(events, decoded.identities, strict=True)
+        ]
+        are_new, waiting = self._dedup.claim(identities, acknowledgement)
         new = [event for event, is_new in zip(events, are_new, strict=True) if is_new]
-        self._metrics.read(name, events=len(decoded.events), skipped=decoded.skipped)
+        self._metrics.read(
+            name,
+            events=len(new),
+            no_requests=decoded.no_requests,
+            repeats=decoded.repeats + len(events) - len(new),
+        )
         letters = [dead_letter(bad, self._redaction, name) for bad in decoded.bad]
         if new or letters:
             self._metrics.sent(letters)
@@ -254,9 +263,10 @@ class IngestServer:
         return _response(
             200,
             accepted=len(new),
-            duplicates=len(events) - len(new),
-            skipped=decoded.skipped,
+            duplicates=decoded.repeats + len(events) - len(new),
+            skipped=sum(decoded.no_requests.values()),
             dead_letters=decoded.bad_total,
+            **({"skipped_by_reason": decoded.no_requests} if decoded.no_requests else {}),
         )
 
 

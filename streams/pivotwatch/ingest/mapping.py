@@ -13,8 +13,9 @@ several pointers; the first one with a readable value is used. A mapping has the
 ``[values.status]``  word → status number
 ``absent``           texts that mean "no value"
 ``make_id``          whether the decoder makes an id for documents without one
-``[skip]``           which documents are no requests. ``without``: documents without a value at all of
-                     these pointers; ``where``: documents with one of these values at a pointer
+``call``             pointers to the id of a call, which several documents may report
+``[requests]``       which documents are requests; see `pivotwatch.ingest.request_rules.Requests`
+``[skip]``           which documents are no requests; see `pivotwatch.ingest.request_rules.Skip`
 ===================  ================================================================================
 """
 
@@ -24,14 +25,25 @@ import tomllib
 from collections.abc import Callable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.suggestions import with_suggestion
 from pivotwatch.config.toml_files import merge_tables, read_toml
-from pivotwatch.ingest.values import Convert, PrivateValue, count, count_or_word, public_text, text, time_in
+from pivotwatch.ingest.pointers import FieldPath, Pointer, find, parse_pointer, to_pointer
+from pivotwatch.ingest.request_rules import RequestRules, Requests, Skip
+from pivotwatch.ingest.values import (
+    Convert,
+    PrivateValue,
+    count,
+    count_or_word,
+    is_absent,
+    public_text,
+    text,
+    time_in,
+)
 
 FieldName = Literal[
     "id",
@@ -55,23 +67,7 @@ ADDRESSES = frozenset({"ip", "forwarded"})
 TIMES = frozenset({"ts", "account_created", "ended"})
 
 
-def _pointer(value: str) -> str:
-    if not value.startswith("/"):
-        raise ValueError("expected a JSON Pointer, which begins with /, such as /metadata/team_id")
-    return value
-
-
-Pointer = Annotated[str, AfterValidator(_pointer)]
 Unit = Literal["ms", "s", "us", "ns"]
-
-
-class Skip(BaseModel):
-    """The table ``[skip]``: which documents are no requests to a model."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    without: list[Pointer] = []
-    where: dict[Pointer, list[str]] = {}
 
 
 class MappingFile(BaseModel):
@@ -87,11 +83,9 @@ class MappingFile(BaseModel):
     values: dict[Literal["status"], dict[str, int]] = {}
     absent: list[str] = []
     make_id: bool = False
+    call: list[Pointer] = []
+    requests: Requests = Field(default_factory=Requests)
     skip: Skip = Field(default_factory=Skip)
-
-
-FieldPath = tuple[str, ...]
-"""The parts of a JSON Pointer."""
 
 
 class FieldReader:
@@ -109,13 +103,14 @@ class FieldReader:
         Texts that mean "no value".
     """
 
-    __slots__ = ("_absent", "_convert", "name", "paths")
+    __slots__ = ("_absent", "_convert", "_is_text", "name", "paths")
 
     def __init__(self, name: str, pointers: list[str], convert: Convert, absent: frozenset[str]) -> None:
         self.name = name
         self.paths = [parse_pointer(pointer) for pointer in pointers]
         self._convert = convert
         self._absent = absent
+        self._is_text = name in TEXTS or name.startswith("links.")
 
     def read(self, document: Any) -> tuple[Any, FieldPath | None, str]:
         """Read the field: its value, its path, and the problem.
@@ -126,6 +121,8 @@ class FieldReader:
         for path in self.paths:
             value = document.get(path[0]) if len(path) == 1 else find(document, path)
             if value is None or value == "" or (type(value) is str and value in self._absent):
+                continue
+            if self._is_text and is_absent(value):
                 continue
             try:
                 return self._convert(value), path, ""
@@ -173,8 +170,8 @@ class SourceMapping:
         ]
         self.link_paths = [parse_pointer(pointer) for pointer in file.copy_links]
         self._converter = converter
-        self.without = [parse_pointer(pointer) for pointer in file.skip.without]
-        self.where = [(parse_pointer(pointer), frozenset(v)) for pointer, v in file.skip.where.items()]
+        self.rules = RequestRules(file.requests, file.skip)
+        self._call_paths = [parse_pointer(pointer) for pointer in file.call]
 
     def link_convert(self, kind: str, value: Any) -> Any:
         """Convert the value of a link of a kind."""
@@ -188,43 +185,20 @@ class SourceMapping:
         """Every path that the mapping reads."""
         read = [path for reader in self.readers for path in reader.paths]
         linked = [path for _, reader in self.links for path in reader.paths]
-        return read + linked + self.link_paths + self.without + [path for path, _ in self.where]
+        return read + linked + self.link_paths + self._call_paths + self.rules.paths()
 
-    def skips(self, document: Any) -> bool:
-        """Whether a document is no request."""
-        if self.without and all(find(document, path) in (None, "") for path in self.without):
-            return True
-        return any(
-            type(value := find(document, path)) is str and value in values for path, values in self.where
-        )
+    @property
+    def has_calls(self) -> bool:
+        """Whether documents hold the id of the call that they report."""
+        return bool(self._call_paths)
 
-
-def parse_pointer(pointer: str) -> FieldPath:
-    """The parts of a JSON Pointer.
-
-    Examples
-    --------
-    >>> parse_pointer("/attributes/gen_ai.request.model"), parse_pointer("/a~1b")
-    (('attributes', 'gen_ai.request.model'), ('a/b',))
-    """
-    return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/"))
-
-
-def to_pointer(path: FieldPath) -> str:
-    """The JSON Pointer of a path."""
-    return "".join("/" + part.replace("~", "~0").replace("/", "~1") for part in path)
-
-
-def find(document: Any, path: FieldPath) -> Any:
-    """The value at a path of a document, or None."""
-    for part in path:
-        if type(document) is dict:
-            document = document.get(part)
-        elif type(document) is list and part.isdigit() and int(part) < len(document):
-            document = document[int(part)]
-        else:
-            return None
-    return document
+    def call_of(self, document: Any) -> str:
+        """The id of the call that a document reports; empty when it holds none."""
+        for path in self._call_paths:
+            value = find(document, path)
+            if type(value) is str and not is_absent(value):
+                return value
+        return ""
 
 
 def shipped() -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from prometheus_client import Counter, Gauge, Histogram
 
 from pivotwatch.engine.metrics import Metrics, Worker
+from pivotwatch.ingest.decoder import REPEATED
 
 ANSWER_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -15,7 +18,7 @@ class IngestMetrics(Metrics):
     Attributes
     ----------
     events, skipped
-        Number of events, and of documents that are no requests, by source.
+        Number of events by source, and of documents that give no event, by source and reason.
     posts, answers, waiting
         HTTP requests by status, their durations in seconds, and bytes that Kafka has not acknowledged.
     held
@@ -26,7 +29,7 @@ class IngestMetrics(Metrics):
     >>> class Nobody:
     ...     live = {}
     >>> metrics = IngestMetrics(Nobody())
-    >>> metrics.read("litellm", events=1, skipped=0)
+    >>> metrics.read("litellm", events=1, no_requests={"no request by /call_type": 2}, repeats=0)
     >>> print(*[line for line in metrics.text().decode().splitlines() if "events_total{" in line])
     pivotwatch_ingest_events_total{source="litellm"} 1.0
     """
@@ -41,8 +44,8 @@ class IngestMetrics(Metrics):
         )
         self.skipped = Counter(
             "pivotwatch_ingest_skipped_documents",
-            "Documents of sources that are no requests to a model.",
-            ["source"],
+            "Documents of sources that are no requests to a model, or report a request again.",
+            ["source", "reason"],
             registry=self.registry,
         )
         self.held = Gauge(
@@ -68,7 +71,10 @@ class IngestMetrics(Metrics):
             registry=self.registry,
         )
 
-    def read(self, source: str, *, events: int, skipped: int) -> None:
-        """Count events and skipped documents of a batch of messages."""
+    def read(self, source: str, *, events: int, no_requests: Mapping[str, int], repeats: int) -> None:
+        """Count the events, the documents that are no requests (by reason), and the repeats of a batch."""
         self.events.labels(source).inc(events)
-        self.skipped.labels(source).inc(skipped)
+        for reason, count in no_requests.items():
+            self.skipped.labels(source, reason).inc(count)
+        if repeats:
+            self.skipped.labels(source, REPEATED).inc(repeats)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import math
+from collections import Counter
 
 from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.counting.deduplication import Place
@@ -13,6 +14,7 @@ from pivotwatch.ingest.decoder import Decoded, Decoder, Event
 from pivotwatch.ingest.event_time_merge import EventTimeMerge
 from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.rejects import dead_letter
+from pivotwatch.ingest.request_identity import SeenRequests
 from pivotwatch.ingest.settings import Decoders, IngestSettings
 from pivotwatch_models.method import STATE
 
@@ -30,14 +32,15 @@ class SourceBatch:
         The offset after the last record.
     events, dead_letters
         Events with their places, and dead letters, in the order of the records.
-    skipped
-        Number of documents that are no requests.
+    no_requests, repeats
+        Number of documents that are no requests, by reason, and of repeated reports of a request.
     """
 
     next: int = 0
     events: list[tuple[Place, Event]] = dataclasses.field(default_factory=list)
     dead_letters: list[Output] = dataclasses.field(default_factory=list)
-    skipped: int = 0
+    no_requests: Counter[str] = dataclasses.field(default_factory=Counter)
+    repeats: int = 0
 
 
 class SourceReader:
@@ -55,7 +58,7 @@ class SourceReader:
     Attributes
     ----------
     counts
-        Number of events, bad documents and skipped documents, for the log.
+        Number of events, bad documents, documents that are no requests, and repeats, for the log.
     """
 
     def __init__(self, settings: IngestSettings, merge: EventTimeMerge, metrics: IngestMetrics) -> None:
@@ -66,7 +69,15 @@ class SourceReader:
         self._redaction = settings.dead_letters
         self._merge = merge
         self._metrics = metrics
-        self.counts = {"events": 0, "bad documents": 0, "skipped documents": 0}
+        self._seen: dict[str, SeenRequests[bool]] = {
+            topic.source: SeenRequests() for topic in settings.topics
+        }
+        self.counts = {"events": 0, "bad documents": 0, "other documents": 0, "repeats": 0}
+
+    def forget(self) -> None:
+        """Forget the requests that were read: after a new assignment their records may be read again."""
+        for topic_source in self._seen:
+            self._seen[topic_source] = SeenRequests()
 
     async def read(self, tp: TP, limit: float, max_events: int) -> SourceBatch:
         """Decode records of a partition.
@@ -79,10 +90,11 @@ class SourceReader:
             Stop when the batch has this many events.
         """
         decoder, batch, records = self._decoders[tp.topic], SourceBatch(), 0
+        seen = self._seen[decoder.mapping.name]
         event_time = self._merge.advance(tp, -math.inf)
         while self._merge.has_records(tp) and len(batch.events) < max_events:
             record = self._merge.pop(tp)
-            decoded = decoder.decode(record.value)
+            decoded = decoder.decode(record.value, seen=seen)
             batch.next, timestamp = record.offset + 1, record.timestamp
             # Counting refuses events from the future, so they must not advance the event time.
             latest = math.inf
@@ -92,7 +104,8 @@ class SourceReader:
                 batch.events.append(((record.offset, position), event))
                 if event_time < event["ts"] <= latest:
                     event_time = event["ts"]
-            batch.skipped += decoded.skipped
+            batch.no_requests.update(decoded.no_requests)
+            batch.repeats += decoded.repeats
             if decoded.bad:
                 self._add_dead_letters(batch, tp, decoder.mapping.name, record, decoded)
             records += 1
@@ -102,8 +115,14 @@ class SourceReader:
                 await asyncio.sleep(0)
         self._merge.advance(tp, event_time)
         self.counts["events"] += len(batch.events)
-        self.counts["skipped documents"] += batch.skipped
-        self._metrics.read(decoder.mapping.name, events=len(batch.events), skipped=batch.skipped)
+        self.counts["other documents"] += batch.no_requests.total()
+        self.counts["repeats"] += batch.repeats
+        self._metrics.read(
+            decoder.mapping.name,
+            events=len(batch.events),
+            no_requests=batch.no_requests,
+            repeats=batch.repeats,
+        )
         return batch
 
     def _add_dead_letters(

@@ -1,6 +1,7 @@
 """Deduplication of events that clients post over HTTP.
 
-A client that gets no answer posts the same events again. Equal ids identify them.
+A client that gets no answer posts the same events again. Equal ids, accounts and times identify them; an id
+alone does not, because some servers draw ids from a small range.
 """
 
 from __future__ import annotations
@@ -8,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
-MAX_IDS = 1_000_000
+from pivotwatch.ingest.request_identity import Identity, SeenRequests
+
+MAX_REQUESTS = 500_000
 
 Acknowledgement = asyncio.Future[None]
 """Done when Kafka has acknowledged the events; failed or cancelled when the events were not sent."""
 
 
 class RequestDedup:
-    """Remembers the ids of a time window, and at most the last `MAX_IDS` to twice as many.
+    """Remembers the requests of a time window, and at most the last `MAX_REQUESTS` to twice as many.
 
     An event that is being sent is remembered with its acknowledgement, so that a client that posts it
     again waits for the same one. An event whose acknowledgement failed is new again.
@@ -24,7 +28,7 @@ class RequestDedup:
     Parameters
     ----------
     window
-        Length of the window in seconds; ids are remembered for one to two windows.
+        Length of the window in seconds; requests are remembered for one to two windows.
     clock
         Returns the time in seconds.
     """
@@ -32,37 +36,42 @@ class RequestDedup:
     def __init__(self, window: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._window = window
         self._clock = clock
-        self._young: dict[str, Acknowledgement] = {}
-        self._old: dict[str, Acknowledgement] = {}
+        self._seen = SeenRequests[Acknowledgement](MAX_REQUESTS)
         self._since = clock()
 
     def claim(
-        self, ids: Iterable[str], acknowledgement: Acknowledgement
+        self, identities: Iterable[Identity], acknowledgement: Acknowledgement
     ) -> tuple[list[bool], set[Acknowledgement]]:
-        """Whether each id is new, and the acknowledgements to wait for of those that are not.
+        """Whether each request is new, and the acknowledgements to wait for of those that are not.
 
-        New ids are remembered with ``acknowledgement``.
+        New requests are remembered with ``acknowledgement``.
         """
-        self._rotate()
+        self._forget()
         new, waiting = [], set()
-        for one in ids:
-            known = self._young.get(one) or self._old.get(one)
+        for identity in identities:
+            known = self._seen.find(identity)
             if known is not None and known.done() and _failed(known):
                 known = None
             if known is None:
-                self._young[one] = acknowledgement
+                self._seen.add(identity, acknowledgement)
             elif known is not acknowledgement and not known.done():
                 waiting.add(known)
             new.append(known is None)
         return new, waiting
 
-    def _rotate(self) -> None:
-        """Forget the older half of the ids when the window is over or there are too many."""
+    def _forget(self) -> None:
+        """Forget the older half of the requests when the window is over."""
         now = self._clock()
-        if now - self._since >= self._window or len(self._young) >= MAX_IDS:
-            expired = now - self._since >= 2 * self._window
-            self._old, self._young = ({} if expired else self._young), {}
+        if now - self._since >= self._window:
+            self._seen.rotate()
+            if now - self._since >= 2 * self._window:
+                self._seen.rotate()
             self._since = now
+
+
+def http_identity(source: str, event: dict[str, Any], identity: Identity) -> Identity:
+    """The identity of an event that a client may post again: equal id, account and time are the same."""
+    return identity.with_key(("posted", source, event["id"], event["account"], event["ts"]))
 
 
 def _failed(acknowledgement: Acknowledgement) -> bool:

@@ -140,6 +140,7 @@ class IngestTask(RoleTask[SourcePartition]):
         for live in self.host.live.values():
             live.fetched_until = live.offset
         self._merge.assign(self.host.live)
+        self.reader.forget()
         self._progressed_at = time.monotonic()
 
     async def take(self, live: SourcePartition, chunk: Chunk) -> None:
@@ -151,6 +152,7 @@ class IngestTask(RoleTask[SourcePartition]):
     def dropped(self) -> None:
         """Empty the buffers."""
         self._merge.clear()
+        self.reader.forget()
 
     async def upkeep(self) -> None:
         """Read partitions that waited, and log the counts now and then."""

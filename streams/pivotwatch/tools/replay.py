@@ -172,8 +172,18 @@ class Replay:
 
     @property
     def skipped(self) -> int:
-        """Number of documents of the source so far that are no requests."""
+        """Number of documents of the source so far that give no event although they can be read."""
         return 0 if self._native is None else self._native.skipped
+
+    @property
+    def no_requests(self) -> dict[str, int]:
+        """Number of documents of the source so far that are no requests, by reason."""
+        return {} if self._native is None else dict(self._native.no_requests)
+
+    @property
+    def repeats(self) -> int:
+        """Number of documents of the source so far that report a request again."""
+        return 0 if self._native is None else self._native.repeats
 
     @property
     def failed(self) -> int:

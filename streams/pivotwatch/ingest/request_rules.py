@@ -1,0 +1,113 @@
+"""Decides which documents of a source are requests to a model.
+
+The decision is an allow-list: a document that names its kind is a request only when the mapping lists that
+kind. Tools, agents, retrievals, databases and guardrails often carry the name of a model, too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from pivotwatch.ingest.pointers import FieldPath, Pointer, find, parse_pointer, to_pointer
+from pivotwatch.ingest.values import is_absent
+
+NO_SIGN = "neither a kind nor a sign of a request"
+
+
+class Requests(BaseModel):
+    """The table ``[requests]``: which documents are requests.
+
+    Attributes
+    ----------
+    kinds
+        Pointers to the kind of a document, with the kinds that are requests. Every kind that a document
+        names must be listed. Upper and lower case are equal.
+    signs
+        A document that names no kind needs a value at one of these pointers. Without ``signs`` it is a
+        request.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    kinds: dict[Pointer, list[str]] = {}
+    signs: list[Pointer] = []
+
+
+class Skip(BaseModel):
+    """The table ``[skip]``: which documents are no requests.
+
+    Attributes
+    ----------
+    without
+        Documents without a value at all of these pointers.
+    where
+        Documents with one of these values at a pointer.
+    present
+        Documents with any value at one of these pointers.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    without: list[Pointer] = []
+    where: dict[Pointer, list[str]] = {}
+    present: list[Pointer] = []
+
+
+class RequestRules:
+    """The rules of a mapping.
+
+    Examples
+    --------
+    >>> rules = RequestRules(Requests(kinds={"/call_type": ["acompletion"]}), Skip(without=["/model"]))
+    >>> rules.reason({"model": "m-2", "call_type": "acompletion"})
+    ''
+    >>> rules.reason({"model": "m-2", "call_type": "afile_list"}), rules.reason({"model": "None"})
+    ('no request by /call_type', 'nothing at /model')
+    """
+
+    def __init__(self, requests: Requests, skip: Skip) -> None:
+        self._without = [parse_pointer(pointer) for pointer in skip.without]
+        self._where = [(parse_pointer(pointer), frozenset(values)) for pointer, values in skip.where.items()]
+        self._present = [parse_pointer(pointer) for pointer in skip.present]
+        self._kinds = [
+            (parse_pointer(pointer), frozenset(value.casefold() for value in values))
+            for pointer, values in requests.kinds.items()
+        ]
+        self._signs = [parse_pointer(pointer) for pointer in requests.signs]
+
+    def paths(self) -> list[FieldPath]:
+        """Every path that the rules read."""
+        listed = [path for path, _ in (*self._where, *self._kinds)]
+        return [*self._without, *self._present, *self._signs, *listed]
+
+    def reason(self, document: Any) -> str:
+        """Why a document is no request; empty when it is one."""
+        if self._without and all(is_absent(find(document, path)) for path in self._without):
+            return f"nothing at {to_pointer(self._without[0])}"
+        for path, values in self._where:
+            value = find(document, path)
+            if type(value) is str and value in values:
+                return f"no request by {to_pointer(path)}"
+        for path in self._present:
+            if not is_absent(find(document, path)):
+                return f"no request by {to_pointer(path)}"
+        return self._reason_by_kind(document)
+
+    def _reason_by_kind(self, document: Any) -> str:
+        has_kind = False
+        for path, values in self._kinds:
+            value = find(document, path)
+            if type(value) is not str or is_absent(value):
+                continue
+            if value.casefold() not in values:
+                return f"no request by {to_pointer(path)}"
+            has_kind = True
+        if has_kind or not self._signs or any(not is_absent(find(document, path)) for path in self._signs):
+            return ""
+        return NO_SIGN
+
+    def names_other_kind(self, document: Any) -> bool:
+        """Whether a document names a kind that is no request, such as a tool or an agent."""
+        return self._reason_by_kind(document) not in ("", NO_SIGN)
