@@ -262,6 +262,7 @@ class IngestServer:
                 return _retry(503, "the broker does not answer")
         return _response(
             200,
+            None,
             accepted=len(new),
             duplicates=decoded.repeats + len(events) - len(new),
             skipped=sum(decoded.no_requests.values()),
