@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting.deduplication import ORIGIN, PLACES, OffsetDeduplicator, origin_headers
+from pivotwatch.detection.counting.deduplication import (
+    MAX_ORIGINS,
+    ORIGIN,
+    PLACES,
+    OffsetDeduplicator,
+    origin_headers,
+)
 from pivotwatch.ingest.arrays import ArrayBuilder
 from tests.detection.stream import accounts_step, counted, event, launch
 
@@ -86,3 +92,25 @@ def test_a_bad_element_keeps_its_position_after_dropped_repeats():
     [letter] = step.process([again])
     assert dict(letter.headers)["pivotwatch.errors.position"] == b"2"
     assert [cell[0] for cell in counted(step).values()] == [1, 1]
+
+
+def test_invented_origins_are_bounded_and_the_oldest_go_first():
+    origins = OffsetDeduplicator()
+
+    def send(topic, offset):
+        return origins.first_new(Line(b"", headers=origin_headers(topic, 0, [(offset, 0)])), 1)
+
+    assert send("real", 5) == send("quiet", 5) == 0
+    for number in range(MAX_ORIGINS - 2):
+        send(f"invented{number}", 1)
+    assert send("real", 5) == 1
+    again = OffsetDeduplicator()
+    again.restore(orjson.loads(orjson.dumps(origins.snapshot())))
+    for each in (origins, again):
+        each.first_new(Line(b"", headers=origin_headers("invented", 0, [(1, 0)])), 1)
+    assert list(again.applied) == list(origins.applied)
+    assert len(origins.applied) == MAX_ORIGINS
+    assert ("real", 0) in origins.applied
+    assert ("quiet", 0) not in origins.applied
+    assert send("x" * 100_000, 1) == 0
+    assert ("real", 0) in origins.applied

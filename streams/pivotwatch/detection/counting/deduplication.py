@@ -5,6 +5,10 @@ events are in the order of their *places*: the offset of the message and the pos
 `ingest` reads again from its committed offset, and sends again what it had already sent, in other arrays.
 The deduplicator keeps the highest place that was counted of every origin, and leaves out the events at or
 below it. It compares single events only in an array that overlaps.
+
+Anyone who may write to ``requests`` may invent origins. So at most `MAX_ORIGINS` are kept, and the one that
+was used least recently is forgotten first. If a real origin is forgotten and `ingest` then sends an array of
+it again after a crash, the events of that array count twice.
 """
 
 from __future__ import annotations
@@ -21,6 +25,9 @@ ORIGIN = "pivotwatch.origin"
 """Header: JSON of topic, partition, offset and position of the first event, and of the last."""
 PLACES = "pivotwatch.places"
 """Header: JSON of the offsets (above that of the first event) and positions of all events in turn."""
+
+MAX_ORIGINS = 4096
+"""Number of origins that a partition remembers."""
 
 Headers = tuple[tuple[str, bytes], ...]
 Place = tuple[int, int]
@@ -48,7 +55,8 @@ class OffsetDeduplicator:
     Attributes
     ----------
     applied
-        The highest place that was counted, by origin: topic and partition.
+        The highest place that was counted, by origin: topic and partition. The origin that was used least
+        recently comes first.
     repeated
         Number of events that this process has left out.
 
@@ -89,13 +97,16 @@ class OffsetDeduplicator:
                 index = _first_above(applied, first[0], orjson.loads(headers[PLACES] or b""))
         except (msgspec.DecodeError, ValueError, TypeError, KeyError):
             return 0  # Not ours, whatever it is.
+        self.applied.pop(origin, None)
         self.applied[origin] = max(last, applied or last)
+        if len(self.applied) > MAX_ORIGINS:
+            del self.applied[next(iter(self.applied))]
         self.repeated += index
         return index
 
     def snapshot(self) -> list[object]:
-        """State, JSON-able."""
-        return [[*origin, *place] for origin, place in sorted(self.applied.items())]
+        """State, JSON-able, in the order of use."""
+        return [[*origin, *place] for origin, place in self.applied.items()]
 
     def restore(self, state: Sequence[Any]) -> None:
         """Continue where `snapshot` was taken."""
@@ -109,7 +120,8 @@ def _read(raw: bytes) -> tuple[tuple[str, int], Place, Place]:
 
 
 Offset = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
-_decode = msgspec.json.Decoder(tuple[str, Offset, Offset, Offset, Offset, Offset]).decode
+Topic = Annotated[str, msgspec.Meta(max_length=249)]
+_decode = msgspec.json.Decoder(tuple[Topic, Offset, Offset, Offset, Offset, Offset]).decode
 
 
 def _first_above(applied: Place, base: int, relative: Sequence[int]) -> int:
