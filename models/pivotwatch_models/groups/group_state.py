@@ -95,6 +95,11 @@ class GroupState:
         return self.detector.flagged or self.is_outlier
 
     @property
+    def is_quiet(self) -> bool:
+        """Whether nothing speaks against the group at present: neither its pace, its split nor its sums."""
+        return self.detector.quiet and not self.is_outlier and not self.split.evidence_blocks()
+
+    @property
     def began(self) -> int:
         """Onset: of the type of event with the larger W, or of the split's evidence when W is 0."""
         if self.detector.quiet and (alike := self.split.evidence_blocks()):

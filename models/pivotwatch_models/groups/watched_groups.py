@@ -1,12 +1,13 @@
 """The groups of one watch: what each did so far, and the evidence of its detectors.
 
 A group is watched from the first bucket in which it has an account at risk and at least ``min_members``
-members. Its state then stays until the watch ends.
+members. Its state then stays until the watch ends, unless there are too many groups (`WatchedGroups.bound`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
+from heapq import nsmallest
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from pivotwatch_models.groups.group_state import GroupState
 from pivotwatch_models.groups.pace_detector import GroupEDetector
 from pivotwatch_models.groups.split_reference import SplitReference
 from pivotwatch_models.groups.timeline import Row
+from pivotwatch_models.method import STATE
 from pivotwatch_models.population.always_active import ALWAYS_ACTIVE_GROUPS, POPULATION
 from pivotwatch_models.population.cohorts import ALWAYS_ACTIVE_COHORTS, COHORTS
 from pivotwatch_models.population.group_heterogeneity import GroupHeterogeneity, measure
@@ -25,6 +27,8 @@ from pivotwatch_models.settings import Settings
 
 PARTS = 2 * len(EVENT_TYPES)
 """Counts of a detector: first uses and switches of all accounts of the group, and of those always active."""
+
+_BOUNDS = STATE.watch_bounds
 
 Events = tuple[int, float, int, float]
 """First uses observed and expected, switches observed and expected."""
@@ -189,3 +193,32 @@ class WatchedGroups:
         state.detector = GroupEDetector(self.threshold, state.detector.theta, parts=PARTS)
         state.moves, state.excursion, state.timeline.incident_open = [], NO_TRAFFIC, False
         state.split.restart()
+
+    @property
+    def too_many(self) -> bool:
+        """Whether `bound` would forget groups."""
+        return len(self.states) > _BOUNDS.quiet
+
+    def bound(self, kept: Container[Group]) -> list[Group]:
+        """Forget groups when there are too many; returns them.
+
+        Above `WatchBounds.quiet` groups, those without evidence go, those with the fewest members first.
+        Above `WatchBounds.most`, groups with evidence go too, those with the lowest score first. A group that
+        has accounts at risk again begins anew.
+
+        Parameters
+        ----------
+        kept
+            Groups that stay: those of incidents.
+        """
+        over = max(0, len(self.states) - _BOUNDS.quiet)
+        free = [(g, s) for g, s in self.states.items() if g not in kept and g[0] != POPULATION]
+        quiet = [(self.members(g), s.last_risk, g) for g, s in free if s.is_quiet]
+        gone = [group for *_, group in nsmallest(over, quiet)]
+        over = len(self.states) - len(gone) - _BOUNDS.most
+        if over > 0:
+            loud = [(s.log_r, g) for g, s in free if not s.is_quiet]
+            gone += [group for _, group in nsmallest(over, loud)]
+        for group in gone:
+            del self.states[group]
+        return gone

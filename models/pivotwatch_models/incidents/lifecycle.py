@@ -7,7 +7,7 @@ was sent, and a test can ask for it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from pivotwatch_models.base.counts import NO_TRAFFIC, Block, Group, ModelCounts
@@ -96,16 +96,25 @@ class Incidents:
             self._absorb(bucket, some)
         severities = {entity: incident.severity for entity, incident in self.by_entity.items()}
         news: dict[Group, Reason] = {}
+        taken = self._taken()
         for group in self.watch.report_rule.reported():
             if (
-                around.members_of(group) >= self.settings.min_members
+                group not in taken
+                and around.members_of(group) >= self.settings.min_members
                 and around.verdict_of(group) not in SUPPRESSING
             ):
-                self._open_group(bucket, group, news)
+                taken |= self._open_group(bucket, group, news)
         merge(self.open(), self.by_entity, news, self.settings.bucket_ms)
+        of_groups = [incident for incident in self.open() if not incident.lone_account]
+        holders = _first_holders(of_groups)
         for finding in findings:
             if around.verdict_of((ACCOUNT, finding.account)) not in SUPPRESSING:
-                self._take_finding(bucket, finding, news)
+                inside = ((ACCOUNT, finding.account), *finding.groups)
+                first = min((holders[each] for each in inside if each in holders), default=None)
+                if first is not None:
+                    of_groups[first].findings[finding.account] = finding
+                else:
+                    self._open_account(bucket, finding, news)
         for incident in self.open():
             incident.data_lag = incident.data_lag or any(
                 around.late(g, incident.onset) for g in incident.groups
@@ -186,25 +195,24 @@ class Incidents:
         state = self.watch.groups.get(group)
         return state is not None and state.split.detector.flagged and state.split.is_evidence(block)
 
-    def _open_group(self, bucket: int, group: Group, news: dict[Group, Reason]) -> None:
-        """Open an incident for a reported group, unless one has the group or a person suppressed one."""
-        if any(group in incident.groups for incident in self.open()):
-            return
-        if any(i.verdict in SUPPRESSING and group in i.groups for i in self.by_entity.values()):
-            return
-        known = self.by_entity.get(group)
-        self.by_entity[group] = open_for_group(self.watch, bucket, group, known, self.fingerprint)
-        news[group] = "reopened" if known else "opened"
+    def _taken(self) -> set[Group]:
+        """The groups for which no incident opens: an open one has them, or a person suppressed one."""
+        holding = (i for i in self.by_entity.values() if i.is_open or i.verdict in SUPPRESSING)
+        return {group for incident in holding for group in incident.groups}
 
-    def _take_finding(self, bucket: int, finding: Finding, news: dict[Group, Reason]) -> None:
-        """Attach an account finding to the incident that has the account or its group; else open one."""
-        for incident in self.open():
-            inside = finding.account in incident.members or not set(incident.groups).isdisjoint(
-                finding.groups
-            )
-            if inside and not incident.lone_account:
-                incident.findings[finding.account] = finding
-                return
+    def _open_group(self, bucket: int, group: Group, news: dict[Group, Reason]) -> set[Group]:
+        """Open an incident for a reported group; returns its groups."""
+        known = self.by_entity.get(group)
+        self.by_entity[group] = opened = open_for_group(self.watch, bucket, group, known, self.fingerprint)
+        news[group] = "reopened" if known else "opened"
+        return set(opened.groups)
+
+    def groups(self) -> set[Group]:
+        """The groups of all incidents."""
+        return {group for incident in self.by_entity.values() for group in incident.groups}
+
+    def _open_account(self, bucket: int, finding: Finding, news: dict[Group, Reason]) -> None:
+        """Open an incident for an account finding that no incident has, or whose group none has."""
         entity = (ACCOUNT, finding.account)
         known = self.by_entity.get(entity)
         if known is not None and (known.is_open or known.verdict in SUPPRESSING):
@@ -280,3 +288,12 @@ class Incidents:
         """Continue exactly where `snapshot` was taken."""
         incidents = [Incident.restored(fields) for fields in state]
         self.by_entity = {incident.entity: incident for incident in incidents}
+
+
+def _first_holders(incidents: Sequence[Incident]) -> dict[Group, int]:
+    """For every group, and every member as an account, the first incident that has it."""
+    found: dict[Group, int] = {}
+    for number, incident in enumerate(incidents):
+        for group in (*incident.groups, *((ACCOUNT, account) for account in incident.members)):
+            found.setdefault(group, number)
+    return found

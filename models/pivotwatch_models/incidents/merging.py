@@ -33,20 +33,31 @@ def merge(
         Width of a bucket.
     """
     hosts: list[Incident] = []
+    having: dict[
+        str, list[int]
+    ] = {}  # Account to its hosts: only those can belong together with an incident.
     for incident in (i for i in going if not i.lone_account):
-        host = next((i for i in hosts if belong_together(i, incident, bucket_ms)), None)
-        if host is None:
+        near = sorted({number for account in incident.members for number in having.get(account, ())})
+        own = next((n for n in near if belong_together(hosts[n], incident, bucket_ms)), None)
+        if own is None:
+            own = len(hosts)
             hosts.append(incident)
+        else:
+            _fold(hosts[own], incident)
+        for account in incident.members:
+            if own not in (known := having.setdefault(account, [])):
+                known.append(own)
+        host = hosts[own]
+        if host is incident:
             continue
-        _fold(host, incident)
         if news.pop(incident.entity, None) != "opened":
             news[incident.entity] = "merged"
         else:
             del by_entity[incident.entity]
         news.setdefault(host.entity, "merged")
     for lone in (i for i in going if i.lone_account):
-        host = next((i for i in hosts if lone.entity[1] in i.members), None)
-        if host is not None:
+        if numbers := having.get(lone.entity[1]):
+            host = hosts[min(numbers)]
             host.findings.update(lone.findings)
             lone.state, lone.merged_into = "resolved", host.entity
             news[lone.entity] = "merged"
@@ -62,7 +73,8 @@ def belong_together(a: Incident, b: Incident, bucket_ms: int) -> bool:
 
 def _fold(host: Incident, other: Incident) -> None:
     """Fold ``other`` into ``host``; the host keeps its id and its own figures where both have some."""
-    host.groups.extend(group for group in other.groups if group not in host.groups)
+    known = set(host.groups)
+    host.groups.extend(group for group in other.groups if group not in known)
     for account, moved in other.members.items():
         host.members[account] = min(moved, host.members.get(account, moved))
     host.evidence = other.evidence | host.evidence

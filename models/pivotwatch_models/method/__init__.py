@@ -15,6 +15,7 @@ from pivotwatch_models.method.counting import (
     AccountFindings,
     Candidates,
     EventTime,
+    GroupBounds,
     Inference,
     Membership,
     PageHinkleyMethod,
@@ -32,6 +33,7 @@ from pivotwatch_models.method.groups import (
     Split,
     TaughtTheta,
     Timeline,
+    WatchBounds,
 )
 from pivotwatch_models.method.incidents import Figures, Merging, News, PatternMethod, SeverityMethod
 from pivotwatch_models.method.population import (
@@ -58,6 +60,7 @@ class StateMethod:
     membership: Membership = field(default_factory=Membership)
     event_time: EventTime = field(default_factory=EventTime)
     candidates: Candidates = field(default_factory=Candidates)
+    group_bounds: GroupBounds = field(default_factory=GroupBounds)
     switch: Switch = field(default_factory=Switch)
     page_hinkley: PageHinkleyMethod = field(default_factory=PageHinkleyMethod)
     split_blocks: SplitBlocks = field(default_factory=SplitBlocks)
@@ -75,6 +78,7 @@ class StateMethod:
     lateness: Lateness = field(default_factory=Lateness)
     hour_of_day: HourOfDayMethod = field(default_factory=HourOfDayMethod)
     timeline: Timeline = field(default_factory=Timeline)
+    watch_bounds: WatchBounds = field(default_factory=WatchBounds)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -105,6 +105,25 @@ class Candidates:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class GroupBounds:
+    """How many groups an account can be in. Whoever may send requests may make up links.
+
+    Attributes
+    ----------
+    per_bucket
+        Groups that an account is counted in per bucket, those with the most accounts first.
+    per_account
+        Groups that an account is remembered in; it leaves the one in which it was active longest ago.
+    late
+        Groups of which a bucket record reports late events.
+    """
+
+    per_bucket: int = 64
+    per_account: int = 256
+    late: int = 10_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Switch:
     r"""When an account switches: tempered CUSUM of its share of a model.
 

@@ -177,6 +177,24 @@ class Timeline:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class WatchBounds:
+    """How much one watch keeps. Whoever may send requests may make up groups.
+
+    Attributes
+    ----------
+    quiet
+        Above so many groups those without evidence are forgotten, those with the fewest members first. A
+        group takes about 11 kB.
+    most
+        Above so many, groups with evidence are forgotten too, those with the lowest score first. Groups that
+        were part of an incident stay.
+    """
+
+    quiet: int = 20_000
+    most: int = 40_000
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class EvidenceWeights:
     """Weights of pace and split in a group's score.
 

@@ -13,6 +13,10 @@ from pivotwatch_models.incidents.terms import Verdict
 
 MEMBERS_SHOWN = 100
 """Accounts that an alert lists at most; ``members_total`` counts them all."""
+GROUPS_SHOWN = 200
+"""Groups that an alert lists at most; ``groups_total`` counts them all."""
+BYTES_SHOWN = 150_000
+"""Bytes that each of these lists has at most: long names can make it shorter than its number allows."""
 POINTS_SHOWN = 96
 """Steps of time that a series has at most."""
 
@@ -208,6 +212,9 @@ class Evidence(Struct, frozen=True, kw_only=True):
         list[Finding],
         Meta(max_length=MEMBERS_SHOWN, description="Members that also stand out as single accounts."),
     ] = msgspec.field(default_factory=list)
+    findings_total: Annotated[
+        Count | None, Meta(description="Number of these members; null in alerts of earlier versions.")
+    ] = None
     verdict: Annotated[
         Verdict | None, Meta(description="What a person decided on the incident; null: nothing.")
     ] = None

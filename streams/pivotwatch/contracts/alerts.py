@@ -13,7 +13,7 @@ import orjson
 from msgspec import Meta, Struct
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.contracts.alert_evidence import MEMBERS_SHOWN, Evidence
+from pivotwatch.contracts.alert_evidence import GROUPS_SHOWN, MEMBERS_SHOWN, Evidence
 from pivotwatch.contracts.codec import MAX_NUMBER, Count, Moment, Text, check_moments, json_schema, parser
 from pivotwatch.contracts.entity import Entity
 from pivotwatch_models.incidents.terms import Severity, State
@@ -67,7 +67,16 @@ class AlertData(Struct, frozen=True, kw_only=True):
     severity: Annotated[Severity, Meta(description="How urgent it is, from info to critical.")]
     model: Annotated[Text, Meta(description="The released model.")]
     entity: Annotated[Entity, Meta(description="The group (or account) that the incident was opened for.")]
-    groups: Annotated[list[Entity], Meta(description="Every group that was merged into this incident.")]
+    groups: Annotated[
+        list[Entity],
+        Meta(
+            description="Groups that were merged into this incident. Of more than "
+            f"{GROUPS_SHOWN}, or of very long names, those with the highest score, in order of merging."
+        ),
+    ]
+    groups_total: Annotated[
+        Count | None, Meta(description="Number of merged groups; null in alerts of earlier versions.")
+    ] = None
     merged_into: Annotated[
         Entity | None, Meta(description="The entity of the incident that this one was merged into.")
     ] = None
@@ -102,6 +111,13 @@ class AlertData(Struct, frozen=True, kw_only=True):
         check_moments(released_at=self.released_at, onset=self.onset, detected_at=self.detected_at)
         if self.members_total < len(self.members):
             raise ValueError("members_total: expected at least the number of members shown")
+        if self.groups_total is not None and self.groups_total < len(self.groups):
+            raise ValueError("groups_total: expected at least the number of groups shown")
+
+    @property
+    def group_count(self) -> int:
+        """Number of merged groups."""
+        return len(self.groups) if self.groups_total is None else self.groups_total
 
     @property
     def is_closed(self) -> bool:

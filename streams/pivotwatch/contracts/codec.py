@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -30,6 +31,7 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_TEXT)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 """RFC 3339 on the wire; written in UTC, with milliseconds when there are any."""
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -167,6 +169,23 @@ def encode(value: object) -> bytes:
             raise error.__cause__ from None
         raise
     return visible_json(content)
+
+
+def fitting(items: Iterable[S], most: int, size: int) -> list[S]:
+    """The first items: at most ``most``, of at most ``size`` bytes together as JSON.
+
+    Examples
+    --------
+    >>> fitting(["one", "two", "three"], 3, 12), fitting(["one", "two", "three"], 2, 100)
+    (['one', 'two'], ['one', 'two'])
+    """
+    found: list[S] = []
+    for item in islice(items, most):
+        size -= len(encode(item)) + 1
+        if size < 0:
+            break
+        found.append(item)
+    return found
 
 
 def as_plain(value: Struct) -> dict[str, Any]:

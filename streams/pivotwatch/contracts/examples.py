@@ -24,6 +24,7 @@ _DATA = AlertData(
     model="m-2",
     entity=Entity("network", "AS64500"),
     groups=[Entity("network", "AS64500")],
+    groups_total=1,
     released_at=moment_of(_RELEASED),
     onset=moment_of(_RELEASED + 2 * _HOUR_MS),
     detected_at=moment_of(_RELEASED + 5 * _HOUR_MS),

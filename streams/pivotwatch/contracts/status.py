@@ -56,8 +56,12 @@ class ReleaseStatus(Struct, frozen=True, kw_only=True):
     ]
     groups: Annotated[Count, Meta(description="Groups that are watched for this release.")]
     incidents: Annotated[
-        list[tuple[str, Severity]], Meta(description="Open incidents: alert_id and severity.")
+        list[tuple[str, Severity]],
+        Meta(description="Open incidents, the first that opened, at most 100: alert_id and severity."),
     ]
+    incidents_total: Annotated[
+        Count | None, Meta(description="Number of open incidents; null in records of earlier versions.")
+    ] = None
 
     def __post_init__(self) -> None:
         check_moments(released_at=self.released_at)
@@ -117,6 +121,13 @@ class Status(Struct, frozen=True, kw_only=True):
     forgotten_models: Annotated[
         Count, Meta(description="Model names that were forgotten, because there were too many.")
     ] = 0
+    forgotten_groups: Annotated[
+        Count, Meta(description="Watched groups that were forgotten, because there were too many.")
+    ] = 0
+    dropped_links: Annotated[
+        Count,
+        Meta(description="Groups of single accounts that were not counted, because there were too many."),
+    ] = 0
     idle_partitions: Annotated[
         Count, Meta(description="Partitions without events, completed by the event time of another.")
     ] = 0
@@ -127,7 +138,12 @@ class Status(Struct, frozen=True, kw_only=True):
     skewed_networks: Annotated[
         list[SkewedNetwork], Meta(description="Networks whose clock is furthest ahead, at most 20.")
     ] = []
-    releases: Annotated[list[ReleaseStatus], Meta(description="Every watched release.")]
+    releases: Annotated[
+        list[ReleaseStatus], Meta(description="Watched releases, in order of time; of very many the newest.")
+    ]
+    releases_total: Annotated[
+        Count | None, Meta(description="Number of watched releases; null in records of earlier versions.")
+    ] = None
 
     def __post_init__(self) -> None:
         check_moments(bucket=self.bucket)

@@ -79,6 +79,7 @@ def render(alert: Alert, base_url: str | None = None, *, new: bool = False) -> d
         "unmapped": {
             "evidence": figures(alert),
             "groups": [{"kind": group.kind, "id": group.id} for group in data.groups],
+            "groups_total": data.group_count,
             "members_total": data.members_total,
         },
     }

@@ -51,6 +51,10 @@ COUNTERS: Named = {
         "pivotwatch_forgotten_models",
         "Names of models forgotten before their time, since there were too many.",
     ),
+    "dropped_links": (
+        "pivotwatch_dropped_links",
+        "Groups of single accounts that were not counted, since there were too many.",
+    ),
 }
 """Entries of `CountingOperator.counters` that only grow, and their metrics."""
 

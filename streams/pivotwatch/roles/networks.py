@@ -44,6 +44,10 @@ GAUGES: Named = {
         "Partitions without events, completed by the event time of another.",
     ),
     "late_groups": ("pivotwatch_late_groups", "Groups scored late: many of their events arrive late."),
+    "forgotten_groups": (
+        "pivotwatch_forgotten_groups",
+        "Watched groups that were forgotten in the last bucket, since there were too many.",
+    ),
     "skewed_networks": ("pivotwatch_skewed_networks", "Networks whose clock is ahead of the others."),
 }
 """Entries of `ScoringOperator.counters`, and their metrics."""

@@ -56,6 +56,8 @@ def _of_status(status: Status) -> Iterator[Check]:
         (status.stale_records, "record", "for buckets that were already scored", True),
         (status.dropped_models, "model", "not followed: too many new models at once", False),
         (status.forgotten_models, "model name", "forgotten: too many names", False),
+        (status.dropped_links, "link", "not counted: too many groups of one account", False),
+        (status.forgotten_groups, "watched group", "forgotten: too many groups", False),
         (status.idle_partitions, "partition", "without events, completed by the event time of another", True),
     )
     for count, what, text, good in counters:

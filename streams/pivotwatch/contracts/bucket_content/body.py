@@ -117,6 +117,10 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
     forgotten_models: Annotated[
         Count, Meta(description="Model names that were forgotten, because there were too many.")
     ] = 0
+    dropped_links: Annotated[
+        Count,
+        Meta(description="Groups of single accounts that were not counted, because there were too many."),
+    ] = 0
     invalid: Annotated[Count, Meta(description="Events since the last record that became dead letters.")] = 0
     failed: Annotated[Count, Meta(description="Failed requests since the last record, not counted.")] = 0
     late_groups: Annotated[Tallies, Meta(description="Late events per group: kind, id, events.")] = _empty()

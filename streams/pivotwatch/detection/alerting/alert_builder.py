@@ -10,6 +10,8 @@ import math
 
 from pivotwatch.base.network_classes import SUSPECT, NetworkClass
 from pivotwatch.contracts.alert_evidence import (
+    BYTES_SHOWN,
+    GROUPS_SHOWN,
     MEMBERS_SHOWN,
     Corroboration,
     Evidence,
@@ -20,11 +22,12 @@ from pivotwatch.contracts.alert_evidence import (
     Split,
 )
 from pivotwatch.contracts.alerts import AlertData, Urls, alert_of
-from pivotwatch.contracts.codec import encode, moment_of
+from pivotwatch.contracts.codec import encode, fitting, moment_of
 from pivotwatch.contracts.entity import Entity
 from pivotwatch.contracts.records import Output
 from pivotwatch.detection.alerting.explanation import reasons
 from pivotwatch.detection.alerting.timeline import profile, series
+from pivotwatch_models.base.counts import Group
 from pivotwatch_models.incidents.incident import Incident, largest_share
 from pivotwatch_models.incidents.transition import Transition
 from pivotwatch_models.release_watch import ReleaseWatch
@@ -66,13 +69,14 @@ class AlertBuilder:
             severity=incident.severity,
             model=incident.model,
             entity=Entity(*incident.entity),
-            groups=[Entity(*group) for group in incident.groups],
+            groups=groups_shown(incident),
+            groups_total=len(incident.groups),
             merged_into=Entity(*incident.merged_into) if incident.merged_into else None,
             released_at=moment_of(incident.released_at),
             release_inferred=incident.inferred,
             onset=moment_of(incident.onset * width),
             detected_at=moment_of((bucket + 1) * width),
-            members=sorted(incident.members)[:MEMBERS_SHOWN],
+            members=fitting(sorted(incident.members), MEMBERS_SHOWN, BYTES_SHOWN),
             members_total=len(incident.members),
             exchanges_to_model=incident.exchanges,
             evidence=evidence,
@@ -109,10 +113,15 @@ class AlertBuilder:
             synchrony=rounded(incident.synchrony(width)),
             population_synchrony=rounded(largest_share([m for m in moves if m[1]], width)),
             corroboration=self._corroboration(incident),
-            findings=[
-                Finding(account=f.account, since=moment_of(f.since * width), residual=rounded(f.residual))
-                for _, f in sorted(incident.findings.items())[:MEMBERS_SHOWN]
-            ],
+            findings=fitting(
+                (
+                    Finding(account=f.account, since=moment_of(f.since * width), residual=rounded(f.residual))
+                    for _, f in sorted(incident.findings.items())
+                ),
+                MEMBERS_SHOWN,
+                BYTES_SHOWN,
+            ),
+            findings_total=len(incident.findings),
             verdict=incident.verdict,
             data_lag=incident.data_lag,
             learning=watch.learning,
@@ -133,6 +142,18 @@ class AlertBuilder:
         found = [self._network_class(name) for kind, name in incident.groups if kind == "network"]
         known = sorted({one for one in found if one}, key=lambda one: (one not in SUSPECT, one))
         return known[0] if known else None
+
+
+def groups_shown(incident: Incident) -> list[Entity]:
+    """The groups that an alert lists: the entity, then those with the highest score, in order of merging."""
+    evidence = incident.evidence
+
+    def rank(group: Group) -> tuple[bool, float, Group]:
+        return group != incident.entity, -evidence[group].log_r if group in evidence else math.inf, group
+
+    shown = fitting((Entity(*g) for g in sorted(incident.groups, key=rank)), GROUPS_SHOWN, BYTES_SHOWN)
+    kept = {(entity.kind, entity.id) for entity in shown}
+    return [Entity(*group) for group in incident.groups if group in kept]
 
 
 def rounded(value: float | None) -> float | None:

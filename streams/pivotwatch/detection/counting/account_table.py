@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Mapping
+from heapq import nsmallest
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from pivotwatch_models.method import STATE
 from pivotwatch_models.settings import Settings
 
 _MEMBERSHIP = STATE.membership
+_MOST_GROUPS = STATE.group_bounds.per_account
 SLACK = 10_000
 """Number of unused sets of groups that is allowed before they are forgotten."""
 
@@ -47,6 +49,9 @@ class AccountTable:
     elsewhere
         For each row the groups outside the last set, with the bucket in which the account was last active
         there.
+    crowded_out
+        How many accounts left each group because they were in too many: then they leave the one in which
+        they were active longest ago.
 
     Examples
     --------
@@ -84,6 +89,7 @@ class AccountTable:
         self._set_ids: dict[tuple[int, ...], int] = {}
         self.set_id(())
         self.elsewhere: dict[int, dict[int, int]] = {}
+        self.crowded_out: dict[int, int] = {}
 
     def row(self, account: str) -> int:
         """Row of an account; an unknown account gets a new row."""
@@ -177,10 +183,20 @@ class AccountTable:
         for group in old:
             if group not in self.sets[new]:
                 seen[group] = int(self.columns["last"][row])
+        over = len(seen) + len(self.sets[new]) - _MOST_GROUPS
+        if over > 0:
+            for group in nsmallest(over, seen, key=lambda group: (seen[group], self.groups[group])):
+                del seen[group]
+                self.crowded_out[group] = self.crowded_out.get(group, 0) + 1
         if seen:
             self.elsewhere[row] = seen
         else:
             self.elsewhere.pop(row, None)
+
+    def take_crowded_out(self) -> dict[int, int]:
+        """How many accounts left each group since the last call, because they were in too many."""
+        taken, self.crowded_out = self.crowded_out, {}
+        return taken
 
     def sweep(
         self, since: int, bucket: int, in_use: Callable[[], Ints]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from heapq import nsmallest
 from itertools import pairwise
 from typing import Any
 
@@ -19,6 +22,7 @@ from pivotwatch_models.population.cohorts import BANDS, volume_band
 from pivotwatch_models.settings import Settings
 
 _REACH, _SIZE_STEPS = STATE.candidates.reach, STATE.split_blocks.size_steps
+_MOST_GROUPS = STATE.group_bounds.per_bucket
 _YOUNG_MS = STATE.membership.young_ms
 
 
@@ -33,6 +37,8 @@ class BucketActivity:
         Active accounts and their requests, aligned.
     sets
         The set of groups that each was active in.
+    dropped_links
+        Groups of single accounts that are not counted, because the accounts have too many.
     use
         Requests and reach of each model that was used (`pivotwatch.detection.counting.model_tracker`).
 
@@ -53,6 +59,7 @@ class BucketActivity:
     def __init__(self, settings: Settings, dictionary: Dictionary, bucket: int) -> None:
         self.dictionary, self.accounts = dictionary, dictionary.accounts
         self.bucket, self._settings = bucket, settings
+        self.dropped_links = 0
 
     def read(self, cells: Run) -> None:
         """Read the counts of the bucket."""
@@ -66,7 +73,7 @@ class BucketActivity:
         self.n = np.add.reduceat(cells.requests, starts)
         places, place = np.unique(cells.place, return_inverse=True)
         cell_set = names.sets(places)[place]
-        self.sets = self._sets(cell_set, starts)
+        self.sets, cell_set = self._sets(cell_set, starts)
         self._cohort = self._cohorts()
         self.use = self._use(cells.who)
         self._named = NamedSets(self.accounts)
@@ -198,8 +205,11 @@ class BucketActivity:
         sums = np.add.reduceat(table, starts, axis=0) if len(starts) else table
         return np.column_stack([self._model[cell[starts]], group[starts], sums])
 
-    def _sets(self, cell_set: Ints, starts: Ints) -> Ints:
-        """The set of groups of each account: the union over the places that it was active in."""
+    def _sets(self, cell_set: Ints, starts: Ints) -> tuple[Ints, Ints]:
+        """The set of groups of each account: the union over its cells; and the sets of the cells.
+
+        An account that was active in too many groups is counted in those of them with the most accounts.
+        """
         least, most = np.minimum.reduceat(cell_set, starts), np.maximum.reduceat(cell_set, starts)
         several = least != most
         if several.any():
@@ -207,9 +217,41 @@ class BucketActivity:
             cells = np.flatnonzero(several[self._inverse])
             for account, number in zip(self._inverse[cells].tolist(), cell_set[cells].tolist(), strict=True):
                 union.setdefault(account, set()).update(self.accounts.sets[number])
+            over = {account for account, groups in union.items() if len(groups) > _MOST_GROUPS}
+            if over:
+                reach = self._reach(union, least[~several])
+                for account in over:
+                    union[account] = self._furthest(union[account], reach)
+                cell_set = self._without_dropped(cell_set, union, over)
             for account, groups in union.items():
                 least[account] = self.accounts.set_id(tuple(sorted(groups)))
-        return least
+        return least, cell_set
+
+    def _reach(self, union: Mapping[int, set[int]], others: Ints) -> Counter[int]:
+        """Number of accounts of each group, given the groups of some accounts and the sets of the others."""
+        reach: Counter[int] = Counter()
+        for groups in union.values():
+            reach.update(groups)
+        for number, accounts in zip(
+            *map(np.ndarray.tolist, np.unique(others, return_counts=True)), strict=True
+        ):
+            for group in self.accounts.sets[number]:
+                reach[group] += accounts
+        return reach
+
+    def _furthest(self, groups: set[int], reach: Mapping[int, int]) -> set[int]:
+        self.dropped_links += len(groups) - _MOST_GROUPS
+        names = self.accounts.groups
+        return set(nsmallest(_MOST_GROUPS, groups, key=lambda group: (-reach[group], names[group])))
+
+    def _without_dropped(self, cell_set: Ints, union: Mapping[int, set[int]], over: set[int]) -> Ints:
+        """The sets of cells without the groups in which their accounts are not counted."""
+        cell_set, sets = cell_set.copy(), self.accounts.sets
+        for cell in np.flatnonzero(np.isin(self._inverse, list(over))).tolist():
+            kept = union[int(self._inverse[cell])]
+            groups = tuple(group for group in sets[int(cell_set[cell])] if group in kept)
+            cell_set[cell] = self.accounts.set_id(groups)
+        return cell_set
 
     def _cohorts(self) -> Ints:
         """Band, age and previous active bucket (-1: none) of each account, shape (accounts, 3)."""

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pivotwatch_models.base.counts import Group
+from pivotwatch_models.method import STATE
+
+_MOST_LATE = STATE.group_bounds.late
 
 
 @dataclasses.dataclass(slots=True)
@@ -22,7 +25,7 @@ class EventCounters:
     failed
         Requests that failed (HTTP status 400 and above). They are not counted.
     late_groups
-        Late events by group.
+        Late events by group, of the first groups if there are very many.
 
     Examples
     --------
@@ -41,7 +44,8 @@ class EventCounters:
         """Count one late event of an account in ``groups``."""
         self.late += 1
         for group in groups:
-            self.late_groups[group] = self.late_groups.get(group, 0) + 1
+            if group in self.late_groups or len(self.late_groups) < _MOST_LATE:
+                self.late_groups[group] = self.late_groups.get(group, 0) + 1
 
     def groups(self) -> list[list[Any]]:
         """Late events by group, sorted: kind, id, events."""

@@ -32,7 +32,7 @@ from pivotwatch_models.settings import Settings
 
 SKEWED = 20
 """Number of networks with skewed clocks that a record names."""
-COUNTED = ("events", "late", "failed", "dropped_models", "forgotten_models")
+COUNTED = ("events", "late", "failed", "dropped_models", "forgotten_models", "dropped_links")
 """The numbers of `CountingOperator.counters` that only grow."""
 
 
@@ -96,6 +96,7 @@ class CountingOperator:
         self._outputs: list[Output] = []
         self._late_parts: list[LatePart] = []
         self._joined_late: Counter[int] = Counter()
+        self._dropped_links = 0
 
     def process(self, records: Sequence[InputRecord]) -> list[Output]:
         """Count the events of records; returns dead letters, and the records of buckets that closed."""
@@ -145,6 +146,7 @@ class CountingOperator:
             "failed": self._counted["failed"] + counters.failed,
             "dropped_models": self._counted["dropped_models"] + tracker.dropped,
             "forgotten_models": self._counted["forgotten_models"] + tracker.forgotten,
+            "dropped_links": self._counted["dropped_links"],
         }
         watermark = self.buckets.watermark_ms()
         return numbers | ({"watermark_ms": watermark} if watermark else {})
@@ -180,7 +182,9 @@ class CountingOperator:
         """Update the accounts with a closed bucket, and send its record."""
         self.candidates.expire(bucket)
         body, joined = self._counts(bucket, cells) if cells.requests else (Body(), {})
-        left = self._sweep(since, bucket)
+        crowded_out = Counter(self.accounts.take_crowded_out())
+        self._dropped_links += crowded_out.total()
+        left = self._sweep(since, bucket) + crowded_out
         body = self._with_reports(body, Counter(joined) + self._joined_late, left)
         self._outputs += encode(
             self.partition,
@@ -192,8 +196,9 @@ class CountingOperator:
             idle=self._idle,
         )
         self._reported = True
+        dropped = self._dropped_links
         self._start_again()
-        if left and self.accounts.tidy():
+        if (left or dropped) and self.accounts.tidy():
             self.dictionary.forget_sets()
         if self.dictionary.crowded:
             self.buckets.forget_names()
@@ -222,6 +227,7 @@ class CountingOperator:
         self._counted["events"] += cells.requests
         activity = BucketActivity(self.settings, self.dictionary, bucket)
         activity.read(cells.whole())
+        self._dropped_links += activity.dropped_links
         return activity
 
     def _settle(self, activity: BucketActivity) -> dict[int, int]:
@@ -230,13 +236,13 @@ class CountingOperator:
         self._state.mark_changed(np.unique(self.accounts.columns["shard"][rows]).tolist())
         return self.accounts.settle(activity.bucket, rows, activity.sets, activity.n)
 
-    def _sweep(self, since: int, bucket: int) -> dict[int, int]:
+    def _sweep(self, since: int, bucket: int) -> Counter[int]:
         """Forget accounts that were not active for 90 days; returns how many accounts left each group."""
         left, gone, shards = self.accounts.sweep(since, bucket, self.buckets.counts.accounts)
         self._state.mark_changed(shards)
         self.candidates.forget(gone)
         self.buckets.watermark.time.forget(gone)
-        return left
+        return Counter(left)
 
     def _with_reports(self, body: Body, joined: Mapping[int, int], left: Mapping[int, int]) -> Body:
         """The content with everything that it reports beside the counts."""
@@ -247,6 +253,7 @@ class CountingOperator:
             late=counters.late,
             dropped_models=tracker.dropped,
             forgotten_models=tracker.forgotten,
+            dropped_links=self._dropped_links,
             invalid=counters.invalid,
             failed=counters.failed,
             late_groups=encoded(counters.groups()),
@@ -265,6 +272,7 @@ class CountingOperator:
     def _start_again(self) -> None:
         """Begin to count what the next record reports."""
         counters = self.buckets.counters
-        self._counted.update(late=counters.late, failed=counters.failed)
+        self._counted.update(late=counters.late, failed=counters.failed, dropped_links=self._dropped_links)
+        self._dropped_links = 0
         counters.reset()
         self._late_parts, self._joined_late = [], Counter()

@@ -28,6 +28,7 @@ class LeftOut(NamedTuple):
     failed: int
     dropped_models: int
     forgotten_models: int
+    dropped_links: int
 
 
 class BucketView:
@@ -140,6 +141,7 @@ class BucketView:
             sum(body.failed for body in self._bodies),
             sum(body.dropped_models for body in self._bodies),
             sum(body.forgotten_models for body in self._bodies),
+            sum(body.dropped_links for body in self._bodies),
         )
 
     def watermark(self) -> int:

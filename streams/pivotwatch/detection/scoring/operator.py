@@ -105,6 +105,7 @@ class ScoringOperator:
         if (status := self._status) is not None:
             counters["idle_partitions"] = status.idle_partitions
             counters["late_groups"] = status.late_groups_total
+            counters["forgotten_groups"] = status.forgotten_groups
             counters["skewed_networks"] = len(status.skewed_networks)
         return counters
 
@@ -136,7 +137,7 @@ class ScoringOperator:
         outputs += self._watch_set.score(view)
         update_calendar(state, view)
         self._watch_set.drop_ended(bucket)
-        self._status = status_of(state, view)
+        self._status = status_of(state, view, forgotten_groups=self._watch_set.forgotten_groups)
         return [*outputs, output(bucket, self._status)]
 
     def _apply_controls(self, bucket: int) -> list[Output]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pivotwatch.contracts.codec import encode, moment_of
+from pivotwatch.contracts.codec import encode, fitting, moment_of
 from pivotwatch.contracts.records import Output
 from pivotwatch.contracts.status import LateGroup, ReleaseStatus, SkewedNetwork, Status
 from pivotwatch.detection.alerting.alert_builder import rounded
@@ -14,6 +14,10 @@ KEPT = 4096
 """Number of buckets whose status the compacted topic keeps."""
 SHOWN = 20
 """Number of late groups and skewed networks that a status names."""
+INCIDENTS_SHOWN = RELEASES_SHOWN = 100
+"""Number of open incidents of a release, and of watched releases, that a status names."""
+NAMES_BYTES, RELEASES_BYTES = 100_000, 500_000
+"""Bytes that late groups and skewed networks, and watched releases, have at most in a status."""
 LATE_EVENTS, LATE_SHARE = 8, 0.05
 """Late events since the last bucket, and their share of all events, from which a group counts as late."""
 
@@ -23,8 +27,8 @@ def output(bucket: int, status: Status) -> Output:
     return Output("status", str(bucket % KEPT).encode(), encode(status))
 
 
-def status_of(state: NetworksState, view: BucketView) -> Status:
-    """The status of a bucket that was scored."""
+def status_of(state: NetworksState, view: BucketView, forgotten_groups: int) -> Status:
+    """The status of a bucket that was scored, in which the watches forgot groups."""
     accounts, unseen = view.accounts()
     left_out = view.left_out()
     late = _late_groups(state, view)
@@ -43,11 +47,16 @@ def status_of(state: NetworksState, view: BucketView) -> Status:
         stale_records=state.alignment.stale,
         dropped_models=left_out.dropped_models,
         forgotten_models=left_out.forgotten_models + state.calendar.forgotten,
+        forgotten_groups=forgotten_groups,
+        dropped_links=left_out.dropped_links,
         idle_partitions=view.idle_partitions,
         late_groups_total=len(late),
-        late_groups=late[:SHOWN],
-        skewed_networks=[SkewedNetwork(network=name, ahead_ms=ms) for name, ms in skewed[:SHOWN]],
-        releases=[_release(release, watched) for release, watched in sorted(state.watches.items())],
+        late_groups=fitting(late, SHOWN, NAMES_BYTES),
+        skewed_networks=fitting(
+            (SkewedNetwork(network=name, ahead_ms=ms) for name, ms in skewed), SHOWN, NAMES_BYTES
+        ),
+        releases=_releases(state),
+        releases_total=len(state.watches),
     )
 
 
@@ -67,9 +76,18 @@ def _late_groups(state: NetworksState, view: BucketView) -> list[LateGroup]:
     return sorted(found, key=lambda group: (-group.late, group.kind, group.name))
 
 
+def _releases(state: NetworksState) -> list[ReleaseStatus]:
+    """The watched releases in order, the newest when there are too many."""
+    newest = sorted(state.watches, key=lambda release: (release.released_at, release), reverse=True)
+    rows = (_release(release, state.watches[release]) for release in newest)
+    shown = zip(newest, fitting(rows, RELEASES_SHOWN, RELEASES_BYTES), strict=False)
+    return [row for _, row in sorted(shown, key=lambda pair: pair[0])]
+
+
 def _release(release: Release, watched: WatchedRelease) -> ReleaseStatus:
     watch = watched.watch
     last = watch.history.last
+    going = watched.incidents.open()
     return ReleaseStatus(
         model=release.model,
         released_at=moment_of(release.released_at),
@@ -82,5 +100,6 @@ def _release(release: Release, watched: WatchedRelease) -> ReleaseStatus:
         at_risk=last.at_risk if last else 0,
         surge=watch.surge.last_rise,
         groups=len(watch.groups),
-        incidents=[(i.alert_id, i.severity) for i in watched.incidents.open()],
+        incidents=[(i.alert_id, i.severity) for i in going[:INCIDENTS_SHOWN]],
+        incidents_total=len(going),
     )

@@ -37,11 +37,17 @@ class WatchSet:
         The state with the watches.
     network_class
         Returns the class of a network, or None when it is not known.
+
+    Attributes
+    ----------
+    forgotten_groups
+        Number of groups that the watches forgot in the last bucket, because there were too many.
     """
 
     def __init__(self, state: NetworksState, network_class: NetworkClass) -> None:
         self._state = state
         self._network_class = network_class
+        self.forgotten_groups = 0
         self._alert_builder = AlertBuilder(state.settings, network_class)
 
     def score(self, view: BucketView) -> list[Output]:
@@ -58,7 +64,20 @@ class WatchSet:
             for transition in transitions:  # A resolution restarts groups, even those that were not active.
                 self._state.changed |= set(transition.incident.groups)
             outputs += self._alerts(view.bucket, watched, transitions)
+        self.forgotten_groups = sum(self._bound(self._state.watches[release]) for release in on_time)
         return outputs
+
+    def _bound(self, watched: WatchedRelease) -> int:
+        """Forget groups of a watch when there are too many; returns how many."""
+        groups = watched.watch.watched
+        if not groups.too_many:
+            return 0
+        gone = groups.bound(watched.incidents.groups())
+        self._state.changed.update(gone)
+        for group in gone:
+            if not self._state.is_in_a_watch(group):
+                self._state.registry.forget(group)
+        return len(gone)
 
     def decide(self, bucket: int, decision: Decision) -> list[Output]:
         """Apply a person's decision, with effect from ``bucket``; returns the alerts.
