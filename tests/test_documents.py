@@ -157,6 +157,34 @@ def source() -> str:
     return "".join(path.read_text() for room in ("streams", "models") for path in (ROOT / room).rglob("*.py"))
 
 
+@functools.cache
+def all_tests() -> set[str]:
+    """The names of all tests."""
+    text = "".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
+    return set(re.findall(r"def (test_\w+)", text))
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=name_of)
+def test_named_tests_exist(path: Path) -> None:
+    codes = re.findall(r"`([^`\n]+)`", prose(path.read_text()))
+    named = {name for code in codes for name in re.findall(r"(?<![\w/.])test_\w+(?![\w/.])", code)}
+    assert named <= all_tests()
+
+
+def test_names_in_docstrings_and_comments_exist() -> None:
+    """Dotted names of modules and of what they hold."""
+    missing = {
+        name
+        for room in ROOMS
+        for path in (ROOT / room).rglob("*.py")
+        for name in re.findall(
+            r"`((?:pivotwatch|pivotwatch_models|tests|infra)(?:\.\w+)+)`", path.read_text()
+        )
+        if not name_exists(name)
+    }
+    assert not missing
+
+
 def name_exists(name: str) -> bool:
     """Whether a dotted name is a module, a name in a module, or a string in the source."""
     if f'"{name}"' in source():

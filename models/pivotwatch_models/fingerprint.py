@@ -4,7 +4,7 @@ A worker continues a stored state only under the same state fingerprint. An aler
 fingerprint, so a recount under other settings cannot give an earlier id to other content.
 
 The decision fingerprint covers everything. The state fingerprint leaves out what is applied to the stored
-numbers anew in every bucket:
+numbers again in every bucket:
 
 =============== ===================================================================================
 setting         where it is applied

@@ -90,7 +90,7 @@ def filled(traffic: Traffic) -> Place:
 
 
 def check_same(found: Found, names: Sequence[str]) -> None:
-    """Check that all engines sent the same bucket records, to the byte."""
+    """Check that all engines sent the same bucket records, byte for byte."""
     digests = {one["digest"] for name in (STEP, *names) for one in found.get(name, [])}
     if len(digests) > 1:
         raise click.ClickException("the engines did not count the same")

@@ -48,7 +48,7 @@ class Comparison:
     lost, duplicated, different
         Alerts that are missing; that should not exist; that have the same id and other bytes.
     repeats
-        Alerts sent again, equal to the byte. These are allowed.
+        Alerts sent again, equal byte for byte. These are allowed.
     problems
         All differences, in words.
     """

@@ -34,7 +34,7 @@ def test_the_counting_state_is_the_same_whatever_findings_are_reported() -> None
 
 
 def test_the_evidence_of_groups_is_the_same_whatever_the_alert_budget() -> None:
-    """Up to the first crossing: an incident that is resolved starts the evidence of its group anew."""
+    """Up to the first crossing: an incident that is resolved starts the evidence of its group again."""
     states = []
     for settings in (SETTINGS, STRICT):
         step = networks_step(1, RELEASES, settings)

@@ -73,7 +73,7 @@ FOREIGN = {
     "broken content": BUCKETS[MIDDLE].value[:-1] + b"!",
     "truncated": BUCKETS[MIDDLE].value[:-40],
     "truncated, and its header knows": again({}, CONTENT[:-40]),
-    "content that is no object": again({}, b"[1]"),
+    "content that is not an object": again({}, b"[1]"),
     "content nested deeply": again({}, b'{"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}"),
     "a header nested deeply": b'{"v":1,"x":' + b"[" * 5_000 + b"]" * 5_000 + b"}\n{}",
     "another partition": again({"p": 1}),

@@ -156,7 +156,7 @@ class Rig:
             return found
 
     def distinct(self, topic: str) -> dict[bytes, bytes]:
-        """The records of a topic without repeats, which must be equal to the byte."""
+        """The records of a topic without repeats, which must be equal byte for byte."""
         found: dict[bytes, bytes] = {}
         for key, value in self.read(topic):
             assert found.setdefault(key, value) == value, f"{key!r} came twice, and not the same"

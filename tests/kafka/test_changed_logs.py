@@ -1,4 +1,4 @@
-"""A topic that was created anew, or has lost its end, is noticed; the worker ends and says what to do."""
+"""A topic that was created again, or has lost its end, is noticed; the worker ends and says what to do."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def test_dead_letters_are_listed_and_delivered_again(
         assert again.returncode == 1
         assert again.stderr.count("NOT sent: status 410") == 1
         assert again.stderr.count("NOT sent: disabled after status 410") == 1
-        assert again.stderr.count("NOT sent: is no alert") == 1
+        assert again.stderr.count("NOT sent: is not an alert") == 1
         assert expect_all(hook, records) == 0
 
         chat.always = 200

@@ -1,4 +1,4 @@
-"""The commands together: workers on Kafka and a replay give the same alerts, to the byte."""
+"""The commands together: workers on Kafka and a replay give the same alerts, byte for byte."""
 
 from __future__ import annotations
 

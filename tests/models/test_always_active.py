@@ -194,4 +194,4 @@ def test_one_quiet_hour_of_few_others_is_not_their_hazard():
     _, _, expected = middle(clock, 40, table(x4=300, x6=50), table(x4=1, x6=0))
     assert expected == pytest.approx(300 * 0.5 / (50 * 6), rel=0.25)
     surprised = middle(clock, 41, table(x4=300, x6=50), table(x6=2))
-    assert surprised[2] < 1.5  # two instead of a half are no surge either
+    assert surprised[2] < 1.5  # two instead of a half are not a surge either

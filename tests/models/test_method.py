@@ -33,7 +33,7 @@ FORMAT, MEMORY, SHOWN, DERIVED, UNIT = (
     "bounds memory or the size of a slice; results are the same",
     "rounding or wording of what is shown",
     "follows from constants of the method and the number of event types",
-    "a unit, or a fact that is no choice",
+    "a unit, or a fact that is not a choice",
 )
 OUTSIDE = {
     # name of the module, name that is assigned (or the function and the number): why it may stand there

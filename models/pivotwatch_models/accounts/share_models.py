@@ -10,12 +10,12 @@ The models are fed once per closed bucket, with the accounts that were active in
 
 .. math::
 
-    W_s \leftarrow \max\Bigl(0,\; W_s + f \bigl[k \ln \tfrac{s}{q_0}
+    V_s \leftarrow \max\Bigl(0,\; V_s + f \bigl[k \ln \tfrac{s}{q_0}
         + (n-k) \ln \tfrac{1-s}{1-q_0}\bigr]\Bigr),
     \qquad f = \frac{1}{1 + (n-1)\rho},\; \rho = 0.15.
 
 The factor :math:`f` tempers the likelihood, as requests of one account within one bucket are not independent
-(:math:`\rho` is their correlation). The account switches when :math:`\max_s W_s \ge \ln 50`. First use and
+(:math:`\rho` is their correlation). The account switches when :math:`\max_s V_s \ge \ln 50`. First use and
 switch happen at most once per account and candidate.
 
 **Account finding.** Page-Hinkley on :math:`x = k/n - (\sum k - k)/(\sum n - n)`: the account's share less the
@@ -178,8 +178,8 @@ class AccountModels:
     def update_late(self, rows: Ints, n: Ints, k: Ints) -> tuple[Mask, Mask]:
         """Take requests of an earlier bucket that came late; returns who was at risk, and who began.
 
-        An account that switches by them is no event later on: otherwise all accounts of a network that was
-        late would seem to switch together when it is on time again.
+        An account that switches by them does not switch later on: otherwise all accounts of a network that
+        was late would seem to switch together when it is on time again.
 
         Parameters
         ----------
@@ -210,7 +210,7 @@ class AccountModels:
     def _page_hinkley(self, bucket: int, rows: Ints, x: Floats, flags: NDArray[np.uint8]) -> Mask:
         """Update as river does, in the same order of operations, so that the floats are the same."""
         columns, p = self.columns, self.page_hinkley
-        fresh = (flags & DRIFTED) != 0  # river starts anew at the update after a drift.
+        fresh = (flags & DRIFTED) != 0  # river starts again at the update after a drift.
         n = np.where(fresh, 0, columns["n"][rows]) + 1
         mean = np.where(fresh, 0.0, columns["mean"][rows])
         mean = mean + (1.0 / n) * (x - mean)

@@ -43,7 +43,7 @@ class GroupState:
         The last bucket with an account at risk.
     is_outlier
         Whether its sums stand out among all groups (`pivotwatch_models.population.group_heterogeneity`);
-        computed anew before every bucket.
+        computed again before every bucket.
     timeline
         Its requests and events over time, for a person to look at.
     split

@@ -69,7 +69,7 @@ class GroupEDetector(base.DriftDetector):
     threshold
         Score ln R at which a drift is detected.
     theta
-        θ₀, the normal limit of the speed ratio. It may be set anew before each update.
+        θ₀, the normal limit of the speed ratio. It may be set again before each update.
     head
         R₀, the head start, in buckets.
     parts

@@ -43,7 +43,7 @@ class GroupSplit:
             self.recent = []
 
     def restart(self) -> None:
-        """Start the evidence anew."""
+        """Start the evidence again from 0."""
         self.detector, self.recent = SplitEDetector(), []
 
     def evidence_blocks(self) -> list[tuple[int, Block]]:

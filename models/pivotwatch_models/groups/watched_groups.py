@@ -188,7 +188,7 @@ class WatchedGroups:
             self.states[group].last_risk = bucket
 
     def restart(self, group: Group) -> None:
-        """Start the evidence of a group anew; called when its incident is resolved."""
+        """Start the evidence of a group again from 0; called when its incident is resolved."""
         state = self.states[group]
         state.detector = GroupEDetector(self.threshold, state.detector.theta, parts=PARTS)
         state.moves, state.excursion, state.timeline.incident_open = [], NO_TRAFFIC, False

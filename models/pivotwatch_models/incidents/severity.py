@@ -1,4 +1,4 @@
-"""How serious an incident is: info, low, medium, high or critical."""
+"""How serious an incident is: info, medium, high or critical. The severity *low* is reserved."""
 
 from __future__ import annotations
 

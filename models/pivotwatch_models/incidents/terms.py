@@ -10,5 +10,5 @@ Verdict = Literal["confirmed", "benign", "verified"]
 """What a person decides: it is real, it has an honest cause, or the organisation is known and trusted."""
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
-"""From the least to the most urgent."""
+"""From the least to the most urgent. ``low`` is reserved: no incident has it."""
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)

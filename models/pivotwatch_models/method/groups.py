@@ -146,7 +146,7 @@ class HourOfDayMethod:
     Attributes
     ----------
     halving_hours
-        The counts are halved once in so many hours.
+        Hours after which the counts are halved.
     quiet_hours
         Length of the quietest time of the day: a night.
     least_requests, least_hours

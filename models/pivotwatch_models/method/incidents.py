@@ -68,7 +68,7 @@ class SeverityMethod:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PatternMethod:
-    """What tells a company's roll-out from extraction; measured on simulated roll-outs and campaigns.
+    """What distinguishes a company's roll-out from extraction; measured on simulated roll-outs and campaigns.
 
     Attributes
     ----------
@@ -86,7 +86,7 @@ class PatternMethod:
         Spread of everyone's sizes, in ln(tokens per request), below which sizes say nothing.
     office_share, clock_share
         Share of requests in the eight quietest hours: a roll-out's at most, and extraction's at least. A
-        third is round the clock.
+        third of the requests falls in a third of the day when they run around the clock.
     """
 
     least_blocks: int = 8

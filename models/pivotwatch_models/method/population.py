@@ -118,7 +118,7 @@ class Heterogeneity:
     too_fast_ratio, too_fast_excess
         A group so fast teaches nothing about ordinary ones.
     most_exceptions
-        Share of all expected events that groups too fast may hold. With more, they are no exception.
+        Share of all expected events that groups too fast may hold. With more, they are not an exception.
     least_expected
         Groups with fewer expected events are left out.
     """

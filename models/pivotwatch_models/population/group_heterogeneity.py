@@ -6,7 +6,7 @@ the watch so far, in three steps, each from what was known before the bucket:
 
 * The **typical ratio** :math:`m` is the median of :math:`(S_g + 1)/(E_g + 1)`, weighted by :math:`E_g`, at
   most 1. A campaign that is a good part of all events raises everyone's expectation, but not the median.
-  (Groups far over it that hold more than a third of the expected events are no exception: then
+  (Groups far over it that hold more than a third of the expected events are not an exception: then
   :math:`m = 1`.)
 * A group is an **outlier** when :math:`S_g \ge 2 m E_g` and :math:`(S_g - m E_g)/\sqrt{m E_g + 0.5}` is at
   least 2 for a network, 4 for other kinds. Outliers are kept out of the population's hazard, so that they
@@ -147,7 +147,7 @@ def measure(sums: Mapping[Group, tuple[int, float]], flagged: set[Group]) -> Gro
     typical = min(1.0, _weighted_median((seen + 1) / (expected + 1), expected))
     too_fast = _too_fast(seen, typical * expected)
     if expected[too_fast].sum() > _SPREAD.most_exceptions * expected.sum():
-        # So many groups are no exception: ordinary groups differ that much.
+        # So many groups are not an exception: ordinary groups differ that much.
         typical, too_fast = 1.0, np.zeros(len(rows), dtype=bool)
     ordinary = ~too_fast & ~np.array([f for _, _, _, f in rows])
     if not ordinary.any():

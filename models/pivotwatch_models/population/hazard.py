@@ -6,15 +6,15 @@ For one release and one type of event, per bucket:
 
 * cohort :math:`c` has a relative pace :math:`m_c = (2 + \tilde F_c) / (2 + \tilde X_c)`: its events over its
   expected events, both decayed and from before the bucket;
-* :math:`\tilde R_g = \sum_c m_c R_{gc}` counts the accounts of group :math:`g` at risk, weighted by pace;
+* :math:`\tilde Y_g = \sum_c m_c Y_{gc}` counts the accounts of group :math:`g` at risk, weighted by pace;
 * the hazard without the group is
 
-  .. math:: h_{-g} = \frac{\sum F + 20\,\bar h}{\sum \tilde R + 20}
+  .. math:: h_{-g} = \frac{\sum F + 20\,\bar h}{\sum \tilde Y + 20}
 
   over all sets of groups that touch neither :math:`g` nor a flagged group, with
   :math:`\bar h \leftarrow 0.8\,\bar h + 0.2\,h` a slow mean from before the bucket.
 
-The group then has :math:`S = F_g` observed events where :math:`E = \tilde R_g\,h_{-g}` are expected.
+The group then has :math:`S = F_g` observed events where :math:`E = \tilde Y_g\,h_{-g}` are expected.
 
 References
 ----------
@@ -165,7 +165,7 @@ class PopulationHazard:
 
 
 def weigh(risk: Ints, pace: Floats) -> Floats:
-    """Σ_c m_c R_c per row, added in the order of c: a matrix product may add in another order."""
+    """Σ_c m_c Y_c per row, added in the order of c: a matrix product may add in another order."""
     total = np.zeros(len(risk))
     for c in range(COHORTS):
         total += pace[c] * risk[:, c]

@@ -1,1 +1,1 @@
-"""Building blocks that every room may use: errors, durations, secrets, child processes, SVG charts."""
+"""Building blocks that every room may use: errors, secrets, addresses, child processes, logs, SVG charts."""

@@ -24,7 +24,7 @@ STYLES = {"ok": "green", "warn": "yellow", "fail": "red"}
 def doctor(config: Config, as_json: bool) -> None:
     """Check the configuration, the broker and the data, and say what to do.
 
-    The command changes nothing. Exit status: 1 when a check failed, else 0; a warning is no failure.
+    The command changes nothing. Exit status: 1 when a check failed, else 0; a warning is not a failure.
     """
     from pivotwatch.tools.doctor import examine
 

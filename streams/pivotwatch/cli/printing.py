@@ -13,7 +13,7 @@ from pivotwatch.formats.text import render
 def alert_printer(console: Console | None = None) -> Callable[[Alert], None]:
     """A function that prints an alert, with colours when the output is a terminal.
 
-    rich omits the colours when the output is no terminal or when NO_COLOR is set.
+    rich omits the colours when the output is not a terminal or when NO_COLOR is set.
     """
     target = console or Console(highlight=False)
     # A file or a pipe has no width, and a fixed width keeps the lines whole.

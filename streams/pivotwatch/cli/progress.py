@@ -1,4 +1,4 @@
-"""A progress bar on standard error while a command reads files; none when that is no terminal."""
+"""A progress bar on standard error while a command reads files; none when that is not a terminal."""
 
 from __future__ import annotations
 

@@ -154,7 +154,7 @@ def _counted(simulation: Simulation, count: Callable[[int], None]) -> Iterator[A
 
 @contextlib.contextmanager
 def _progress(simulation: Simulation, what: str) -> Iterator[Callable[[int], None]]:
-    """A bar of the simulated hours on standard error; none when that is no terminal."""
+    """A bar of the simulated hours on standard error; none when that is not a terminal."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield lambda _: None

@@ -129,7 +129,7 @@ class Alert(Struct, frozen=True, kw_only=True):
     """A CloudEvents 1.0 envelope with the state of an incident in ``data``."""
 
     specversion: Annotated[Literal["1.0"], Meta(description="Version of CloudEvents.")] = "1.0"
-    id: Annotated[str, Meta(description="alert_id.revision. A repeat is equal to the byte.")]
+    id: Annotated[str, Meta(description="alert_id.revision. A repeat is equal byte for byte.")]
     source: Annotated[Text, Meta(description="What sent it: /pivotwatch.")]
     type: Annotated[AlertType, Meta(description="The state of the incident as a type of event.")]
     time: Annotated[Moment, Meta(description="The same as data.detected_at.")]

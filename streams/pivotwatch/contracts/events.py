@@ -104,7 +104,7 @@ class Event(msgspec.Struct, gc=False):
     ] = None
     ip: Annotated[MaybeText, Meta(description="IPv4 or IPv6 address; never stored.")] = None
     requested_model: Annotated[
-        MaybeText, Meta(description="The model name in the request; an alias is no choice of the account.")
+        MaybeText, Meta(description="The model name in the request; an alias is not a choice of the account.")
     ] = None
     account_created: Annotated[
         TimeOrDatetime | None,

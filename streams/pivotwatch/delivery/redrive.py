@@ -40,7 +40,7 @@ class RedriveResult(NamedTuple):
 
 
 def target_of(dead_letter: DeadLetter) -> str:
-    """The name of the target that did not accept the alert; empty when the record was no alert."""
+    """The name of the target that did not accept the alert; empty when the record was not an alert."""
     return dead_letter.about.target or ""
 
 
@@ -65,7 +65,7 @@ async def redrive(
         try:
             alert = parse_alert(dead_letter.value or b"")
         except WrongUse:
-            yield RedriveResult(dead_letter, False, "is no alert")
+            yield RedriveResult(dead_letter, False, "is not an alert")
             continue
         revision = notified.get((name, alert.data.alert_id), 0)
         if sender is None:

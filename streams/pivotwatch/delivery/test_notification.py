@@ -37,7 +37,7 @@ class SendResult(NamedTuple):
 
 
 def make_alert(state: State, revision: int, now: int) -> Alert:
-    """Make a test alert, which says that it is no finding and has the lowest severity.
+    """Make a test alert, which says that it is not a finding and has the lowest severity.
 
     Parameters
     ----------

@@ -19,7 +19,7 @@ from pivotwatch.demo.verdict import Verdict
 from pivotwatch.formats.text import headline, render
 
 PRINT_EVERY = timedelta(hours=12)
-"""Event time between two status lines where the output is no terminal."""
+"""Event time between two status lines where the output is not a terminal."""
 COUNTED_ONLY = "info"
 """The severity of alerts that are counted but not printed: findings on single accounts are common."""
 

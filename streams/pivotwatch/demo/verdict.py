@@ -69,7 +69,7 @@ class Verdict:
 def compare_with_truth(alerts: Iterable[Alert], truth: Mapping[str, Any]) -> Verdict:
     """Compare alerts with the first campaign of a truth file.
 
-    An alert on any group of the campaign has found it, unless the alert is earlier than the first switch.
+    The first alert on one of its groups after its first switch finds the campaign.
     """
     campaign = truth["campaigns"][0]
     onset = datetime.fromisoformat(campaign["onset"])

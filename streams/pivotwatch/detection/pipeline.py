@@ -1,6 +1,6 @@
 """The whole detection in one process: counting per partition, then scoring. No broker, no files.
 
-A run through Kafka with the same number of partitions gives the same alerts to the byte.
+A run through Kafka with the same number of partitions gives the same alerts byte for byte.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ class CheckpointTable(faust.Table[bytes, bytes]):
     async def on_rebalance(
         self, assigned: set[TP], revoked: set[TP], newly_assigned: set[TP], generation_id: int = 0
     ) -> None:
-        """Start over: every assignment loads its state anew, so nothing stays in memory."""
+        """Start over: every assignment loads its state again, so nothing stays in memory."""
         self._read.clear()
         for tp in assigned | revoked:
             if tp.topic == self.changelog_topic_name:

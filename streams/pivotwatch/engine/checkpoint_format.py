@@ -41,7 +41,7 @@ MANIFEST = b"marker"
 META = 1 << 30
 """Number of the shard that holds a ``meta`` too long for the manifest."""
 MAX_PARTS = 100_000
-AGAIN = "start with --reset-state to count anew from what the topic still holds"
+AGAIN = "start with --reset-state to count again from what the topic still holds"
 
 
 class Epoch(NamedTuple):
@@ -260,7 +260,7 @@ def latest(stored: Mapping[bytes, bytes], identity: Identity) -> Snapshot | None
             return dataclasses.replace(manifest.snapshot, meta=meta, shards=shards)
     raise StateRefused(
         "no manifest in the changelog is complete: records of the changelog are missing "
-        "(its cleanup.policy must be compact); start with --reset-state to count anew"
+        "(its cleanup.policy must be compact); start with --reset-state to count again"
     )
 
 

@@ -1,4 +1,4 @@
-"""Which log was read, and how far: a topic can be created anew, and its end can be lost.
+"""Which log was read, and how far: a topic can be created again, and its end can be lost.
 
 An offset alone does not tell. After the topic was deleted and created again, or after a broker that had
 not all records became leader, the same offset holds another record. So a position names the id of the

@@ -187,7 +187,7 @@ class PartitionTask(LivePartition, Generic[O]):
             )
 
     def _refused(self, why: str) -> StateRefused:
-        again = "start with --reset-state to count anew from what the topic holds"
+        again = "start with --reset-state to count again from what the topic holds"
         return StateRefused(f"partition {self.tp.partition}: {why}; {again}")
 
     async def take(self, chunk: Chunk) -> None:

@@ -147,7 +147,7 @@ class RoleTask(Generic[L]):
     host: Host[L]
 
     def remedy(self, topic: str) -> str:
-        """What a person does when a topic lost records that were read, or was created anew."""
+        """What a person does when a topic lost records that were read, or was created again."""
         config = self.host.config
         return (
             f"Stop all workers of {self.role}. Then run: kafka-consumer-groups.sh --bootstrap-server "

@@ -10,7 +10,7 @@ CONTENT_TYPE = "application/cloudevents+json"
 
 
 def render(alert: Alert, raw: bytes) -> Message:
-    """The message; ``raw`` is the record that was read, so a repeat is equal to the byte.
+    """The message; ``raw`` is the record that was read, so a repeat is equal byte for byte.
 
     Hidden characters are escaped as JSON allows, so the values are those of the record.
     """

@@ -33,7 +33,7 @@ class NativeLines:
     events, skipped
         Number of events so far, and of documents that gave none although they can be read.
     no_requests, repeats
-        Number of documents that were no requests, by reason, and of repeated reports of a request.
+        Number of documents that were not requests, by reason, and of repeated reports of a request.
 
     Examples
     --------

@@ -81,7 +81,7 @@ class Decoded:
         Documents that could not be read, and their number. Only the first `MAX_BAD` have an entry each;
         one further entry counts the rest.
     no_requests
-        Number of documents that are no requests, by reason.
+        Number of documents that are not requests, by reason.
     repeats
         Number of documents that report a request again.
     truncated
@@ -102,7 +102,7 @@ class Decoded:
         return self.repeats + sum(self.no_requests.values())
 
     def add_no_request(self, reason: str) -> None:
-        """Count a document that is no request."""
+        """Count a document that is not a request."""
         self.no_requests[reason] = self.no_requests.get(reason, 0) + 1
 
     def add_bad(self, document: BadDocument) -> None:
@@ -249,7 +249,7 @@ class Decoder:
             yield position, span, results[position]
 
     def _result(self, document: Any, latest: int | None) -> Result:
-        """The event of a document, why it is no request, or why it is bad."""
+        """The event of a document, why it is not a request, or why it is bad."""
         if isinstance(document, Unreadable):
             return BadEvent(str(document))
         if type(document) is not dict:
@@ -270,7 +270,7 @@ class Decoder:
         return span_identity(event, call, document) if self._has_spans else record_identity(event, call)
 
     def read(self, document: Any, used: dict[str, FieldPath] | None = None) -> Event | str:
-        """The event of a document, or why the document is no request.
+        """The event of a document, or why the document is not a request.
 
         Parameters
         ----------

@@ -15,7 +15,7 @@ several pointers; the first one with a readable value is used. A mapping has the
 ``make_id``          whether the decoder makes an id for documents without one
 ``call``             pointers to the id of a call, which several documents may report
 ``[requests]``       which documents are requests; see `pivotwatch.ingest.request_rules.Requests`
-``[skip]``           which documents are no requests; see `pivotwatch.ingest.request_rules.Skip`
+``[skip]``           which documents are not requests; see `pivotwatch.ingest.request_rules.Skip`
 ===================  ================================================================================
 """
 

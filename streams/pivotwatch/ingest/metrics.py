@@ -44,7 +44,7 @@ class IngestMetrics(Metrics):
         )
         self.skipped = Counter(
             "pivotwatch_ingest_skipped_documents",
-            "Documents of sources that are no requests to a model, or report a request again.",
+            "Documents of sources that are not requests to a model, or report a request again.",
             ["source", "reason"],
             registry=self.registry,
         )
@@ -72,7 +72,7 @@ class IngestMetrics(Metrics):
         )
 
     def read(self, source: str, *, events: int, no_requests: Mapping[str, int], repeats: int) -> None:
-        """Count the events, the documents that are no requests (by reason), and the repeats of a batch."""
+        """Count the events, the documents that are not requests (by reason), and the repeats of a batch."""
         self.events.labels(source).inc(events)
         for reason, count in no_requests.items():
             self.skipped.labels(source, reason).inc(count)

@@ -33,7 +33,7 @@ class SourceBatch:
     events, dead_letters
         Events with their places, and dead letters, in the order of the records.
     no_requests, repeats
-        Number of documents that are no requests, by reason, and of repeated reports of a request.
+        Number of documents that are not requests, by reason, and of repeated reports of a request.
     """
 
     next: int = 0
@@ -58,7 +58,7 @@ class SourceReader:
     Attributes
     ----------
     counts
-        Number of events, bad documents, documents that are no requests, and repeats, for the log.
+        Number of events, bad documents, documents that are not requests, and repeats, for the log.
     """
 
     def __init__(self, settings: IngestSettings, merge: EventTimeMerge, metrics: IngestMetrics) -> None:

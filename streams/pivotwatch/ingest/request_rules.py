@@ -36,7 +36,7 @@ class Requests(BaseModel):
 
 
 class Skip(BaseModel):
-    """The table ``[skip]``: which documents are no requests.
+    """The table ``[skip]``: which documents are not requests.
 
     Attributes
     ----------
@@ -83,7 +83,7 @@ class RequestRules:
         return [*self._without, *self._present, *self._signs, *listed]
 
     def reason(self, document: Any) -> str:
-        """Why a document is no request; empty when it is one."""
+        """Why a document is not a request; empty when it is one."""
         if self._without and all(is_absent(find(document, path)) for path in self._without):
             return f"nothing at {to_pointer(self._without[0])}"
         for path, values in self._where:
@@ -109,5 +109,5 @@ class RequestRules:
         return NO_SIGN
 
     def names_other_kind(self, document: Any) -> bool:
-        """Whether a document names a kind that is no request, such as a tool or an agent."""
+        """Whether a document names a kind that is not a request, such as a tool or an agent."""
         return self._reason_by_kind(document) not in ("", NO_SIGN)

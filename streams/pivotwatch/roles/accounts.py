@@ -147,7 +147,7 @@ class AccountsTask(OperatorTask[AccountsPartition]):
         if live.decision == FINAL and not live.pending and live.limit != live.offset:
             raise StateRefused(
                 f"partition {live.tp.partition} was declared finished at offset {live.offset} by a run "
-                "until the end, and more records have come since: start with --reset-state to count anew"
+                "until the end, and more records have come since: start with --reset-state to count again"
             )
         if live.pending:
             async with live.lock:

@@ -1,4 +1,4 @@
-"""What a person does when a topic was created anew, or has lost records that were read."""
+"""What a person does when a topic was created again, or has lost records that were read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pivotwatch.config.config import Config
 
 
 def count_anew(config: Config, topic: str) -> str:
-    """The commands that count anew what `accounts` and `networks` have read of a topic.
+    """The commands that count again what `accounts` and `networks` have read of a topic.
 
     Bucket records of a lost or replaced part of ``requests`` must go too: of two records of one bucket,
     `networks` takes the first.

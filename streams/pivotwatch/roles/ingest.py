@@ -55,7 +55,7 @@ def survey_sources(config: Config, sources: Sequence[str]) -> sync_client.Survey
 
 
 def identities(config: Config, sources: Sequence[str]) -> dict[str, str]:
-    """Topic to its name and id. The id distinguishes a topic that was deleted and created anew."""
+    """Topic to its name and id. The id distinguishes a topic that was deleted and created again."""
     if not sources:
         return {}
     with sync_client.admin(config) as admin:

@@ -44,7 +44,7 @@ def run_worker(
     until_end
         Whether to end at the end of the input.
     reset_state
-        Whether to discard the stored state and to begin anew with what the topic holds.
+        Whether to discard the stored state and to begin again with what the topic holds.
 
     Returns
     -------

@@ -21,7 +21,7 @@ class Scenario:
         Name on the command line, and texts for people.
     expectation
         ``alert``: the detector must find a campaign. ``silent``: every alert is false. ``rollout``: there
-        is no campaign, but a roll-out that looks like one, and alerts on it are counted separately.
+        is not a campaign, but a roll-out that looks like one, and alerts on it are counted separately.
         ``limit``: the accounts of the campaign share no group, so the detector need not find it.
     build
         Adds the content of the scenario to a setup.

@@ -1,1 +1,1 @@
-"""Tools for operators: checks, dead letters, comparison of alerts, event files."""
+"""Replay of event files, and tools for operators: checks, dead letters, comparison of alerts."""

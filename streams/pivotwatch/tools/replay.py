@@ -177,7 +177,7 @@ class Replay:
 
     @property
     def no_requests(self) -> dict[str, int]:
-        """Number of documents of the source so far that are no requests, by reason."""
+        """Number of documents of the source so far that are not requests, by reason."""
         return {} if self._native is None else dict(self._native.no_requests)
 
     @property

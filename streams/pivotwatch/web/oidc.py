@@ -1,7 +1,7 @@
 """Log-in through an OpenID provider: authorization code flow with PKCE, state and nonce.
 
 Authlib makes the requests and checks the claims, joserfc checks signatures, aiohttp carries the requests. A
-log-in fetches the keys of the provider anew, so a key counts exactly as long as the provider publishes it.
+log-in fetches the keys of the provider again, so a key counts exactly as long as the provider publishes it.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Reader:
     read_model, event_stream
         Receive the records and their events.
     sessions
-        Receives the records of sessions, which are no events.
+        Receives the records of sessions, which are not events.
     """
 
     def __init__(

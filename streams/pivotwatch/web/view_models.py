@@ -1,4 +1,4 @@
-"""Makes what the pages show from the read model: figures as text, charts, rows. Pure, given a clock."""
+"""Turns the read model into what the pages show: figures as text, charts and rows. Pure, given a clock."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def _lone_account(incident: Incident, settings: Settings) -> str:
         f"Account {finding.account} sent {finding.chosen:,} of its {counted(finding.requests, 'request')} in "
         f"{span(timedelta(milliseconds=settings.bucket_ms))} to {incident.model}: "
         f"{_beside(finding.residual)} everyone else's share (usually {_beside(finding.usual_residual)}). "
-        "One account alone is common and is no alarm."
+        "One account alone is common and is not an alarm."
     )
 
 

@@ -45,7 +45,7 @@ class Candidates:
         self.models = {name: models.get(name) or self._new() for name in self.tracker.followed()}
 
     def expire(self, bucket: int) -> None:
-        """Forget models that are no candidates any more when ``bucket`` closes.
+        """Forget models that are no longer candidates when ``bucket`` closes.
 
         A model that is forgotten and used again in the same bucket begins with no state.
         """

@@ -30,7 +30,7 @@ class Dictionary:
     accounts
         Numbers accounts, groups and sets of groups.
     aliases
-        Patterns of model names that the provider resolves: such a request is no choice of the account.
+        Patterns of model names that the provider resolves: such a request is not a choice of the account.
 
     Attributes
     ----------

@@ -213,7 +213,7 @@ class CountingOperator:
     def _close_late(self, bucket: int, cells: Cells) -> None:
         """Count late events of an earlier bucket. The next record reports them.
 
-        Late events show which accounts have used a model by now, so their later uses are no first uses. Of
+        Late events show which accounts have used a model by now, so their later uses are not first uses. Of
         events that came too late nothing else is known.
         """
         activity = self._activity(bucket, cells)

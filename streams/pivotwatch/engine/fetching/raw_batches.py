@@ -145,7 +145,7 @@ class Batches(PartitionRecords):  # type: ignore[misc]  # aiokafka's fetcher has
         """The records of a batch, or the one that stands for them."""
         self._timestamp = batch.max_timestamp, batch.timestamp_type
         try:
-            return chain(iter(batch))  # A batch counts anew whenever it is asked for an iterator.
+            return chain(iter(batch))  # A batch counts again whenever it is asked for an iterator.
         except unpacking.BatchRefused as error:
             return iter([self._left_out(batch.base_offset, str(error))])
 
@@ -192,7 +192,7 @@ def take(result: FetchResult, poll: Poll, max_records: int | None = None) -> lis
     try:
         records = batches.take(sys.maxsize if max_records is None else max_records, poll.enough)
     except BaseException:
-        result._partition_records = None  # Fetched anew: a bad batch is never skipped.
+        result._partition_records = None  # Fetched again: a bad batch is never skipped.
         raise
     result._update_position()
     if batches.is_empty:

@@ -168,7 +168,7 @@ class Connection(web.RequestHandler):
         """Log a fault of ours with its traceback, and one of the client in a line without what it sent."""
         error = kw.get("exc_info")
         if isinstance(error, ConnectionError) and self.transport is None:
-            return  # The client has gone, which is no fault.
+            return  # The client has gone, which is not a fault.
         if isinstance(error, HttpProcessingError | web.RequestPayloadError):
             self.logger.warning("a client sent what is not HTTP: %s", type(error).__name__)
         else:

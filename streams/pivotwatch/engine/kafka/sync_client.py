@@ -154,7 +154,7 @@ def survey(config: Config, topics: Sequence[str], *, state_of: Role | None = Non
             if kept and len(kept) != expected:
                 raise WrongUse(
                     f"{changelog} has {len(kept)} partitions, {topics[0]} has {expected}: "
-                    "delete that topic, and start with --reset-state to count anew"
+                    "delete that topic, and start with --reset-state to count again"
                 )
     return Survey(
         {topic: len(tps) for topic, tps in found.items()}, {TP(*tp): end for tp, end in ends.items()}
