@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 import pytest
+from kafka.admin import KafkaAdminClient, NewTopic
 
 from tests.delivery.receiver import SECRET, Receiver, receiver
 from tests.formats.examples import raw
@@ -222,3 +223,28 @@ def test_dead_letters_are_listed_and_delivered_again(
         assert [body["blocks"][0]["text"]["text"].split()[0] for body in chat.bodies()] == ["✅", "✅"]
     assert rig.run("dlq", "redrive", "--deliveries", check=False).returncode == 2
     assert "--target needs --deliveries" in rig.run("dlq", "list", "--target", "x", check=False).stderr
+
+
+def test_alerts_created_anew_are_read_from_their_beginning(
+    rig: DeliveryRig, hook: Receiver, admin: KafkaAdminClient
+) -> None:
+    """Kafka forgets the committed offsets of a deleted topic. A running worker is assigned anew, or ends."""
+    rig.target("hook", hook)
+    rig.produce(*incident_histories(10))
+    worker = rig.worker()
+    wait_for("deliveries", lambda: len(hook.taken) >= 10)
+    topic = rig.config().topic("alerts")
+    admin.delete_topics([topic])
+    wait_for("the deletion", lambda: topic not in admin.list_topics())
+    wait_for("the creation", lambda: _created(admin, topic))
+    records = incident_histories(30)
+    rig.produce(*records)
+    worker.terminate()
+    assert worker.wait(60) in {0, 2}
+    assert rig.worker("--until-end").wait(60) == 0
+    expect_all(hook, records)
+
+
+def _created(admin: KafkaAdminClient, topic: str) -> bool:
+    answer = admin.create_topics([NewTopic(topic, 2, 1)], raise_errors=False)
+    return bool(answer["topics"][0]["error_code"] == 0)

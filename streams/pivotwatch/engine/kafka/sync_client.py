@@ -27,7 +27,7 @@ REQUEST_MS = 10_000
 POLL_MS = 500
 
 # The warnings of the library would repeat, at greater length, what the commands report.
-logging.getLogger("kafka").addHandler(logging.NullHandler())
+logging.getLogger("kafka").setLevel(logging.CRITICAL)
 
 
 def security(config: Config) -> dict[str, Any]:
