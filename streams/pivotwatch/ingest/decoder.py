@@ -13,7 +13,8 @@ from typing import Any
 import orjson
 
 from pivotwatch.contracts.events import BadEvent, check_event
-from pivotwatch.ingest.documents import Unreadable, splitter
+from pivotwatch.ingest.documents import splitter
+from pivotwatch.ingest.lenient_json import Unreadable
 from pivotwatch.ingest.mapping import SourceMapping
 from pivotwatch.ingest.nested_spans import innermost_first, outer_requests
 from pivotwatch.ingest.network_lookup import NetworkLookup
@@ -186,7 +187,7 @@ class Decoder:
         for position, document, result in results:
             if isinstance(result, BadEvent):
                 is_text = isinstance(document, Unreadable)
-                raw = document.raw if is_text else b""
+                raw = document.raw if is_text else b"null" if document is None else b""
                 decoded.add_bad(BadDocument(position, result, None if is_text else document, raw))
             elif isinstance(result, str):
                 if result == REPEATED:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import io
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -10,25 +9,12 @@ from typing import Any
 import orjson
 
 from pivotwatch.ingest import otlp
+from pivotwatch.ingest.lenient_json import Unreadable, elements, load
 
 FORMS = ("json", "otlp_json", "otlp_proto")
 Split = Callable[[bytes], Iterator[Any]]
 
 BOM = b"\xef\xbb\xbf"
-
-
-class Unreadable(ValueError):
-    """A text that holds no document.
-
-    Attributes
-    ----------
-    raw
-        The text.
-    """
-
-    def __init__(self, message: str, raw: bytes) -> None:
-        super().__init__(message)
-        self.raw = raw
 
 
 def splitter(form: str, wanted: frozenset[str] | None) -> Split:
@@ -91,24 +77,41 @@ def json_documents(value: bytes) -> Iterator[Any]:
     if value.startswith(BOM):
         value = value[len(BOM) :]
     decoded = _loaded(value)
-    if type(decoded) is list:
-        yield from decoded
-    elif isinstance(decoded, Unreadable):
-        yield from _lines(value)
-    else:
-        yield decoded
-
-
-def _lines(value: bytes) -> Iterator[Any]:
-    if not value.strip():
+    if not isinstance(decoded, Unreadable):
+        yield from decoded if type(decoded) is list else (decoded,)
+    elif not value.strip():
         yield Unreadable("empty", value)
+    elif _is_array(value):
+        yield from _elements(value)
     elif not any(isinstance(line, dict | list) for line in map(_loaded, io.BytesIO(value))):
-        yield Unreadable("not JSON", value)  # One damaged document over many lines.
+        yield decoded  # One damaged document over many lines.
     else:
         for line in io.BytesIO(value):
             if not line.isspace():
-                decoded = _loaded(line)
-                yield from decoded if type(decoded) is list else (decoded,)
+                yield from _line(line)
+
+
+def _line(line: bytes) -> Iterator[Any]:
+    """The documents of one line."""
+    decoded = _loaded(line)
+    if isinstance(decoded, Unreadable) and _is_array(line):
+        yield from _elements(line)
+    else:
+        yield from decoded if type(decoded) is list else (decoded,)
+
+
+def _is_array(value: bytes) -> bool:
+    """Whether a text that cannot be read is one array, not lines of which the first is an array."""
+    bare = value.strip()
+    if not (bare.startswith(b"[") and bare.endswith(b"]")):
+        return False
+    first, _, more = bare.partition(b"\n")
+    return not more or isinstance(_loaded(first), Unreadable)
+
+
+def _elements(value: bytes) -> Iterator[Any]:
+    """The elements of an array of which some cannot be read."""
+    return map(_loaded, elements(value))
 
 
 def _encoded(document: Any) -> bytes:
@@ -120,8 +123,8 @@ def _encoded(document: Any) -> bytes:
 
 def _loaded(text: bytes) -> Any:
     try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
+        return load(text)
+    except ValueError:
         return Unreadable("not JSON", text)
 
 
@@ -129,10 +132,10 @@ def _spans_of_json(value: bytes, wanted: frozenset[str] | None) -> Iterator[Any]
     for message in json_documents(value):
         if isinstance(message, Unreadable):
             yield message
-        elif not isinstance(message, dict) or "resourceSpans" not in message:
+        elif not isinstance(message, dict) or (message and "resourceSpans" not in message):
             yield Unreadable("not OTLP traces: no resourceSpans", _encoded(message))
         else:
-            yield from _until_error(otlp.json_spans(message, wanted), functools.partial(_encoded, message))
+            yield from otlp.json_spans(message, wanted)
 
 
 def _until_error(documents: Iterator[Any], raw: Callable[[], bytes]) -> Iterator[Any]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.ingest.decoder import Decoder, Event
-from pivotwatch.ingest.documents import Unreadable, splitter
+from pivotwatch.ingest.documents import splitter
+from pivotwatch.ingest.lenient_json import Unreadable
 from pivotwatch.ingest.pointers import FieldPath, to_pointer
 from pivotwatch.ingest.private import shape_of
 

@@ -10,15 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import orjson
+
 from pivotwatch.base.errors import WrongUse
+from pivotwatch.ingest.lenient_json import Unreadable
 
 Document = dict[str, Any]
 _PLAIN = frozenset({"stringValue", "intValue", "boolValue", "doubleValue"})
 _PROTO_PLAIN = frozenset({"string_value", "int_value", "bool_value", "double_value"})
 
 
-def json_spans(message: Any, wanted: frozenset[str] | None) -> Iterator[Document]:
+def json_spans(message: Any, wanted: frozenset[str] | None) -> Iterator[Document | Unreadable]:
     """The spans of a JSON message (``resourceSpans``) with the wanted attributes, or all with None.
+
+    An `Unreadable` stands for a part that is no span.
 
     Examples
     --------
@@ -27,11 +32,26 @@ def json_spans(message: Any, wanted: frozenset[str] | None) -> Iterator[Document
     [{'spanId': 'ab', 'attributes': {'user.id': 'u1'}, 'resource': {}}]
     """
     for group in _items(message, "resourceSpans"):
-        resource = _attributes(_object(group.get("resource")), wanted)
+        if isinstance(group, Unreadable):
+            yield group
+            continue
+        try:
+            resource = _attributes(_object(group.get("resource")), wanted)
+        except ValueError:  # It costs its spans nothing but itself.
+            resource = {}
         # OTLP before 0.19 used another name.
         for scope in (*_items(group, "scopeSpans"), *_items(group, "instrumentationLibrarySpans")):
-            for span in _items(scope, "spans"):
-                yield {**span, "attributes": _attributes(span, wanted), "resource": resource}
+            for span in (scope,) if isinstance(scope, Unreadable) else _items(scope, "spans"):
+                yield span if isinstance(span, Unreadable) else _json_span(span, wanted, resource)
+
+
+def _json_span(
+    span: Document, wanted: frozenset[str] | None, resource: dict[str, Any]
+) -> Document | Unreadable:
+    try:
+        return {**span, "attributes": _attributes(span, wanted), "resource": resource}
+    except ValueError as error:
+        return Unreadable(str(error), _encoded(span))
 
 
 def proto_spans(message: bytes, wanted: frozenset[str] | None) -> Iterator[Document]:
@@ -81,16 +101,23 @@ def check_installed() -> None:
     _traces_data()
 
 
-def _items(holder: Any, name: str) -> Iterator[dict[str, Any]]:
+def _items(holder: Any, name: str) -> Iterator[Any]:
+    """The objects of a list of a message; an `Unreadable` for each item that is none."""
     listed = holder.get(name) if isinstance(holder, dict) else None
     if listed is None:
         return
     if not isinstance(listed, list):
-        raise ValueError(f"{name}: expected a list")
+        yield Unreadable(f"{name}: expected a list", _encoded(listed))
+        return
     for item in listed:
-        if type(item) is not dict:
-            raise ValueError(f"{name}: expected objects")
-        yield item
+        yield item if type(item) is dict else Unreadable(f"{name}: expected objects", _encoded(item))
+
+
+def _encoded(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # Nested too deeply to be encoded.
+        return b""
 
 
 def _object(value: Any) -> dict[str, Any]:
@@ -100,6 +127,8 @@ def _object(value: Any) -> dict[str, Any]:
 def _attributes(holder: dict[str, Any], wanted: frozenset[str] | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for pair in _items(holder, "attributes"):
+        if isinstance(pair, Unreadable):
+            raise pair
         key, value = pair.get("key"), pair.get("value")
         if type(key) is str and type(value) is dict and (wanted is None or key in wanted):
             for form, plain in value.items():

@@ -61,7 +61,7 @@ def dead_letter(
     if record is not None and isinstance(record.value, Unreadable):
         body: bytes = record.value
     elif redaction == "redacted":
-        body = b"" if bad.document is None else _encoded(shape_of(bad.document))
+        body = _size(bad.raw) if bad.document is None else _encoded(shape_of(bad.document))
     elif redaction == "full":
         body = bad.raw if bad.document is None else _encoded(bad.document)
     else:
@@ -69,6 +69,11 @@ def dead_letter(
     if redaction == "full" and record is not None:
         return dead_letters.dead_letter(about, record.key, body, tuple(record.headers))
     return dead_letters.dead_letter(about, None, body)
+
+
+def _size(raw: bytes) -> bytes:
+    """What a redacted dead letter holds of a text without a shape."""
+    return b'"<text of %d bytes>"' % len(raw) if raw else b""
 
 
 def _encoded(document: Any) -> bytes:
