@@ -60,7 +60,11 @@ def test_topics_workers_and_tail_over_tls_with_the_rights_of_their_role(
     assert {orjson.loads(line)["data"]["model"] for line in told.splitlines()} == {MODEL}
 
     # They have no other rights.
-    may = {"accounts": {"requests", "buckets"}, "networks": {"buckets", "releases", "decisions"}, "tail": {"alerts"}}
+    may = {
+        "accounts": {"requests", "buckets"},
+        "networks": {"buckets", "releases", "decisions"},
+        "tail": {"alerts"},
+    }
     for user, readable in may.items():
         for topic in ("requests", "buckets", "alerts", "status", "releases"):  # these topics hold records
             assert can_read(secured.config(user), topic) == (topic in readable), (user, topic)
