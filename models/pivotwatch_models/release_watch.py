@@ -29,14 +29,14 @@ from pivotwatch_models.settings import Settings
 
 
 class ReleaseWatch:
-    """Everything that is learnt about one release.
+    """Everything that is learned about one release.
 
     Parameters
     ----------
     release, settings
         What is watched, and the parameters of the method.
     theta
-        Normal limit θ₀ that earlier watches taught about a group; None where there were none.
+        Normal limit θ₀ that was learned about a group in earlier watches; None where there were none.
     members
         Accounts of a group. One with fewer than ``min_members`` is neither watched nor an e-BH hypothesis.
 

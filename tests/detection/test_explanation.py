@@ -77,7 +77,7 @@ def test_it_says_what_happened_how_sure_and_what_to_do():
     assert more[0] == "Next step: find out who is behind AS1, then decide: confirmed, benign or verified."
     assert more[1] == (
         "Since then, m-2 has received 33 % of this network's requests, against 25 % for everyone else; "
-        "0 exchanges so far."
+        "0 requests to it in this incident so far."
     )
     assert more[-2] == (
         "Details: score 20.0 (ln e-value; speed 20.0), alert threshold 15.4. The normal limit is 2.4× "

@@ -28,7 +28,9 @@ LEARNT = ("c1", "c2", "c3-50", "c3-25", "c3-10", "c4", "c5")
 @click.option("--first-seed", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--accounts", type=click.IntRange(min=100), default=24_000, show_default=True)
 @click.option("--processes", type=click.IntRange(1, 2), default=2, show_default=True)
-@click.option("--learnt", is_flag=True, help="After an earlier release in the same stream, which teaches θ₀.")
+@click.option(
+    "--learnt", is_flag=True, help="After an earlier release in the same stream, from which θ₀ is learned."
+)
 @click.option("--json", "as_json", is_flag=True, help="Every run, one JSON object a line.")
 @click.option("--write", is_flag=True, help="Put the table into the README.")
 def main(

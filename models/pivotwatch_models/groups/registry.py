@@ -1,4 +1,4 @@
-"""What is known of every group beyond a single release: size, taught limit, lateness, hours of day."""
+"""What is known of every group beyond a single release: size, learned limit, lateness, hours of day."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class GroupRecord:
     members
         Accounts seen in it within 90 days.
     theta
-        Its limit θ₀, as far as earlier watches taught one.
+        Its limit θ₀, if one was learned in earlier watches.
     late_at
         The last bucket in which events of the group came late; -1 for none.
     late_since
@@ -84,7 +84,7 @@ class GroupRegistry:
         self.get(group).members -= accounts
 
     def forget(self, group: Group) -> None:
-        """Drop the record of a group in which nobody was seen for 90 days, unless watches taught it a θ₀."""
+        """Drop the record of a group in which nobody was seen for 90 days, unless a θ₀ was learned."""
         record = self.groups.get(group)
         if record and record.members <= 0 and not record.theta.watches:
             del self.groups[group]
@@ -95,7 +95,7 @@ class GroupRegistry:
         return record.members if record else 0
 
     def theta(self, group: Group) -> float | None:
-        """Limit θ₀ that a group's earlier watches taught; None before the first closed watch."""
+        """Limit θ₀ that was learned in a group's earlier watches; None before the first closed watch."""
         record = self.groups.get(group)
         return record.theta.value(0.0) if record and record.theta.watches else None
 

@@ -47,7 +47,7 @@ class WatchedGroups:
     head_start
         R₀ of a group's pace detector, in buckets.
     learnt_theta
-        Normal limit θ₀ that earlier watches taught a group; None when there were none.
+        Normal limit θ₀ that was learned about a group in earlier watches; None when there were none.
     members
         Number of members of a group.
 

@@ -60,7 +60,7 @@ class Split:
     confidence
         Standard errors that are added to the share of the others: an upper 95 % bound.
     flagged_above
-        ln R above which a group is kept out of what is normal.
+        Score above which a group is kept out of what is normal.
     """
 
     windows: tuple[tuple[int, int], ...] = ((1, 5), (2, 6), (3, 7), (4, 8), (5, 9))

@@ -106,9 +106,10 @@ class Heterogeneity:
     least_theta
         Lowest normal limit θ₀ of the speed ratio.
     usual_theta
-        θ₀ before anything is learnt.
+        θ₀ before anything is learned.
     quantile
-        θ₀ is e to the power of this many σ of ln pace: 92 of 100 ordinary groups are slower.
+        θ₀ is e to the power of this many σ of ln pace: 92 of 100 ordinary groups are slower, and the
+        other 8 exceed the limit.
     sure
         Standard errors by which the spread must exceed the usual one before θ₀ rises.
     outlier_ratio, outlier_excess_network, outlier_excess_other
@@ -116,7 +117,7 @@ class Heterogeneity:
         and exceed them by so many standard deviations. Sign-up batches and payment instruments are strata of
         age and company: leaving them out as soon would leave nobody to learn the pace of new accounts from.
     too_fast_ratio, too_fast_excess
-        A group so fast teaches nothing about ordinary ones.
+        From a group so fast nothing is learned about ordinary ones.
     most_exceptions
         Share of all expected events that groups too fast may hold. With more, they are not an exception.
     least_expected

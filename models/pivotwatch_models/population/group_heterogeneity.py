@@ -1,7 +1,7 @@
 r"""How far the paces of ordinary groups differ, measured on the release itself.
 
 Networks differ: some are of developers, some of people who change slowly. The spread of their ratios
-:math:`r_g = S_g / E_g` of observed to expected events says what is normal. It is learnt from all groups of
+:math:`r_g = S_g / E_g` of observed to expected events says what is normal. It is learned from all groups of
 the watch so far, in three steps, each from what was known before the bucket:
 
 * The **typical ratio** :math:`m` is the median of :math:`(S_g + 1)/(E_g + 1)`, weighted by :math:`E_g`, at
@@ -20,7 +20,7 @@ the watch so far, in three steps, each from what was known before the bucket:
   is measured for all groups and for each kind. The value in
   :math:`[\sigma^2 - 5\epsilon, \sigma^2 + \epsilon]` nearest to the usual :math:`0.5^2` counts. The normal
   limit is :math:`\theta_0 = e^{1.4\,\sigma}`, the larger of both, between 1.5 and the configured limit: 92 of
-  100 ordinary groups are slower. It starts at 2, falls with what is learnt, and rises when the data leave no
+  100 ordinary groups are slower. It starts at 2, falls with what is learned, and rises when the data leave no
   doubt.
 
 So 8 of 100 ordinary groups of a large population are faster than :math:`\theta_0`, and would be found sooner

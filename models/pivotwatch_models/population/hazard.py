@@ -149,7 +149,7 @@ class PopulationHazard:
         self.events = self.decay * self.events + events
         self.expected = self.decay * self.expected + risk * pace * hazard
         self.events[flagged_cohorts] = self.expected[flagged_cohorts] = (
-            0.0  # What was learnt from them was not normal.
+            0.0  # What was learned from them was not normal.
         )
         self.seen += total
         return Expectation(hazard, expected, always_active)

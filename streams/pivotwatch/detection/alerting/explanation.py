@@ -166,7 +166,8 @@ def _support(incident: Incident, evidence: Evidence, settings: Settings) -> Iter
         was = "" if before is None else f" ({percent(before)} before)"
         yield (
             f"Since then, {model} has received {percent(own)} of this {_group(incident)}'s requests{was}, "
-            f"against {percent(others)} for everyone else; {counted(incident.exchanges, 'exchange')} so far."
+            f"against {percent(others)} for everyone else; {counted(incident.exchanges, 'request')} to it in "
+            "this incident so far."
         )
     if _is_closer(evidence) and incident.members and evidence.synchrony is not None:
         yield (

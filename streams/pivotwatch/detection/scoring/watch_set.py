@@ -128,9 +128,9 @@ class WatchSet:
         return ModelCounter(view, np.array(watched, dtype=bool))
 
     def _end_watches(self, bucket: int) -> list[Output]:
-        """Resolve the incidents of the watches that have ended, and keep the limit θ₀ that they taught.
+        """Resolve the incidents of the watches that have ended, and keep the limit θ₀ learned from them.
 
-        A release that was moved in the calendar or removed from it teaches nothing: its watch was cut short.
+        A release that was moved in the calendar or removed from it gives no limit: its watch was cut short.
         """
         state, outputs = self._state, []
         for release in sorted(state.watches.keys() - self._current(bucket)):
