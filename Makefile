@@ -56,8 +56,9 @@ chaos: $(STAMP) ## Inject every fault into real workers, and run every test that
 soak: $(STAMP) ## Run a steady load; fail unless resident memory is flat (MINUTES=30)
 	$(BIN)/python -m tests.chaos soak --minutes $(or $(MINUTES),30)
 
-fuzz: $(STAMP) ## Fuzz every decoder (SECONDS=60)
+fuzz: $(STAMP) ## Fuzz every decoder (SECONDS=60), then every reader of a topic (CASES=1000000)
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60)
+	$(BIN)/python -m tests.fuzz.rule --cases $(or $(CASES),1000000)
 
 quality: $(STAMP) ## Run every scenario with several seeds; fail when a target is missed (SEEDS=2)
 	$(BIN)/python -m tests.quality --seeds $(or $(SEEDS),2)

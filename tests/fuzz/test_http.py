@@ -27,6 +27,8 @@ PATHS = [
         "/login",
         "/logout",
         "/sessions",
+        "/login/oidc",
+        "/login/oidc/callback?code=x&state=x",
     ),
     *("/login?next=//x", "/static/page.css", "/static/../x", "/incidents?state=all&page=99999&kind=x"),
     *(
