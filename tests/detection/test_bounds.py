@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from pivotwatch.contracts.records import Line
+from pivotwatch.detection.counting import event_buffer, link_bound
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch_models.groups import watched_groups
@@ -147,3 +148,56 @@ def test_what_a_watch_forgets_is_reported_and_bounded() -> None:
     again = networks_step()
     again.restore(scoring.meta(), scoring.snapshot(full=True))
     assert again.snapshot(full=True) == scoring.snapshot(full=True)
+
+
+def unique_links(hours: int, per_hour: int) -> list[dict[str, Any]]:
+    """Accounts with a new link in every request, all with one of two payments, and one that never changes."""
+    return [
+        event(
+            f"a-{i % 40}",
+            START + hour * HOUR_MS + i * 100,
+            id=f"{hour}-{i}",
+            links={"device": f"d-{hour}-{i}", "payment": f"pay-{i % 2}"},
+        )
+        for hour in range(hours)
+        for i in range(per_hour)
+    ]
+
+
+@pytest.mark.parametrize("cut", [7, 400, 5_000])
+def test_links_of_open_buckets_are_bounded_and_the_same_after_restarts(
+    cut: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (event_buffer, link_bound):
+        monkeypatch.setattr(module, "_OPEN_SIZE", 20_000)
+    monkeypatch.setattr(event_buffer, "CAPACITY", 128)
+    made = unique_links(3, 2_000)
+    lines = [line(*made[i : i + 3], offset=i) for i in range(0, len(made), 3)]
+    whole = accounts_step()
+    expected = whole.process(lines) + whole.final()
+    step, out, shards = accounts_step(), [], {}
+    for at in range(0, len(lines), cut):
+        out += step.process(lines[at : at + cut])
+        if at // cut % 5 == 4 or cut > 100:
+            shards = {**shards, **step.snapshot(full=not shards)}
+            meta, step = step.meta(), accounts_step()
+            step.restore(meta, {number: content for number, content in shards.items() if content})
+            shards = {}
+    assert out + step.final() == expected
+    body = bodies(expected)[START // HOUR_MS + 1]
+    groups = [tuple(group) for group in body["groups"]]
+    assert body["dropped_links"] > 1_000
+    assert {("payment", "pay-0"), ("payment", "pay-1")} <= set(groups)
+    assert len(groups) < 400
+    assert body["traffic"][groups.index(("payment", "pay-0"))][0] == 1_000
+    assert whole.dictionary.link_size < 20_000 + 128 * 300
+
+
+def test_links_as_they_stand_in_messages_are_forgotten_when_they_are_long() -> None:
+    step = accounts_step()
+    for number in range(40):
+        raw = b'{"payment":%s"p"}' % (b" " * (1_000 * number))
+        made = orjson.dumps(event(id=str(number)) | {"links": orjson.Fragment(raw)})
+        step.process([Line(made, number)])
+    assert sum(map(len, step.dictionary.links)) <= 17 * 16_384
+    assert step.counters()["events"] == 40

@@ -116,11 +116,15 @@ class GroupBounds:
         Groups that an account is remembered in; it leaves the one in which it was active longest ago.
     late
         Groups of which a bucket record reports late events.
+    open_size
+        Characters of links in the open buckets of a partition, 100 more for each value. Beyond it, the links
+        with the fewest accounts are not counted, until half is left.
     """
 
     per_bucket: int = 64
     per_account: int = 256
     late: int = 10_000
+    open_size: int = 128_000_000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from pivotwatch_models.base.counts import Group
 
 LinkSet = tuple[tuple[str, str | None], ...]
 
+MAX_RAW, MAX_RAW_BYTES = 16_384, 64_000_000
+"""Bytes of links, as they stand in messages, that are remembered: of one event, and in all."""
 MAX_REMEMBERED = 100_000
 """Number of names of a kind that are remembered between buckets. Those of open buckets always are."""
 
@@ -38,6 +40,8 @@ class Dictionary:
         Number of each model without a requested name, and of each (model, requested name).
     networks, addresses, links
         Number of each network, of the network of each address, and of links by their bytes. 0: none.
+    link_size
+        Size of all link sets that have a number (`size_of`).
 
     Examples
     --------
@@ -61,6 +65,8 @@ class Dictionary:
         self.addresses: dict[str | None, int] = {}
         self.links: dict[bytes, int] = {}
         self._link_numbers: dict[LinkSet, int] = {}
+        self._raw_bytes = 0
+        self.link_size = 0
         self._places: dict[int, int] = {}
         self.choice_names: list[tuple[str, str | None]]
         self.network_names: list[str | None]
@@ -75,6 +81,7 @@ class Dictionary:
         self.addresses.update({None: 0, "": 0})
         self.links.update({b"": 0, b"null": 0})
         self._link_numbers[()] = 0
+        self._raw_bytes = self.link_size = 0
         self.choice_names, self.network_names, self.link_sets = [], [None], [()]
 
     def choice(self, model: str, requested: str | None) -> int:
@@ -112,10 +119,14 @@ class Dictionary:
         """Number of links, given as bytes of a message whose kinds have been checked."""
         number = self.links.get(raw)
         if number is None:
-            if len(self.links) >= 2 * MAX_REMEMBERED:
+            if len(self.links) >= 2 * MAX_REMEMBERED or self._raw_bytes > MAX_RAW_BYTES:
                 self.links.clear()
                 self.links.update({b"": 0, b"null": 0})
-            number = self.links[raw] = self.link_set(read_links(raw))
+                self._raw_bytes = 0
+            number = self.link_set(read_links(raw))
+            if len(raw) <= MAX_RAW:
+                self.links[raw] = number
+                self._raw_bytes += len(raw)
         return number
 
     def link_set(self, links: LinkSet) -> int:
@@ -124,6 +135,7 @@ class Dictionary:
         if number is None:
             number = self._link_numbers[links] = len(self.link_sets)
             self.link_sets.append(links)
+            self.link_size += size_of(links)
         return number
 
     def model(self, name: str) -> int:
@@ -178,6 +190,11 @@ class Dictionary:
         tables[1][networks] = [self.network(kept) for kept in kept_networks]
         tables[2][links] = [self.link_set(kept) for kept in kept_links]
         return tables[0], tables[1], tables[2]
+
+
+def size_of(links: LinkSet) -> int:
+    """Size of links: their characters, and 100 for each value."""
+    return sum(100 + len(kind) + len(name or "") for kind, name in links)
 
 
 def groups_of(network: str | None, links: Iterable[tuple[str, str | None]]) -> Iterator[Group]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pivotwatch.contracts.events import Request, parse_time
@@ -10,10 +12,12 @@ from pivotwatch.detection.counting.dictionary import Dictionary
 from pivotwatch.detection.counting.event_time import AgreedTime
 from pivotwatch.detection.counting.open_counts import OpenCounts
 from pivotwatch_models.base.arrays import Ints
+from pivotwatch_models.method import STATE
 
 CAPACITY = 8192
 """Number of events that are counted together."""
 COLUMNS = EVENT.size // 8
+_OPEN_SIZE = STATE.group_bounds.open_size
 
 
 class EventBuffer:
@@ -27,6 +31,8 @@ class EventBuffer:
         Receives the rows.
     time
         Learns the time of each event that is not late.
+    bound
+        Bounds the links of the open buckets.
 
     Attributes
     ----------
@@ -34,11 +40,17 @@ class EventBuffer:
         Room for the rows. The hot path writes into it.
     used
         Number of bytes of ``rows`` that hold events.
+    end
+        Number of bytes of ``rows`` at which the buffer is full. Then `fill` is due.
     """
 
-    def __init__(self, dictionary: Dictionary, counts: OpenCounts, time: AgreedTime) -> None:
+    def __init__(
+        self, dictionary: Dictionary, counts: OpenCounts, time: AgreedTime, bound: Callable[[], None]
+    ) -> None:
+        self.bound = bound
         self.rows = bytearray(CAPACITY * EVENT.size)
         self.used = 0
+        self.end = len(self.rows)
         self._dictionary, self._counts, self._time = dictionary, counts, time
         self._timed = 0  # Bytes of events whose times the agreed time knows.
         self._late = bytearray()
@@ -50,19 +62,34 @@ class EventBuffer:
     def add(self, event: Request, ts: int) -> None:
         """Add an event with its time in epoch milliseconds. Its names may be new."""
         self._write(event, ts)
-        self._gather_when_full()
+        self._fill_when_full()
 
     def add_held(self, event: Request, ts: int) -> None:
         """Add an event that was held: the agreed time has known of it since then."""
         self._write(event, ts)
         self._timed = self.used
-        self._gather_when_full()
+        self._fill_when_full()
 
     def add_late(self, event: Request, ts: int) -> None:
         """Add a late event. It does not move the agreed time."""
         self._late += EVENT.pack(*self._row(event, ts))
-        if len(self._late) >= len(self.rows):
-            self.gather()
+        self.end -= EVENT.size
+        self._fill_when_full()
+
+    def renew(self) -> None:
+        """Set ``end`` anew, after the counts have changed: at the next whole number of `CAPACITY` events.
+
+        So when links are bounded depends on the events alone, not on when the buffer was emptied.
+        """
+        events = self._counts.requests() + len(self)
+        self.end = min(len(self.rows), self.used + (CAPACITY - events % CAPACITY) * EVENT.size)
+
+    def fill(self) -> None:
+        """Count what is in the buffer, and bound the links of the open buckets."""
+        self.gather()
+        if self._dictionary.link_size > _OPEN_SIZE:
+            self.bound()
+        self.renew()
 
     def gather(self) -> None:
         """Count what is in the buffer, and empty it."""
@@ -73,6 +100,7 @@ class EventBuffer:
             return
         self.update_time()
         rows = self._events()
+        self.end -= self.used
         self.used = self._timed = 0
         self._counts.add(rows)
 
@@ -90,9 +118,9 @@ class EventBuffer:
         EVENT.pack_into(self.rows, self.used, *self._row(event, ts))
         self.used += EVENT.size
 
-    def _gather_when_full(self) -> None:
-        if self.used == len(self.rows):
-            self.gather()
+    def _fill_when_full(self) -> None:
+        if self.used == self.end:
+            self.fill()
 
     def _row(self, event: Request, ts: int) -> tuple[int, ...]:
         names, created = self._dictionary, event.account_created

@@ -24,6 +24,8 @@ class EventCounters:
         Events that became dead letters.
     failed
         Requests that failed (HTTP status 400 and above). They are not counted.
+    dropped_links
+        Groups of single accounts, and links of open buckets, that are not counted: there are too many.
     late_groups
         Late events by group, of the first groups if there are very many.
 
@@ -32,12 +34,13 @@ class EventCounters:
     >>> counters = EventCounters()
     >>> counters.add_late([("network", "AS64500"), ("payment", "pay-7")])
     >>> counters.snapshot()
-    [1, 0, 0, [['network', 'AS64500', 1], ['payment', 'pay-7', 1]]]
+    [1, 0, 0, [['network', 'AS64500', 1], ['payment', 'pay-7', 1]], 0]
     """
 
     late: int = 0
     invalid: int = 0
     failed: int = 0
+    dropped_links: int = 0
     late_groups: dict[Group, int] = dataclasses.field(default_factory=dict)
 
     def add_late(self, groups: Iterable[Group]) -> None:
@@ -53,14 +56,15 @@ class EventCounters:
 
     def reset(self) -> None:
         """Start again at zero, after a record has reported the numbers."""
-        self.late = self.invalid = self.failed = 0
+        self.late = self.invalid = self.failed = self.dropped_links = 0
         self.late_groups = {}
 
     def snapshot(self) -> list[Any]:
         """State, JSON-able."""
-        return [self.late, self.invalid, self.failed, self.groups()]
+        return [self.late, self.invalid, self.failed, self.groups(), self.dropped_links]
 
     def restore(self, state: Sequence[Any]) -> None:
         """Continue exactly where `snapshot` was taken."""
-        self.late, self.invalid, self.failed, groups = state
+        self.late, self.invalid, self.failed, groups, *dropped = state
+        self.dropped_links = sum(dropped)  # Not there before links were bounded.
         self.late_groups = {(kind, name): events for kind, name, events in groups}

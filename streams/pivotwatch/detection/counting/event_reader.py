@@ -65,10 +65,11 @@ class EventReader:
     def process(self, records: Sequence[InputRecord]) -> None:
         """Count the events of records, which are in offset order."""
         buffer, watermark, names = self.buckets.buffer, self.buckets.watermark, self.buckets.dictionary
-        read, pack, rows, size, end = decode, EVENT.pack_into, buffer.rows, EVENT.size, len(buffer.rows)
+        read, pack, rows, size = decode, EVENT.pack_into, buffer.rows, EVENT.size
+        buffer.renew()
         row_of, choice_of, requested_of = names.accounts.rows.get, names.plain.get, names.choices.get
         network_of, address_of, link_of = names.networks.get, names.addresses.get, names.links.get
-        begin, close, at = watermark.begin, watermark.close_at, buffer.used
+        begin, close, at, end = watermark.begin, watermark.close_at, buffer.used, buffer.end
         events: Iterable[Request]
         for record in records:
             stamp = record.timestamp
@@ -84,7 +85,7 @@ class EventReader:
             except UNREADABLE:
                 buffer.used = at
                 self._read_leniently(record, limit)
-                begin, close, at = watermark.begin, watermark.close_at, buffer.used
+                begin, close, at, end = watermark.begin, watermark.close_at, buffer.used, buffer.end
                 continue
             for event in events:
                 ts, created, status = event.ts, event.account_created, event.status
@@ -116,14 +117,14 @@ class EventReader:
                         at += size
                         if at == end:
                             buffer.used = at
-                            buffer.gather()
-                            at = 0
+                            buffer.fill()
+                            at, end = 0, buffer.end
                         continue
                 buffer.used = at
                 # The position follows from how many are left, so the usual event needs no counter.
                 place = len(message) - length_hint(events) - 1 if type(message) is list else None
                 self._take(event, limit, record, place)
-                begin, close, at = watermark.begin, watermark.close_at, buffer.used
+                begin, close, at, end = watermark.begin, watermark.close_at, buffer.used, buffer.end
         buffer.used = at
         self.buckets.rejected.finish()
 

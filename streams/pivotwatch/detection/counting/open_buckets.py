@@ -27,6 +27,7 @@ from pivotwatch.detection.counting.event_buffer import EventBuffer
 from pivotwatch.detection.counting.event_counters import EventCounters
 from pivotwatch.detection.counting.event_time import QUORUM, Quorum
 from pivotwatch.detection.counting.held_events import Held, HeldEvents
+from pivotwatch.detection.counting.link_bound import drop_links
 from pivotwatch.detection.counting.open_counts import OpenCounts
 from pivotwatch.detection.counting.rejected_events import OnBad, RejectedEvents
 from pivotwatch.detection.counting.watermark import Watermark
@@ -65,6 +66,8 @@ class OpenBuckets:
         Counts by bucket, and the events that are not yet part of them.
     held
         The events that are held.
+    links_dropped
+        Whether links were dropped from counts since this was set to False.
     rejected
         Reports the events that are rejected.
     counters
@@ -84,10 +87,11 @@ class OpenBuckets:
         self.dictionary = dictionary
         self.watermark = Watermark(settings, quorum)
         self.counts = OpenCounts(settings.bucket_ms)
-        self.buffer = EventBuffer(dictionary, self.counts, self.watermark.time)
+        self.buffer = EventBuffer(dictionary, self.counts, self.watermark.time, self._bound_links)
         self.held = HeldEvents()
         self.rejected = RejectedEvents(on_bad)
         self.counters = EventCounters()
+        self.links_dropped = False
         self._on_close, self._on_late, self._on_bad = on_close, on_late, on_bad
 
     def take(self, event: Request, ts: int, record: InputRecord, place: int | None) -> None:
@@ -141,6 +145,7 @@ class OpenBuckets:
         if since < bucket:
             self._close(bucket - 1, since, Cells())
         watermark.open_from(bucket)
+        self.buffer.renew()
 
     def end(self) -> None:
         """Close every bucket that holds events, and reject the events that are still held."""
@@ -169,6 +174,13 @@ class OpenBuckets:
         numbers = self.dictionary.forget(used("choice"), used("network", networks.keys), used("links"))
         networks.keys = numbers[1][networks.keys]
         self.counts.renumber(*numbers)
+
+    def _bound_links(self) -> None:
+        """Drop links of the open buckets when there are too many. The counts that are stored change too."""
+        dropped = drop_links(self.counts, self.dictionary)
+        self.counters.dropped_links += dropped
+        self.links_dropped |= dropped > 0
+        self.forget_names()
 
     def _count_late(self, event: Request, ts: int) -> None:
         oldest = self.watermark.begin - STATE.lateness.counted_ms

@@ -87,6 +87,21 @@ class OpenCounts:
         for cells in self._cells():
             cells.renumber(renumbered)
 
+    def replace_links(self, links: Ints) -> None:
+        """Replace links by others, several by one perhaps: the new number at the place of each old one."""
+
+        def replaced(run: Run) -> Run:
+            _, _, *counts = run
+            return Run.of([run.who, run.network << 32 | links[run.links], *counts])
+
+        for cells in self._cells():
+            cells.renumber(replaced)
+
+    def pairs(self) -> Ints:
+        """The accounts and links that occur together, each pair once: account << 32 | links."""
+        runs = [run for cells in self._cells() for run in cells.runs]
+        return np.unique(np.concatenate([NONE, *(run.account << 32 | run.links for run in runs)]))
+
     def take_recent(self) -> dict[int, Cells]:
         """Give out the counts since the last call. They become part of ``saved``."""
         taken, self.recent = self.recent, {}

@@ -96,7 +96,6 @@ class CountingOperator:
         self._outputs: list[Output] = []
         self._late_parts: list[LatePart] = []
         self._joined_late: Counter[int] = Counter()
-        self._dropped_links = 0
 
     def process(self, records: Sequence[InputRecord]) -> list[Output]:
         """Count the events of records; returns dead letters, and the records of buckets that closed."""
@@ -146,7 +145,7 @@ class CountingOperator:
             "failed": self._counted["failed"] + counters.failed,
             "dropped_models": self._counted["dropped_models"] + tracker.dropped,
             "forgotten_models": self._counted["forgotten_models"] + tracker.forgotten,
-            "dropped_links": self._counted["dropped_links"],
+            "dropped_links": self._counted["dropped_links"] + counters.dropped_links,
         }
         watermark = self.buckets.watermark_ms()
         return numbers | ({"watermark_ms": watermark} if watermark else {})
@@ -183,7 +182,7 @@ class CountingOperator:
         self.candidates.expire(bucket)
         body, joined = self._counts(bucket, cells) if cells.requests else (Body(), {})
         crowded_out = Counter(self.accounts.take_crowded_out())
-        self._dropped_links += crowded_out.total()
+        self.buckets.counters.dropped_links += crowded_out.total()
         left = self._sweep(since, bucket) + crowded_out
         body = self._with_reports(body, Counter(joined) + self._joined_late, left)
         self._outputs += encode(
@@ -196,7 +195,7 @@ class CountingOperator:
             idle=self._idle,
         )
         self._reported = True
-        dropped = self._dropped_links
+        dropped = self.buckets.counters.dropped_links
         self._start_again()
         if (left or dropped) and self.accounts.tidy():
             self.dictionary.forget_sets()
@@ -227,7 +226,7 @@ class CountingOperator:
         self._counted["events"] += cells.requests
         activity = BucketActivity(self.settings, self.dictionary, bucket)
         activity.read(cells.whole())
-        self._dropped_links += activity.dropped_links
+        self.buckets.counters.dropped_links += activity.dropped_links
         return activity
 
     def _settle(self, activity: BucketActivity) -> dict[int, int]:
@@ -253,7 +252,7 @@ class CountingOperator:
             late=counters.late,
             dropped_models=tracker.dropped,
             forgotten_models=tracker.forgotten,
-            dropped_links=self._dropped_links,
+            dropped_links=counters.dropped_links,
             invalid=counters.invalid,
             failed=counters.failed,
             late_groups=encoded(counters.groups()),
@@ -272,7 +271,6 @@ class CountingOperator:
     def _start_again(self) -> None:
         """Begin to count what the next record reports."""
         counters = self.buckets.counters
-        self._counted.update(late=counters.late, failed=counters.failed, dropped_links=self._dropped_links)
-        self._dropped_links = 0
+        self._counted.update(late=counters.late, failed=counters.failed, dropped_links=counters.dropped_links)
         counters.reset()
         self._late_parts, self._joined_late = [], Counter()

@@ -84,6 +84,8 @@ class CountingState:
         """The shards that changed since the last call, all of them when ``full``; empty: remove it."""
         self._buckets.buffer.gather()
         counts = self._buckets.counts.take_recent()
+        if self._buckets.links_dropped:
+            self._rewrite, self._buckets.links_dropped = True, False
         shards = self._account_shards(range(self._accounts.shards) if full else sorted(self._changed))
         self._changed.clear()
         first = self._accounts.shards
