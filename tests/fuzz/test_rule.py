@@ -55,3 +55,8 @@ def test_every_route_is_tested() -> None:
     for route in routes | {CALLBACK}:
         pattern = re.compile(re.sub(r"\\\{\w+(:\\\.\\\*)?\\\}", "[^?]+", re.escape(route)) + r"(\?.*)?$")
         assert any(pattern.match(path) for path in PATHS), route
+
+
+@pytest.mark.parametrize(("pair", "number"), [(("ingest", "otlp_json"), 1486)])
+def test_what_the_rule_has_found(pair: tuple[str, str], number: int) -> None:
+    rule.play(pair, number)

@@ -44,8 +44,9 @@ def outer_requests(
         above, level = place, 0
         while level < MAX_LEVELS:
             span, level = spans[above], level + 1
-            parent = span.get("parentSpanId")
-            found = index.get((span.get("traceId"), parent)) if type(parent) is str and parent else None
+            trace, parent = span.get("traceId"), span.get("parentSpanId")
+            is_named = type(trace) is str and type(parent) is str and parent
+            found = index.get((trace, parent)) if is_named else None
             if found is None or found == place:
                 break
             above = found
