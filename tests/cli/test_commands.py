@@ -187,7 +187,7 @@ def test_replay_prints_the_alerts_for_a_person(engine: list[dict[str, Any]], tmp
     assert result.exit_code == 0
     headline = "CRITICAL  412 accounts on AS64500 switched to m-2 together  [new · 0123456789abcdef.1]\n"
     assert result.stdout.startswith(headline)
-    assert "2 events in" in result.stderr
+    assert "1 events in" in result.stderr
     assert "alerts: 1 critical" in result.stderr
     assert "1 unreadable record left out: 1 × not JSON" in result.stderr
     [call] = engine
@@ -203,7 +203,7 @@ def test_replay_writes_only_complete_files(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert out.read_bytes().splitlines() == [alert_bytes(revision=1, state="open"), alert_bytes()]
     summary = orjson.loads(result.stdout)
-    assert (summary["events"], summary["alerts_by_severity"]) == (1, {"critical": 1})
+    assert (summary["events"], summary["alerts_by_severity"]) == (0, {"critical": 1})
 
     cut = tmp_path / "cut.gz"
     cut.write_bytes(gzip.compress(b'{"id":"1"}\n')[:-4])

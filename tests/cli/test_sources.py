@@ -142,3 +142,55 @@ def test_parquet_with_pyarrow(tmp_path: Path) -> None:
     assert orjson.loads(told.stdout)["events"] == 2
     path.write_bytes(b"PAR1 but broken")
     assert "not a Parquet file" in run("replay", path, "--source", "kong").output
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"Timestamp,Model\n5,ChatGPT\n", "first at {path} line 1: Timestamp,Model"),
+        (orjson.dumps({"id": "r", "ts": 5}) + b"\n", "1 × account: required, but missing"),
+    ],
+)
+def test_a_file_without_an_event_is_a_failure(tmp_path: Path, content: bytes, told: str) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(content)
+    result = run("replay", path)
+    assert result.exit_code == 1
+    assert f"no event in {path}" in result.stderr
+    assert told.format(path=path) in result.stderr
+
+
+def test_a_file_without_a_request_is_a_failure(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(orjson.dumps({**LITELLM, "call_type": "afile_list"}))
+    result = run("replay", path, "--source", "litellm")
+    assert result.exit_code == 1
+    assert "1 × no request by /call_type: not a request" in result.stderr
+    assert run("mapping", "check", path, "--source", "litellm").exit_code == 1
+
+
+def test_the_source_of_a_file_is_recognised(log: Path) -> None:
+    result = run("replay", log)
+    assert result.exit_code == 0
+    assert "read as source litellm" in result.stderr
+    assert "2 events in" in result.stderr
+    native = run("replay", log, "--source", "native")
+    assert (native.exit_code, "0 events in" in native.stderr) == (1, True)
+
+
+def test_a_calendar_without_a_seen_model_names_the_nearest(tmp_path: Path, log: Path) -> None:
+    records = [{**LITELLM, "id": model, "model": model} for model in ("openai/m-2", "m-1", "other")]
+    log.write_bytes(b"\n".join(map(orjson.dumps, records)))
+    releases = tmp_path / "r.json"
+    releases.write_bytes(b'[{"model":"m-2","released_at":"2026-02-05T18:00:00Z"}]')
+    told = run("replay", log, "--releases", releases).stderr
+    assert "calendar: m-2; seen: m-1, openai/m-2, other." in told
+
+
+def test_without_a_fitting_source_every_source_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text('{"a":1}')
+    told = run("mapping", "check", path).output
+    assert "litellm: id: nothing at /id" in told
+    assert "otlp_json: not OTLP traces: no resourceSpans" in told
+    assert "kong: nothing at /ai/proxy/meta" in told

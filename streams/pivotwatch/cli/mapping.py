@@ -17,11 +17,12 @@ from pivotwatch.cli.options import echo, json_option, note, print_json, with_con
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.events import format_time
 from pivotwatch.ingest.documents import messages
-from pivotwatch.ingest.explain import Explanation, explain, guess
+from pivotwatch.ingest.explain import Explanation, explain, guess, why_none
 from pivotwatch.ingest.mapping import TIMES, load_file, shipped
 from pivotwatch.ingest.pseudonyms import pseudonym
 from pivotwatch.ingest.settings import Decoders, IngestSettings, read_settings
 from pivotwatch.tools.event_files import Lines
+from pivotwatch.tools.file_sources import line_decoders
 
 
 @click.group(
@@ -52,7 +53,7 @@ def check(
 ) -> None:
     """Show, for the first records of FILE, what each field becomes and what is dropped.
 
-    Exit status: 1 when a record cannot be read, else 0.
+    Exit status: 1 when a record cannot be read, or when none of the records is a request, else 0.
     """
     settings = read_settings(config.ingest)
     if own:
@@ -71,7 +72,8 @@ def check(
         for number, one in enumerate(explanations, start=1):
             echo(f"{used}, sample {number}: {one.verdict}{one.problem and ': ' + one.problem}")
             echo("\n".join(_rows(one)))
-    if any(one.verdict == "bad" for one in explanations):
+    verdicts = {one.verdict for one in explanations}
+    if "bad" in verdicts or verdicts == {"skipped"}:
         click.get_current_context().exit(1)
 
 
@@ -85,11 +87,11 @@ def _read(settings: IngestSettings, source: str | None, file: str, samples: int)
         raise WrongUse(f"{file}: the file is empty")
     if source:
         return source, lines
-    names = sorted({*shipped(), *settings.mappings})
-    readable = [name for name in names if load_file(name, settings.mappings).form != "otlp_proto"]
-    found = guess([decoders.of(name) for name in readable], lines)
+    readable = line_decoders(settings)
+    found = guess(readable, lines)
     if found is None:
-        raise WrongUse(f"{file}: no source fits; name one with --source ({', '.join(names)})")
+        reasons = "\n  ".join(why_none(readable, lines))
+        raise WrongUse(f"{file}: no source fits; name one with --source\n  {reasons}")
     note(f"pivotwatch: the source that fits best is {found.mapping.name}")
     return found.mapping.name, lines
 

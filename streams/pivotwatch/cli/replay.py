@@ -24,7 +24,6 @@ from pivotwatch.tools.event_files import Lines
 from pivotwatch_models.durations import format_duration
 
 if TYPE_CHECKING:
-    from pivotwatch.ingest.decoder import Decoder
     from pivotwatch.tools.replay import Replay
 
 MANY_LATE = 0.01
@@ -76,11 +75,17 @@ def replay(
 ) -> None:
     """Run the detection over EVENTS: plain, .gz, .zst or .parquet files, or - for standard input.
 
+    Without --source the source of files is recognised by their first records. Exit status: 1 when not one
+    record is an event.
+
     The alerts have the same bytes as those of the workers for the same events. Without --alerts the
     command prints the alerts as text, or with --json as one CloudEvent per line.
     """
     from pivotwatch.base.network_classes import class_of
+    from pivotwatch.cli.replay_problems import unseen, why_nothing
     from pivotwatch.detection.pipeline import DetectionPipeline
+    from pivotwatch.ingest.settings import Decoders, read_settings
+    from pivotwatch.tools.file_sources import models_of, recognised
     from pivotwatch.tools.replay import Replay, read_entries
 
     started = time.monotonic()
@@ -93,27 +98,34 @@ def replay(
         decisions=read_entries("decisions", decisions or ()),
         network_class=class_of(config.network_classes),
     )
+    ingest = read_settings(config.ingest)
+    decoder = recognised(events, ingest) if source is None else Decoders(ingest).of(source)
+    if decoder is not None and source is None:
+        note(f"pivotwatch: read as source {decoder.mapping.name}; --source native reads it as native events")
     with _writer(out, as_json) as write, progress(lines) as read:
-        result = Replay(read, pipeline, lines.place, decoder=_decoder(config, source))
+        result = Replay(read, pipeline, lines.place, decoder=decoder)
         for alert in result.encoded():
             write(alert)
     if report:
         with _whole_file(Path(report)) as page:
             page.write(_rendered(result))
-    summary = Summary(result, time.monotonic() - started, NOT_SEEN if calendar else NOT_NAMED)
+    remedy = NOT_NAMED
+    if calendar:
+        remedy = NOT_SEEN
+        if result.events and not result.watched:
+            remedy += unseen(_names(calendar), models_of(events, decoder, ingest))
+    summary = Summary(result, time.monotonic() - started, remedy)
     if as_json and out:
         print_json(summary.as_dict())
     else:
         note(summary.as_text(out))
+    if result.has_nothing:
+        note(f"pivotwatch: no event in {', '.join(events)}\n{why_nothing(result)}")
+        click.get_current_context().exit(1)
 
 
-def _decoder(config: Config, source: str | None) -> Decoder | None:
-    """The decoder of a source as the configuration maps it; None for native events."""
-    if source is None:
-        return None
-    from pivotwatch.ingest.settings import Decoders, read_settings
-
-    return Decoders(read_settings(config.ingest)).of(source)
+def _names(calendar: list[Any]) -> list[str]:
+    return [entry["model"] if isinstance(entry, dict) else entry.model for entry in calendar]
 
 
 def _rendered(result: Replay) -> bytes:

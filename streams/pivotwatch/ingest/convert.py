@@ -81,6 +81,10 @@ class NativeLines:
                 self.events += 1
                 yield orjson.dumps(event)
 
+    def models(self) -> set[str]:
+        """The models of all events that are left to read."""
+        return {orjson.loads(line)["model"] for line in self}
+
     def _reject(self, line: bytes, decoded: Decoded) -> None:
         place = self._place()
         several = decoded.bad_total + len(decoded.events) + decoded.skipped > 1

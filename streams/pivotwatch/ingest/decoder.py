@@ -102,6 +102,11 @@ class Decoded:
         """Number of documents that give no event although they can be read."""
         return self.repeats + sum(self.no_requests.values())
 
+    @property
+    def holds_no_document(self) -> bool:
+        """Whether not one document of the message could be parsed."""
+        return not (self.events or self.skipped) and all(one.document is None for one in self.bad)
+
     def add_no_request(self, reason: str) -> None:
         """Count a document that is not a request."""
         self.no_requests[reason] = self.no_requests.get(reason, 0) + 1

@@ -82,6 +82,17 @@ def _unused(shape: Any, path: FieldPath, used: set[FieldPath]) -> Iterator[tuple
         yield to_pointer(path), str(shape)
 
 
+def why_none(decoders: Sequence[Decoder], lines: Sequence[bytes]) -> list[str]:
+    """For each decoder, why it gives no event from the first of the lines."""
+    reasons = []
+    for decoder in decoders:
+        for line in lines[:1]:
+            decoded = decoder.decode(line, most=MAX_GUESS_DOCUMENTS)
+            found = [str(bad.error) for bad in decoded.bad] or list(decoded.no_requests) or ["nothing in it"]
+            reasons.append(f"{decoder.mapping.name}: {found[0].partition(',')[0]}")
+    return reasons
+
+
 MAX_GUESS_DOCUMENTS = 20
 """Documents per line that `guess` reads."""
 

@@ -9,6 +9,7 @@ The server answers a request when Kafka has acknowledged all of its events:
 403    a browser sent the request for another site
 404    the server does not serve this source
 413    the decompressed body is too long, or it has too many records
+415    the server does not read the content encoding; for ``/v1/traces`` also the content type
 422    a record cannot be counted; the answer holds its position and the reason; no event is counted
 429    too many bytes wait for the broker, or the client failed too often to authenticate; it should retry
 503    the broker does not answer; the client should retry; equal ids make each event count once
@@ -38,6 +39,7 @@ from pivotwatch.ingest.http_auth import Authenticator, Unauthorized, WrongSecret
 from pivotwatch.ingest.http_publisher import HttpPublisher, Request
 from pivotwatch.ingest.incoming_bodies import IncomingBodies
 from pivotwatch.ingest.metrics import IngestMetrics
+from pivotwatch.ingest.otlp import partial_success
 from pivotwatch.ingest.rejects import dead_letter
 from pivotwatch.ingest.request_dedup import Acknowledgement, RequestDedup, http_identity
 from pivotwatch.ingest.settings import Decoders, HttpSettings, IngestSettings
@@ -49,6 +51,8 @@ RETRY_AFTER = "1"
 FULL = "too many bytes wait for the broker"
 MAX_LISTED = 20
 PROTOBUF = "application/x-protobuf"
+OTLP_TYPES = (PROTOBUF, "application/json")
+ENCODINGS = ("", "identity", "gzip", "deflate")
 
 
 class BodyRejected(Exception):
@@ -150,25 +154,32 @@ class IngestServer:
     async def _traces(self, request: web.Request) -> web.Response:
         binary = request.content_type == PROTOBUF
         decoder = self._decoders.get("otlp_proto" if binary else "otlp_json")
+        if request.content_type not in OTLP_TYPES:
+            return _response(415, error=f"expected one of these content types: {', '.join(OTLP_TYPES)}")
         if decoder is None:
             return _response(
                 404, error="the server serves no OTLP: add otlp_proto or otlp_json to ingest.http.sources"
             )
-        response = await self._handle(request, decoder)
+        # A client of OTLP drops what is refused, so good spans count whatever the others are.
+        response = await self._handle(request, decoder, refuses=False)
         if response.status != 200:
             return response
-        # OTLP defines an empty message as full success.
-        return web.Response(
-            body=b"" if binary else b"{}", content_type=PROTOBUF if binary else "application/json"
-        )
+        assert isinstance(response.body, bytes)
+        answer = orjson.loads(response.body)
+        body = partial_success(answer["dead_letters"], binary=binary)
+        return web.Response(body=body, content_type=PROTOBUF if binary else "application/json")
 
-    async def _handle(self, request: web.Request, decoder: Decoder) -> web.Response:
+    async def _handle(
+        self, request: web.Request, decoder: Decoder, *, refuses: bool | None = None
+    ) -> web.Response:
+        if refuses is None:
+            refuses = self._http.on_bad == "refuse"
         with self._metrics.answers.time():
-            response = await self._accept(request, decoder)
+            response = await self._accept(request, decoder, refuses=refuses)
         self._metrics.posts.labels(response.status).inc()
         return response
 
-    async def _accept(self, request: web.Request, decoder: Decoder) -> web.Response:
+    async def _accept(self, request: web.Request, decoder: Decoder, *, refuses: bool) -> web.Response:
         try:
             self._check_site(request)
             is_known = self._authenticator.check_headers(request.headers)
@@ -185,9 +196,13 @@ class IngestServer:
         decoded = decoder.decode(body, most=self._http.max_events, latest=latest)
         if decoded.truncated:
             return _response(413, error=f"more than {self._http.max_events} records")
-        if decoded.bad and self._http.on_bad == "refuse":
+        if decoded.bad and (refuses or (self._is_otlp(decoder) and decoded.holds_no_document)):
             return _bad_documents(decoded)
         return await self._send(decoder, decoded, len(body))
+
+    @staticmethod
+    def _is_otlp(decoder: Decoder) -> bool:
+        return decoder.mapping.form != "json"
 
     def _check_site(self, request: web.Request) -> None:
         """Reject a request that another site makes a browser on this machine send."""
@@ -207,6 +222,13 @@ class IngestServer:
 
     async def _read(self, request: web.Request, *, is_known: bool) -> bytes:
         """Read and decompress the body. All bodies together stay below ``max_pending`` meanwhile."""
+        encoding = request.headers.get("Content-Encoding", "").strip().lower()
+        if encoding not in ENCODINGS:
+            response = _response(
+                415, {"Accept-Encoding": "gzip, deflate"}, error="expected gzip, deflate or no encoding"
+            )
+            response.force_close()
+            raise BodyRejected(response)
         self._check_size(request.content_length or 0)
         content = bytearray()
         body = self._incoming.begin(is_known=is_known, close=request.protocol.force_close)
@@ -273,9 +295,8 @@ class IngestServer:
 
 def _bad_documents(decoded: Decoded) -> web.Response:
     bad = [{"position": one.position, "problem": str(one.error)} for one in decoded.bad]
-    nothing = not decoded.events and all(one.document is None for one in decoded.bad)
     return _response(
-        400 if nothing else 422,
+        400 if decoded.holds_no_document else 422,
         error=f"{decoded.bad_total} records cannot be read; no record was counted",
         bad=bad[:MAX_LISTED],
     )

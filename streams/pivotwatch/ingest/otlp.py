@@ -85,6 +85,30 @@ def proto_spans(message: bytes, wanted: frozenset[str] | None) -> Iterator[Docum
                 }
 
 
+def partial_success(rejected: int, *, binary: bool) -> bytes:
+    """The answer to a message of which some spans were rejected; an empty message is full success.
+
+    Examples
+    --------
+    >>> partial_success(0, binary=False), partial_success(0, binary=True)
+    (b'{}', b'')
+    """
+    if not rejected:
+        return b"" if binary else b"{}"
+    text = "unreadable spans became dead letters; see the topic dlq"
+    if not binary:
+        # OTLP in JSON writes 64-bit integers as text.
+        return orjson.dumps({"partialSuccess": {"rejectedSpans": str(rejected), "errorMessage": text}})
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+        ExportTracePartialSuccess,
+        ExportTraceServiceResponse,
+    )
+
+    part = ExportTracePartialSuccess(rejected_spans=rejected, error_message=text)
+    answer: bytes = ExportTraceServiceResponse(partial_success=part).SerializeToString()
+    return answer
+
+
 def _traces_data() -> tuple[Any, type[Exception]]:
     try:
         from google.protobuf.message import DecodeError

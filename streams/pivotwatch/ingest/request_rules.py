@@ -42,6 +42,8 @@ class Skip(BaseModel):
     ----------
     without
         Documents without a value at all of these pointers.
+    blank
+        Documents that have these fields, but a value in none of them.
     where
         Documents with one of these values at a pointer.
     present
@@ -51,6 +53,7 @@ class Skip(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     without: list[Pointer] = []
+    blank: list[Pointer] = []
     where: dict[Pointer, list[str]] = {}
     present: list[Pointer] = []
 
@@ -69,6 +72,7 @@ class RequestRules:
 
     def __init__(self, requests: Requests, skip: Skip) -> None:
         self._without = [parse_pointer(pointer) for pointer in skip.without]
+        self._blank = [parse_pointer(pointer) for pointer in skip.blank]
         self._where = [(parse_pointer(pointer), frozenset(values)) for pointer, values in skip.where.items()]
         self._present = [parse_pointer(pointer) for pointer in skip.present]
         self._kinds = [
@@ -80,12 +84,14 @@ class RequestRules:
     def paths(self) -> list[FieldPath]:
         """Every path that the rules read."""
         listed = [path for path, _ in (*self._where, *self._kinds)]
-        return [*self._without, *self._present, *self._signs, *listed]
+        return [*self._without, *self._blank, *self._present, *self._signs, *listed]
 
     def reason(self, document: Any) -> str:
         """Why a document is not a request; empty when it is one."""
         if self._without and all(is_absent(find(document, path)) for path in self._without):
             return f"nothing at {to_pointer(self._without[0])}"
+        if self._blank and self._is_blank(document):
+            return f"nothing at {to_pointer(self._blank[0])}"
         for path, values in self._where:
             value = find(document, path)
             if type(value) is str and value in values:
@@ -94,6 +100,12 @@ class RequestRules:
             if not is_absent(find(document, path)):
                 return f"no request by {to_pointer(path)}"
         return self._reason_by_kind(document)
+
+    def _is_blank(self, document: Any) -> bool:
+        if not all(is_absent(find(document, path)) for path in self._blank):
+            return False
+        parents = ((find(document, path[:-1]), path[-1]) for path in self._blank)
+        return any(type(parent) is dict and name in parent for parent, name in parents)
 
     def _reason_by_kind(self, document: Any) -> str:
         has_kind = False

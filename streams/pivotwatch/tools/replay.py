@@ -87,7 +87,7 @@ def replay(
     >>> event = {"id": "r", "ts": "2026-02-05T19:00Z", "account": "a", "model": "m-2", "ip": "203.0.113.7"}
     >>> result = replay([event, {"id": "r"}], releases=[Release("m-2", "2026-02-05T18:00Z")])
     >>> list(result), result.events, result.watched
-    ([], 2, ['m-2'])
+    ([], 1, ['m-2'])
     >>> [(bad.count, bad.reason, bad.place) for bad in result.rejected]
     [(1, 'ts: required, but missing', 'event 2')]
     """
@@ -167,8 +167,10 @@ class Replay:
 
     @property
     def events(self) -> int:
-        """Number of events read so far."""
-        return self._pipeline.taken if self._native is None else self._native.events
+        """Number of events read so far, without those that could not be read."""
+        if self._native is not None:
+            return self._native.events
+        return max(self._pipeline.taken - self._rejections.total, 0)
 
     @property
     def skipped(self) -> int:
@@ -199,6 +201,11 @@ class Replay:
     def rejected(self) -> list[Rejected]:
         """The events so far that could not be read, by reason, the most frequent reason first."""
         return list(self._rejections)
+
+    @property
+    def has_nothing(self) -> bool:
+        """Whether records were read, but not one of them is an event."""
+        return not self.events and not self._alerts and bool(self.rejected or self.skipped)
 
     @property
     def watched(self) -> list[str]:
