@@ -15,7 +15,7 @@ from pivotwatch.cli import main
 from pivotwatch.config.config import load
 from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.delivery.settings import read_settings
-from pivotwatch.delivery.test_notification import ALERT_ID
+from pivotwatch.delivery.trial_alert import ALERT_ID
 from tests.formats.examples import STATES, raw
 
 

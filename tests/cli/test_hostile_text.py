@@ -24,7 +24,7 @@ from pivotwatch.base.checks import Check
 from pivotwatch.cli import main
 from pivotwatch.contracts.dead_letters import About, dead_letter
 from pivotwatch.contracts.sessions import Session
-from pivotwatch.delivery.test_notification import SendResult
+from pivotwatch.delivery.trial_alert import SendResult
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka import topics as kafka_topics
 from pivotwatch.tools import doctor

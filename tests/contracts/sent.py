@@ -21,7 +21,7 @@ from pivotwatch.contracts.events import EXAMPLE, BadEvent
 from pivotwatch.contracts.records import Line, Output
 from pivotwatch.contracts.sessions import Session
 from pivotwatch.delivery.errors import Rejected
-from pivotwatch.delivery.test_notification import make_alert
+from pivotwatch.delivery.trial_alert import make_alert
 from pivotwatch.detection.counting.event_time import QUORUM, Quorum
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.scoring.operator import ScoringOperator

@@ -16,7 +16,7 @@ import pytest
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.delivery.target_sender import make_target_senders
-from pivotwatch.delivery.test_notification import send_test_alert
+from pivotwatch.delivery.trial_alert import send_test_alert
 from tests.delivery.http_rig import ROUTING_KEY, Config, deliver, webhook
 from tests.delivery.receiver import SECRET, Receiver
 from tests.delivery.rig import reasons

@@ -12,7 +12,7 @@ from pivotwatch.config.config import Config
 from pivotwatch.delivery.kafka_publisher import publisher
 from pivotwatch.delivery.notifiers import make_notifier
 from pivotwatch.delivery.settings import AnyTarget, read_settings
-from pivotwatch.delivery.test_notification import SendResult, send_test_alert
+from pivotwatch.delivery.trial_alert import SendResult, send_test_alert
 
 
 @click.group(
