@@ -28,10 +28,10 @@ from pivotwatch.ingest.mapping import SourceMapping, load_file
 from pivotwatch.ingest.rejects import dead_letter
 from pivotwatch.roles.bucket_progress import BucketProgress
 from pivotwatch.web.api import entry_fields
+from pivotwatch.web.page_reader import Reader as PageTopics
 from pivotwatch.web.read_model import ReadModel
 from pivotwatch.web.server_sent_events import EventStream
 from pivotwatch.web.sessions import Sessions
-from pivotwatch.web.topic_follower import Reader as PageTopics
 from pivotwatch.web.view_models import ViewModels
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.delivery.rig import Recorder, Rig

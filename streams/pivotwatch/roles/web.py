@@ -29,13 +29,13 @@ from pivotwatch.web.login_log import LoginLog
 from pivotwatch.web.login_pages import LoginPages
 from pivotwatch.web.metrics import WebMetrics
 from pivotwatch.web.middleware import middleware
+from pivotwatch.web.page_reader import TOPICS, Reader
 from pivotwatch.web.pages import Pages
 from pivotwatch.web.provider import Provider
 from pivotwatch.web.read_model import ReadModel
 from pivotwatch.web.server_sent_events import EventStream
 from pivotwatch.web.sessions import Sessions, SessionWriter
 from pivotwatch.web.settings import DEFAULT_PORT, WebSettings, read_settings
-from pivotwatch.web.topic_follower import TOPICS, Reader
 from pivotwatch.web.view_models import ViewModels
 
 logger = logging.getLogger(__name__)

@@ -23,9 +23,9 @@ from pivotwatch.reporting import page, tables
 from pivotwatch.web import event_cursor
 from pivotwatch.web.authentication import FORM_FIELD, Authenticator, User
 from pivotwatch.web.decision_form import DecisionWriter, read_request
+from pivotwatch.web.page_reader import Reader
 from pivotwatch.web.read_model import Incident
 from pivotwatch.web.server_sent_events import EventStream
-from pivotwatch.web.topic_follower import Reader
 from pivotwatch.web.view_models import ViewModels
 
 USER: Final = web.RequestKey("user", User)
