@@ -14,8 +14,8 @@ from pivotwatch.engine.checkpoint_format import Epoch, Identity
 from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.engine.producer import OutputSender
 from pivotwatch.engine.role_task import RoleTask
+from pivotwatch.engine.shell import Shell
 from pivotwatch.engine.types import TP
-from pivotwatch.engine.worker import Shell
 
 HERE = Identity("accounts", 1, "")
 REQUESTS = TP("requests", 0)

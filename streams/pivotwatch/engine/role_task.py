@@ -1,6 +1,6 @@
 """The task of a role: the part of a worker that differs between roles.
 
-`pivotwatch.engine.worker.Shell` does everything else.
+`pivotwatch.engine.shell.Shell` does everything else.
 """
 
 from __future__ import annotations

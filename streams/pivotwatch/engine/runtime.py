@@ -33,8 +33,8 @@ from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.kafka.async_client import faust_credentials, refusal
 from pivotwatch.engine.kafka.topics import changelog_settings
 from pivotwatch.engine.role_task import RoleTask
+from pivotwatch.engine.shell import Shell
 from pivotwatch.engine.types import TP
-from pivotwatch.engine.worker import Shell
 
 BUFFERED_CHUNKS = 8
 STOP_SECONDS = 9.0
