@@ -194,6 +194,9 @@ class Summary:
             text += f"({'; '.join(f'{count:,} × {reason}' for reason, count in result.no_requests.items())})"
         if result.repeats:
             text += f"\n{counted(result.repeats, 'record')} left out: it reports a request again"
+        if result.group_accounts:
+            text += f"\nWARNING: {counted(result.group_accounts, 'record')} without a user: the account is a "
+            text += "team or an organisation. Log a user or a key, or set `account` in your own mapping."
         if result.failed:
             text += f"\n{counted(result.failed, 'failed request')} not counted"
         if result.late:

@@ -81,6 +81,11 @@ class NativeLines:
                 self.events += 1
                 yield orjson.dumps(event)
 
+    @property
+    def group_accounts(self) -> int:
+        """Number of documents whose account is a group of users."""
+        return self._decoder.group_accounts
+
     def models(self) -> set[str]:
         """The models of all events that are left to read."""
         return {orjson.loads(line)["model"] for line in self}

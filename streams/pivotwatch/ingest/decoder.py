@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from pivotwatch.contracts.events import BadEvent, check_event
-from pivotwatch.ingest.documents import splitter
+from pivotwatch.ingest.documents import inside_envelope, splitter
 from pivotwatch.ingest.lenient_json import Unreadable
 from pivotwatch.ingest.mapping import SourceMapping
 from pivotwatch.ingest.nested_spans import innermost_first, outer_requests
@@ -134,6 +134,11 @@ class Decoder:
     pseudonyms
         Replaces values by pseudonyms; without it, values stay.
 
+    Attributes
+    ----------
+    group_accounts
+        Number of documents so far whose account is a group of users, because they name no user.
+
     Examples
     --------
     >>> from pivotwatch.ingest.mapping import SourceMapping, load_file
@@ -154,6 +159,7 @@ class Decoder:
         self.mapping = mapping
         self._networks = networks or NetworkLookup()
         self._pseudonyms = pseudonyms
+        self.group_accounts = 0
         self._has_spans = mapping.form != "json"
         self._finds_repeats = self._has_spans or mapping.has_calls
         self._required = {"ts", "account", "model"} | (set() if mapping.make_id else {"id"})
@@ -260,7 +266,11 @@ class Decoder:
             return BadEvent(str(document))
         if type(document) is not dict:
             return BadEvent("expected a JSON object")
-        return self.mapping.rules.reason(document) or self._checked(document, latest)
+        result = self.mapping.rules.reason(document) or self._checked(document, latest)
+        if not isinstance(result, dict) and (inner := inside_envelope(document)) is not None:
+            found = self.mapping.rules.reason(inner) or self._checked(inner, latest)
+            return found if isinstance(found, dict) else result
+        return result
 
     def _checked(self, document: dict[str, Any], latest: int | None) -> Event | BadEvent:
         try:
@@ -301,6 +311,8 @@ class Decoder:
             value, path, problem = reader.read(document)
             if path is not None:
                 event[reader.name] = value
+                if path in self.mapping.groups:
+                    self.group_accounts += 1
                 if used is not None:
                     used[reader.name] = path
             elif reader.name in self._required:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -14,6 +15,10 @@ from pivotwatch.ingest.lenient_json import Unreadable, elements, load
 FORMS = ("json", "otlp_json", "otlp_proto")
 Split = Callable[[bytes], Iterator[Any]]
 
+ENVELOPES = ("log", "message", "body")
+"""Fields in which log shippers put the line that a program wrote."""
+_CRI = re.compile(rb"\s*\d{4}-\S+ (?:stdout|stderr) [FP] (?=\s*[\[{])")
+"""What a container runtime writes before each line."""
 BOM = b"\xef\xbb\xbf"
 
 
@@ -78,7 +83,7 @@ def json_documents(value: bytes) -> Iterator[Any]:
         value = value[len(BOM) :]
     decoded = _loaded(value)
     if not isinstance(decoded, Unreadable):
-        yield from decoded if type(decoded) is list else (decoded,)
+        yield from decoded if type(decoded) is list else _page(decoded)
     elif not value.strip():
         yield Unreadable("empty", value)
     elif _is_array(value):
@@ -91,13 +96,20 @@ def json_documents(value: bytes) -> Iterator[Any]:
                 yield from _line(line)
 
 
+def _page(document: Any) -> Iterable[Any]:
+    """The records of a page of an interface such as ``{"data": […], "page": 1}``, else the document."""
+    if type(document) is dict and "page" in document and type(records := document.get("data")) is list:
+        return records
+    return (document,)
+
+
 def _line(line: bytes) -> Iterator[Any]:
     """The documents of one line."""
     decoded = _loaded(line)
     if isinstance(decoded, Unreadable) and _is_array(line):
         yield from _elements(line)
     else:
-        yield from decoded if type(decoded) is list else (decoded,)
+        yield from decoded if type(decoded) is list else _page(decoded)
 
 
 def _is_array(value: bytes) -> bool:
@@ -121,11 +133,31 @@ def _encoded(document: Any) -> bytes:
         return b""
 
 
+def inside_envelope(document: dict[str, Any]) -> dict[str, Any] | None:
+    """The record that a log shipper has put as text into a field of its own record, or None.
+
+    Examples
+    --------
+    >>> inside_envelope({"log": '{"id":"1"}', "stream": "stdout"}), inside_envelope({"log": "started"})
+    ({'id': '1'}, None)
+    """
+    for name in ENVELOPES:
+        text = document.get(name)
+        if type(text) is dict:
+            return text
+        if type(text) is str and text.lstrip().startswith("{"):
+            inner = _loaded(text.strip().encode("utf-8", "replace"))
+            if type(inner) is dict:
+                return inner
+    return None
+
+
 def _loaded(text: bytes) -> Any:
     try:
         return load(text)
     except ValueError:
-        return Unreadable("not JSON", text)
+        prefix = _CRI.match(text)
+        return Unreadable("not JSON", text) if prefix is None else _loaded(text[prefix.end() :])
 
 
 def _spans_of_json(value: bytes, wanted: frozenset[str] | None) -> Iterator[Any]:

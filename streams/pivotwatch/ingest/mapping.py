@@ -14,6 +14,8 @@ several pointers; the first one with a readable value is used. A mapping has the
 ``absent``           texts that mean "no value"
 ``make_id``          whether the decoder makes an id for documents without one
 ``call``             pointers to the id of a call, which several documents may report
+``groups``           pointers of the account that name a group of users, such as a team: they are no account
+                     of a document that names a user who cannot be used
 ``[requests]``       which documents are requests; see `pivotwatch.ingest.request_rules.Requests`
 ``[skip]``           which documents are not requests; see `pivotwatch.ingest.request_rules.Skip`
 ===================  ================================================================================
@@ -84,6 +86,7 @@ class MappingFile(BaseModel):
     absent: list[str] = []
     make_id: bool = False
     call: list[Pointer] = []
+    groups: list[Pointer] = []
     requests: Requests = Field(default_factory=Requests)
     skip: Skip = Field(default_factory=Skip)
 
@@ -101,15 +104,25 @@ class FieldReader:
         Converts a value of the source.
     absent
         Texts that mean "no value".
+    groups
+        Paths that are not used after a private value.
     """
 
-    __slots__ = ("_absent", "_convert", "_is_text", "name", "paths")
+    __slots__ = ("_absent", "_convert", "_groups", "_is_text", "name", "paths")
 
-    def __init__(self, name: str, pointers: list[str], convert: Convert, absent: frozenset[str]) -> None:
+    def __init__(
+        self,
+        name: str,
+        pointers: list[str],
+        convert: Convert,
+        absent: frozenset[str],
+        groups: frozenset[FieldPath] = frozenset(),
+    ) -> None:
         self.name = name
         self.paths = [parse_pointer(pointer) for pointer in pointers]
         self._convert = convert
         self._absent = absent
+        self._groups = groups
         self._is_text = name in TEXTS or name.startswith("links.")
 
     def read(self, document: Any) -> tuple[Any, FieldPath | None, str]:
@@ -117,16 +130,19 @@ class FieldReader:
 
         Without a readable value the path is None. The problem is empty when the document has no value.
         """
-        problem = ""
+        problem, is_private = "", False
         for path in self.paths:
             value = document.get(path[0]) if len(path) == 1 else find(document, path)
             if value is None or value == "" or (type(value) is str and value in self._absent):
                 continue
             if self._is_text and is_absent(value):
                 continue
+            if is_private and path in self._groups:
+                break  # The user is known, but must not be used; a group would join all such users.
             try:
                 return self._convert(value), path, ""
             except PrivateValue as error:
+                is_private = True
                 problem = f"{error}: replace it by a pseudonym (ingest.pseudonyms.fields)"
             except ValueError as error:
                 problem = problem or f"{error}, at {to_pointer(path)}"
@@ -161,8 +177,10 @@ class SourceMapping:
                 return text
             return public_text if field in TEXTS or field.startswith("links.") else count
 
+        self.groups = frozenset(parse_pointer(pointer) for pointer in file.groups)
         self.readers = [
-            FieldReader(field, pointers, converter(field), absent) for field, pointers in file.fields.items()
+            FieldReader(field, pointers, converter(field), absent, self.groups)
+            for field, pointers in file.fields.items()
         ]
         self.links = [
             (kind, FieldReader(f"links.{kind}", pointers, converter(f"links.{kind}"), absent))

@@ -62,12 +62,18 @@ def client_of(ip: str | None, forwarded: str | None, trusted_hops: int) -> str |
     '203.0.113.7'
     >>> client_of("203.0.113.7", "198.51.100.99", 0)
     '203.0.113.7'
+    >>> client_of("203.0.113.7, 10.0.0.5", None, 0)
+    '203.0.113.7'
     """
     listed = forwarded if forwarded and trusted_hops else ip
     if listed is None or "," not in listed:
         return listed or ip
     chain = [part.strip() for part in listed.split(",") if part.strip()]
-    return chain[-min(max(trusted_hops, 1), len(chain))] if chain else None
+    place = len(chain) - max(trusted_hops, 1)
+    # Without a known number of proxies, a private address at the end is one of them.
+    while not trusted_hops and place > 0 and not is_public(parse_client(chain[place])):
+        place -= 1
+    return chain[max(place, 0)] if chain else None
 
 
 class NetworkLookup:
@@ -105,7 +111,7 @@ class NetworkLookup:
 
     def _look_up(self, client: str) -> str | None:
         address = parse_client(client)
-        if address is None or not _is_public(address):
+        if address is None or not is_public(address):
             return None
         if self._reader is not None:
             try:
@@ -124,8 +130,10 @@ _DOCUMENTATION = tuple(
 )
 
 
-def _is_public(address: IPAddress) -> bool:
-    """Whether an address is public. The documentation ranges, which examples use, count as public."""
+def is_public(address: IPAddress | None) -> bool:
+    """Whether an address is known and public. The documentation ranges, which examples use, count."""
+    if address is None:
+        return False
     return address.is_global or any(
         address in network for network in _DOCUMENTATION if network.version == address.version
     )

@@ -188,6 +188,11 @@ class Replay:
         return 0 if self._native is None else self._native.repeats
 
     @property
+    def group_accounts(self) -> int:
+        """Number of documents of the source so far whose account is a team or an organisation."""
+        return 0 if self._native is None else self._native.group_accounts
+
+    @property
     def failed(self) -> int:
         """Number of failed requests so far; detection does not count them."""
         return self.collector.totals["failed"]
