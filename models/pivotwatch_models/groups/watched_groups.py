@@ -204,7 +204,7 @@ class WatchedGroups:
 
         Above `WatchBounds.quiet` groups, those without evidence go, those with the fewest members first.
         Above `WatchBounds.most`, groups with evidence go too, those with the lowest score first. A group that
-        has accounts at risk again begins anew.
+        has accounts at risk again begins again from 0.
 
         Parameters
         ----------

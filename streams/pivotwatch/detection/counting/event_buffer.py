@@ -77,7 +77,7 @@ class EventBuffer:
         self._fill_when_full()
 
     def renew(self) -> None:
-        """Set ``end`` anew, after the counts have changed: at the next whole number of `CAPACITY` events.
+        """Set ``end`` again, after the counts have changed: at the next whole number of `CAPACITY` events.
 
         So when links are bounded depends on the events alone, not on when the buffer was emptied.
         """
