@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 import pytest
 import zstandard
 from hypothesis import given
@@ -20,6 +22,8 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "plain": bytes,
     "gzip": gzip.compress,
     "zstd": zstandard.compress,
+    "bzip2": bz2.compress,
+    "bzip2, appended": lambda data: bz2.compress(data[:7]) + bz2.compress(data[7:]),
     "gzip, appended": lambda data: gzip.compress(data[:7]) + gzip.compress(data[7:]),
     "zstd, appended": lambda data: zstandard.compress(data[:7]) + zstandard.compress(data[7:]),
 }
@@ -41,7 +45,10 @@ def test_every_format_gives_the_same_lines(
 
 @given(st.binary(max_size=60), st.sampled_from(sorted(PACKERS)), st.integers(4, 9))
 def test_any_content_is_read_unchanged(content: bytes, form: str, chunk: int) -> None:
-    if form == "plain" and content.startswith((event_files.GZIP, event_files.ZSTANDARD, b"\xef\xbb\xbf")):
+    other = (event_files.GZIP, event_files.ZSTANDARD, event_files.BZIP2)
+    if form == "plain" and content.startswith(other):
+        return
+    if content.startswith((b"\xef\xbb\xbf", b"\0", *event_files.UTF_16)):
         return
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(event_files, "CHUNK", chunk)
@@ -87,3 +94,36 @@ def test_anything_else_is_refused(text: bytes, tmp_path: Path) -> None:
     path.write_bytes(text)
     with pytest.raises(WrongUse, match=r"releases\.json: "):
         read_json_array(str(path))
+
+
+def test_a_csv_file_with_a_header_gives_objects(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv.gz"
+    path.write_bytes(gzip.compress('id,account,note\n1,"a,b","two\nlines é"\n2,c,\n'.encode()))
+    lines = Lines([str(path)])
+    assert [orjson.loads(line) for line in lines] == [
+        {"id": "1", "account": "a,b", "note": "two\nlines é"},
+        {"id": "2", "account": "c", "note": ""},
+    ]
+    assert lines.place(1) == f"{path} row 2"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_other_encodings_are_read(encoding: str, tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes('{"id":"é"}\n{"id":"2"}\n'.encode(encoding))
+    assert list(Lines([str(path)])) == ['{"id":"é"}'.encode(), b'{"id":"2"}']
+
+
+def test_a_frame_of_a_schema_registry_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"\0\0\0\0\x07{}")
+    with pytest.raises(WrongUse, match="schema registry"):
+        list(Lines([str(path)]))
+
+
+def test_a_long_window_of_zstd_is_read(tmp_path: Path) -> None:
+    parameters = zstandard.ZstdCompressionParameters(window_log=31, enable_ldm=True)
+    path = tmp_path / "log"
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    path.write_bytes(compressor.compress(b'{"id":"1"}\n') + compressor.flush())
+    assert list(Lines([str(path)])) == [b'{"id":"1"}']

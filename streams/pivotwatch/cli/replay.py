@@ -73,7 +73,7 @@ def replay(
     partitions: int | None,
     as_json: bool,
 ) -> None:
-    """Run the detection over EVENTS: plain, .gz, .zst or .parquet files, or - for standard input.
+    """Run the detection over EVENTS: plain, .gz, .bz2, .zst, .csv or .parquet files, or - for standard input.
 
     Without --source the source of files is recognised by their first records. Exit status: 1 when not one
     record is an event.

@@ -141,6 +141,9 @@ def inside_envelope(document: dict[str, Any]) -> dict[str, Any] | None:
     >>> inside_envelope({"log": '{"id":"1"}', "stream": "stdout"}), inside_envelope({"log": "started"})
     ({'id': '1'}, None)
     """
+    change = document.get("payload")
+    if type(change) is dict and type(change.get("after")) is dict:  # The row that Debezium has read.
+        return dict(change["after"])
     for name in ENVELOPES:
         text = document.get(name)
         if type(text) is dict:

@@ -1,18 +1,22 @@
-"""Event files: plain, gzip, Zstandard or Parquet, or ``-`` for standard input.
+"""Event files: plain, gzip, bzip2, Zstandard, CSV or Parquet, or ``-`` for standard input.
 
-The first bytes decide whether a file is compressed, so that renamed files and compressed standard input
-work. Only Parquet files are recognised by their name.
+The first bytes decide whether a file is compressed or UTF-16, so that renamed files and compressed standard
+input work. Only Parquet and CSV files are recognised by their names.
 """
 
 from __future__ import annotations
 
+import bz2
+import codecs
+import csv
+import io
 import sys
 import zlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import IO, Any, NamedTuple, Protocol
 
 import orjson
 import zstandard
@@ -24,6 +28,12 @@ STANDARD_INPUT = "-"
 CHUNK = 1 << 20
 GZIP = b"\x1f\x8b"
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
+BZIP2 = b"BZh"
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+REGISTRY_FRAME = b"\0"
+CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst")
+MAX_WINDOW = 1 << 31
+"""Largest window of Zstandard in bytes (``zstd --long=31``)."""
 MAX_STRETCHES = 1 << 14
 """Number of stretches of lines whose places are remembered."""
 
@@ -113,6 +123,9 @@ class Lines:
         if path.endswith(".parquet"):
             yield from self._rows_of(path)
             return
+        if path.endswith(CSV):
+            yield from self._records_of(path)
+            return
         rest = b""
         after_gap = True
         lines_before = 0
@@ -142,16 +155,45 @@ class Lines:
             yield row
         self.read += Path(path).stat().st_size
 
+    def _records_of(self, path: str) -> Iterator[bytes]:
+        """The records of a CSV file with a header, one JSON object each; a place counts records."""
+        self._stretches.append(_Stretch(self.count, path, "row", 1))
+        chunks = self._plain_chunks(path)
+        text = io.TextIOWrapper(io.BufferedReader(_Chunks(chunks)), "utf-8", "replace", newline="")
+        try:
+            for record in csv.DictReader(text):
+                self.count += 1
+                yield orjson.dumps({name: value for name, value in record.items() if name})
+        except csv.Error as error:
+            raise WrongUse(f"{path}: not CSV with a header: {error}") from None
+
     def _plain_chunks(self, path: str) -> Iterator[bytes]:
-        """The content of a file, decompressed."""
+        """The content of a file, decompressed, as UTF-8."""
+        chunks = self._decompressed_chunks(path)
+        first = next(chunks, b"")
+        if first.startswith(UTF_16):
+            decoder = codecs.getincrementaldecoder("utf-16")("replace")
+            for chunk in (first, *chunks):
+                yield decoder.decode(chunk).encode("utf-8", "replace")
+            yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+            return
+        if first.startswith(REGISTRY_FRAME):
+            raise WrongUse(
+                f"{path}: binary content that begins with 0x00, such as messages with the frame of a schema "
+                "registry; export the messages as JSON"
+            )
+        yield first.removeprefix(codecs.BOM_UTF8)
+        yield from chunks
+
+    def _decompressed_chunks(self, path: str) -> Iterator[bytes]:
         chunks = self._raw_chunks(path)
         first = next(chunks, b"")
-        if not first.startswith((GZIP, ZSTANDARD)):
-            yield first.removeprefix(b"\xef\xbb\xbf")
+        if not first.startswith((GZIP, ZSTANDARD, BZIP2)):
+            yield first
             yield from chunks
             return
-        gzipped = first.startswith(GZIP)
-        decompressor = _decompressor(gzipped)
+        decompressor = _decompressor(first)
+        form = first[:4]
         data = first
         try:
             while data:
@@ -160,8 +202,10 @@ class Lines:
                 data = decompressor.unused_data.lstrip(b"\0") if decompressor.eof else b""
                 data = data or next(chunks, b"")
                 if data and decompressor.eof:
-                    decompressor = _decompressor(gzipped)
-        except (zlib.error, zstandard.ZstdError) as error:
+                    decompressor = _decompressor(form)
+        except (zlib.error, zstandard.ZstdError, OSError) as error:
+            if isinstance(error, OSError) and not form.startswith(BZIP2):
+                raise
             raise OutOfReach(f"{path}: the file is damaged: {error}") from None
         if not decompressor.eof:
             raise OutOfReach(f"{path}: the file ends in the middle of its compressed content; copy it again")
@@ -191,10 +235,33 @@ def read_json_array(path: str) -> list[dict[str, object]]:
     return list(content)
 
 
-def _decompressor(gzipped: bool) -> _Decompressor:
-    if gzipped:
+class _Chunks(io.RawIOBase):
+    """A readable stream of chunks."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = chunk
+        size = min(len(buffer), len(self._rest))
+        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+
+def _decompressor(first: bytes) -> _Decompressor:
+    if first.startswith(GZIP):
         return zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-    return zstandard.ZstdDecompressor().decompressobj()
+    if first.startswith(BZIP2):
+        return bz2.BZ2Decompressor()
+    return zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj()
 
 
 def _opened(path: str) -> AbstractContextManager[IO[bytes]]:

@@ -12,7 +12,7 @@ from pivotwatch.ingest.documents import messages
 from pivotwatch.ingest.explain import guess
 from pivotwatch.ingest.mapping import load_file, shipped
 from pivotwatch.ingest.settings import Decoders, IngestSettings
-from pivotwatch.tools.event_files import STANDARD_INPUT, Lines
+from pivotwatch.tools.event_files import CSV, STANDARD_INPUT, Lines
 
 SAMPLE_LINES = 20
 MODEL_LINES = 20_000
@@ -29,13 +29,16 @@ def line_decoders(settings: IngestSettings) -> list[Decoder]:
 def recognised(paths: Sequence[str], settings: IngestSettings) -> Decoder | None:
     """The decoder of the source that wrote the files; None for native events and for standard input.
 
-    A file from which native events can be read is native, and so is one that no source reads.
+    A file from which native events can be read is native, and so is one that no source reads. The mapping of
+    native events reads those of CSV files, because numbers are texts there.
     """
     if STANDARD_INPUT in paths:
         return None
     lines = list(islice(messages(Lines(paths)), SAMPLE_LINES))
     found = guess(line_decoders(settings), lines)
-    return None if found is None or found.mapping.name == NATIVE else found
+    if found is not None and found.mapping.name == NATIVE and not any(path.endswith(CSV) for path in paths):
+        return None
+    return found
 
 
 def models_of(paths: Sequence[str], decoder: Decoder | None, settings: IngestSettings) -> set[str]:
