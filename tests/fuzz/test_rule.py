@@ -57,6 +57,6 @@ def test_every_route_is_tested() -> None:
         assert any(pattern.match(path) for path in PATHS), route
 
 
-@pytest.mark.parametrize(("pair", "number"), [(("ingest", "otlp_json"), 1486)])
+@pytest.mark.parametrize(("pair", "number"), [(("ingest", "otlp_json"), 1486), (("ingest", "native"), 50357)])
 def test_what_the_rule_has_found(pair: tuple[str, str], number: int) -> None:
     rule.play(pair, number)

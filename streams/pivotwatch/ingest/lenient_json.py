@@ -16,8 +16,8 @@ import orjson
 
 MAX_REPAIRED = 64_000_000
 """Longest text in bytes that is repaired."""
-MAX_GAPS = 100
-"""Elements of one array whose end is searched again, because their own texts do not end."""
+MAX_SEARCHED = 4_000_000
+"""Bytes of elements of one array whose end is searched again, because their own texts do not end."""
 
 _ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})|\\')
 RECORD_SEPARATOR = b"\x1e"  # Begins each text of a JSON text sequence (RFC 7464).
@@ -94,13 +94,13 @@ def elements(text: bytes) -> Iterator[bytes]:
     [b'{"id":1}', b'{"id":"2}', b'{"id":"3"}']
     """
     text = text.strip()
-    place, gaps = 1, 0
+    place, left = 1, MAX_SEARCHED
     while place < len(text):
         end = _end_of(text, place)
         element = text[place:end].strip()
-        if gaps < MAX_GAPS and not _is_readable(element):
+        if left > 0 and not _is_readable(element):
             # A text without its closing quote swallows its neighbours: look for the next one of its kind.
-            gaps += 1
+            left -= len(element)
             end = _next_of_its_kind(text, place, end)
             element = text[place:end].strip()
         if element:
