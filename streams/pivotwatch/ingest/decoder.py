@@ -77,7 +77,8 @@ class Decoded:
         Each event with the position of its document in the message. The same message always gives the
         same events at the same positions.
     identities
-        How each of the events is recognised in another report of its request.
+        How each of the events is recognised in another report of its request; empty for sources whose
+        records have no id of the call.
     bad, bad_total
         Documents that could not be read, and their number. Only the first `MAX_BAD` have an entry each;
         one further entry counts the rest.
@@ -206,14 +207,14 @@ class Decoder:
                 else:
                     decoded.add_no_request(result)
             else:
-                identity = self._identity(result, document)
                 if self._finds_repeats:
+                    identity = self._identity(result, document)
                     if known.find(identity):
                         decoded.repeats += 1
                         continue
                     known.add(identity, True)
+                    decoded.identities.append(identity)
                 decoded.events.append((position, result))
-                decoded.identities.append(identity)
         return decoded
 
     @staticmethod
@@ -311,7 +312,7 @@ class Decoder:
             value, path, problem = reader.read(document)
             if path is not None:
                 event[reader.name] = value
-                if path in self.mapping.groups:
+                if reader.groups and path in reader.groups:
                     self.group_accounts += 1
                 if used is not None:
                     used[reader.name] = path

@@ -19,6 +19,7 @@ The server answers a request when Kafka has acknowledged all of its events:
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from typing import Any
@@ -261,7 +262,7 @@ class IngestServer:
         events = [event for _, event in decoded.events]
         identities = [
             http_identity(name, event, identity)
-            for event, identity in zip(events, decoded.identities, strict=True)
+            for event, identity in itertools.zip_longest(events, decoded.identities)
         ]
         are_new, waiting = self._dedup.claim(identities, acknowledgement)
         new = [event for event, is_new in zip(events, are_new, strict=True) if is_new]

@@ -37,6 +37,7 @@ from pivotwatch.config.toml_files import merge_tables, read_toml
 from pivotwatch.ingest.pointers import FieldPath, Pointer, find, parse_pointer, to_pointer
 from pivotwatch.ingest.request_rules import RequestRules, Requests, Skip
 from pivotwatch.ingest.values import (
+    ABSENT_IN_ANY_CASE,
     Convert,
     PrivateValue,
     count,
@@ -108,7 +109,7 @@ class FieldReader:
         Paths that are not used after a private value.
     """
 
-    __slots__ = ("_absent", "_convert", "_groups", "_is_text", "name", "paths")
+    __slots__ = ("_absent", "_convert", "groups", "name", "paths")
 
     def __init__(
         self,
@@ -121,9 +122,9 @@ class FieldReader:
         self.name = name
         self.paths = [parse_pointer(pointer) for pointer in pointers]
         self._convert = convert
-        self._absent = absent
-        self._groups = groups
-        self._is_text = name in TEXTS or name.startswith("links.")
+        is_text = name in TEXTS or name.startswith("links.")
+        self._absent = absent | ABSENT_IN_ANY_CASE if is_text else absent
+        self.groups = groups.intersection(self.paths)
 
     def read(self, document: Any) -> tuple[Any, FieldPath | None, str]:
         """Read the field: its value, its path, and the problem.
@@ -135,9 +136,7 @@ class FieldReader:
             value = document.get(path[0]) if len(path) == 1 else find(document, path)
             if value is None or value == "" or (type(value) is str and value in self._absent):
                 continue
-            if self._is_text and is_absent(value):
-                continue
-            if is_private and path in self._groups:
+            if is_private and path in self.groups:
                 break  # The user is known, but must not be used; a group would join all such users.
             try:
                 return self._convert(value), path, ""
@@ -177,9 +176,9 @@ class SourceMapping:
                 return text
             return public_text if field in TEXTS or field.startswith("links.") else count
 
-        self.groups = frozenset(parse_pointer(pointer) for pointer in file.groups)
+        groups = frozenset(parse_pointer(pointer) for pointer in file.groups)
         self.readers = [
-            FieldReader(field, pointers, converter(field), absent, self.groups)
+            FieldReader(field, pointers, converter(field), absent, groups)
             for field, pointers in file.fields.items()
         ]
         self.links = [

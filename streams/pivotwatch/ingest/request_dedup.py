@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pivotwatch.ingest.request_identity import Identity, SeenRequests
+from pivotwatch.ingest.request_identity import Identity, SeenRequests, report_of
 
 MAX_REQUESTS = 500_000
 
@@ -69,8 +69,10 @@ class RequestDedup:
             self._since = now
 
 
-def http_identity(source: str, event: dict[str, Any], identity: Identity) -> Identity:
+def http_identity(source: str, event: dict[str, Any], identity: Identity | None = None) -> Identity:
     """The identity of an event that a client may post again: equal id, account and time are the same."""
+    if identity is None:
+        identity = Identity(report_of(event, ""))
     return identity.with_key(("posted", source, event["id"], event["account"], event["ts"]))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from pivotwatch.ingest.pointers import FieldPath, Pointer, find, parse_pointer, to_pointer
-from pivotwatch.ingest.values import is_absent
+from pivotwatch.ingest.values import ABSENT_IN_ANY_CASE, is_absent
 
 NO_SIGN = "neither a kind nor a sign of a request"
 
@@ -75,6 +75,10 @@ class RequestRules:
         self._blank = [parse_pointer(pointer) for pointer in skip.blank]
         self._where = [(parse_pointer(pointer), frozenset(values)) for pointer, values in skip.where.items()]
         self._present = [parse_pointer(pointer) for pointer in skip.present]
+        self._present_names = [
+            (parent, frozenset(path[-1] for path in self._present if path[:-1] == parent))
+            for parent in dict.fromkeys(path[:-1] for path in self._present)
+        ]
         self._kinds = [
             (parse_pointer(pointer), frozenset(value.casefold() for value in values))
             for pointer, values in requests.kinds.items()
@@ -96,9 +100,12 @@ class RequestRules:
             value = find(document, path)
             if type(value) is str and value in values:
                 return f"no request by {to_pointer(path)}"
-        for path in self._present:
-            if not is_absent(find(document, path)):
-                return f"no request by {to_pointer(path)}"
+        for parent, names in self._present_names:
+            inner = find(document, parent)
+            if type(inner) is dict and not names.isdisjoint(inner):
+                found = [name for name in sorted(names) if not is_absent(inner.get(name))]
+                if found:
+                    return f"no request by {to_pointer((*parent, found[0]))}"
         return self._reason_by_kind(document)
 
     def _is_blank(self, document: Any) -> bool:
@@ -109,11 +116,16 @@ class RequestRules:
 
     def _reason_by_kind(self, document: Any) -> str:
         has_kind = False
+        parent: FieldPath | None = None
+        inner: Any = None
         for path, values in self._kinds:
-            value = find(document, path)
-            if type(value) is not str or is_absent(value):
+            if path[:-1] != parent:
+                parent = path[:-1]
+                inner = find(document, parent)
+            value = inner.get(path[-1]) if type(inner) is dict else None
+            if type(value) is not str or value in ABSENT_IN_ANY_CASE:
                 continue
-            if value.casefold() not in values:
+            if value not in values and value.casefold() not in values:
                 return f"no request by {to_pointer(path)}"
             has_kind = True
         if has_kind or not self._signs or any(not is_absent(find(document, path)) for path in self._signs):

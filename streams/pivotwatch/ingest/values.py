@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,12 @@ SCALES = {"ms": 1.0, "s": 1000.0, "us": 1e-3, "ns": 1e-6}
 
 _ABSENT = frozenset({"", "none", "null", "nil", "undefined", "unknown", "n/a", "-", "<nil>", "(null)"})
 _LONGEST_ABSENT = 20
+ABSENT_IN_ANY_CASE = frozenset(
+    "".join(letters)
+    for word in _ABSENT
+    for letters in itertools.product(*({letter, letter.upper()} for letter in word))
+)
+"""The words of `is_absent` in upper and lower case: a lookup in them is fast."""
 
 
 def is_absent(value: Any) -> bool:
