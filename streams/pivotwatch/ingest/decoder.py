@@ -188,7 +188,11 @@ class Decoder:
         documents: Iterable[Any] = self._split(message or b"")
         if most is not None:
             documents = self._first(documents, most, decoded)
-        known = SeenRequests[bool]() if seen is None else seen
+        if not self._finds_repeats:
+            seen = None
+        known: SeenRequests[bool] | None = seen
+        if known is None and self._finds_repeats:
+            known = SeenRequests()
         if self._has_spans:
             results = self._read_spans(list(documents), latest)
         else:
@@ -207,7 +211,7 @@ class Decoder:
                 else:
                     decoded.add_no_request(result)
             else:
-                if self._finds_repeats:
+                if known is not None:
                     identity = self._identity(result, document)
                     if known.find(identity):
                         decoded.repeats += 1
