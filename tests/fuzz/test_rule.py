@@ -24,8 +24,8 @@ CASES = 12
 
 
 @pytest.fixture(autouse=True)
-def _silent() -> None:
-    logging.getLogger("pivotwatch").setLevel(logging.CRITICAL)
+def _silent(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.CRITICAL, "pivotwatch")  # Until the end of the test.
 
 
 @pytest.mark.parametrize("pair", READERS, ids=["/".join(pair) for pair in READERS])

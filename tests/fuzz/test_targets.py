@@ -41,6 +41,8 @@ ELSEWHERE = {
     "pivotwatch.config.toml_files": "the configuration: tests/config/test_config.py",
     "pivotwatch.tools.event_files": "files that a command is given: tests/tools/test_event_files.py",
     "pivotwatch.detection.dealer": "lines of files: tests/detection/test_partitions.py",
+    "pivotwatch.ingest.convert": "lines that it has written itself",
+    "pivotwatch.ingest.http_server": "its own answer",
     "pivotwatch.ingest.mapping": "mappings: tests/ingest/test_decoder.py",
     "pivotwatch.ingest.settings": "the configuration: tests/cli/test_sources.py",
     "pivotwatch.detection.counting.event_buffer": "its own buffer",
