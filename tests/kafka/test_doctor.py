@@ -155,7 +155,7 @@ def test_ingest_is_checked(admin: KafkaAdminClient, config: Config, make_topic: 
         "the mappings, keys and databases of kong, otlp_json can be read",
     )
     assert [check.status for check in samples] == ["warn", "fail", "fail"]
-    assert samples[0].message.endswith("20 events, 1 no requests, 1 unreadable")
+    assert samples[0].message.endswith("20 events, 1 no requests or repeats, 1 unreadable")
     assert "nothing at /consumer/id" in samples[0].next_step
     assert "not OTLP traces: no resourceSpans" in samples[1].next_step
     assert EMAIL not in repr(checks)
