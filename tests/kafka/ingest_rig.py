@@ -122,9 +122,9 @@ def main() -> int:
         ChunkScheduler.size = 200
         decode = Decoder.decode
 
-        def slowly(self: Decoder, message: bytes | None) -> Any:
+        def slowly(self: Decoder, message: bytes | None, **how: Any) -> Any:
             time.sleep(slow)
-            return decode(self, message)
+            return decode(self, message, **how)
 
         Decoder.decode = slowly  # type: ignore[method-assign]
     instance, *flags = sys.argv[1:]
