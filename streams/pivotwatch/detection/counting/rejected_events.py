@@ -32,8 +32,9 @@ class RejectedEvents:
     >>> from pivotwatch.contracts.records import Line
     >>> letters = []
     >>> rejected = RejectedEvents(lambda record, raw, place, error: letters.append((raw, place, str(error))))
+    >>> record = Line(b"[" + b"0," * 200 + b"0]")
     >>> for place in range(MAX_LETTERS + 2):
-    ...     rejected.add(Line(b"[" + b"0," * 200 + b"0]"), place, BadEvent("expected an object"))
+    ...     rejected.add(record, place, BadEvent("expected an object"))
     >>> rejected.finish()
     >>> letters[MAX_LETTERS - 1 :]
     [(b'0', 99, 'expected an object'), (b'[0,0]', None, '2 more events of this record: expected an object')]
