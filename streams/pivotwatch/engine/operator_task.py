@@ -20,6 +20,7 @@ from pivotwatch.engine.gc_tuning import give_back
 from pivotwatch.engine.partition_task import PartitionTask
 from pivotwatch.engine.producer import OutputSender
 from pivotwatch.engine.role_task import RoleTask
+from pivotwatch.engine.topic_follower import TopicFollower
 from pivotwatch.engine.types import TP
 
 logger = logging.getLogger(__name__)
@@ -109,6 +110,13 @@ class OperatorTask(RoleTask[P]):
             await self.tend(live)
             if time.monotonic() - live.saved_at >= apart:
                 await live.checkpoint()
+
+    async def follow(self, follower: TopicFollower) -> None:
+        """Follow topics until cancelled. The worker ends when that fails."""
+        try:
+            await follower.run()
+        except Exception as error:
+            self.host.fail(error)
 
     def dropped(self) -> None:
         """Discard queued chunks. A chunk that is being processed ends with its partition."""

@@ -101,14 +101,6 @@ class AccountsTask(OperatorTask[AccountsPartition]):
 
     role = "accounts"
 
-    def remedy(self, topic: str) -> str:
-        """What a person does when a topic has changed."""
-        return count_anew(self.host.config, topic)
-
-    def followed(self) -> Sequence[Positions]:
-        """How far the bucket records of every worker were read."""
-        return () if self._follower is None else (self._follower.logs,)
-
     def __init__(
         self,
         partitions: int,
@@ -123,14 +115,16 @@ class AccountsTask(OperatorTask[AccountsPartition]):
 
     def background(self) -> Sequence[Callable[[], Awaitable[None]]]:
         """Follow the bucket records of every worker."""
-        return () if self._follower is None else (self._follow,)
+        follower = self._follower
+        return () if follower is None else (lambda: self.follow(follower),)
 
-    async def _follow(self) -> None:
-        assert self._follower is not None
-        try:
-            await self._follower.run()
-        except Exception as error:
-            self.host.fail(error)
+    def followed(self) -> Sequence[Positions]:
+        """How far the bucket records of every worker were read."""
+        return () if self._follower is None else (self._follower.logs,)
+
+    def remedy(self, topic: str) -> str:
+        """What a person does when a topic has changed."""
+        return count_anew(self.host.config, topic)
 
     def make_metrics(self, worker: Worker) -> Metrics:
         """Create the metrics of the worker."""

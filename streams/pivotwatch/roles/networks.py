@@ -188,16 +188,10 @@ class NetworksTask(OperatorTask[NetworksPartition]):
     async def _read_controls(self, live: NetworksPartition) -> None:
         """Read the control topics to their end, and follow them from then on."""
         follower = controls_of(self.host.config, live)
-        live.following = asyncio.create_task(self._follow(follower))
+        live.following = asyncio.create_task(self.follow(follower))
         at_end = asyncio.create_task(follower.caught_up.wait())
         await asyncio.wait({live.following, at_end}, return_when=asyncio.FIRST_COMPLETED)
         at_end.cancel()
-
-    async def _follow(self, follower: TopicFollower) -> None:
-        try:
-            await follower.run()
-        except Exception as error:
-            self.host.fail(error)
 
     def is_done(self, live: NetworksPartition) -> bool:
         """Whether every partition of ``requests`` has declared its end."""
