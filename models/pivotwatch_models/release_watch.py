@@ -119,10 +119,6 @@ class ReleaseWatch:
         moved, risk = int(counts.events[FIRST_USE].sum()), int(counts.at_risk[FIRST_USE].sum())
         self.history.append(BucketTotals(bucket, counts.total, moved, risk))
 
-    def before_corrections(self) -> None:
-        """Measure how far groups differ, before the corrections of a bucket. Only sums are stored."""
-        self.watched.measure_heterogeneity()
-
     def correct(self, bucket: int, earlier: int, counts: ModelCounts) -> None:
         """Take what came late of an earlier bucket, before the present one is scored.
 

@@ -150,12 +150,13 @@ class WatchSet:
         """Correct the watches by what arrived late for earlier buckets; returns these counts."""
         state = self._state
         counts: _Counts = {}
-        releases = sorted(state.watches.keys() & self._current(view.bucket))
-        for number, late in enumerate(view.late()):
+        late_views = list(view.late())
+        releases = sorted(state.watches.keys() & self._current(view.bucket)) if late_views else []
+        for release in releases:  # A restart since the last bucket has lost how far the groups differ.
+            state.watches[release].watch.watched.measure_heterogeneity()
+        for late in late_views:
             counter = self._counter(late)
             for release in releases:
-                if number == 0:
-                    state.watches[release].watch.before_corrections()
                 of_model = counter.counts(release, state.calendar.stream_start or 0)
                 state.watches[release].watch.correct(view.bucket, late.bucket, of_model)
                 counts.setdefault(release, []).append(of_model)
