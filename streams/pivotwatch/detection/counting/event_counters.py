@@ -65,6 +65,5 @@ class EventCounters:
 
     def restore(self, state: Sequence[Any]) -> None:
         """Continue exactly where `snapshot` was taken."""
-        self.late, self.invalid, self.failed, groups, *dropped = state
-        self.dropped_links = sum(dropped)  # Not there before links were bounded.
+        self.late, self.invalid, self.failed, groups, self.dropped_links = state
         self.late_groups = {(kind, name): events for kind, name, events in groups}

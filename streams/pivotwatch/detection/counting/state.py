@@ -187,9 +187,10 @@ def _with_model_names(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_agreed_time(state: dict[str, Any]) -> dict[str, Any]:
-    """From version 2, in which the latest event time was the time of the partition, and no event was held."""
+    """From version 2: the latest event time was that of the partition; no event was held, no link dropped."""
     time = [0, 0, [0, 0], [[], [], []], [[], [], []]]
-    return {**state, "buckets": [*state["buckets"], [0, time, [0, [], []]]]}
+    *buckets, origins = state["buckets"]
+    return {**state, "buckets": [*buckets, 0, origins, [0, time, [0, [], []]]]}
 
 
 MIGRATIONS: dict[int, Migration] = {1: _with_model_names, 2: _with_agreed_time}
