@@ -13,7 +13,7 @@ import msgspec
 
 from pivotwatch.config.config import Config
 from pivotwatch.engine.kafka import logs
-from pivotwatch.engine.log_position import GONE, Answer, LogChanged, LogPosition, check
+from pivotwatch.engine.log_position import GONE, Answer, LogPosition, check
 from pivotwatch.engine.types import TP
 
 logger = logging.getLogger(__name__)
@@ -167,6 +167,3 @@ async def in_thread(act: Callable[[], T]) -> T:
 
     threading.Thread(target=run, name="log check", daemon=True).start()
     return await future
-
-
-__all__ = ["LogChanged", "LogCheck", "Positions"]

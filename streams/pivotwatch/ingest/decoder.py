@@ -188,11 +188,7 @@ class Decoder:
         documents: Iterable[Any] = self._split(message or b"")
         if most is not None:
             documents = self._first(documents, most, decoded)
-        if not self._finds_repeats:
-            seen = None
-        known: SeenRequests[bool] | None = seen
-        if known is None and self._finds_repeats:
-            known = SeenRequests()
+        known = (SeenRequests() if seen is None else seen) if self._finds_repeats else None
         if self._has_spans:
             results = self._read_spans(list(documents), latest)
         else:
@@ -267,10 +263,8 @@ class Decoder:
 
     def _result(self, document: Any, latest: int | None) -> Result:
         """The event of a document, why it is not a request, or why it is bad."""
-        if isinstance(document, Unreadable):
-            return BadEvent(str(document))
-        if type(document) is not dict:
-            return BadEvent("expected a JSON object")
+        if (error := _no_object(document)) is not None:
+            return error
         result = self.mapping.rules.reason(document) or self._checked(document, latest)
         if not isinstance(result, dict) and (inner := inside_envelope(document)) is not None:
             found = self.mapping.rules.reason(inner) or self._checked(inner, latest)
@@ -303,10 +297,8 @@ class Decoder:
         BadEvent
             When the document is a request that cannot be read.
         """
-        if isinstance(document, Unreadable):
-            raise BadEvent(str(document))
-        if type(document) is not dict:
-            raise BadEvent("expected a JSON object")
+        if (error := _no_object(document)) is not None:
+            raise error
         return self.mapping.rules.reason(document) or self._event(document, used)
 
     def _event(self, document: dict[str, Any], used: dict[str, FieldPath] | None = None) -> Event:
@@ -371,3 +363,10 @@ class Decoder:
             check_event(event)
         except BadEvent as error:
             raise BadEvent(str(error).partition(", got ")[0]) from None
+
+
+def _no_object(document: Any) -> BadEvent | None:
+    """Why a document is not a JSON object; None when it is one."""
+    if isinstance(document, Unreadable):
+        return BadEvent(str(document))
+    return None if type(document) is dict else BadEvent("expected a JSON object")
