@@ -59,8 +59,8 @@ class EventTime:
         After so many events a stream begins, whoever sent them; the second number holds when they are so
         large that no more can be held.
     patience, patience_events
-        An account that sent nothing while so many times the events of a bucket came, and at least so many, is
-        not asked any more.
+        An account is not asked after this number of events without one of its own: ``patience`` times the
+        events of a bucket, and at least ``patience_events``.
     asked_every
         They are asked again after one in so many of them sent something from behind the end of a bucket.
     far_ms

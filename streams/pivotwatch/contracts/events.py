@@ -79,8 +79,8 @@ def format_time(milliseconds: int) -> str:
 
 MaybeText = Annotated[str, Meta(max_length=MAX_TEXT)] | None
 Count = Annotated[int, Meta(ge=0, le=MAX_COUNT)] | None
-Time = Annotated[int, Meta(gt=0, lt=MAX_TS)] | str
-Moment = Annotated[int, Meta(gt=0, lt=MAX_TS)] | None
+Millis = Annotated[int, Meta(gt=0, lt=MAX_TS)]
+Time = Millis | str
 if TYPE_CHECKING:
     TimeOrDatetime = Time | datetime.datetime
 else:  # JSON has no datetimes. An object that a Python program makes may hold one.
@@ -120,7 +120,8 @@ class Event(msgspec.Struct, gc=False):
         200
     )
     ended: Annotated[
-        Moment, Meta(description="When the request ended, epoch milliseconds: a slow request is not late.")
+        Millis | None,
+        Meta(description="When the request ended, epoch milliseconds: a slow request is not late."),
     ] = None
 
 
@@ -147,7 +148,7 @@ class Request(msgspec.Struct, gc=False):
     output_tokens: Count = 0
     tools: Count = 0
     status: Count = 200
-    ended: Moment = None
+    ended: Millis | None = None
 
 
 Message = Request | list[Request]

@@ -35,8 +35,9 @@ class Quorum(NamedTuple):
     diverse
         With this number of accounts and networks, no single one has the majority. A stream may begin then,
         and the median is never taken of fewer.
-    settled
-        A stream begins after this number of events, whoever sent them.
+    settled, settled_large
+        A stream begins after this number of events, whoever sent them. The second number holds when no more
+        can be held.
     """
 
     least: int
