@@ -34,7 +34,13 @@ TARGETS = {
     "public-3m4": Target(),
     "public-13m": Target(),
     "demo": Target(),
+    "forced-migration-c1": Target(hours=6),
+    "late": Target(hours=12),
+    "late-spread": Target(hours=24),
+    "no-release": Target(hours=16),
+    "no-release-spread": Target(),
 }
+"""Targets of campaigns, and of scenarios in which a campaign has another one."""
 FAST = {"c1-fast", "c1-surge"}
 """Scenarios in which the population moves too fast for the targets of its campaign."""
 MAX_FALSE_DISCOVERY = 0.05
@@ -78,9 +84,16 @@ def missed(trials: Sequence[Trial], learnt: bool = False) -> list[str]:
     problems = []
     for row in rows(trials):
         scenario = row.scenario.partition(":")[0]
-        if row.findings and scenario not in FAST and (target := TARGETS.get(row.findings[0].campaign)):
+        if not row.findings or scenario in FAST:
+            continue
+        if (target := TARGETS.get(scenario) or TARGETS.get(row.findings[0].campaign)) is not None:
             problems += [f"{row.scenario}: {text}" for text in _missed(row, target, learnt)]
     problems += [f"{t.scenario}, seed {t.seed}: false alert on {name}" for t in trials for name in t.false]
+    problems += [
+        f"{t.scenario}, seed {t.seed}: {t.honest_high} alerts on honest groups are high"
+        for t in trials
+        if t.honest_high
+    ]
     right, false = sum(t.right for t in trials), sum(len(t.false) for t in trials)
     if right and false > MAX_FALSE_DISCOVERY * (right + false):
         problems.append(f"false discovery {false / (right + false):.1%}, at most 5 %")

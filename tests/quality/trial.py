@@ -74,6 +74,8 @@ class Trial:
         Alerts on campaigns.
     accounts_noted
         Number of single accounts reported for information.
+    honest_high
+        Alerts on honest groups, roll-outs included, of severity high or critical.
     """
 
     scenario: str
@@ -87,6 +89,7 @@ class Trial:
     rollouts: int
     right: int
     accounts_noted: int
+    honest_high: int = 0
 
 
 class Observer:
@@ -104,7 +107,7 @@ class Observer:
         self.release = setup.world.release
         self.crew = setup.world.accounts["campaign"]
         self.used = np.zeros(len(self.crew), dtype=bool)
-        self.new = 5  # the new model is the last of the catalogue
+        self.new = setup.timeline.target
         hours, crews = simulation.hours + 1, len(setup.campaigns) + 1
         self.risk, self.first = np.zeros((hours, crews)), np.zeros((hours, crews))
         self.exchanges = np.zeros((hours, crews))
@@ -208,8 +211,8 @@ def _renamed(simulation: Simulation) -> Iterator[bytes]:
 
 def judged(simulation: Simulation, observer: Observer, alerts: list[dict[str, Any]]) -> Trial:
     """Compare alerts with the truth."""
-    truth, model = simulation.truth, simulation.truth["releases"][0]["model"]
-    groups = [one for one in alerts if one["entity"]["kind"] != "account" and one["model"] == model]
+    truth = simulation.truth
+    groups = [one for one in alerts if one["entity"]["kind"] != "account"]
     told = [(one, _named(one)) for one in groups]
     moving = [n for n, c in enumerate(simulation.setup.campaigns) if c.moves]
     findings, ours = [], set()
@@ -222,7 +225,8 @@ def judged(simulation: Simulation, observer: Observer, alerts: list[dict[str, An
         on_it = [
             one
             for one, named in told
-            if (named & related or one["entity"]["kind"] == POPULATION or is_of(one, members))
+            if one["model"] == campaign["model"]
+            and (named & related or one["entity"]["kind"] == POPULATION or is_of(one, members))
             and _ms(one["detected_at"]) > onset
         ]
         ours |= {one["alert_id"] for one in on_it}
@@ -241,6 +245,13 @@ def judged(simulation: Simulation, observer: Observer, alerts: list[dict[str, An
         false=sorted(name for i, name in honest.items() if i not in ours | rolled),
         rollouts=len(rolled),
         right=len(ours),
+        honest_high=len(
+            {
+                one["alert_id"]
+                for one in groups
+                if one["alert_id"] not in ours and one["severity"] in ("high", "critical")
+            }
+        ),
         accounts_noted=len({one["alert_id"] for one in alerts if one["entity"]["kind"] == "account"}),
     )
 

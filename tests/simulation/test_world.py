@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from pivotwatch.simulation import Simulation, generate
-from pivotwatch.simulation.catalogue import MODELS, NEW, NEW_INDEX
+from pivotwatch.simulation.catalogue import BESIDE, MODELS, NEW
 from pivotwatch.simulation.rhythm import DAY, HOUR, RHYTHMS, Rhythm, hour_of_week, next_local
 
 
@@ -224,5 +224,5 @@ def test_next_local_is_a_working_morning() -> None:
     assert (hour_of_week(monday) - 5) % 168 == 9
 
 
-def test_the_new_model_is_the_last() -> None:
-    assert MODELS[NEW_INDEX] == NEW
+def test_the_new_models_are_the_last() -> None:
+    assert MODELS[-2:] == (NEW, BESIDE)

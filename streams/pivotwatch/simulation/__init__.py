@@ -10,7 +10,8 @@ an error in the other.
 
 Modules: `rhythm` (hours of the week), `catalogue` (models and events in their life), `adoption` (how
 honest accounts adopt a model), `world` (tables of networks and accounts), `campaign_accounts` and
-`campaigns` (extraction), `rollouts` and `disturbances` (honest behaviour that looks suspicious),
+`campaigns` and `late_campaigns` (extraction), `launches` and `programs` (honest launches that are
+not like others), `rollouts` and `disturbances` (honest behaviour that looks suspicious),
 `parameters`, `scenario_setup` (a scenario under construction), `scenarios`, `traffic` (from accounts
 to events), `encode` (from events to lines), `truth` (the truth file), `simulation` (a complete
 simulation), `files` and `kafka` (outputs).

@@ -45,6 +45,8 @@ class CampaignPlan:
         Number of successful requests in the whole stream; replaces ``rate``.
     window_h
         See `campaign_accounts.Campaign`.
+    starts
+        Hours after the release at which the first accounts move.
     """
 
     name: str
@@ -59,6 +61,7 @@ class CampaignPlan:
     honest: float = 0.1
     exchanges: int | None = None
     window_h: tuple[int, int] = (-1, 72)
+    starts: float = 0.0
 
 
 def run_plan(setup: Setup, plan: CampaignPlan) -> Campaign:
@@ -95,7 +98,7 @@ def _add_campaign(
         Time zone of each account; None means UTC.
     """
     world, rng, values = setup.world, setup.rng, _values(setup, plan)
-    moves = random_times(rng, len(home), world.release, values.hours)
+    moves = random_times(rng, len(home), setup.after(plan.starts), values.hours)
     accounts = draw_campaign_accounts(
         rng,
         world,

@@ -8,10 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 NEW = "m-2"
+BESIDE = "m-2-mini"
 ALIAS = "m-latest"
-# The new model is the last one. The alias resolves to the first one until the provider changes it.
-MODELS = ("m-1", "m-1-mini", "k-3", "m-0", "k-2", NEW)
-NEW_INDEX = len(MODELS) - 1
+# The old models come first. The alias resolves to the first one until the provider changes it.
+MODELS = ("m-1", "m-1-mini", "k-3", "m-0", "k-2", NEW, BESIDE)
+NEW_INDEX, BESIDE_INDEX = MODELS.index(NEW), MODELS.index(BESIDE)
 OLD_SHARES = np.array([0.46, 0.22, 0.17, 0.09, 0.06])
 
 Interval = tuple[int, int]
@@ -36,6 +37,12 @@ class Timeline:
         When the first old model is down; most of its requests fall back to the new model.
     withdrawn
         When the new model is withdrawn; its users return to old models.
+    beside
+        When a second new model is released, if one is.
+    retired
+        When the first old model ends for good, if it does; the second one takes what is left of its requests.
+    target
+        Index in `MODELS` of the model that accounts adopt. An old one has no release in the stream.
     """
 
     release: int
@@ -43,6 +50,9 @@ class Timeline:
     alias_named: bool = True
     outage: Interval | None = None
     withdrawn: Interval | None = None
+    beside: int | None = None
+    retired: int | None = None
+    target: int = NEW_INDEX
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -71,6 +81,7 @@ def choose(
     ts: Ints,
     *,
     new_share: Floats,
+    second: Bools,
     primary: Ints,
     primary_share: Floats,
     alias: Floats,
@@ -80,7 +91,9 @@ def choose(
     Parameters
     ----------
     new_share
-        Probability that the account chooses the new model.
+        Probability that the account chooses the model that it adopts.
+    second
+        Whether every other of these requests goes to the model that is released beside it.
     primary, primary_share
         The old model that the account prefers, and the share of its requests to old models that goes there.
     alias
@@ -93,7 +106,11 @@ def choose(
     wants_new = draw[2] < new_share
     if timeline.withdrawn is not None:
         wants_new &= ~_within(ts, timeline.withdrawn)
-    model = np.where(wants_new, NEW_INDEX, old)
+    model = np.where(wants_new, timeline.target, old)
+    if timeline.beside is not None:
+        model[wants_new & second & (rng.random(size) < 0.5)] = BESIDE_INDEX
+    if timeline.retired is not None:
+        model[(model == 0) & (ts >= timeline.retired)] = 1
     asked = np.full(size, -1, dtype=np.int64)
 
     by_alias = (model == 0) & (draw[3] < alias)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
 
 import numpy as np
 
 from pivotwatch.simulation.adoption import NEVER
-from pivotwatch.simulation.catalogue import ALIAS, MODELS, NEW
-from pivotwatch.simulation.rhythm import DAY, HOUR, iso
+from pivotwatch.simulation.catalogue import ALIAS, MODELS
+from pivotwatch.simulation.rhythm import DAY, HOUR
 from pivotwatch.simulation.scenario_setup import Lookalike, Setup
 from pivotwatch.simulation.world import Delay, Kind, draw_accounts
 
@@ -26,21 +25,21 @@ def upgrade_alias(setup: Setup, *, named: bool = True) -> None:
     users = setup.rng.random(len(accounts)) < 0.6
     accounts["alias"] = np.where(users, 0.9, 0.0)
     setup.timeline = dataclasses.replace(setup.timeline, alias_moves=setup.world.release, alias_named=named)
-    _add_population_event(setup, "alias-upgrade", setup.world.release, None, alias=ALIAS)
+    setup.add_population_event("alias-upgrade", setup.world.release, None, alias=ALIAS)
 
 
 def outage(setup: Setup) -> None:
     """The most used old model is down for three hours; most of its requests fall back to the new one."""
     begin, end = setup.after(20), setup.after(23)
     setup.timeline = dataclasses.replace(setup.timeline, outage=(begin, end))
-    _add_population_event(setup, "outage", begin, end, out=MODELS[0])
+    setup.add_population_event("outage", begin, end, out=MODELS[0])
 
 
 def withdrawal(setup: Setup) -> None:
     """The new model is withdrawn 36 hours after its release, and returns 36 hours later."""
     begin, end = setup.after(36), setup.after(72)
     setup.timeline = dataclasses.replace(setup.timeline, withdrawn=(begin, end))
-    _add_population_event(setup, "withdrawal", begin, end)
+    setup.add_population_event("withdrawal", begin, end)
 
 
 def burst(setup: Setup) -> None:
@@ -111,9 +110,3 @@ def late_delivery(setup: Setup) -> None:
     world.delays.append(Delay(network, 3 * HOUR, 6 * HOUR, since, until))
     why = "its events are delivered three to six hours late"
     setup.lookalikes.append(Lookalike("late-delivery", "network", network, since, 60.0, why))
-
-
-def _add_population_event(setup: Setup, kind: str, begin: int, end: int | None, **more: Any) -> None:
-    """Add an event that affects all accounts to the truth."""
-    until = None if end is None else iso(end)
-    setup.population_events.append({"type": kind, "model": NEW, "onset": iso(begin), "until": until, **more})

@@ -126,6 +126,8 @@ class Encoder:
         signup = self.signup_id(int(account["created"]))
         if signup is not None:
             links["signup"] = signup
+        if account["client"] >= 0:
+            links["client"] = f"client-{account['client']}"
         return links
 
     def _account_tails(self) -> list[str]:

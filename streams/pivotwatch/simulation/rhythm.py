@@ -21,7 +21,7 @@ _EPOCH_WEEK_HOUR = 3 * 24
 
 
 class Rhythm(enum.IntEnum):
-    """The kinds of rhythms; each value is a row of `RHYTHMS`."""
+    """The kinds of rhythms of `RHYTHMS`; each value is a row. Rows from `PROGRAMS` on are of programs."""
 
     INTERACTIVE = 0
     OFFICE = 1
@@ -53,6 +53,22 @@ def _week(day: npt.NDArray[np.float64], saturday: float, sunday: float) -> npt.N
     return scaled
 
 
+# Of tenths of the clients of one real model, from the least active on: the share of hours with requests.
+_ACTIVE_SHARES = (0.006, 0.012, 0.024, 0.045, 0.106, 0.234, 0.506, 0.759, 0.954, 1.0)
+PROGRAMS = len(Rhythm)
+
+
+def _program(active: float) -> npt.NDArray[np.float64]:
+    """168 factors: jobs that fill this share of the hours, more requests in the first of them."""
+    days = 7 if active > 0.08 else 1 + round(6 * active / 0.08)
+    busy = min(24, max(1, round(active * WEEK_HOURS / days)))
+    day = np.zeros(24)
+    day[(np.arange(busy) + 22) % 24] = 1.0 + np.linspace(1.0, 0.0, busy) * (1.0 - active)
+    week = np.concatenate([day if n * days // 7 != (n - 1) * days // 7 else np.zeros(24) for n in range(7)])
+    scaled: npt.NDArray[np.float64] = week / week.mean()
+    return scaled
+
+
 RHYTHMS = np.stack(
     [
         _week(_day(0.06, 15.0, 4.0), 0.6, 0.55),
@@ -60,6 +76,7 @@ RHYTHMS = np.stack(
         _week(_day(0.05, 20.5, 3.5), 1.2, 1.25),
         _week(_day(2.5, 14.0, 5.0), 0.95, 0.95),
         _week(np.ones(24), 1.0, 1.0),
+        *map(_program, _ACTIVE_SHARES),
     ]
 )
 

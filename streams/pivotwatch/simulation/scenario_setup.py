@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from pivotwatch.simulation.campaign_accounts import Campaign
-from pivotwatch.simulation.catalogue import Timeline
+from pivotwatch.simulation.catalogue import NEW, Timeline
 from pivotwatch.simulation.parameters import Parameters
-from pivotwatch.simulation.rhythm import DAY, HOUR
+from pivotwatch.simulation.rhythm import DAY, HOUR, iso
 from pivotwatch.simulation.world import World
 
 
@@ -78,6 +78,13 @@ class Setup:
     def after(self, hours: float) -> int:
         """The time that many hours after the release, in epoch milliseconds."""
         return self.world.release + int(hours * HOUR)
+
+    def add_population_event(self, kind: str, begin: int, end: int | None, **more: Any) -> None:
+        """Add an event that affects all accounts to the truth; times in epoch milliseconds."""
+        until = None if end is None else iso(end)
+        self.population_events.append(
+            {"type": kind, "model": NEW, "onset": iso(begin), "until": until, **more}
+        )
 
     @property
     def span_days(self) -> float:

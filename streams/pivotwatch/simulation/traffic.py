@@ -181,6 +181,7 @@ class Traffic:
             rng,
             ts,
             new_share=share,
+            second=ts >= c["second"][account],
             primary=c["primary"][account],
             primary_share=c["primary_share"][account],
             alias=c["alias"][account],

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pivotwatch.simulation.campaign_accounts import Campaign
-from pivotwatch.simulation.catalogue import MODELS, NEW, NEW_INDEX
+from pivotwatch.simulation.catalogue import BESIDE, MODELS, NEW_INDEX
 from pivotwatch.simulation.encode import Encoder
 from pivotwatch.simulation.rhythm import DAY, HOUR, iso
 from pivotwatch.simulation.scenario_setup import Lookalike, Setup
@@ -68,7 +68,7 @@ class StreamCounts:
         ts, model = batch.ts[good], batch.model[good]
         self.models += np.bincount(model, minlength=len(MODELS))
         period = (ts >= self._setup.world.release).astype(np.int64) + (ts >= self._settled[campaign])
-        key = ((campaign % (self._campaigns + 1)) * 3 + period) * 2 + (model == NEW_INDEX)
+        key = ((campaign % (self._campaigns + 1)) * 3 + period) * 2 + (model == self._setup.timeline.target)
         self.requests += np.bincount(key, minlength=self.requests.size).reshape(self.requests.shape)
 
     @property
@@ -109,7 +109,7 @@ def make_truth(
 ) -> dict[str, Any]:
     """The content of the truth file; the docstring of the package describes it."""
     moving = [c for c in setup.campaigns if c.moves]
-    honest = [_honest(one, encoder) for one in setup.lookalikes]
+    honest = [_honest(one, setup, encoder) for one in setup.lookalikes]
     idle = [_no_shift(c, setup, encoder) for c in setup.campaigns if not c.moves]
     rollouts = [one for one in honest if one["type"] == "rollout"]
     days = setup.span_days
@@ -146,8 +146,19 @@ def make_truth(
 
 
 def release_entries(setup: Setup) -> list[dict[str, str]]:
-    """The release calendar."""
-    return [{"model": NEW, "released_at": iso(setup.world.release)}]
+    """The release calendar: empty when the model that accounts adopt is an old one."""
+    timeline = setup.timeline
+    entries = []
+    if timeline.target == NEW_INDEX:
+        entries.append({"model": model_of(setup), "released_at": iso(timeline.release)})
+    if timeline.beside is not None:
+        entries.append({"model": BESIDE, "released_at": iso(timeline.beside)})
+    return entries
+
+
+def model_of(setup: Setup) -> str:
+    """The model that accounts adopt."""
+    return MODELS[setup.timeline.target]
 
 
 def _campaign(
@@ -159,7 +170,7 @@ def _campaign(
     return {
         "id": campaign.name,
         "type": campaign.type,
-        "model": NEW,
+        "model": model_of(setup),
         "onset": iso(onset),
         "window_h": list(campaign.window_h),
         "entities": [_entity(kind, value, encoder) for kind, value in campaign.entities],
@@ -182,20 +193,20 @@ def _no_shift(campaign: Campaign, setup: Setup, encoder: Encoder) -> dict[str, A
     (kind, number), *_ = campaign.entities
     entity = _entity(kind, number, encoder)
     onset = int(setup.world.accounts["boost_from"][campaign.rows].min())
-    return _window(campaign.type, entity, onset, 72, campaign.note)
+    return _window(campaign.type, entity, model_of(setup), onset, hours=72, why=campaign.note)
 
 
-def _honest(one: Lookalike, encoder: Encoder) -> dict[str, Any]:
+def _honest(one: Lookalike, setup: Setup, encoder: Encoder) -> dict[str, Any]:
     entity = _entity(one.kind, one.number, encoder)
-    return _window(one.type, entity, one.onset, max(48, round(one.hours)), one.why)
+    return _window(one.type, entity, model_of(setup), one.onset, hours=max(48, round(one.hours)), why=one.why)
 
 
-def _window(kind: str, entity: list[str], onset: int, hours: int, why: str) -> dict[str, Any]:
+def _window(kind: str, entity: list[str], model: str, onset: int, *, hours: int, why: str) -> dict[str, Any]:
     return {
         "type": kind,
         "kind": entity[0],
         "id": entity[1],
-        "model": NEW,
+        "model": model,
         "onset": iso(onset),
         "window_h": [-24, hours],
         "why": why,

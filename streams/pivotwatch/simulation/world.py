@@ -36,6 +36,7 @@ ACCOUNT = np.dtype(
         ("alias", "f4"),  # probability of requesting the alias
         ("adopts", "i8"),
         ("share", "f4"),  # share of the new model, after adoption
+        ("second", "i8"),  # from when half of its requests to the new model go to the one released beside it
         ("tries", "i8"),
         ("trial", "f4"),  # share of the new model, while trying
         ("input", "f4"),  # mean of ln(tokens)
@@ -50,6 +51,7 @@ ACCOUNT = np.dtype(
         ("boost_until", "i8"),
         ("boost", "f4"),  # factor on the rate in that time
         ("payment", "i8"),  # number of the payment instrument; -1 means unknown
+        ("client", "i8"),  # number of the client that its events name; -1 means none
         ("campaign", "i8"),  # number of the campaign; -1 means honest
     ]
 )
@@ -210,7 +212,7 @@ def draw_accounts(
     rows["primary"] = rng.choice(len(OLD_SHARES), size, p=OLD_SHARES)
     rows["primary_share"] = rng.beta(6.0, 1.2, size)
     rows["alias"] = np.where(rng.random(size) < 0.3, 0.9, 0.0)
-    rows["adopts"] = rows["tries"] = NEVER
+    rows["adopts"] = rows["tries"] = rows["second"] = NEVER
     rows["input"] = rng.normal(6.6, 1.0, size)
     rows["input_sd"] = rng.uniform(0.5, 1.3, size)
     rows["output"] = rng.normal(5.7, 0.8, size)
@@ -227,5 +229,5 @@ def draw_accounts(
     # A company has one payment instrument. A third of the other accounts have a known one.
     own = np.where(rng.random(size) < 0.33, rng.integers(1_000_000, 2**31, size), -1)
     rows["payment"] = np.where(home_kind == Kind.COMPANY, home, own)
-    rows["campaign"] = -1
+    rows["client"] = rows["campaign"] = -1
     return rows
