@@ -51,7 +51,8 @@ def _wait(setup: Setup, rows: Rows) -> None:
 def update_client(setup: Setup, *, named: bool = False) -> None:
     """A new version of a client changes its default model; its users get it within two days.
 
-    The client has 15 % of the accounts: up to twelve companies that use nothing else, and accounts of everywhere.
+    The client has 15 % of the accounts: up to twelve companies that use nothing else, and accounts of
+    everywhere.
 
     Parameters
     ----------
