@@ -194,3 +194,19 @@ def test_without_a_fitting_source_every_source_says_why(tmp_path: Path) -> None:
     assert "litellm: id: nothing at /id" in told
     assert "otlp_json: not OTLP traces: no resourceSpans" in told
     assert "kong: nothing at /ai/proxy/meta" in told
+
+
+@pytest.mark.parametrize("pack", [lambda content: content, gzip.compress], ids=["plain", "gzip"])
+def test_replay_recognises_the_source_of_standard_input(pack):
+    record = b'{"id":"c","startTime":1770314400.5,"model":"m-2","metadata":{"user_api_key_hash":"h"}}\n'
+    content = pack(b"".join(record.replace(b'"c"', b'"c%d"' % n) for n in range(30_000)))
+    told = CliRunner().invoke(main, ["replay", "-", "--json"], input=content)
+    assert "30,000 events" in told.stderr
+    assert "read as source litellm" in told.stderr
+
+
+def test_a_pretty_printed_array_of_native_events_is_read(tmp_path):
+    path = tmp_path / "events.json"
+    path.write_text('[\n  {\n    "id": "r", "ts": 1770314400000,\n    "account": "a", "model": "m-2"\n  }\n]\n')
+    told = CliRunner().invoke(main, ["replay", str(path)])
+    assert told.stderr.splitlines()[1].startswith("1 events")

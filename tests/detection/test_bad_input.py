@@ -13,8 +13,8 @@ from pivotwatch.contracts.codec import MAX_TS
 from pivotwatch.contracts.dead_letters import MAX_BYTES
 from pivotwatch.contracts.events import (
     BadEvent,
+    array_elements,
     check_event,
-    elements,
     network_of,
     parse_time,
 )
@@ -451,9 +451,9 @@ def test_bad_elements_cost_linear_time_and_few_dead_letters(bad, monkeypatch):
 
     def counted_pass(value):
         passes.append(len(value))
-        return elements(value)
+        return array_elements(value)
 
-    monkeypatch.setattr("pivotwatch.detection.counting.rejected_events.elements", counted_pass)
+    monkeypatch.setattr("pivotwatch.detection.counting.rejected_events.array_elements", counted_pass)
     many = 900_000 // (len(bad) + 1)
     array = b"[" + b",".join([bad] * (many // 2) + [orjson.dumps(event())] + [bad] * (many // 2)) + b"]"
     operator = accounts_step(quorum=ANYBODY)
@@ -484,4 +484,4 @@ def test_dead_letters_do_not_depend_on_how_records_come():
 )
 def test_elements_are_those_of_the_array(array, wide):
     raw = orjson.dumps(array, option=orjson.OPT_INDENT_2 if wide else None)
-    assert [orjson.loads(one) for one in elements(raw)] == array
+    assert [orjson.loads(one) for one in array_elements(raw)] == array

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from pivotwatch.cli import main
 from pivotwatch.detection.rejections import Rejections
-from pivotwatch.ingest.convert import NativeLines
+from pivotwatch.ingest.convert import Conversion, NativeLines
 from pivotwatch.ingest.settings import Decoders, read_settings
 from pivotwatch.tools.event_files import Lines
 
@@ -42,8 +42,9 @@ def expected_of(name: str) -> dict[str, Any]:
 def test_a_case_gives_its_events(name: str) -> None:
     rejections = Rejections()
     decoder = Decoders(read_settings({})).of(source_of(name))
-    native = NativeLines(Lines([str(CASES / name)]), decoder, rejections, lambda: "a line")
-    events = [orjson.loads(line) for line in native]
+    native = Conversion(decoder, rejections)
+    lines = NativeLines(Lines([str(CASES / name)]), native, lambda: "a line")
+    events = [orjson.loads(line) for line in lines]
     expected = expected_of(name)
     shown = [
         {field: event.get(field) for field in want}

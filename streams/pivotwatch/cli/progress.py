@@ -5,38 +5,44 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pivotwatch.tools.event_files import Lines
-
-# A bar that moves smoothly and costs no measurable time.
-LINES_PER_UPDATE = 20_000
+from pivotwatch.tools.event_merge import EventFiles
 
 
 @contextlib.contextmanager
-def progress(lines: Lines, console: Console | None = None) -> Iterator[Iterable[bytes]]:
-    """The same lines. A bar shows the bytes read, the rate and the time left."""
+def progress(files: EventFiles, console: Console | None = None) -> Iterator[None]:
+    """Show a bar while files are read: the events, their rate, and the time left."""
     console = console or Console(stderr=True)
     if not console.is_terminal:
-        yield lines
+        yield
         return
-    columns = (
-        TextColumn("{task.fields[count]:,} events"),
-        BarColumn(),
-        TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        yield _with_bar(lines, bar)
+    with _Bar(files, console):
+        yield
 
 
-def _with_bar(lines: Lines, bar: Progress) -> Iterator[bytes]:
-    task = bar.add_task("", total=lines.size, count=0, rate="")
-    for line in lines:
-        if lines.count % LINES_PER_UPDATE == 0:
-            seconds = bar.tasks[0].elapsed or 0.0
-            rate = f"{lines.count / seconds:,.0f}/s" if seconds else ""
-            bar.update(task, completed=lines.read, count=lines.count, rate=rate)
-        yield line
-    bar.update(task, completed=lines.read, count=lines.count)
+class _Bar(Progress):
+    """Asks the files how far they are each time that it is drawn, so that reading does not wait for it."""
+
+    _files: EventFiles | None = None
+
+    def __init__(self, files: EventFiles, console: Console) -> None:
+        super().__init__(
+            TextColumn("{task.description} {task.fields[count]:,} events"),
+            BarColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+        )
+        self._bar = self.add_task("reading", count=0, rate="")
+        self._files = files
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self._files is not None:  # It draws itself once before it is made.
+            stage, done, total = self._files.done
+            count, seconds = self._files.count, self.tasks[0].elapsed or 0.0
+            rate = f"{count / seconds:,.0f}/s" if seconds and count else ""
+            self.update(self._bar, description=stage, completed=done, total=total, count=count, rate=rate)
+        return super().get_renderables()

@@ -20,7 +20,6 @@ from pivotwatch.cli.options import echo_json, json_option, note, print_json, wit
 from pivotwatch.cli.progress import progress
 from pivotwatch.config.config import Config
 from pivotwatch.contracts.alerts import parse_alert
-from pivotwatch.tools.event_files import Lines
 from pivotwatch_models.durations import format_duration
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ NOT_NAMED = (
 @click.option(
     "--source", metavar="NAME", help="Format of EVENTS (litellm, otlp_json, …); `mapping list` shows all."
 )
+@click.option("--sort", is_flag=True, help="Sort the events by time first, for files that are out of order.")
 @click.option(
     "--partitions",
     type=click.IntRange(min=1),
@@ -70,10 +70,14 @@ def replay(
     out: str | None,
     report: str | None,
     source: str | None,
+    sort: bool,
     partitions: int | None,
     as_json: bool,
 ) -> None:
     """Run the detection over EVENTS: plain, .gz, .bz2, .zst, .csv or .parquet files, or - for standard input.
+
+    Several files, such as one for each gateway, are merged by time. --sort puts all events in order, in
+    bounded memory with a temporary file in TMPDIR.
 
     Without --source the source of files is recognised by their first records. Exit status: 1 when not one
     record is an event.
@@ -84,12 +88,15 @@ def replay(
     from pivotwatch.base.network_classes import class_of
     from pivotwatch.cli.replay_problems import unseen, why_nothing
     from pivotwatch.detection.pipeline import DetectionPipeline
+    from pivotwatch.detection.rejections import Rejections
+    from pivotwatch.ingest.convert import Conversion
     from pivotwatch.ingest.settings import Decoders, read_settings
+    from pivotwatch.tools.event_files import StandardInput
+    from pivotwatch.tools.event_merge import EventFiles
     from pivotwatch.tools.file_sources import models_of, recognised
     from pivotwatch.tools.replay import Replay, read_entries
 
     started = time.monotonic()
-    lines = Lines(events)
     calendar = read_entries("releases", releases or ())
     pipeline = DetectionPipeline(
         config.settings,
@@ -99,11 +106,15 @@ def replay(
         network_class=class_of(config.network_classes),
     )
     ingest = read_settings(config.ingest)
-    decoder = recognised(events, ingest) if source is None else Decoders(ingest).of(source)
+    standard_input = StandardInput()
+    decoder = recognised(events, ingest, standard_input) if source is None else Decoders(ingest).of(source)
     if decoder is not None and source is None:
         note(f"pivotwatch: read as source {decoder.mapping.name}; --source native reads it as native events")
-    with _writer(out, as_json) as write, progress(lines) as read:
-        result = Replay(read, pipeline, lines.place, decoder=decoder)
+    rejections = Rejections()
+    conversion = None if decoder is None else Conversion(decoder, rejections)
+    files = EventFiles(events, conversion, sort=sort, standard_input=standard_input)
+    with _writer(out, as_json) as write, progress(files):
+        result = Replay(files, pipeline, files.place, rejections, conversion)
         for alert in result.encoded():
             write(alert)
     if report:
@@ -113,7 +124,7 @@ def replay(
     if calendar:
         remedy = NOT_SEEN
         if result.events and not result.watched:
-            remedy += unseen(_names(calendar), models_of(events, decoder, ingest))
+            remedy += unseen(_names(calendar), models_of(events, decoder, ingest, standard_input))
     summary = Summary(result, time.monotonic() - started, remedy)
     if as_json and out:
         print_json(summary.as_dict())
@@ -204,7 +215,7 @@ class Summary:
         if result.late > MANY_LATE * result.events:
             text += (
                 "\nWARNING: so many late events delay the scores of their groups, and those over a day late "
-                "are lost. Sort the events by ts, check that none lies far in the future, or raise "
+                "are lost. Use --sort, check that no event lies far in the future, or raise "
                 "allowed_lateness."
             )
         if result.events and not self._adoptions:

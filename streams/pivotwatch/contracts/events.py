@@ -213,12 +213,12 @@ def read_leniently(value: bytes | None) -> dict[int | None, Event | BadEvent]:
     return {None: _judge(message)}
 
 
-def elements(value: bytes) -> list[bytes]:
+def array_elements(value: bytes) -> list[bytes]:
     """The elements of a valid JSON array as they stand in it, in one pass, however deep they are nested.
 
     Examples
     --------
-    >>> elements(b'[{"id": "],"}, [2 ],3]')
+    >>> array_elements(b'[{"id": "],"}, [2 ],3]')
     [b'{"id": "],"}', b'[2 ]', b'3']
     """
     found, depth, start = [], 0, 0

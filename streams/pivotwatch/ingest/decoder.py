@@ -86,6 +86,8 @@ class Decoded:
         Number of documents that are not requests, by reason.
     repeats
         Number of documents that report a request again.
+    group_accounts
+        Number of documents whose account is a group of users, because they name no user.
     truncated
         Whether the message holds more documents than were asked for.
     """
@@ -96,6 +98,7 @@ class Decoded:
     bad_total: int = 0
     no_requests: dict[str, int] = dataclasses.field(default_factory=dict)
     repeats: int = 0
+    group_accounts: int = 0
     truncated: bool = False
 
     @property
@@ -135,11 +138,6 @@ class Decoder:
     pseudonyms
         Replaces values by pseudonyms; without it, values stay.
 
-    Attributes
-    ----------
-    group_accounts
-        Number of documents so far whose account is a group of users, because they name no user.
-
     Examples
     --------
     >>> from pivotwatch.ingest.mapping import SourceMapping, load_file
@@ -160,7 +158,7 @@ class Decoder:
         self.mapping = mapping
         self._networks = networks or NetworkLookup()
         self._pseudonyms = pseudonyms
-        self.group_accounts = 0
+        self._group_accounts = 0
         self._has_spans = mapping.form != "json"
         self._finds_repeats = self._has_spans or mapping.has_calls
         self._required = {"ts", "account", "model"} | (set() if mapping.make_id else {"id"})
@@ -184,7 +182,7 @@ class Decoder:
         seen
             Requests of earlier messages. Without it, only repeats within the message are found.
         """
-        decoded = Decoded()
+        decoded, group_accounts = Decoded(), self._group_accounts
         documents: Iterable[Any] = self._split(message or b"")
         if most is not None:
             documents = self._first(documents, most, decoded)
@@ -215,6 +213,7 @@ class Decoder:
                     known.add(identity, True)
                     decoded.identities.append(identity)
                 decoded.events.append((position, result))
+        decoded.group_accounts = self._group_accounts - group_accounts
         return decoded
 
     @staticmethod
@@ -309,7 +308,7 @@ class Decoder:
             if path is not None:
                 event[reader.name] = value
                 if reader.groups and path in reader.groups:
-                    self.group_accounts += 1
+                    self._group_accounts += 1
                 if used is not None:
                     used[reader.name] = path
             elif reader.name in self._required:

@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from pivotwatch.ingest import otlp
-from pivotwatch.ingest.lenient_json import Unreadable, elements, load
+from pivotwatch.ingest.lenient_json import Unreadable, damaged_elements, load
 
 FORMS = ("json", "otlp_json", "otlp_proto")
 Split = Callable[[bytes], Iterator[Any]]
@@ -123,7 +123,7 @@ def _is_array(value: bytes) -> bool:
 
 def _elements(value: bytes) -> Iterator[Any]:
     """The elements of an array of which some cannot be read."""
-    return map(_loaded, elements(value))
+    return map(_loaded, damaged_elements(value))
 
 
 def _encoded(document: Any) -> bytes:

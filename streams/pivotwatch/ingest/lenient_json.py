@@ -83,14 +83,14 @@ def _finite(digits: str) -> float | None:
     return number if abs(number) != float("inf") else None
 
 
-def elements(text: bytes) -> Iterator[bytes]:
+def damaged_elements(text: bytes) -> Iterator[bytes]:
     """The elements of an array as texts.
 
     Examples
     --------
-    >>> list(elements(b'[{"id":1}, {"id":oops}, {"id":"3]"}]'))
+    >>> list(damaged_elements(b'[{"id":1}, {"id":oops}, {"id":"3]"}]'))
     [b'{"id":1}', b'{"id":oops}', b'{"id":"3]"}']
-    >>> list(elements(b'[{"id":1}, {"id":"2}, {"id":"3"}]'))
+    >>> list(damaged_elements(b'[{"id":1}, {"id":"2}, {"id":"3"}]'))
     [b'{"id":1}', b'{"id":"2}', b'{"id":"3"}']
     """
     text = text.strip()

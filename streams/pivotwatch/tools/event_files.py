@@ -38,6 +38,39 @@ MAX_STRETCHES = 1 << 14
 """Number of stretches of lines whose places are remembered."""
 
 
+class StandardInput:
+    """Standard input whose beginning can be read before it is read as a whole.
+
+    Parameters
+    ----------
+    file
+        The stream; by default that of the process.
+    """
+
+    def __init__(self, file: IO[bytes] | None = None) -> None:
+        self._file = sys.stdin.buffer if file is None else file
+        self._beginning: bytes | None = None
+        self._given = 0
+
+    def beginning(self) -> bytes:
+        """The first megabyte."""
+        if self._beginning is None:
+            self._beginning = self._file.read(CHUNK)
+        return self._beginning
+
+    def read(self, size: int) -> bytes:
+        """The next bytes, empty at the end."""
+        if self._beginning is None or self._given == len(self._beginning):
+            return self._file.read(size)
+        part = self._beginning[self._given : self._given + size]
+        self._given += len(part)
+        return part
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
 class _Stretch(NamedTuple):
     """Consecutive lines of a file without an empty line between them.
 
@@ -66,6 +99,13 @@ class _Decompressor(Protocol):
 class Lines:
     r"""The lines of several files, one file after the other, without empty lines.
 
+    Parameters
+    ----------
+    paths
+        The files; ``-`` is standard input.
+    standard_input
+        Standard input, if it is not that of the process.
+
     Attributes
     ----------
     size
@@ -85,10 +125,11 @@ class Lines:
     [b'{"id":"1"}', b'{"id":"2"}']
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
+    def __init__(self, paths: Sequence[str], standard_input: _Readable | None = None) -> None:
         if paths.count(STANDARD_INPUT) > 1:
             raise WrongUse("- (standard input) can be read only once: name it once")
         self.paths = paths
+        self._standard_input = standard_input
         self.size = _total_size(paths)
         self.read = 0
         self.count = 0
@@ -212,12 +253,20 @@ class Lines:
 
     def _raw_chunks(self, path: str) -> Iterator[bytes]:
         try:
-            with _opened(path) as file:
+            with self._opened(path) as file:
                 while chunk := file.read(CHUNK):
                     self.read += len(chunk)
                     yield chunk
         except OSError as error:
             raise OutOfReach(f"{path}: {error.strerror or error}") from None
+
+    def _opened(self, path: str) -> AbstractContextManager[_Readable]:
+        # Standard input must stay open.
+        return (
+            nullcontext(self._standard_input or StandardInput())
+            if path == STANDARD_INPUT
+            else open(path, "rb")
+        )
 
 
 def read_json_array(path: str) -> list[dict[str, object]]:
@@ -262,11 +311,6 @@ def _decompressor(first: bytes) -> _Decompressor:
     if first.startswith(BZIP2):
         return bz2.BZ2Decompressor()
     return zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj()
-
-
-def _opened(path: str) -> AbstractContextManager[IO[bytes]]:
-    # Standard input must stay open.
-    return nullcontext(sys.stdin.buffer) if path == STANDARD_INPUT else open(path, "rb")
 
 
 def _total_size(paths: Sequence[str]) -> int | None:

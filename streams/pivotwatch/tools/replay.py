@@ -14,12 +14,12 @@ from pivotwatch.contracts.events import BadEvent, Event
 from pivotwatch.detection.event_lines import event_lines
 from pivotwatch.detection.pipeline import DetectionPipeline, control_lines
 from pivotwatch.detection.rejections import Rejected, Rejections
-from pivotwatch.ingest.convert import NativeLines
-from pivotwatch.ingest.decoder import Decoder
+from pivotwatch.ingest.convert import Conversion, NativeLines
 from pivotwatch.ingest.settings import Decoders, read_settings
 from pivotwatch.reporting.collector import Collector
 from pivotwatch.tools.alert_table import to_dataframe
-from pivotwatch.tools.event_files import Lines, read_json_array
+from pivotwatch.tools.event_files import read_json_array
+from pivotwatch.tools.event_merge import EventFiles
 from pivotwatch.tools.event_tables import Table, is_table, table_lines
 from pivotwatch_models.settings import Settings
 
@@ -41,6 +41,7 @@ def replay(
     partitions: int = 1,
     decisions: Entries = (),
     network_classes: str | Path | None = None,
+    sort: bool = False,
     strict: bool = False,
 ) -> Replay:
     """Run the detection over events. The alerts have the same bytes as those of a run through Kafka.
@@ -48,9 +49,10 @@ def replay(
     Parameters
     ----------
     events
-        A file or a list of files (JSON lines, plain or as ``.gz`` or ``.zst``, or ``.parquet``); a DataFrame
-        of pandas or polars, or a table of pyarrow; or an iterable of mappings or of `Event`. The events must
-        be roughly in the order of their times. A time is epoch milliseconds, RFC 3339 text, or a datetime.
+        A file or a list of files (JSON lines, plain or as ``.gz`` or ``.zst``, or ``.parquet``), which are
+        merged by time; a DataFrame of pandas or polars, or a table of pyarrow; or an iterable of mappings or
+        of `Event`. The events must be roughly in the order of their times; those of files can be sorted. A
+        time is epoch milliseconds, RFC 3339 text, or a datetime.
     releases
         Release calendar: `Release` objects, mappings, or a JSON file. Without one, releases are inferred.
     settings
@@ -65,6 +67,8 @@ def replay(
         Decisions of people that apply before the first event: mappings, or a JSON file.
     network_classes
         File that lists hosting and proxy networks, one per line (``AS64500 hosting``).
+    sort
+        Whether to sort the events of files by their times, in bounded memory with a temporary file.
     strict
         Whether a bad event raises an error. By default it is counted in `Replay.rejected`.
 
@@ -91,7 +95,9 @@ def replay(
     >>> [(bad.count, bad.reason, bad.place) for bad in result.rejected]
     [(1, 'ts: required, but missing', 'event 2')]
     """
-    lines, place = _opened(events)
+    rejections = Rejections(strict=strict)
+    conversion = None if source is None else Conversion(Decoders(read_settings({})).of(source), rejections)
+    lines, place = _opened(events, conversion, sort=sort)
     pipeline = DetectionPipeline(
         settings or Settings(),
         partitions=partitions,
@@ -99,7 +105,7 @@ def replay(
         decisions=read_entries("decisions", decisions),
         network_class=class_of(Path(network_classes) if network_classes else None),
     )
-    return Replay(lines, pipeline, place, decoder=_decoder(source), strict=strict)
+    return Replay(lines, pipeline, place, rejections, conversion)
 
 
 class Replay:
@@ -108,15 +114,15 @@ class Replay:
     Parameters
     ----------
     lines
-        Native events, or documents of a source, one per line.
+        Native events, one per line.
     pipeline
         A new pipeline.
     place
         Returns the place of a line.
-    decoder
-        Reads the source of the lines; None for native events.
-    strict
-        Whether a bad event raises an error. By default it is counted in `rejected`.
+    rejections
+        Counts the events that cannot be read.
+    conversion
+        Converted the lines from those of a source; None when they were native events.
 
     Attributes
     ----------
@@ -131,20 +137,16 @@ class Replay:
         lines: Iterable[bytes],
         pipeline: DetectionPipeline,
         place: Place,
-        *,
-        decoder: Decoder | None = None,
-        strict: bool = False,
+        rejections: Rejections,
+        conversion: Conversion | None = None,
     ) -> None:
         self.settings = pipeline.settings
         self.collector = Collector()
         self._pipeline = pipeline
         self._place = place
-        self._rejections = Rejections(strict=strict)
-        self._native: NativeLines | None = None
-        if decoder is not None:
-            counted = _Counted(lines)
-            self._native = NativeLines(counted, decoder, self._rejections, lambda: place(counted.taken - 1))
-        self._lines: Iterable[bytes] = lines if self._native is None else self._native
+        self._rejections = rejections
+        self._native = conversion
+        self._lines = lines
         self._alerts: list[bytes] = []
         self._pending = self._new_alerts()
         self._failure: Exception | None = None
@@ -240,7 +242,7 @@ class Replay:
     def _new_alerts(self) -> Iterator[bytes]:
         for output in self._pipeline.run(self._lines):
             if output.topic == "dlq":
-                self._rejections.take(output, self._place if self._native is None else _event_place)
+                self._rejections.take(output, self._place)
                 continue
             self.collector.take(output)
             if output.topic == "alerts":
@@ -278,12 +280,22 @@ def read_entries(topic: str, entries: Entries) -> list[Any]:
     return read
 
 
-def _opened(events: Any) -> tuple[Iterable[bytes], Place]:
-    """The events as lines, and the function that names their places."""
+def _opened(events: Any, conversion: Conversion | None, *, sort: bool) -> tuple[Iterable[bytes], Place]:
+    """The events as native lines, and the function that names their places."""
     paths = _paths(events)
     if paths:
-        lines = Lines(paths)
-        return lines, lines.place
+        files = EventFiles(paths, conversion, sort=sort)
+        return files, files.place
+    if sort:
+        raise WrongUse("sort: only the events of files can be sorted; sort these before")
+    lines, place = _listed(events)
+    if conversion is None:
+        return lines, place
+    counted = _Counted(lines)
+    return NativeLines(counted, conversion, lambda: place(counted.taken - 1)), _event_place
+
+
+def _listed(events: Any) -> tuple[Iterable[bytes], Place]:
     if is_table(events):
         return table_lines(events), _row_place
     if isinstance(events, Mapping) or not isinstance(events, Iterable):
@@ -300,12 +312,6 @@ def _paths(events: Any) -> list[str]:
     if isinstance(events, list | tuple) and all(isinstance(each, str | Path) for each in events):
         return [str(each) for each in events]
     return []
-
-
-def _decoder(source: str | None) -> Decoder | None:
-    if source is None:
-        return None
-    return Decoders(read_settings({})).of(source)
 
 
 def _event_place(number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from pivotwatch.contracts.dead_letters import MAX_BYTES
-from pivotwatch.contracts.events import EXPLAINED, BadEvent, elements
+from pivotwatch.contracts.events import EXPLAINED, BadEvent, array_elements
 from pivotwatch.contracts.records import InputRecord
 
 MAX_LETTERS = EXPLAINED
@@ -58,7 +58,7 @@ class RejectedEvents:
         if self._record is not record:
             self.finish()
             self._record = record
-            self._elements = () if place is None else elements(record.value or b"")
+            self._elements = () if place is None else array_elements(record.value or b"")
         self._count += 1
         if place is None:
             self._on_bad(record, record.value, place, error)
