@@ -207,6 +207,8 @@ def test_replay_recognises_the_source_of_standard_input(pack):
 
 def test_a_pretty_printed_array_of_native_events_is_read(tmp_path):
     path = tmp_path / "events.json"
-    path.write_text('[\n  {\n    "id": "r", "ts": 1770314400000,\n    "account": "a", "model": "m-2"\n  }\n]\n')
+    path.write_text(
+        '[\n  {\n    "id": "r", "ts": 1770314400000,\n    "account": "a", "model": "m-2"\n  }\n]\n'
+    )
     told = CliRunner().invoke(main, ["replay", str(path)])
     assert told.stderr.splitlines()[1].startswith("1 events")
