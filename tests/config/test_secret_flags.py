@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 import typing
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,10 @@ from click.testing import CliRunner
 from pydantic import BaseModel, SecretStr
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.base.secret_shapes import is_secret_name
+from pivotwatch.base.secret_shapes import holds_secret, is_secret_name
 from pivotwatch.cli import main
 from pivotwatch.cli.options import assigned, role_tables
-from pivotwatch.config.config import Config
+from pivotwatch.config.config import Config, load
 from pivotwatch.config.secret_flags import is_secret_type, models_in, refuse_secrets
 
 SECRET = "hunter2-0123456789abcdef"
@@ -61,6 +62,11 @@ class Later(BaseModel):
         ),
         *(f"x=https://discord.com/api/webhooks/1/{SECRET}", f"sasl_username=https://a:p/{SECRET}@b"),
         *(f'delivery={{"targets": [{{"secret": "https://kim:{SECRET}@x"}}]}}', f"app_prefix=whsec_{SECRET}"),
+        *(
+            f"x=tgram://{SECRET}/1",
+            f"delivery.base_url=discord://1/{SECRET}",
+            f"x=a mailto://kim?pass={SECRET}",
+        ),
         *(f"x=Bearer {SECRET}", f"x=-----BEGIN PRIVATE KEY-----{SECRET}", f"x=xoxb-{SECRET}"),
     ],
 )
@@ -77,9 +83,44 @@ def test_brokers_with_a_password_are_refused() -> None:
     assert (done.exit_code, SECRET in done.output) == (2, False)
 
 
-def test_an_assignment_without_equals_sign_is_not_repeated() -> None:
-    done = CliRunner().invoke(main, ["topics", "check", "--set", f"sasl_password:{SECRET}"])
+@pytest.mark.parametrize("start", ["sasl_password:", ""])
+def test_an_assignment_without_equals_sign_is_not_repeated(start: str) -> None:
+    done = CliRunner().invoke(main, ["topics", "check", "--set", f"{start}{SECRET}"])
     assert (done.exit_code, SECRET in done.output) == (2, False)
+
+
+PLAIN = "opensesame"
+"""A secret without any sign of one."""
+
+
+@pytest.mark.parametrize("key", [*Config.model_fields, "topics.requests", "retention.alerts", "http.idle"])
+@pytest.mark.parametrize("value", [PLAIN, f'{{token="{PLAIN}"}}', f"kim:{PLAIN}@kafka", f"[{PLAIN}"])
+def test_no_refused_value_is_repeated(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(WrongUse) as flag:
+        load(**assigned([f"{key}={value}", "theta=x"]))
+    monkeypatch.setenv("PIVOTWATCH_" + key.replace(".", "__").upper(), value)
+    with pytest.raises(WrongUse) as variable:
+        load(theta="x")
+    for raised in (flag, variable):
+        assert PLAIN not in "".join(traceback.format_exception(raised.value))
+
+
+def test_brokers_with_a_password_are_refused_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIVOTWATCH_BROKERS", f"kim:{PLAIN}@kafka:9092")
+    with pytest.raises(WrongUse, match="host:port") as raised:
+        load()
+    assert PLAIN not in str(raised.value)
+
+
+def test_every_service_of_apprise_is_a_secret() -> None:
+    apprise = pytest.importorskip("apprise")
+    schemes = {
+        scheme
+        for service in apprise.Apprise().details()["schemas"]
+        for scheme in (*(service["protocols"] or ()), *(service["secure_protocols"] or ()))
+    }
+    assert len(schemes) > 100
+    assert {scheme for scheme in schemes if not holds_secret(f"{scheme}://a/b")} <= {"http", "https"}
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pivotwatch.contracts.codec import encode, moment_of
 from pivotwatch.contracts.controls import Decision, decision_record
 from pivotwatch.contracts.dead_letters import MAX_AROUND, undecodable
 from pivotwatch.contracts.entity import Entity
-from pivotwatch.contracts.events import BadEvent
+from pivotwatch.contracts.events import MAX_COUNT, BadEvent, check_event
 from pivotwatch.contracts.records import Line
 from pivotwatch.contracts.sessions import Session
 from pivotwatch.contracts.status import parse_status
@@ -30,6 +30,7 @@ from pivotwatch.detection.scoring.bucket_view import LeftOut
 from pivotwatch.detection.scoring.networks_state import NetworksState
 from pivotwatch.detection.scoring.status import status_of
 from pivotwatch.formats import ocsf, stix
+from pivotwatch.ingest.arrays import ArrayBuilder
 from pivotwatch.web.decision_form import MOST_NOTE, read_request
 from pivotwatch_models.base.counts import Traffic
 from pivotwatch_models.groups.group_state import GroupState
@@ -183,5 +184,19 @@ def test_a_dead_letter_fits_the_broker(around: int) -> None:
     record = Line(b"\xff" * 1_040_000, 0, START, b"k" * around, (("h" * 100, b"v" * around),))
     letter = undecodable(record, record.value, None, BadEvent("\U0010ffff" * 5_000), ("requests", 0))
     size = sum(len(one[0]) + len(one[1]) for one in letter.headers)
-    assert len(letter.value) <= LIMIT
-    assert len(letter.value) + size + len(letter.key or b"") < 1_000_000
+    assert len(letter.value) + size + len(letter.key or b"") <= LIMIT
+
+
+def test_arrays_of_ingest_count_the_places_of_their_events() -> None:
+    places = [(number * 2**45, number) for number in range(60_000)]
+    event: Any = {"id": "1", "ts": START, "account": "a", "model": "m"}
+    arrays = [*ArrayBuilder(1).arrays([(place, event) for place in places], ("spans", 0))]
+    assert len(arrays) > 4
+    for array in arrays:
+        assert len(array.value) + sum(len(one) + len(two) for one, two in array.headers) < LIMIT
+
+
+def test_sums_of_the_largest_counts_fit_a_bucket_record() -> None:
+    assert MAX_COUNT * 90_000_000 < 2**53
+    with pytest.raises(BadEvent, match="output_tokens"):
+        check_event({"id": "1", "ts": START, "account": "a", "model": "m", "output_tokens": MAX_COUNT + 1})

@@ -26,6 +26,8 @@ _WEBHOOK = re.compile(
     r"chat\.googleapis\.com/v1/spaces/|/hooks/\w{16,}|/api/webhooks/",
     re.IGNORECASE,
 )
+# A notification service of apprise, such as tgram://, discord:// or mailto://: its address holds the token.
+_SERVICE = re.compile(r"(?<![\w+.-])(?!(?:https?|file)://)[a-z0-9][\w+.-]*://\S", re.IGNORECASE)
 _PART = re.compile(r"(?<=[/=])[\w~-]{20,}(?=[/?#&\s]|$)")
 
 
@@ -43,8 +45,9 @@ def holds_secret(value: object) -> bool:
     ...     holds_secret("https://page.example/?token=1"),
     ...     holds_secret("xoxb-1-2"),
     ...     holds_secret("kim:x@kafka:9092"),
+    ...     holds_secret("tgram://1/2"),
     ... )
-    (True, True, True)
+    (True, True, True, True)
     >>> (
     ...     holds_secret("https://page.example/watch"),
     ...     holds_secret("kafka-1:9092,kafka-2:9092"),
@@ -55,7 +58,7 @@ def holds_secret(value: object) -> bool:
     if isinstance(value, Mapping):
         return any(holds_secret(one) for one in value.values())
     text = str(value)
-    if any(pattern.search(text) for pattern in (_MARK, _USER_INFO, _PARAMETER, _WEBHOOK)):
+    if any(pattern.search(text) for pattern in (_MARK, _USER_INFO, _PARAMETER, _WEBHOOK, _SERVICE)):
         return True
     parts = _PART.findall(_UUID.sub("", text)) if "://" in text else ()
     return any(re.search(r"\d", part) and re.search(r"[A-Za-z]", part) for part in parts)

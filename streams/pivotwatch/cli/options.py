@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -93,9 +92,8 @@ def assigned(assignments: Iterable[str]) -> dict[str, Any]:
     for assignment in assignments:
         key, equals, value = assignment.partition("=")
         if not equals or not key.strip():
-            # Only the beginning: the rest may be a secret.
-            shown = re.match(r"[\w.-]*", assignment)[0]  # type: ignore[index]  # it always matches
-            raise click.BadParameter(f"{shown!r}: expected KEY=VALUE", param_hint="--set")
+            # Not repeated: it may be a secret.
+            raise click.BadParameter("expected KEY=VALUE", param_hint="--set")
         *tables, name = key.strip().replace("-", "_").split(".")
         inner = flags
         for table in tables:

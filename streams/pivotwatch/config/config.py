@@ -3,8 +3,8 @@
 The key ``min_members`` of the file is ``PIVOTWATCH_MIN_MEMBERS`` in the environment and
 ``--set min_members=8`` on the command line. Two underscores join a table and its key
 (``PIVOTWATCH_TOPICS__REQUESTS``). Secrets belong in the environment or in files that a ``…_file``
-key names. `load` reports every mistake as one line: where the value came from, the key, the value
-and what is expected.
+key names. `load` reports every mistake as one line: where the value came from, the key and what is
+expected, never the value.
 """
 
 from __future__ import annotations
@@ -63,7 +63,11 @@ TopicName = Annotated[
 ]
 Prefix = Annotated[str, _matching(r"[\w.-]{0,60}", "up to 60 letters, digits, dots, dashes or underscores")]
 Brokers = Annotated[
-    str, _matching(r"\s*[^\s,]+:\d+(\s*,\s*[^\s,]+:\d+)*\s*", "host:port, several joined by commas")
+    str,
+    _matching(
+        r"\s*[^\s,@/]+:\d+(\s*,\s*[^\s,@/]+:\d+)*\s*",
+        "host:port, several joined by commas; a user and a password have keys of their own",
+    ),
 ]
 
 

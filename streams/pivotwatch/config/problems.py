@@ -1,6 +1,7 @@
 """Messages about mistakes in the configuration.
 
-Each mistake is one line: where the value came from, the key, the value and what is expected.
+Each mistake is one line: where the value came from, the key and what is expected. The value is never part of
+it: it may hold a secret in any place.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pivotwatch.base.secret_shapes import holds_secret, is_secret_name
 from pivotwatch.base.suggestions import nearest, with_suggestion
 
 ENV_PREFIX = "PIVOTWATCH_"
@@ -77,7 +77,7 @@ def _line(
     if detail["type"] == "extra_forbidden":
         siblings = known[location[0]] if len(location) > 1 else known
         return with_suggestion(f"{where}: {key}: no such key", location[-1], siblings)
-    return f"{where}: {key} = {_value(location, detail)}: expected {_expected(detail)}"
+    return f"{where}: {key}: expected {_expected(detail)}"
 
 
 def _source(location: list[str], flags: Mapping[str, Any], path: Path | None) -> str:
@@ -89,14 +89,6 @@ def _source(location: list[str], flags: Mapping[str, Any], path: Path | None) ->
         if name is not None:
             return name
     return str(path) if path else "configuration"
-
-
-def _value(location: list[str], detail: ErrorDetails) -> str:
-    """The value as it was given; a secret is hidden."""
-    if is_secret_name(location[-1]) or holds_secret(detail["input"]):
-        return "(hidden)"
-    text = repr(detail["input"])
-    return text if len(text) <= 60 else text[:57] + "…"
 
 
 def _expected(detail: ErrorDetails) -> str:

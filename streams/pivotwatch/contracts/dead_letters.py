@@ -27,7 +27,12 @@ TARGET = "pivotwatch.delivery.target"
 NOT_HERE = "Unreadable"
 """The class of error of a dead letter that stands for records and does not hold them."""
 MAX_BYTES = 900_000
-"""A broker takes about 1 MB. A longer value is cut to this length, and ``length`` holds the original one."""
+"""Bytes of a dead letter with its key and headers. A broker takes about 1 MB. A value that leaves no room is
+cut, and ``length`` holds its original length."""
+WHOLE_BYTES = 840_000
+"""Bytes of a value that is never cut."""
+HEADER_BYTES = 10
+"""Bytes around a header, at most."""
 MAX_AROUND = 50_000
 """Bytes that key and headers may have together. Of longer ones only the beginning of the key is kept."""
 MAX_MESSAGE = 1_000
@@ -107,17 +112,21 @@ def dead_letter(
     """
     body = value or b""
     headers = tuple(header for header in headers if not _is_own(header[0]))
-    around = len(key or b"") + sum(len(name) + len(content or b"") for name, content in headers)
-    length: str | UnsetType = str(len(body)) if len(body) > MAX_BYTES else UNSET
-    if around > MAX_AROUND:
-        length = str(len(body) + around)
+    around = len(key or b"") + _size(headers)
+    length = len(body)
+    is_cut = around > MAX_AROUND
+    if is_cut:
+        length += around
         key, headers = key and key[:MAX_MESSAGE], ()
     if isinstance(value, Unreadable):
         about = replace(about, error_class=NOT_HERE, message=value.decode())
     about = replace(
-        about, message=about.message[:MAX_MESSAGE], null="1" if value is None else UNSET, length=length
+        about, message=about.message[:MAX_MESSAGE], null="1" if value is None else UNSET, length=str(length)
     )
-    return Output(topic, key, body[:MAX_BYTES], (*headers, *_headers(about)))
+    room = MAX_BYTES - len(key or b"") - _size((*headers, *_headers(about)))
+    if not is_cut and len(body) <= room:
+        about = replace(about, length=UNSET)
+    return Output(topic, key, body[:room], (*headers, *_headers(about)))
 
 
 def undecodable(
@@ -147,6 +156,13 @@ def undecodable(
 def _headers(about: About) -> tuple[tuple[str, bytes], ...]:
     fields: dict[str, str] = msgspec.to_builtins(about)
     return tuple((name, text.encode(errors="replace")) for name, text in fields.items())
+
+
+def _size(headers: Headers) -> int:
+    """Bytes of headers in a record, at most."""
+    return sum(
+        len(name.encode(errors="replace")) + len(content or b"") + HEADER_BYTES for name, content in headers
+    )
 
 
 def _is_own(name: str) -> bool:
@@ -277,8 +293,8 @@ class _Published(Struct, kw_only=True):
     value: Annotated[
         bytes,
         Meta(
-            description="Value of the original record, at most 900,000 bytes; of a foreign record only its "
-            "shape, unless ingest is configured to keep more."
+            description="Value of the original record, cut so that a dead letter has at most 900,000 bytes; "
+            "of a foreign record only its shape, unless ingest is configured to keep more."
         ),
     ]
     headers: About

@@ -15,8 +15,8 @@ from msgspec import Meta
 
 from pivotwatch.contracts.codec import MAX_TEXT, MAX_TS, Text, explain, format_moment, json_schema, moment_of
 
-MAX_COUNT = 1 << 40
-"""The largest count in an event."""
+MAX_COUNT = 100_000_000
+"""The largest count in an event: 90 million such events in a bucket and partition have sums below 2^53."""
 MAX_LINKS = 8
 """Links that an event has at most."""
 

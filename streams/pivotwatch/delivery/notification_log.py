@@ -55,6 +55,11 @@ class NotificationLog:
                 entry.revision, entry.severity, entry.open, entry.alert, entry.members
             )
 
+    @property
+    def has_entries(self) -> bool:
+        """Whether a target has ever got a notification that is still in the log."""
+        return bool(self._last)
+
     def last(self, key: Key) -> Notification | None:
         """The last notification of an incident that a target got."""
         return self._last.get(key)

@@ -90,6 +90,7 @@ class DeliveryTask(RoleTask[DeliveryPartition]):
     """
 
     role = "delivery"
+    may_repeat = True  # The notification log knows what each target got.
 
     def __init__(
         self, config: Config, make_target_senders: Callable[[Config, Publish], Sequence[TargetSender]]
@@ -97,6 +98,16 @@ class DeliveryTask(RoleTask[DeliveryPartition]):
         self.config = config
         self.target_senders = make_target_senders(config, self.publish)
         self._begin_at_end = read_settings(config.delivery).start == "latest"
+
+    def remedy(self, topic: str) -> str:
+        """What a person does when ``alerts`` has changed."""
+        config = self.host.config
+        return (
+            f"Start the worker again when {topic} exists; it reads a new topic from its beginning, and sends "
+            "nothing twice. If it refuses again, run: kafka-consumer-groups.sh --bootstrap-server "
+            f"{config.brokers} --group {config.app_id(self.role)} --topic {topic} --reset-offsets "
+            "--to-earliest --execute"
+        )
 
     def make_metrics(self, worker: Worker) -> Metrics:
         """Make the metrics of the worker."""
@@ -113,7 +124,9 @@ class DeliveryTask(RoleTask[DeliveryPartition]):
     def place(self, live: DeliveryPartition, earliest: int, end: int, committed: int | None) -> None:
         """Read on from the committed offset, or from the configured start of a new group."""
         if committed is None or committed < 0:
-            live.offset = end if self._begin_at_end else earliest
+            # Kafka forgets the offset of a topic that is deleted. Whoever has delivered is not a new group.
+            is_new = not live.notifications.has_entries
+            live.offset = end if self._begin_at_end and is_new else earliest
         else:
             live.offset = max(committed, earliest)
             if committed < earliest:

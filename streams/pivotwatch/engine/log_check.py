@@ -39,11 +39,14 @@ class LogCheck:
     ----------
     every
         Seconds between two checks.
+    gone_every
+        Seconds to the next check after one that missed a topic.
     deadline
         Seconds after which an answer is no longer waited for.
     """
 
     every: ClassVar[float] = 30.0
+    gone_every: ClassVar[float] = 5.0
     deadline: ClassVar[float] = 10.0
 
     def __init__(
@@ -60,7 +63,7 @@ class LogCheck:
         self._gone: set[str] = set()
 
     def soon(self) -> None:
-        """Check at once: a partition has a new leader."""
+        """Check at once: a partition has a new leader, or is no longer assigned."""
         self._wanted.set()
 
     async def watch(self) -> None:
@@ -73,7 +76,7 @@ class LogCheck:
         """
         while True:
             try:
-                async with asyncio.timeout(self.every):
+                async with asyncio.timeout(min(self.every, self.gone_every) if self._gone else self.every):
                     await self._wanted.wait()
             except TimeoutError:
                 pass

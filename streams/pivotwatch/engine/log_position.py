@@ -23,6 +23,10 @@ class LogChanged(WrongUse):
     """The log is not the log that was read. The message says what happened and what to do."""
 
 
+class TopicReplaced(LogChanged):
+    """The topic was deleted and created again: nothing of what was read is there."""
+
+
 class LogPosition(NamedTuple):
     """How far a partition was read, and in which log.
 
@@ -144,7 +148,7 @@ without them becomes leader, or when a disk is lost or restored. start again
     if topic_id == GONE:
         raise LogChanged(f"{place}: the topic was deleted, and {upto} is gone. {remedy}")
     if position.topic_id and topic_id and topic_id != position.topic_id:
-        raise LogChanged(
+        raise TopicReplaced(
             f"{place}: the topic was deleted and created again (its id was {position.topic_id}, it is "
             f"{topic_id} now): {upto} is gone, and other records have these offsets. {remedy}"
         )

@@ -138,12 +138,15 @@ class RoleTask(Generic[L]):
         Name of the role.
     positions_from_group
         Whether the group keeps which log was read, with the committed offsets; else the state does.
+    may_repeat
+        Whether a topic that was created again may be read from its beginning: what comes twice has no effect.
     host
         The shell that runs this task. The shell sets it before it calls any method.
     """
 
     role: ClassVar[str]
     positions_from_group: ClassVar[bool] = True
+    may_repeat: ClassVar[bool] = False
     host: Host[L]
 
     def remedy(self, topic: str) -> str:

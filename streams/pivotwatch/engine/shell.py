@@ -20,7 +20,7 @@ from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.fetching.consumer import FetchConsumer, Position
 from pivotwatch.engine.health import JOINING, Health, Key
 from pivotwatch.engine.log_check import LogCheck, Positions, committed_positions, committed_text
-from pivotwatch.engine.log_position import LogPosition
+from pivotwatch.engine.log_position import LogPosition, TopicReplaced
 from pivotwatch.engine.producer import AppProducer
 from pivotwatch.engine.role_task import L, RoleTask
 from pivotwatch.engine.types import TP
@@ -95,6 +95,8 @@ class Shell(Generic[L]):
         task.host = self
         self.metrics = task.make_metrics(self)
         self.health = Health(self, config.stalled_after.total_seconds())
+        # Without partitions, too: of a topic that was deleted a group gives out none, even when it is back.
+        self._sources: Positions = {TP(source, 0): LogPosition() for source in sources}
         self.logs = LogCheck(config, self._read_logs, task.remedy)
 
     @property
@@ -130,7 +132,7 @@ class Shell(Generic[L]):
             self.logs.soon()
 
     def _read_logs(self) -> list[Positions]:
-        return [*(live.logs for live in self.live.values()), *self.task.followed()]
+        return [self._sources, *(live.logs for live in self.live.values()), *self.task.followed()]
 
     # An assignment.
 
@@ -142,6 +144,7 @@ class Shell(Generic[L]):
             live.end()
         self.live.clear()
         self.task.dropped()
+        self.logs.soon()
 
     async def load(self, partitions: Mapping[int, Mapping[bytes, bytes]]) -> None:
         """Create the live partitions of an assignment from their changelogs.
@@ -194,16 +197,23 @@ class Shell(Generic[L]):
         tps = {tp: self.live[tp] for tp in committed if tp in self.live}
         earliest = await self.consumer.earliest_offsets(*tps) if tps else {}
         ends = await self.consumer.highwaters(*tps) if tps else {}
-        await self._compare_committed(committed, ends)
+        replaced = await self._compare_committed(committed, ends)
         for tp, live in tps.items():
             if not live.begun:
-                self.task.place(live, earliest[tp], ends[tp], committed[tp])
+                self.task.place(live, earliest[tp], ends[tp], None if tp in replaced else committed[tp])
                 live.begun = True
         self.task.placed()
         return {tp: live.offset for tp, live in tps.items()}
 
-    async def _compare_committed(self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]) -> None:
-        """Compare what the group has committed with the logs, for a role whose state does not say."""
+    async def _compare_committed(self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]) -> set[TP]:
+        """Compare what the group has committed with the logs, for a role whose state does not say.
+
+        Returns
+        -------
+        replaced
+            The partitions that are read from the beginning of a new topic.
+        """
+        replaced: set[TP] = set()
         new = {tp: live for tp, live in self.live.items() if tp in ends and not live.begun}
         if new and self.task.positions_from_group:
             known = await committed_positions(self.config, self.config.app_id(self.task.role))
@@ -213,7 +223,16 @@ class Shell(Generic[L]):
                 if read_until > ends[tp]:
                     position = position.behind(read_until)
                 live.logs[tp] = position
+                try:
+                    await self.logs.check({tp: position})
+                except TopicReplaced:
+                    if not self.task.may_repeat:
+                        raise
+                    logger.warning("%s: the topic was created again; reading it from its beginning", tp.topic)
+                    live.logs[tp] = LogPosition()
+                    replaced.add(tp)
             await self.logs.check(*(live.logs for live in new.values()))
+        return replaced
 
     def commit_text(self, tp: TP, offset: int) -> str:
         """What the group keeps with a committed offset: the log that was read."""

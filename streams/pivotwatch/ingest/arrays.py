@@ -12,7 +12,9 @@ from pivotwatch.detection.counting.deduplication import Headers, Place, origin_h
 from pivotwatch.ingest.decoder import Event
 
 MAX_BYTES = 700_000
-"""Least size that splits an array. Brokers accept about 1 MB, with headers."""
+"""Least size that splits an array, with its headers. Brokers accept about 1 MB."""
+PLACE_BYTES = 32
+"""Bytes of the place of one event in the headers, at most."""
 MAX_CACHED = 500_000
 
 
@@ -85,5 +87,5 @@ def _split(encoded: list[tuple[Place, bytes]]) -> Iterator[list[tuple[Place, byt
         if size + len(raw) > MAX_BYTES and index > start:
             yield encoded[start:index]
             start, size = index, 0
-        size += len(raw) + 1
+        size += len(raw) + 1 + PLACE_BYTES
     yield encoded[start:]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from pivotwatch.contracts.dead_letters import MAX_BYTES
+from pivotwatch.contracts.dead_letters import WHOLE_BYTES
 from pivotwatch.contracts.events import EXPLAINED, BadEvent, array_elements
 from pivotwatch.contracts.records import InputRecord
 
@@ -83,7 +83,7 @@ def _parts(found: Sequence[bytes]) -> Iterator[list[bytes]]:
     part: list[bytes] = []
     size = 2
     for raw in found:
-        if part and size + len(raw) + 1 > MAX_BYTES:
+        if part and size + len(raw) + 1 > WHOLE_BYTES:
             yield part
             part, size = [], 2
         part.append(raw)
