@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting import event_buffer, link_bound
+from pivotwatch.detection.counting import event_buffer, link_bound, network_bound
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch_models.groups import watched_groups
@@ -191,6 +191,34 @@ def test_links_of_open_buckets_are_bounded_and_the_same_after_restarts(
     assert len(groups) < 400
     assert body["traffic"][groups.index(("payment", "pay-0"))][0] == 1_000
     assert whole.dictionary.link_size < 20_000 + 128 * 300
+
+
+@pytest.mark.parametrize("cut", [400, 5_000])
+def test_invented_networks_of_open_buckets_are_bounded(cut: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (event_buffer, network_bound):
+        monkeypatch.setattr(module, "_OPEN_SIZE", 20_000)
+    monkeypatch.setattr(event_buffer, "CAPACITY", 128)
+    made = [
+        event(f"a-{n % 500}", START + HOUR_MS + n, id=str(n), network=f"made-up-{n}" if n % 2 else "AS1")
+        for n in range(4_000)
+    ]
+    lines = [line(*made[i : i + 4], offset=i) for i in range(0, len(made), 4)]
+    whole = accounts_step()
+    before = whole.process(lines)
+    assert len(whole.dictionary.network_names) < 400
+    expected = before + whole.final()
+    step, out = accounts_step(), []
+    for at in range(0, len(lines), cut):
+        out += step.process(lines[at : at + cut])
+        meta, shards, step = step.meta(), step.snapshot(full=True), accounts_step()
+        step.restore(meta, {number: content for number, content in shards.items() if content})
+    assert out + step.final() == expected
+    body = bodies(expected)[START // HOUR_MS + 1]
+    groups = [tuple(group) for group in body["groups"]]
+    assert body["dropped_links"] > 1_500
+    assert body["requests"] == 4_000
+    assert body["traffic"][groups.index(("network", "AS1"))][0] == 2_000
+    assert len(groups) < 400
 
 
 def test_links_as_they_stand_in_messages_are_forgotten_when_they_are_long() -> None:

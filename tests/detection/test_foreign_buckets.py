@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pivotwatch.base.errors import WrongUse
-from pivotwatch.contracts.bucket_record import Header, decode
+from pivotwatch.contracts.bucket_record import Header, NewerRecord, decode
 from pivotwatch.contracts.dead_letters import WHOLE_BYTES
 from pivotwatch.contracts.records import Line
 from pivotwatch.detection.scoring.operator import ScoringOperator
@@ -176,10 +175,19 @@ def test_after_a_reset_accounts_may_skip_buckets():
     assert step.state.alignment.next == later + 1
 
 
-def test_a_genuine_record_of_a_newer_version_ends_the_worker():
+def test_a_genuine_record_of_a_newer_version_is_not_left_out():
     value = again({"v": 2, "new": [1]})
-    with pytest.raises(WrongUse, match="version 2; this program knows 1: upgrade"):
-        networks_step().process([Line(value)])
+    with pytest.raises(NewerRecord, match="version 2; this program knows 1: upgrade"):
+        STORE.into(networks_step()).process([Line(value)])
+
+
+@pytest.mark.parametrize("changed", [{"crc": 7}, {"crc": None}, {"width": 1}, {"p": 9}], ids=str)
+def test_a_foreign_record_of_a_newer_version_changes_nothing(changed):
+    step = STORE.into(networks_step())
+    assert len(dead(step.process([Line(again({"v": 2, **changed}))]))) == 1
+    assert len(dead(step.process([Line(b'{"v":2,"p":0,"since":1,"b":1,"part":0,"parts":1}')]))) == 1
+    assert step.process(BUCKETS[MIDDLE : MIDDLE + 4]) == REST
+    assert step.snapshot() == END
 
 
 # Any change to a genuine record

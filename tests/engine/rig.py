@@ -111,3 +111,6 @@ class Nobody:
 
     def is_ready(self) -> bool:
         return True
+
+    def held(self) -> str:
+        return ""

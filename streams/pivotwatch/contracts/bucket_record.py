@@ -32,6 +32,17 @@ Width = Annotated[int, Meta(ge=1, le=MAX_TS)]
 Crc = Annotated[int, Meta(ge=0, lt=2**32)]
 
 
+class NewerRecord(WrongUse):
+    """A genuine record of a newer version: to leave it out would give wrong results."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"a bucket record of version {version}; this program knows {VERSION}: upgrade networks to the "
+            "program of accounts. If accounts has no newer program, somebody else wrote the record: take the "
+            "right to write buckets from them, and move the group of networks behind it"
+        )
+
+
 class Header(msgspec.Struct, frozen=True, omit_defaults=True):
     """Identity of one part of a record."""
 
@@ -60,7 +71,9 @@ class _Known(msgspec.Struct):
     since: int
     b: int
     part: Count
-    parts: Count
+    parts: Parts
+    width: Width
+    crc: Crc
 
 
 _known, _header = msgspec.json.Decoder(_Known).decode, msgspec.json.Decoder(Header).decode
@@ -97,22 +110,17 @@ def encode(
 
 
 def decode(value: bytes | None) -> tuple[Header, bytes]:
-    """Header and part of the content of one Kafka record.
+    """Header and part of the content of one Kafka record. Of a newer version the header is not complete.
 
     Raises
     ------
     BadEvent
         When it is not a bucket record.
-    WrongUse
-        When its version is newer: to leave it out would give wrong results.
     """
     head, _, piece = (value or b"").partition(b"\n")
     try:
-        if (version := _known(head).v) > VERSION:
-            raise WrongUse(
-                f"a bucket record of version {version}; this program knows {VERSION}: upgrade networks"
-            )
-        header = _header(head)
+        known = _known(head)
+        header = Header(**msgspec.structs.asdict(known)) if known.v > VERSION else _header(head)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadEvent(f"not a bucket record: {explain(error)}") from None
     if header.since > header.b or header.part >= header.parts or header.b * header.width >= MAX_TS:

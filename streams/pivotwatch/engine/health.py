@@ -57,6 +57,9 @@ class Worker(Protocol):
     def is_ready(self) -> bool:
         """Whether all state is loaded."""
 
+    def held(self) -> str:
+        """Why the work is held until a person acts; empty when it is not."""
+
 
 class Health:
     """Judges a worker by its progress.
@@ -164,6 +167,7 @@ class Health:
                 if key != JOINING
             },
             "stalled": self.stalled,
+            **({"held": held} if (held := self.worker.held()) else {}),
         }
 
     def add_pages(self, app: web.Application) -> None:

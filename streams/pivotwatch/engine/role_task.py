@@ -236,6 +236,10 @@ class RoleTask(Generic[L]):
         """How far each named part of `progress` should be. The broker says where partitions end."""
         return {}
 
+    def held(self) -> str:
+        """Why the work is held until a person acts; empty when it is not."""
+        return ""
+
     def is_ready(self) -> bool:
         """Whether everything besides the partitions is ready."""
         return True

@@ -20,7 +20,7 @@ from pivotwatch.engine.fetching.chunks import Chunk
 from pivotwatch.engine.fetching.consumer import FetchConsumer, Position
 from pivotwatch.engine.health import JOINING, Health, Key
 from pivotwatch.engine.log_check import LogCheck, Positions, committed_positions, committed_text
-from pivotwatch.engine.log_position import LogPosition, TopicReplaced
+from pivotwatch.engine.log_position import LogChanged, LogPosition, TopicReplaced
 from pivotwatch.engine.producer import AppProducer
 from pivotwatch.engine.role_task import L, RoleTask
 from pivotwatch.engine.types import TP
@@ -289,6 +289,10 @@ class Shell(Generic[L]):
         """How far each named part of the work should be, for `Health`."""
         return self.task.due()
 
+    def held(self) -> str:
+        """Why the work is held until a person acts; empty when it is not."""
+        return self.task.held()
+
     def is_ready(self) -> bool:
         """Whether every partition of this worker has its state and is read."""
         if not self.task.is_ready():
@@ -308,6 +312,8 @@ class Shell(Generic[L]):
         try:
             await self.logs.watch()
         except Exception as error:
+            if self.sources and isinstance(error, LogChanged):
+                self.consumer.leave()
             self.fail(error)
 
     # The end.

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pivotwatch.base.errors import WrongUse
 from pivotwatch.config.config import Config
-from pivotwatch.contracts.bucket_record import decode
+from pivotwatch.contracts.bucket_record import VERSION, decode
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import InputRecord
 from pivotwatch.engine.topic_follower import TopicFollower
@@ -52,9 +51,9 @@ class BucketProgress:
         """Take a record of ``buckets``. Foreign records and those of other settings are skipped."""
         try:
             header, _ = decode(record.value)
-        except (BadEvent, WrongUse):
+        except BadEvent:
             return
-        ours = header.p < self.partitions and header.width == self.width
+        ours = header.v <= VERSION and header.p < self.partitions and header.width == self.width
         if ours and not header.idle and not header.final:
             self.closed = header.b if self.closed is None else max(self.closed, header.b)
 

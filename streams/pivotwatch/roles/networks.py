@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.network_classes import class_of
 from pivotwatch.config.config import Config, Logical
 from pivotwatch.contracts.alerts import parse_alert
+from pivotwatch.contracts.bucket_record import NewerRecord
 from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.engine.checkpoint_format import Snapshot
@@ -33,6 +35,8 @@ from pivotwatch.engine.runtime import build_app, run_app
 from pivotwatch.engine.topic_follower import TopicFollower
 from pivotwatch.engine.types import TP
 from pivotwatch.roles.changed_logs import count_anew
+
+logger = logging.getLogger(__name__)
 
 PINS_BYTES = 100_000
 """Longer pins become part of the state at once: a manifest is one Kafka record."""
@@ -48,6 +52,7 @@ GAUGES: Named = {
         "pivotwatch_forgotten_groups",
         "Watched groups that were forgotten in the last bucket, since there were too many.",
     ),
+    "held": ("pivotwatch_held", "1 while scoring is held by a record that only a newer program can read."),
     "skewed_networks": ("pivotwatch_skewed_networks", "Networks whose clock is ahead of the others."),
 }
 """Entries of `ScoringOperator.counters`, and their metrics."""
@@ -94,11 +99,14 @@ class NetworksPartition(PartitionTask[ControlledOperator]):
     ----------
     is_final
         Whether every partition of ``requests`` had declared its end at the last call of the operator.
+    held_by
+        Why the partition is held: a record that only a newer program can read. Empty: it is not held.
     following
         The task that follows the control topics. It ends with the partition.
     """
 
     is_final = False
+    held_by = ""
     following: asyncio.Task[None] | None = None
 
     def __init__(self, *given: Any, control_topics: Sequence[TP] = (), **named: Any) -> None:
@@ -108,6 +116,11 @@ class NetworksPartition(PartitionTask[ControlledOperator]):
     def read_topics(self) -> Sequence[TP]:
         """The input, and the control topics."""
         return [self.tp, *self._control_topics]
+
+    @property
+    def counters(self) -> Mapping[str, int]:
+        """The counters of the operator, and whether the partition is held."""
+        return {**super().counters, "held": int(bool(self.held_by))}
 
     def load(self, snapshot: Snapshot) -> None:
         """Restore the operator and its pinned control records. Runs in the worker's thread."""
@@ -177,6 +190,32 @@ class NetworksTask(OperatorTask[NetworksPartition]):
             await self._read_controls(live)
 
     async def feed(self, live: NetworksPartition, chunk: Chunk) -> None:
+        """Let the partition process a chunk; hold it at a record that only a newer program can read.
+
+        The partition has ended then: nothing after its last checkpoint counts, so a newer program continues
+        there. The process stays, because a restart would not help.
+        """
+        try:
+            await self._feed(live, chunk)
+        except NewerRecord as error:
+            if self.host.until_end is not None:
+                raise
+            live.held_by = str(error)
+            logger.error("scoring is held: %s", error)
+
+    def is_waiting(self, live: NetworksPartition) -> bool:
+        """Whether the partition is held, so that a restart would not help."""
+        return bool(live.held_by)
+
+    def is_ready(self) -> bool:
+        """Whether nothing is held."""
+        return not self.held()
+
+    def held(self) -> str:
+        """Why scoring is held."""
+        return next((live.held_by for live in self.host.live.values() if live.held_by), "")
+
+    async def _feed(self, live: NetworksPartition, chunk: Chunk) -> None:
         """Let the partition process a chunk, split at the fence: newer control records apply after it."""
         if live.following is None:
             head, chunk = chunk.split(live.fence)

@@ -42,6 +42,8 @@ class Dictionary:
         Number of each network, of the network of each address, and of links by their bytes. 0: none.
     link_size
         Size of all link sets that have a number (`size_of`).
+    network_size
+        Size of all names of networks that have a number (`size_of_name`).
 
     Examples
     --------
@@ -66,7 +68,7 @@ class Dictionary:
         self.links: dict[bytes, int] = {}
         self._link_numbers: dict[LinkSet, int] = {}
         self._raw_bytes = 0
-        self.link_size = 0
+        self.link_size = self.network_size = 0
         self._places: dict[int, int] = {}
         self.choice_names: list[tuple[str, str | None]]
         self.network_names: list[str | None]
@@ -81,7 +83,7 @@ class Dictionary:
         self.addresses.update({None: 0, "": 0})
         self.links.update({b"": 0, b"null": 0})
         self._link_numbers[()] = 0
-        self._raw_bytes = self.link_size = 0
+        self._raw_bytes = self.link_size = self.network_size = 0
         self.choice_names, self.network_names, self.link_sets = [], [None], [()]
 
     def choice(self, model: str, requested: str | None) -> int:
@@ -101,6 +103,7 @@ class Dictionary:
             if number is None:
                 number = self.networks[name] = len(self.network_names)
                 self.network_names.append(name)
+                self.network_size += size_of_name(name)
             return number
         known = self.addresses.get(ip)
         if known is None:
@@ -195,6 +198,11 @@ class Dictionary:
 def size_of(links: LinkSet) -> int:
     """Size of links: their characters, and 100 for each value."""
     return sum(100 + len(kind) + len(name or "") for kind, name in links)
+
+
+def size_of_name(name: str) -> int:
+    """Size of a name: its characters, and 100."""
+    return 100 + len(name)
 
 
 def groups_of(network: str | None, links: Iterable[tuple[str, str | None]]) -> Iterator[Group]:

@@ -87,7 +87,7 @@ class EventBuffer:
     def fill(self) -> None:
         """Count what is in the buffer, and bound the links of the open buckets."""
         self.gather()
-        if self._dictionary.link_size > _OPEN_SIZE:
+        if max(self._dictionary.link_size, self._dictionary.network_size) > _OPEN_SIZE:
             self.bound()
         self.renew()
 

@@ -28,6 +28,7 @@ from pivotwatch.detection.counting.event_counters import EventCounters
 from pivotwatch.detection.counting.event_time import QUORUM, Quorum
 from pivotwatch.detection.counting.held_events import Held, HeldEvents
 from pivotwatch.detection.counting.link_bound import drop_links
+from pivotwatch.detection.counting.network_bound import drop_networks
 from pivotwatch.detection.counting.open_counts import OpenCounts
 from pivotwatch.detection.counting.rejected_events import OnBad, RejectedEvents
 from pivotwatch.detection.counting.watermark import Watermark
@@ -177,7 +178,7 @@ class OpenBuckets:
 
     def _bound_links(self) -> None:
         """Drop links of the open buckets when there are too many. The counts that are stored change too."""
-        dropped = drop_links(self.counts, self.dictionary)
+        dropped = drop_links(self.counts, self.dictionary) + drop_networks(self.counts, self.dictionary)
         self.counters.dropped_links += dropped
         self.links_dropped |= dropped > 0
         self.forget_names()

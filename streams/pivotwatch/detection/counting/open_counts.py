@@ -97,10 +97,20 @@ class OpenCounts:
         for cells in self._cells():
             cells.renumber(replaced)
 
-    def pairs(self) -> Ints:
-        """The accounts and links that occur together, each pair once: account << 32 | links."""
+    def replace_networks(self, networks: Ints) -> None:
+        """Replace networks by others, as `replace_links` does."""
+
+        def replaced(run: Run) -> Run:
+            _, _, *counts = run
+            return Run.of([run.who, networks[run.network] << 32 | run.links, *counts])
+
+        for cells in self._cells():
+            cells.renumber(replaced)
+
+    def pairs(self, kind: str = "links") -> Ints:
+        """The accounts and links (or networks) that occur together, each pair once: account << 32 | links."""
         runs = [run for cells in self._cells() for run in cells.runs]
-        return np.unique(np.concatenate([NONE, *(run.account << 32 | run.links for run in runs)]))
+        return np.unique(np.concatenate([NONE, *(run.account << 32 | getattr(run, kind) for run in runs)]))
 
     def take_recent(self) -> dict[int, Cells]:
         """Give out the counts since the last call. They become part of ``saved``."""

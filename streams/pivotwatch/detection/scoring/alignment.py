@@ -18,7 +18,7 @@ import zlib
 from typing import Any
 
 from pivotwatch.contracts import bucket_content
-from pivotwatch.contracts.bucket_record import Header
+from pivotwatch.contracts.bucket_record import VERSION, Header, NewerRecord
 from pivotwatch.contracts.events import BadEvent
 
 
@@ -56,6 +56,8 @@ class BucketAlignment:
         ------
         BadEvent
             When `accounts` cannot have written it. The alignment is unchanged then.
+        NewerRecord
+            When it is whole, passes its checksum and has a newer version.
         """
         p = header.p
         self._check_place(header)
@@ -67,6 +69,8 @@ class BucketAlignment:
         content = b"".join(parts.get(i, b"") for i in range(header.parts))
         if zlib.crc32(content) != header.crc:
             raise BadEvent("not a bucket: the content does not match the checksum in its header")
+        if header.v > VERSION:
+            raise NewerRecord(header.v)
         bucket_content.check(content, header.b)
         if header.final:
             self._through[p] = math.inf

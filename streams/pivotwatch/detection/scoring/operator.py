@@ -65,7 +65,7 @@ class ScoringOperator:
 
         Raises
         ------
-        WrongUse
+        NewerRecord
             When a record has a newer version. It is genuine, so scoring without it would be wrong.
         """
         outputs: list[Output] = []

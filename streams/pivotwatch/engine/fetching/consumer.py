@@ -117,6 +117,10 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         }
         await AIOKafkaConsumer.commit(self._ensure_consumer(), described)
 
+    def leave(self) -> None:
+        """Leave the group when the consumer stops, although it has a name."""
+        self._ensure_consumer()._coordinator._group_instance_id = None
+
     async def is_member(self) -> bool:
         """Ask the coordinator of the group now, without waiting behind fetches."""
         if self.thread_loop.is_closed():
@@ -182,6 +186,13 @@ class FetchConsumer(driver.Consumer):
         partitions, before the group reports it. False also when no answer comes.
         """
         return await cast(FetchThread, self._thread).is_member()
+
+    def leave(self) -> None:
+        """Leave the group at the end of the process.
+
+        A named member that comes back gets its earlier assignment, which may lack a topic that exists again.
+        """
+        cast(FetchThread, self._thread).leave()
 
     async def commit_done(self) -> None:
         """Wait until the group has committed every offset of `done`, or the assignment has ended."""
