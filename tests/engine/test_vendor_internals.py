@@ -112,7 +112,7 @@ ATTRIBUTES: list[tuple[type, tuple[str, ...]]] = [
             "getall",
         ),
     ),
-    (group_coordinator.GroupCoordinator, ("_send_req", "_do_heartbeat", "member_id")),
+    (group_coordinator.GroupCoordinator, ("_send_req", "_do_heartbeat", "member_id", "_group_instance_id")),
     (SubscriptionState, ("subscription",)),
     (Subscription, ("assignment",)),
     (Assignment, ("tps", "state_value")),
