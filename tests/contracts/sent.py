@@ -26,7 +26,7 @@ from pivotwatch.detection.counting.event_time import QUORUM, Quorum
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.scoring.operator import ScoringOperator
 from pivotwatch.ingest import rejects
-from pivotwatch.ingest.decoder import BadDocument
+from pivotwatch.ingest.decoded import BadDocument
 from pivotwatch_models.settings import DAY_MS, HOUR_MS, Settings
 from tests.delivery.rig import Recorder, Rig
 from tests.detection.golden import loner

@@ -23,7 +23,7 @@ from pivotwatch.contracts.events import BadEvent
 from pivotwatch.contracts.records import Line
 from pivotwatch.delivery.notification_log import read_entry, read_key
 from pivotwatch.engine.kafka import sync_client
-from pivotwatch.ingest.decoder import BadDocument
+from pivotwatch.ingest.decoded import BadDocument
 from pivotwatch.ingest.rejects import dead_letter as reject
 from pivotwatch.tools import redrive
 from pivotwatch.web.read_model import ReadModel

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pivotwatch.contracts.records import Line
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.ingest.arrays import ArrayBuilder
-from pivotwatch.ingest.decoder import IN_FUTURE, Decoded
+from pivotwatch.ingest.decoded import Decoded
+from pivotwatch.ingest.decoder import IN_FUTURE
 from pivotwatch.ingest.settings import Decoders, read_settings
 from pivotwatch_models.method import STATE
 from pivotwatch_models.settings import Settings

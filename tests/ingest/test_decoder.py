@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.contracts.events import check_event
-from pivotwatch.ingest.decoder import MAX_BAD, Decoder
+from pivotwatch.ingest.decoded import MAX_BAD
+from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.mapping import SourceMapping, load_file, shipped
 from pivotwatch.ingest.private import shape_of
 from pivotwatch.ingest.settings import Decoders, read_settings

@@ -9,7 +9,7 @@ import orjson
 
 from pivotwatch.base.partitioning import partition_of
 from pivotwatch.detection.counting.deduplication import Headers, Place, origin_headers
-from pivotwatch.ingest.decoder import Event
+from pivotwatch.ingest.decoded import Event
 
 MAX_BYTES = 700_000
 """Least size that splits an array, with its headers. Brokers accept about 1 MB."""

@@ -9,7 +9,8 @@ import orjson
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.detection.rejections import Rejections
-from pivotwatch.ingest.decoder import MAX_BAD, Decoded, Decoder, Event
+from pivotwatch.ingest.decoded import MAX_BAD, Decoded, Event
+from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.documents import messages
 from pivotwatch.ingest.request_identity import SeenRequests
 

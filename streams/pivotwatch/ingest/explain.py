@@ -8,7 +8,8 @@ from itertools import islice
 from typing import Any
 
 from pivotwatch.contracts.events import BadEvent
-from pivotwatch.ingest.decoder import Decoder, Event
+from pivotwatch.ingest.decoded import Event
+from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.documents import splitter
 from pivotwatch.ingest.lenient_json import Unreadable
 from pivotwatch.ingest.pointers import FieldPath, to_pointer

@@ -14,7 +14,7 @@ from pivotwatch.contracts.records import Output
 from pivotwatch.engine.checkpoint import settled
 from pivotwatch.engine.kafka.async_client import Producer
 from pivotwatch.ingest.arrays import ArrayBuilder
-from pivotwatch.ingest.decoder import Event
+from pivotwatch.ingest.decoded import Event
 from pivotwatch.ingest.request_dedup import Acknowledgement
 
 logger = logging.getLogger(__name__)

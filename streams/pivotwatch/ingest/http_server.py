@@ -22,7 +22,7 @@ import asyncio
 import itertools
 import logging
 import time
-from typing import Any
+from collections import Counter
 
 import orjson
 from aiohttp import web
@@ -35,11 +35,13 @@ from pivotwatch.config.http_limits import HttpLimits
 from pivotwatch.engine.http.browser_origin import has_foreign_origin, has_foreign_site, named_host
 from pivotwatch.engine.http.failed_attempts import FailedAttempts
 from pivotwatch.engine.http.server import HttpServer
-from pivotwatch.ingest.decoder import Decoded, Decoder
+from pivotwatch.ingest.decoded import Decoded
+from pivotwatch.ingest.decoder import Decoder
+from pivotwatch.ingest.http_answers import answer, bad_documents, retry
 from pivotwatch.ingest.http_auth import Authenticator, Unauthorized, WrongSecret
 from pivotwatch.ingest.http_publisher import HttpPublisher, Request
 from pivotwatch.ingest.incoming_bodies import IncomingBodies
-from pivotwatch.ingest.metrics import IngestMetrics
+from pivotwatch.ingest.metrics import GROUP_ACCOUNTS, IngestMetrics
 from pivotwatch.ingest.otlp import partial_success
 from pivotwatch.ingest.rejects import dead_letter
 from pivotwatch.ingest.request_dedup import Acknowledgement, RequestDedup, http_identity
@@ -48,9 +50,9 @@ from pivotwatch_models.method import STATE
 
 logger = logging.getLogger(__name__)
 
-RETRY_AFTER = "1"
+TOO_MANY = "too many records"
+BESIDE_BAD = "beside a bad record"
 FULL = "too many bytes wait for the broker"
-MAX_LISTED = 20
 PROTOBUF = "application/x-protobuf"
 OTLP_TYPES = (PROTOBUF, "application/json")
 ENCODINGS = ("", "identity", "gzip", "deflate")
@@ -140,14 +142,14 @@ class IngestServer:
 
     async def _health(self, _: web.Request) -> web.Response:
         silent = self._publisher.silent_seconds > self._timeout
-        return _response(503 if silent else 200, broker="silent" if silent else "answers")
+        return answer(503 if silent else 200, broker="silent" if silent else "answers")
 
     async def _events(self, request: web.Request) -> web.Response:
         source = request.match_info.get("source") or request.query.get("source") or self._http.sources[0]
         decoder = self._decoders.get(source)
         if decoder is None:
             known = ", ".join(self._decoders)
-            return _response(
+            return answer(
                 404, error=f"the server does not serve this source: ingest.http.sources has {known}"
             )
         return await self._handle(request, decoder)
@@ -156,9 +158,9 @@ class IngestServer:
         binary = request.content_type == PROTOBUF
         decoder = self._decoders.get("otlp_proto" if binary else "otlp_json")
         if request.content_type not in OTLP_TYPES:
-            return _response(415, error=f"expected one of these content types: {', '.join(OTLP_TYPES)}")
+            return answer(415, error=f"expected one of these content types: {', '.join(OTLP_TYPES)}")
         if decoder is None:
-            return _response(
+            return answer(
                 404, error="the server serves no OTLP: add otlp_proto or otlp_json to ingest.http.sources"
             )
         # A client of OTLP drops what is refused, so good spans count whatever the others are.
@@ -166,8 +168,8 @@ class IngestServer:
         if response.status != 200:
             return response
         assert isinstance(response.body, bytes)
-        answer = orjson.loads(response.body)
-        body = partial_success(answer["dead_letters"], binary=binary)
+        counts = orjson.loads(response.body)
+        body = partial_success(counts["dead_letters"], binary=binary)
         return web.Response(body=body, content_type=PROTOBUF if binary else "application/json")
 
     async def _handle(
@@ -196,9 +198,11 @@ class IngestServer:
         latest = round(time.time() * 1000) + STATE.membership.future_ms
         decoded = decoder.decode(body, most=self._http.max_events, latest=latest)
         if decoded.truncated:
-            return _response(413, error=f"more than {self._http.max_events} records")
+            self._metrics.count_bad(decoder.mapping.name, {TOO_MANY: self._http.max_events + 1}, "refused")
+            return answer(413, error=f"more than {self._http.max_events} records")
         if decoded.bad and (refuses or (self._is_otlp(decoder) and decoded.holds_no_document)):
-            return _bad_documents(decoded)
+            self._metrics.count_bad(decoder.mapping.name, _refused(decoded), "refused")
+            return bad_documents(decoded)
         return await self._send(decoder, decoded, len(body))
 
     @staticmethod
@@ -208,24 +212,24 @@ class IngestServer:
     def _check_site(self, request: web.Request) -> None:
         """Reject a request that another site makes a browser on this machine send."""
         if has_foreign_site(request.headers) or has_foreign_origin(request.headers):
-            raise BodyRejected(_response(403, error="a browser sent the request for another site"))
+            raise BodyRejected(answer(403, error="a browser sent the request for another site"))
         if not self._http.has_secret and not is_loopback(named_host(request.headers)):
-            raise BodyRejected(_response(403, error="without a token, call this server by 127.0.0.1"))
+            raise BodyRejected(answer(403, error="without a token, call this server by 127.0.0.1"))
 
     async def _refuse(self, request: web.Request, error: Unauthorized) -> web.Response:
         if isinstance(error, WrongSecret):
             logger.warning("a wrong token or signature from %s", request.remote)
             if seconds := await self._failures.add(request.remote):
-                response = _response(429, {"Retry-After": str(seconds)}, error=f"{error}, too often")
+                response = answer(429, {"Retry-After": str(seconds)}, error=f"{error}, too often")
                 response.force_close()  # Each further guess costs a connection.
                 return response
-        return _response(401, {"WWW-Authenticate": "Bearer"}, error=str(error))
+        return answer(401, {"WWW-Authenticate": "Bearer"}, error=str(error))
 
     async def _read(self, request: web.Request, *, is_known: bool) -> bytes:
         """Read and decompress the body. All bodies together stay below ``max_pending`` meanwhile."""
         encoding = request.headers.get("Content-Encoding", "").strip().lower()
         if encoding not in ENCODINGS:
-            response = _response(
+            response = answer(
                 415, {"Accept-Encoding": "gzip, deflate"}, error="expected gzip, deflate or no encoding"
             )
             response.force_close()
@@ -238,10 +242,10 @@ class IngestServer:
                 content += part
                 self._check_size(len(content))
                 if not self._incoming.grow(body, len(part), self._http.max_pending - self._publisher.pending):
-                    raise BodyRejected(_retry(429, FULL))
+                    raise BodyRejected(retry(429, FULL))
         except (web.RequestPayloadError, ContentEncodingError):
             request.content.feed_eof()  # Do not wait for the rest of a damaged body.
-            response = _response(400, error="the body does not match its Content-Encoding")
+            response = answer(400, error="the body does not match its Content-Encoding")
             response.force_close()
             raise BodyRejected(response) from None
         finally:
@@ -250,11 +254,11 @@ class IngestServer:
 
     def _check_size(self, size: int) -> None:
         if size > self._http.max_body:
-            raise BodyRejected(_response(413, error=f"longer than {self._http.max_body} bytes"))
+            raise BodyRejected(answer(413, error=f"longer than {self._http.max_body} bytes"))
         if self._publisher.silent_seconds > self._timeout:
-            raise BodyRejected(_retry(503, "the broker does not answer"))
+            raise BodyRejected(retry(503, "the broker does not answer"))
         if self._publisher.pending + size > self._http.max_pending:
-            raise BodyRejected(_retry(429, FULL))
+            raise BodyRejected(retry(429, FULL))
 
     async def _send(self, decoder: Decoder, decoded: Decoded, size: int) -> web.Response:
         name = decoder.mapping.name
@@ -271,6 +275,8 @@ class IngestServer:
             events=len(new),
             no_requests=decoded.no_requests,
             repeats=decoded.repeats + len(events) - len(new),
+            bad=decoded.bad_reasons(),
+            group_accounts=decoded.group_accounts,
         )
         letters = [dead_letter(bad, self._redaction, name) for bad in decoded.bad]
         if new or letters:
@@ -282,8 +288,8 @@ class IngestServer:
         if waiting:
             done, unfinished = await asyncio.wait(waiting, timeout=self._timeout)
             if unfinished or any(one.cancelled() or one.exception() for one in done):
-                return _retry(503, "the broker does not answer")
-        return _response(
+                return retry(503, "the broker does not answer")
+        return answer(
             200,
             None,
             accepted=len(new),
@@ -291,26 +297,15 @@ class IngestServer:
             skipped=sum(decoded.no_requests.values()),
             dead_letters=decoded.bad_total,
             **({"skipped_by_reason": decoded.no_requests} if decoded.no_requests else {}),
+            **({"dead_letters_by_reason": decoded.bad_reasons()} if decoded.bad else {}),
+            **({"team_accounts": decoded.group_accounts} if decoded.group_accounts else {}),
+            **({"warning": GROUP_ACCOUNTS} if decoded.group_accounts else {}),
         )
 
 
-def _bad_documents(decoded: Decoded) -> web.Response:
-    bad = [{"position": one.position, "problem": str(one.error)} for one in decoded.bad]
-    return _response(
-        400 if decoded.holds_no_document else 422,
-        error=f"{decoded.bad_total} records cannot be read; no record was counted",
-        bad=bad[:MAX_LISTED],
-    )
-
-
-def _retry(status: int, error: str) -> web.Response:
-    return _response(status, {"Retry-After": RETRY_AFTER}, error=error)
-
-
-def _response(status: int, headers: dict[str, str] | None = None, **content: Any) -> web.Response:
-    return web.Response(
-        status=status, headers=headers, body=orjson.dumps(content), content_type="application/json"
-    )
+def _refused(decoded: Decoded) -> Counter[str]:
+    """The records of a body that is refused: the bad ones by reason, and the good ones beside them."""
+    return decoded.bad_reasons() + Counter({BESIDE_BAD: len(decoded.events)})
 
 
 async def serve(

@@ -10,7 +10,8 @@ from collections import Counter
 from pivotwatch.contracts.records import InputRecord, Output
 from pivotwatch.detection.counting.deduplication import Place
 from pivotwatch.engine.types import TP
-from pivotwatch.ingest.decoder import Decoded, Decoder, Event
+from pivotwatch.ingest.decoded import Decoded, Event
+from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.event_time_merge import EventTimeMerge
 from pivotwatch.ingest.metrics import IngestMetrics
 from pivotwatch.ingest.rejects import dead_letter
@@ -34,6 +35,8 @@ class SourceBatch:
         Events with their places, and dead letters, in the order of the records.
     no_requests, repeats
         Number of documents that are not requests, by reason, and of repeated reports of a request.
+    bad, group_accounts
+        Number of bad documents by reason, and of documents whose account is a team.
     """
 
     next: int = 0
@@ -41,6 +44,8 @@ class SourceBatch:
     dead_letters: list[Output] = dataclasses.field(default_factory=list)
     no_requests: Counter[str] = dataclasses.field(default_factory=Counter)
     repeats: int = 0
+    bad: Counter[str] = dataclasses.field(default_factory=Counter)
+    group_accounts: int = 0
 
 
 class SourceReader:
@@ -58,7 +63,8 @@ class SourceReader:
     Attributes
     ----------
     counts
-        Number of events, bad documents, documents that are not requests, and repeats, for the log.
+        Number of events, bad documents, documents that are not requests, repeats, and events whose account
+        is a team, for the log.
     """
 
     def __init__(self, settings: IngestSettings, merge: EventTimeMerge, metrics: IngestMetrics) -> None:
@@ -72,7 +78,13 @@ class SourceReader:
         self._seen: dict[str, SeenRequests[bool]] = {
             topic.source: SeenRequests() for topic in settings.topics
         }
-        self.counts = {"events": 0, "bad documents": 0, "other documents": 0, "repeats": 0}
+        self.counts = {
+            "events": 0,
+            "bad documents": 0,
+            "other documents": 0,
+            "repeats": 0,
+            "team accounts": 0,
+        }
 
     def forget(self) -> None:
         """Forget the requests that were read: after a new assignment their records may be read again."""
@@ -106,7 +118,9 @@ class SourceReader:
                     event_time = event["ts"]
             batch.no_requests.update(decoded.no_requests)
             batch.repeats += decoded.repeats
+            batch.group_accounts += decoded.group_accounts
             if decoded.bad:
+                batch.bad.update(decoded.bad_reasons())
                 self._add_dead_letters(batch, tp, decoder.mapping.name, record, decoded)
             records += 1
             if event_time > limit:
@@ -117,11 +131,14 @@ class SourceReader:
         self.counts["events"] += len(batch.events)
         self.counts["other documents"] += batch.no_requests.total()
         self.counts["repeats"] += batch.repeats
+        self.counts["team accounts"] += batch.group_accounts
         self._metrics.read(
             decoder.mapping.name,
             events=len(batch.events),
             no_requests=batch.no_requests,
             repeats=batch.repeats,
+            bad=batch.bad,
+            group_accounts=batch.group_accounts,
         )
         return batch
 

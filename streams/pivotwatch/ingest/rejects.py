@@ -13,7 +13,7 @@ from msgspec import UNSET
 from pivotwatch.contracts import dead_letters
 from pivotwatch.contracts.dead_letters import About
 from pivotwatch.contracts.records import InputRecord, Output, Unreadable
-from pivotwatch.ingest.decoder import BadDocument
+from pivotwatch.ingest.decoded import BadDocument
 from pivotwatch.ingest.private import shape_of
 
 Redaction = Literal["redacted", "full", "empty"]
