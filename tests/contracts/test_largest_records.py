@@ -145,7 +145,8 @@ def test_a_status_is_bounded(sign: str) -> None:
         accounts=lambda: (MOST, MOST),
         left_out=lambda: LeftOut(MOST, MOST, MOST, MOST, MOST, MOST),
         late_groups=lambda: late,
-        skewed=lambda: {name(sign, number): MOST for number in range(300)},
+        skewed_networks=lambda: [(name(sign, number), MOST) for number in range(300)],
+        skewed_accounts=lambda: (MOST, [(name(sign, number), MOST) for number in range(300)]),
         watermark=lambda: START,
     )
     raw = encode(status_of(state, view, forgotten_groups=MOST))

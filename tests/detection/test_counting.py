@@ -202,7 +202,7 @@ def test_a_snapshot_without_changes_is_small():
 
 
 def test_counters_since_the_last_close_survive():
-    lines = [line(event()), *SOME_BAD, line(event(status=500))]
+    lines = [line(event(ts=START - 3 * HOUR_MS)), line(event()), *SOME_BAD, line(event(status=500))]
     step, store = accounts_step(), Store()
     step.process(lines)
     store.take(step)

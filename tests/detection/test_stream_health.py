@@ -33,6 +33,22 @@ def test_a_network_whose_clock_is_ahead_is_named(minutes: int) -> None:
     assert sum(bool(one.skewed_networks) for one in found) > len(found) / 2
 
 
+def test_accounts_whose_clock_is_ahead_are_named_wherever_they_are() -> None:
+    """A gateway is not a network: its accounts are in all of them."""
+    wrong = {"acct-030", "acct-051", "acct-072"}
+    found = statuses([e | {"ts": e["ts"] + 6 * HOUR_MS} if e["account"] in wrong else e for e in EVENTS])
+    named = [{one.account for one in status.skewed_accounts} for status in found[2:-26]]
+    assert set().union(*named) == wrong
+    assert sum(bool(one) for one in named) > len(named) * 0.8
+    assert all(status.skewed_accounts_total == len(status.skewed_accounts) for status in found)
+
+
+def test_a_busy_network_that_is_behind_makes_no_other_one_ahead() -> None:
+    """Most accounts are behind, but each network counts once."""
+    behind = [e | {"ts": e["ts"] - 50 * MINUTE} if e["network"] in ("AS8", "AS2") else e for e in EVENTS]
+    assert not any(one.skewed_networks for one in statuses(behind))
+
+
 def test_a_network_whose_events_arrive_late_is_named_with_the_time_since_when() -> None:
     begin = START + 6 * HOUR_MS
     late = [e for e in EVENTS if e["ts"] >= begin and e["network"] == "AS3"]

@@ -65,7 +65,7 @@ OUTSIDE = {
     ("counting/event_buffer", "COLUMNS"): FORMAT,
     ("counting/event_reader", "process 400"): UNIT,
     ("counting/event_time", "SKEW_MS"): SHOWN,
-    ("counting/event_time", "skewed 3"): SHOWN,
+    ("counting/event_time", "_skewed 3"): SHOWN,
     ("counting/open_buckets", "_is_failed 400"): UNIT,
     ("counting/operator", "SKEWED"): SHOWN,
     ("counting/state", "MAX_SEGMENTS"): FORMAT,

@@ -44,23 +44,22 @@ class EventTime:
     ----------
     least, most
         So many accounts and networks are asked at least, unless the partition is thin, and at most. With
-        fifteen a source that sends one event in thirty has the majority by chance once in 10⁹.
+        thirty a source that sends one event in ten has the majority by chance once in 10⁸.
     part
         One in so many of the accounts of the last closed bucket is asked.
     thin_part
-        Of fewer than ``least · thin_part`` accounts one in so many is asked. The median of fifteen accounts
-        that send once an hour is half an hour old. With 600 accounts on four partitions a bucket closes 8 min
-        after its end in the median and 25 min at most (measured on simulated scenario c1); with 15 asked
-        everywhere, 24 and 87 min.
+        Of fewer than ``least · thin_part`` accounts one in so many is asked. The median of thirty accounts
+        that send once an hour is half an hour old.
     diverse
-        With so many accounts and networks no single one has the majority: a stream may begin, and fewer are
-        never asked.
+        With so many accounts and networks no single one has the majority: fewer are asked only when nobody
+        else sent events for a long time.
     settled, settled_large
         After so many events a stream begins, whoever sent them; the second number holds when they are so
         large that no more can be held.
-    patience, patience_events
+    patience, patience_events, patience_alone
         An account is not asked after this number of events without one of its own: ``patience`` times the
-        events of a bucket, and at least ``patience_events``.
+        events of a bucket, and at least ``patience_events``. When fewer than ``diverse`` would be left, it is
+        ``patience_alone`` times that number: one busy account does not become everyone.
     asked_every
         They are asked again after one in so many of them sent something from behind the end of a bucket.
     far_ms
@@ -70,15 +69,16 @@ class EventTime:
         one record.
     """
 
-    least: int = 15
-    most: int = 512
+    least: int = 30
+    most: int = 1024
     part: int = 16
     thin_part: int = 4
     diverse: int = 3
-    settled: int = 256
+    settled: int = 64
     settled_large: int = 16
-    patience: int = 64
+    patience: int = 4
     patience_events: int = 4096
+    patience_alone: int = 16
     asked_every: int = 8
     far_ms: int = DAY_MS
     held: int = 1024

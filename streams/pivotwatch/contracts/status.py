@@ -89,6 +89,13 @@ class SkewedNetwork(Struct, frozen=True, kw_only=True):
     ahead_ms: Annotated[Count, Meta(description="Milliseconds ahead of the time that the others agree on.")]
 
 
+class SkewedAccount(Struct, frozen=True, kw_only=True):
+    """An account whose clock is ahead of the others."""
+
+    account: Annotated[Text, Meta(description="Id of the account.")]
+    ahead_ms: Annotated[Count, Meta(description="Milliseconds ahead of the time that the others agree on.")]
+
+
 class Status(Struct, frozen=True, kw_only=True):
     """What `networks` scored in one bucket, over all partitions."""
 
@@ -137,6 +144,12 @@ class Status(Struct, frozen=True, kw_only=True):
     ] = []
     skewed_networks: Annotated[
         list[SkewedNetwork], Meta(description="Networks whose clock is furthest ahead, at most 20.")
+    ] = []
+    skewed_accounts_total: Annotated[
+        Count, Meta(description="Number of accounts whose clock is ahead of the others.")
+    ] = 0
+    skewed_accounts: Annotated[
+        list[SkewedAccount], Meta(description="Those of them that are furthest ahead, at most 20.")
     ] = []
     releases: Annotated[
         list[ReleaseStatus], Meta(description="Watched releases, in order of time; of very many the newest.")

@@ -54,6 +54,7 @@ GAUGES: Named = {
     ),
     "held": ("pivotwatch_held", "1 while scoring is held by a record that only a newer program can read."),
     "skewed_networks": ("pivotwatch_skewed_networks", "Networks whose clock is ahead of the others."),
+    "skewed_accounts": ("pivotwatch_skewed_accounts", "Accounts whose clock is ahead of the others."),
 }
 """Entries of `ScoringOperator.counters`, and their metrics."""
 

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from pivotwatch.base.display import counted, day_and_time, iso_time, percent
 from pivotwatch.base.outside_text import visible
 from pivotwatch.config.config import Config
-from pivotwatch.contracts.status import LateGroup, SkewedNetwork, Status
+from pivotwatch.contracts.status import LateGroup, Status
 from pivotwatch.web.read_model import ReadModel
 from pivotwatch_models.durations import millis
 
 NAMED = 3
-"""Number of late groups and skewed networks that a line names."""
+"""Number of late groups, networks and accounts that a line names."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,22 +63,29 @@ def _of_status(status: Status) -> Iterator[Check]:
     for count, what, text, good in counters:
         if count:
             yield Check("accounts", f"{counted(count, what)} {text}", good)
-    if status.skewed_networks:
-        yield Check("clocks", skewed_text(status.skewed_networks), good=False)
+    if status.skewed_networks or status.skewed_accounts_total:
+        yield Check("clocks", skewed_text(status), good=False)
     if status.late_groups:
         yield Check("late data", late_text(status.late_groups, status.late_groups_total), good=False)
 
 
-def skewed_text(networks: Sequence[SkewedNetwork]) -> str:
-    """Which networks have a clock that is ahead, and what to do.
+def skewed_text(status: Status) -> str:
+    """Whose clock is ahead, and what to do."""
+    networks = [_ahead(one.network, one.ahead_ms) for one in status.skewed_networks]
+    accounts = [_ahead(one.account, one.ahead_ms) for one in status.skewed_accounts]
+    found = [
+        f"{what} {_and_more(named[:NAMED], total)}"
+        for what, named, total in (
+            ("network", networks, len(networks)),
+            ("account", accounts, status.skewed_accounts_total),
+        )
+        if named
+    ]
+    return f"ahead of the others: {'; '.join(found)}. Check the clocks of their gateways"
 
-    Examples
-    --------
-    >>> skewed_text([SkewedNetwork(network="AS64500", ahead_ms=2_400_000)])
-    'ahead of the others: AS64500 (40 min). Check the clocks of their gateways'
-    """
-    named = [f"{visible(one.network)} ({one.ahead_ms // 60_000:,} min)" for one in networks[:NAMED]]
-    return f"ahead of the others: {_and_more(named, len(networks))}. Check the clocks of their gateways"
+
+def _ahead(name: str, ms: int) -> str:
+    return f"{visible(name)} ({ms // 60_000:,} min)"
 
 
 def late_text(groups: Sequence[LateGroup], total: int) -> str:

@@ -128,6 +128,13 @@ class Body(msgspec.Struct, frozen=True, kw_only=True):
         list[tuple[Text, Count]],
         Meta(description="Networks whose clock is ahead of the others, and by how many milliseconds."),
     ] = []
+    skewed_accounts_total: Annotated[
+        Count, Meta(description="Number of accounts whose clock is ahead of the others.")
+    ] = 0
+    skewed_accounts: Annotated[
+        list[tuple[Text, Count]],
+        Meta(description="Those of them that are furthest ahead, at most 20, and by how many milliseconds."),
+    ] = []
     joined: Annotated[
         Tallies, Meta(description="Accounts that joined a group in this bucket: kind, id, accounts.")
     ] = _empty()

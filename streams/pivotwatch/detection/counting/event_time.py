@@ -5,10 +5,14 @@ does each network. The agreed time is the smaller of two medians: over the accou
 recently, and over the networks that did. A source with a wrong clock moves it only when it is the majority of
 both. Every decision is made in offset order, so it does not depend on chunks.
 
-Of :math:`N` accounts in the last closed bucket, :math:`N / 16` are asked, but at least 15 and at most 512. A
-thin partition, with :math:`N < 60`, asks :math:`N / 4`, but at least three. The same rule holds for networks.
-So the median lags by seconds in a busy partition and by minutes in a thin one, and one source in thirty
-cannot be the majority by chance.
+Of :math:`N` accounts in the last closed bucket, :math:`N / 16` are asked, but at least 30 and at most 1024.
+A thin partition, with :math:`N < 120`, asks :math:`N / 4`, but at least three. The same rule holds for
+networks. So the median lags by seconds in a busy partition and by minutes in a thin one, and one source in
+ten cannot be the majority by chance.
+
+Some sources send in batches: for a moment they are everyone who sent recently. So a *leap*, which closes more
+than one bucket, needs the agreement of all :math:`N`, again at most 1024. A batch moves the time by a leap
+only when its accounts are half of those that were active in the last bucket.
 """
 
 from __future__ import annotations
@@ -33,11 +37,11 @@ class Quorum(NamedTuple):
         Least and largest number of accounts, and of networks, whose median is taken. A thin partition may
         have fewer than ``least``.
     diverse
-        With this number of accounts and networks, no single one has the majority. A stream may begin then,
-        and the median is never taken of fewer.
+        With this number of accounts and networks, no single one has the majority. No fewer let the first
+        bucket close, and fewer are asked later only when nobody else sent events for a long time.
     settled, settled_large
-        A stream begins after this number of events, whoever sent them. The second number holds when no more
-        can be held.
+        A stream begins after this number of events, or with ``least`` accounts in ``diverse`` networks. The
+        second number holds when no more can be held.
     """
 
     least: int
@@ -70,8 +74,8 @@ class Recent:
     --------
     >>> recent = Recent()
     >>> recent.add(np.array([7, 8, 7]), np.array([10, 20, 30]), start=0)
-    >>> recent.keys.tolist(), recent.times.tolist(), recent.median(3)
-    ([8, 7], [20, 30], 20)
+    >>> recent.keys.tolist(), recent.times.tolist(), recent.latest(3).tolist()
+    ([8, 7], [20, 30], [20, 30])
     """
 
     __slots__ = ("keys", "most", "places", "times")
@@ -89,18 +93,17 @@ class Recent:
         last = np.sort(len(keys) - 1 - from_end)[-self.most :]
         self.keys, self.times, self.places = keys[last], times[last], places[last]
 
-    def median(self, asked: int, since: int = 0) -> int | None:
-        """The lower median of the latest times, in epoch milliseconds; None without any.
+    def latest(self, asked: int, since: int = 0) -> Ints:
+        """The latest times of those who sent events most recently, sorted, in epoch milliseconds.
 
         Parameters
         ----------
         asked
-            Number of the most recent accounts or networks whose median is taken.
+            Number of the most recent accounts or networks.
         since
             Leave out those whose last event has a place before this one.
         """
-        times = np.sort(self.times[-asked:][self.places[-asked:] >= since])
-        return int(times[(len(times) - 1) // 2]) if len(times) else None
+        return np.sort(self.times[-asked:][self.places[-asked:] >= since])
 
     def leave_out(self, keys: Ints) -> None:
         """Forget accounts or networks."""
@@ -166,8 +169,22 @@ class AgreedTime:
     @property
     def asked(self) -> tuple[int, int]:
         """Number of accounts, and of networks, whose median is taken."""
-        accounts, networks = (self._asked_of(active) for active in self._active)
+        accounts, networks = (self._asked_of(active) for active in self.active)
         return accounts, networks
+
+    @property
+    def ask_after(self) -> int:
+        """After so many events behind the end of a bucket the time is due to be computed.
+
+        The last closed bucket alone decides: what is remembered depends on when the buffer was emptied.
+        """
+        return max(1, self._asked_of(self._active[0]) // _TIME.asked_every)
+
+    @property
+    def active(self) -> tuple[int, int]:
+        """Number of accounts, and of networks, that are active in a bucket."""
+        accounts, networks = self._active
+        return accounts or len(self.accounts.keys), networks or len(self.networks.keys)
 
     def _asked_of(self, active: int) -> int:
         quorum = self.quorum
@@ -176,35 +193,60 @@ class AgreedTime:
 
     def now(self) -> int | None:
         """The agreed time in epoch milliseconds; None before the first event."""
-        since = self.events - max(_TIME.patience_events, _TIME.patience * self._typical)
-        accounts = self.accounts.median(self.asked[0], since)
-        networks = self.networks.median(self.asked[1], since)
-        return None if accounts is None or networks is None else min(accounts, networks)
+        return self._agreed(self.asked)
 
-    def middle(self) -> int | None:
-        """The agreed time over everyone who is remembered, in epoch milliseconds; None without any."""
-        accounts, networks = self.accounts.median(self.quorum.most), self.networks.median(self.quorum.most)
-        return None if accounts is None or networks is None else min(accounts, networks)
+    def leap(self) -> int | None:
+        """The time that everyone who was active in the last bucket agrees on; None before the first event."""
+        accounts, networks = (
+            max(asked, min(self.quorum.most, active))
+            for asked, active in zip(self.asked, self.active, strict=True)
+        )
+        return self._agreed((accounts, networks))
+
+    def _agreed(self, asked: tuple[int, int]) -> int | None:
+        patience = max(_TIME.patience_events, _TIME.patience * self._typical)
+        since = self.events - patience
+        if len(self.accounts.latest(asked[0], since)) < self.quorum.diverse:
+            since = self.events - _TIME.patience_alone * patience
+        accounts, networks = self.accounts.latest(asked[0], since), self.networks.latest(asked[1], since)
+        return min(_median(accounts), _median(networks)) if len(accounts) else None
+
+    def middle(self) -> tuple[int, int] | None:
+        """Median times of all accounts and all networks that are remembered; None without any."""
+        if not self.events:
+            return None
+        return _median(np.sort(self.accounts.times)), _median(np.sort(self.networks.times))
 
     @property
     def is_diverse(self) -> bool:
-        """Whether no single account or network can outvote the others."""
-        return min(len(self.accounts.keys), len(self.networks.keys)) >= self.quorum.diverse
+        """Whether no single account can outvote the others."""
+        return len(self.accounts.keys) >= self.quorum.diverse
 
-    def skewed(self) -> list[tuple[int, int]]:
-        """Networks whose clock seems to be ahead: number and milliseconds ahead of the agreed time.
+    @property
+    def may_begin(self) -> bool:
+        """Whether enough accounts and networks are known to let the stream begin."""
+        return len(self.accounts.keys) >= self.quorum.least and len(self.networks.keys) >= self.quorum.diverse
 
-        The latest events of honest accounts are ahead of the agreed time too, the more the rarer they send.
-        So a network is ahead when its latest event is behind the upper quartile of recent accounts by
-        `SKEW_MS`, and by three times the distance from the agreed time to that quartile.
+    def skewed_accounts(self) -> list[tuple[int, int]]:
+        """Accounts whose clock seems to be ahead: number and milliseconds ahead of the other accounts."""
+        return self._skewed(self.accounts, self.asked[0])
+
+    def skewed_networks(self) -> list[tuple[int, int]]:
+        """Networks whose clock seems to be ahead: number and milliseconds ahead of the other networks."""
+        return self._skewed(self.networks, self.asked[1])
+
+    def _skewed(self, recent: Recent, asked: int) -> list[tuple[int, int]]:
+        """Who is ahead of the upper quartile of the most recent ones.
+
+        The latest events of honest accounts are ahead of the median, too, the more the rarer they send. So
+        being ahead means `SKEW_MS`, and three times the distance from the median to the upper quartile.
         """
-        now, recent = self.now(), np.sort(self.accounts.times[-4 * self.asked[0] :])
-        if now is None or len(recent) < self.quorum.diverse:
+        times = np.sort(recent.times[-4 * asked :])
+        if len(times) < self.quorum.diverse:
             return []
-        upper = max(now, int(recent[len(recent) * 3 // 4]))
-        times = self.networks.times
-        found = np.flatnonzero(times > upper + max(SKEW_MS, 3 * (upper - now)))
-        return list(zip(self.networks.keys[found].tolist(), (times[found] - now).tolist(), strict=True))
+        now, upper = _median(times), int(times[len(times) * 3 // 4])
+        found = np.flatnonzero(recent.times > upper + max(SKEW_MS, 3 * (upper - now)))
+        return list(zip(recent.keys[found].tolist(), (recent.times[found] - now).tolist(), strict=True))
 
     def forget(self, accounts: Ints) -> None:
         """Forget accounts, as other accounts will get their numbers."""
@@ -222,3 +264,8 @@ class AgreedTime:
         self.events, self._typical, self._active, accounts, networks = state
         self.accounts.restore(accounts, account)
         self.networks.restore(networks, network)
+
+
+def _median(times: Ints) -> int:
+    """The lower median of sorted times."""
+    return int(times[(len(times) - 1) // 2])

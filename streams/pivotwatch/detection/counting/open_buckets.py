@@ -112,7 +112,8 @@ class OpenBuckets:
         elif _is_failed(event):
             self.counters.failed += 1
         elif ts < watermark.begin:
-            self._count_late(event, ts)
+            if watermark.has_closed or not self._begin_earlier(event, ts):
+                self._count_late(event, ts)
         else:
             self.buffer.add(event, ts)
             if ts >= watermark.close_at and watermark.is_due():
@@ -193,27 +194,40 @@ class OpenBuckets:
         network = names.network_names[names.network(event.network, event.ip)]
         self.counters.add_late(groups_of(network, links))
 
+    def _begin_earlier(self, event: Request, ts: int) -> bool:
+        """Count an event before the begin of a stream that has closed nothing; returns whether it may."""
+        self._tell(event, ts)
+        if not self.watermark.begin_earlier(ts):
+            return False
+        self.buffer.add_held(event, ts)
+        return True
+
+    def _tell(self, event: Request, ts: int) -> None:
+        """Tell the agreed time of one event."""
+        self.buffer.update_time()
+        names = self.dictionary
+        row, network = names.accounts.row(event.account), names.network(event.network, event.ip)
+        self.watermark.time.add(np.array([row]), np.array([network]), np.array([ts]))
+
     def _hold(self, event: Request, ts: int, record: InputRecord, place: int | None) -> None:
         """Hold an event, and tell the agreed time of it."""
-        self.buffer.update_time()
-        names, time = self.dictionary, self.watermark.time
-        row, network = names.accounts.row(event.account), names.network(event.network, event.ip)
-        time.add(np.array([row]), np.array([network]), np.array([ts]))
+        self._tell(event, ts)
+        time = self.watermark.time
         raw = record.value if place is None else written(event)
         held = Held(event, ts, record, raw, place)
         is_held = self.held.put(held)
         if self.watermark.first_open is None:
             # Where there is no room for so many events, a few large ones must do, but never a single one.
             enough = time.quorum.settled if is_held else time.quorum.settled_large
-            if time.is_diverse or len(self.held) >= enough:
+            if time.may_begin or len(self.held) >= enough:
                 self.start()
             if not is_held:
                 self._count_or_reject(held)
             return
         if not is_held:
             self._reject_held(held)
-        if self.watermark.is_due():
-            self._advance()
+        if self.watermark.is_due() or not is_held:
+            self._advance(must=not is_held)
 
     def _count_or_reject(self, held: Held) -> None:
         """Count an event that found no room among the held ones, if the stream has begun near it."""
@@ -222,10 +236,10 @@ class OpenBuckets:
         else:
             self._count_one(held)
 
-    def _advance(self) -> None:
+    def _advance(self, *, must: bool = False) -> None:
         """Close the buckets that the watermark has passed, and count the held events it has reached."""
         self.buffer.update_time()
-        agreed = self.watermark.advance()
+        agreed = self.watermark.advance(must=must)
         if agreed is None:
             return
         self._count_held(self.watermark.far_from(agreed))
@@ -264,7 +278,7 @@ class OpenBuckets:
             self.reject(held.record, held.place, error)
 
     def _close(self, bucket: int, since: int, cells: Cells) -> None:
-        self.watermark.first_open = bucket + 1
+        self.watermark.first_open, self.watermark.has_closed = bucket + 1, True
         self._on_close(bucket, since, cells)
         if cells.requests:
             run = cells.whole()

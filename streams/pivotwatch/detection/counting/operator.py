@@ -31,7 +31,7 @@ from pivotwatch.detection.counting.state import STATE_VERSION, CountingState
 from pivotwatch_models.settings import Settings
 
 SKEWED = 20
-"""Number of networks with skewed clocks that a record names."""
+"""Number of networks, and of accounts, with skewed clocks that a record names."""
 COUNTED = ("events", "late", "failed", "dropped_models", "forgotten_models", "dropped_links")
 """The numbers of `CountingOperator.counters` that only grow."""
 
@@ -245,7 +245,8 @@ class CountingOperator:
 
     def _with_reports(self, body: Body, joined: Mapping[int, int], left: Mapping[int, int]) -> Body:
         """The content with everything that it reports beside the counts."""
-        counters, tracker = self.buckets.counters, self.candidates.tracker
+        counters, tracker, time = self.buckets.counters, self.candidates.tracker, self.buckets.watermark.time
+        skewed_networks, skewed_accounts = time.skewed_networks(), time.skewed_accounts()
         return replace(
             body,
             watermark=self.buckets.watermark_ms(),
@@ -256,16 +257,18 @@ class CountingOperator:
             invalid=counters.invalid,
             failed=counters.failed,
             late_groups=encoded(counters.groups()),
-            skewed=self._skewed(),
+            skewed=self._furthest(skewed_networks, self.dictionary.network_names),
+            skewed_accounts_total=len(skewed_accounts),
+            skewed_accounts=self._furthest(skewed_accounts, self.accounts.names),
             joined=encoded(self.accounts.named(joined)),
             left=encoded(self.accounts.named(left)),
             late_parts=self._late_parts,
         )
 
-    def _skewed(self) -> list[tuple[str, int]]:
-        """The networks whose clock is furthest ahead of the others, and by how many milliseconds."""
-        names = self.dictionary.network_names
-        found = [(name, ms) for number, ms in self.buckets.watermark.time.skewed() if (name := names[number])]
+    @staticmethod
+    def _furthest(skewed: Sequence[tuple[int, int]], names: Sequence[str | None]) -> list[tuple[str, int]]:
+        """Those whose clock is furthest ahead, by name."""
+        found = [(name, ms) for number, ms in skewed if (name := names[number])]
         return sorted(found, key=lambda pair: (-pair[1], pair[0]))[:SKEWED]
 
     def _start_again(self) -> None:

@@ -122,7 +122,9 @@ class CountingState:
                 for bucket, run in unpack_counts(content, self._buckets.dictionary):
                     self._buckets.counts.add_saved(bucket, run)
         self._restore_open_buckets(state["buckets"])  # By now the names have their numbers.
-        return state["finished"], state.get("told", True)
+        reported = state.get("told", True)
+        self._buckets.watermark.has_closed = reported
+        return state["finished"], reported
 
     def _account_shards(self, numbers: Iterable[int]) -> dict[int, bytes]:
         columns, numbers = self._accounts.columns, list(numbers)

@@ -3,6 +3,9 @@
 The watermark is the agreed time (`pivotwatch.detection.counting.event_time`) minus the allowed lateness. A
 bucket closes when the watermark passes its end. Computing the agreed time takes longer than counting an
 event, so it is computed only now and then: after a number of events behind the end of the first open bucket.
+
+Until a bucket has closed, the begin of the stream is provisional: it moves back when the accounts agree on an
+earlier time. So whoever sends the first events does not decide which of the others are late.
 """
 
 from __future__ import annotations
@@ -36,6 +39,8 @@ class Watermark:
         The latest agreed time that closed a bucket, in epoch milliseconds.
     close_at
         The agreed time from which the first open bucket closes, in epoch milliseconds.
+    has_closed
+        Whether any bucket has closed.
 
     Examples
     --------
@@ -43,6 +48,7 @@ class Watermark:
 
     >>> import numpy as np
     >>> watermark = Watermark(Settings(bucket="1h", allowed_lateness="15m"))
+    >>> watermark.has_closed = True
     >>> watermark.open_from(100)
     >>> watermark.begin // 60_000, watermark.close_at // 60_000
     (6000, 6075)
@@ -58,6 +64,7 @@ class Watermark:
         self.first_open: int | None = None
         self.agreed = 0
         self.close_at = 0
+        self.has_closed = False
         self.waiting = 0
         """Events behind ``close_at`` since the agreed time was last computed for them."""
 
@@ -90,27 +97,60 @@ class Watermark:
         middle = self.time.middle()
         if middle is None:
             return False
-        near = [ts for ts in times if abs(ts - middle) <= _TIME.far_ms + 2 * self.width]
-        self.open_from((min([middle, *near]) - self.lateness) // self.width)
+        self._open_near(min(middle), times)
         return True
 
+    def begin_earlier(self, ts: int) -> bool:
+        """Move the begin of the stream back to an event before it, when the others agree; returns whether.
+
+        Nothing moves once a bucket has closed. The agreed time must know of the event.
+        """
+        middle = self.time.middle()
+        if self.has_closed or middle is None or max(middle) >= self.begin:
+            return False
+        if not self.time.is_diverse and not self._is_near(ts, self.begin):
+            return False
+        self._open_near(min(middle), [ts])
+        return self.begin <= ts
+
+    def _open_near(self, middle: int, times: Iterable[int]) -> None:
+        near = [ts for ts in times if self._is_near(ts, middle)]
+        self.open_from((min([middle, *near]) - self.lateness) // self.width)
+
+    def _is_near(self, ts: int, other: int) -> bool:
+        return abs(ts - other) <= self.far_from(0)
+
     def open_from(self, bucket: int) -> None:
-        """Make ``bucket`` the first open one."""
+        """Make ``bucket`` the first open one. The first of a stream closes a bucket later than the others."""
         self.first_open = bucket
-        self.close_at = (bucket + 1) * self.width + self.lateness
+        wait = 0 if self.has_closed else 1
+        self.close_at = (bucket + 1 + wait) * self.width + self.lateness
 
     def is_due(self) -> bool:
         """Count an event behind ``close_at``; returns whether it is time to compute the agreed time."""
         self.waiting += 1
-        if self.waiting < max(1, self.time.asked[0] // _TIME.asked_every):
+        if self.waiting < self.time.ask_after:
             return False
         self.waiting = 0
         return True
 
-    def advance(self) -> int | None:
-        """The agreed time when it closes the first open bucket, else None."""
-        agreed = self.time.now()
-        if agreed is None or agreed < self.close_at:
+    def advance(self, *, must: bool = False) -> int | None:
+        """The agreed time when it closes the first open bucket, else None.
+
+        The first bucket of a stream closes on the word of one or two accounts only when it ``must``, because
+        no more events can be held.
+        """
+        agreed, due = self.time.now(), self.close_at
+        if not self.has_closed and not self.time.is_diverse:
+            if not must:
+                return None
+            due -= self.width
+        if agreed is None or agreed < due:
             return None
+        if agreed >= due + self.width:  # A leap: more than one bucket would close.
+            leap = self.time.leap()
+            if leap is None or leap < due:
+                return None
+            agreed = min(agreed, leap)
         self.agreed = max(self.agreed, agreed)
         return agreed

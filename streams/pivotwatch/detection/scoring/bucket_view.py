@@ -5,7 +5,8 @@ The events of a model are added up in `pivotwatch.detection.scoring.model_counte
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple, Self
 
@@ -125,13 +126,14 @@ class BucketView:
         """Number of late events of each group since the last record."""
         return _added_up([body.late_groups for body in self._bodies])
 
-    def skewed(self) -> dict[str, int]:
-        """Networks whose clock is ahead of the others, and by how many milliseconds at most."""
-        found: dict[str, int] = {}
-        for body in self._bodies:
-            for network, ms in body.skewed:
-                found[network] = max(ms, found.get(network, 0))
-        return found
+    def skewed_networks(self) -> list[tuple[str, int]]:
+        """Networks whose clock is ahead of the others, and by how many milliseconds, furthest ahead first."""
+        return _furthest(body.skewed for body in self._bodies)
+
+    def skewed_accounts(self) -> tuple[int, list[tuple[str, int]]]:
+        """The same of accounts: how many there are, and those that the records name."""
+        total = sum(body.skewed_accounts_total for body in self._bodies)
+        return total, _furthest(body.skewed_accounts for body in self._bodies)
 
     def left_out(self) -> LeftOut:
         """What the partitions left out since their last record."""
@@ -189,3 +191,11 @@ def _added_up(tables: list[Raw]) -> dict[Group, int]:
         for kind, name, count in content.tallies_of(raw):
             sums[kind, name] = sums.get((kind, name), 0) + count
     return sums
+
+
+def _furthest(parts: Iterable[Sequence[tuple[str, int]]]) -> list[tuple[str, int]]:
+    """Names with the most milliseconds of each, most first."""
+    found: dict[str, int] = {}
+    for name, ms in itertools.chain.from_iterable(parts):
+        found[name] = max(ms, found.get(name, 0))
+    return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))

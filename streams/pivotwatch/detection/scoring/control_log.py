@@ -110,10 +110,9 @@ class ControlLog:
         self._pending.append((effective, control))
         self._unsaved.append([topic, record.offset, effective, _dump(control)])
 
-    @property
-    def waiting(self) -> bool:
-        """Whether any control record has no effect yet."""
-        return bool(self._pending)
+    def any_due(self, bucket: int) -> bool:
+        """Whether a control record that was not applied yet has effect from ``bucket`` or earlier."""
+        return any(effective is None or effective <= bucket for effective, _ in self._pending)
 
     def due(self, bucket: int) -> list[Control]:
         """Remove and return the control records that have effect from ``bucket``, in the order of arrival."""

@@ -77,7 +77,7 @@ class ScoringOperator:
                 outputs.append(undecodable(record, record.value, None, error, ("buckets", 0)))
                 continue
             while (bucket := alignment.ready()) is not None:
-                if alignment.is_next_empty and not self.state.watches and not controls.waiting:
+                if alignment.is_next_empty and not self.state.watches and not controls.any_due(bucket):
                     alignment.skip()
                 else:
                     outputs += self._score(bucket)
@@ -107,6 +107,7 @@ class ScoringOperator:
             counters["late_groups"] = status.late_groups_total
             counters["forgotten_groups"] = status.forgotten_groups
             counters["skewed_networks"] = len(status.skewed_networks)
+            counters["skewed_accounts"] = status.skewed_accounts_total
         return counters
 
     def meta(self) -> bytes:

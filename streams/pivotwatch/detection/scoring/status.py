@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pivotwatch.contracts.codec import encode, fitting, moment_of
 from pivotwatch.contracts.records import Output
-from pivotwatch.contracts.status import LateGroup, ReleaseStatus, SkewedNetwork, Status
+from pivotwatch.contracts.status import LateGroup, ReleaseStatus, SkewedAccount, SkewedNetwork, Status
 from pivotwatch.detection.alerting.alert_builder import rounded
 from pivotwatch.detection.scoring.bucket_view import BucketView
 from pivotwatch.detection.scoring.networks_state import NetworksState, WatchedRelease
@@ -13,11 +13,11 @@ from pivotwatch_models.release_calendar import Release
 KEPT = 4096
 """Number of buckets whose status the compacted topic keeps."""
 SHOWN = 20
-"""Number of late groups and skewed networks that a status names."""
+"""Number of late groups, skewed networks and skewed accounts that a status names."""
 INCIDENTS_SHOWN = RELEASES_SHOWN = 100
 """Number of open incidents of a release, and of watched releases, that a status names."""
 NAMES_BYTES, RELEASES_BYTES = 100_000, 500_000
-"""Bytes that late groups and skewed networks, and watched releases, have at most in a status."""
+"""Bytes that each of these lists, and watched releases, have at most in a status."""
 LATE_EVENTS, LATE_SHARE = 8, 0.05
 """Late events since the last bucket, and their share of all events, from which a group counts as late."""
 
@@ -32,7 +32,7 @@ def status_of(state: NetworksState, view: BucketView, forgotten_groups: int) -> 
     accounts, unseen = view.accounts()
     left_out = view.left_out()
     late = _late_groups(state, view)
-    skewed = sorted(view.skewed().items(), key=lambda pair: (-pair[1], pair[0]))
+    skewed_accounts_total, skewed_accounts = view.skewed_accounts()
     return Status(
         bucket=moment_of(view.bucket * view.width),
         bucket_ms=view.width,
@@ -53,7 +53,13 @@ def status_of(state: NetworksState, view: BucketView, forgotten_groups: int) -> 
         late_groups_total=len(late),
         late_groups=fitting(late, SHOWN, NAMES_BYTES),
         skewed_networks=fitting(
-            (SkewedNetwork(network=name, ahead_ms=ms) for name, ms in skewed), SHOWN, NAMES_BYTES
+            (SkewedNetwork(network=name, ahead_ms=ms) for name, ms in view.skewed_networks()),
+            SHOWN,
+            NAMES_BYTES,
+        ),
+        skewed_accounts_total=skewed_accounts_total,
+        skewed_accounts=fitting(
+            (SkewedAccount(account=name, ahead_ms=ms) for name, ms in skewed_accounts), SHOWN, NAMES_BYTES
         ),
         releases=_releases(state),
         releases_total=len(state.watches),
