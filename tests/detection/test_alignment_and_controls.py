@@ -189,10 +189,11 @@ def test_a_control_takes_effect_at_its_bucket_and_not_before():
     controls = ControlLog()
     controls.take("releases", control(ENTRY), 7)
     assert controls.due(6) == []
-    assert controls.waiting
+    assert not controls.any_due(6)
+    assert controls.any_due(7)
     assert controls.due(7) == [Entry("m-2", ENTRY["released_at"])]
     assert controls.due(8) == []
-    assert not controls.waiting
+    assert not controls.any_due(8)
 
 
 def test_before_the_first_bucket_a_control_takes_effect_from_the_start():
