@@ -242,14 +242,26 @@ def test_replay_refuses_an_invalid_release(tmp_path: Path, entry: bytes, told: s
     assert told in result.stderr
 
 
-def test_replay_warns_about_a_file_in_reverse_order(tmp_path: Path) -> None:
-    hours = [
-        b'{"id":"r","ts":%d,"account":"a","network":"n","model":"m"}' % (1_770_000_000_000 + h * 3_600_000)
-        for h in range(600)
+def by_hour(hours: Iterable[int]) -> bytes:
+    lines = [
+        b'{"id":"r%d","ts":%d,"account":"a%d","network":"n%d","model":"m"}'
+        % (h, 1_770_000_000_000 + h * 3_600_000, h % 5, h % 5)
+        for h in hours
     ]
-    result = run("replay", "-", given=b"\n".join(reversed(hours)) + b"\n")
-    assert "344 late events; what came over a day late is left out" in result.stderr
+    return b"\n".join(lines) + b"\n"
+
+
+def test_replay_warns_about_a_file_whose_halves_are_exchanged() -> None:
+    result = run("replay", "-", given=by_hour([*range(300, 600), *range(300)]))
+    assert "300 late events; what came over a day late is left out" in result.stderr
     assert "WARNING: so many late events delay the scores of their groups" in result.stderr
+
+
+def test_replay_counts_every_event_of_a_file_in_reverse_order() -> None:
+    """No bucket closes while the time goes back."""
+    result = run("replay", "-", given=by_hour(reversed(range(20))))
+    assert "20 events" in result.stderr
+    assert "late" not in result.stderr
 
 
 @pytest.mark.parametrize(

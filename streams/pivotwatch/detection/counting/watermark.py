@@ -97,7 +97,12 @@ class Watermark:
         middle = self.time.middle()
         if middle is None:
             return False
-        self._open_near(min(middle), times)
+        begin = min(middle)
+        for ts in sorted((ts for ts in times if ts < begin), reverse=True):
+            if not self._is_near(ts, begin):
+                break
+            begin = ts
+        self.open_from((begin - self.lateness) // self.width)
         return True
 
     def begin_earlier(self, ts: int) -> bool:
@@ -110,12 +115,11 @@ class Watermark:
             return False
         if not self.time.is_diverse and not self._is_near(ts, self.begin):
             return False
-        self._open_near(min(middle), [ts])
+        begin = min(middle)
+        if self._is_near(ts, begin):
+            begin = min(begin, ts)
+        self.open_from((begin - self.lateness) // self.width)
         return self.begin <= ts
-
-    def _open_near(self, middle: int, times: Iterable[int]) -> None:
-        near = [ts for ts in times if self._is_near(ts, middle)]
-        self.open_from((min([middle, *near]) - self.lateness) // self.width)
 
     def _is_near(self, ts: int, other: int) -> bool:
         return abs(ts - other) <= self.far_from(0)
