@@ -54,7 +54,7 @@ class ReleaseCalendar:
     Attributes
     ----------
     stream_start
-        Epoch milliseconds at which the stream begins; None before the first event.
+        Epoch milliseconds at which the stream begins, or began anew after a gap; None before the first event.
     forgotten
         Number of names forgotten because there were too many.
 
@@ -79,11 +79,18 @@ class ReleaseCalendar:
         self._sightings: dict[str, _Sighting] = {}
         self.stream_start: int | None = None
         self.forgotten = 0
+        self._last_active: int | None = None
 
     def begin(self, start: int) -> None:
-        """Note where the stream begins. Only the first call counts."""
-        if self.stream_start is None:
+        """Note a bucket with events, by its start. The stream begins with the first one.
+
+        After a gap as long as the learning time it begins anew: a few old records before the stream of today
+        teach nothing.
+        """
+        gap = start - (start if self._last_active is None else self._last_active)
+        if self.stream_start is None or gap >= _INFERENCE.learning_ms:
             self.stream_start = start
+        self._last_active = max(start, self._last_active or start)
 
     def enter(self, model: str, released_at: int | None) -> None:
         """Enter a calendar entry, move it, or delete it (None)."""
@@ -171,6 +178,7 @@ class ReleaseCalendar:
                 for model, s in sorted(self._sightings.items())
             },
             "forgotten": self.forgotten,
+            "last_active": self._last_active,
         }
 
     @classmethod
@@ -178,6 +186,7 @@ class ReleaseCalendar:
         """A calendar that continues exactly where `snapshot` was taken."""
         calendar = cls()
         calendar.stream_start = state["start"]  # type: ignore[assignment]  # JSON
+        calendar._last_active = state.get("last_active")  # type: ignore[assignment]  # earlier states lack it
         calendar._entries = dict(state["entries"])  # type: ignore[call-overload]
         calendar._inferred = dict(state["inferred"])  # type: ignore[call-overload]
         calendar.forgotten = state["forgotten"]  # type: ignore[assignment]  # JSON

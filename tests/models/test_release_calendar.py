@@ -105,6 +105,25 @@ def test_only_the_first_start_counts():
     assert made.stream_start == START
 
 
+def test_a_few_old_records_teach_nothing():
+    """Otherwise every model of today would be new to a stream that began with them, a year ago."""
+    made = calendar()
+    today = START + 365 * DAY_MS
+    made.begin(today)
+    assert made.stream_start == today
+    assert sight(made, "m", today) is None
+    assert sight(made, "m-2", today + 72 * HOUR_MS).inferred
+
+
+def test_a_stream_goes_on_after_a_short_gap_and_after_a_restart():
+    made = ReleaseCalendar.restored(calendar().snapshot())
+    made.begin(START + 71 * HOUR_MS)
+    made.begin(START + 100 * HOUR_MS)
+    assert made.stream_start == START
+    made.begin(START + 172 * HOUR_MS)
+    assert made.stream_start == START + 172 * HOUR_MS
+
+
 def test_a_release_is_watched_from_its_bucket_until_the_watch_is_over():
     made = calendar()
     at = START + 30 * 60_000  # within the first bucket
