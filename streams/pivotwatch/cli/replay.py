@@ -93,7 +93,7 @@ def replay(
     from pivotwatch.ingest.settings import Decoders, read_settings
     from pivotwatch.tools.event_files import StandardInput
     from pivotwatch.tools.event_merge import EventFiles
-    from pivotwatch.tools.file_sources import models_of, recognised
+    from pivotwatch.tools.file_sources import NATIVE, models_of, recognised
     from pivotwatch.tools.replay import Replay, read_entries
 
     started = time.monotonic()
@@ -109,7 +109,9 @@ def replay(
     standard_input = StandardInput()
     decoder = recognised(events, ingest, standard_input) if source is None else Decoders(ingest).of(source)
     if decoder is not None and source is None:
-        note(f"pivotwatch: read as source {decoder.mapping.name}; --source native reads it as native events")
+        name = decoder.mapping.name
+        other = "" if name == NATIVE else "; --source native reads it as native events"
+        note(f"pivotwatch: read as source {name}{other}")
     rejections = Rejections()
     conversion = None if decoder is None else Conversion(decoder, rejections)
     files = EventFiles(events, conversion, sort=sort, standard_input=standard_input)

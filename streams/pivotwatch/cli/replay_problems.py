@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from pivotwatch.ingest.explain import what_it_is
+
 if TYPE_CHECKING:
     from pivotwatch.tools.replay import Replay
 
@@ -39,4 +41,7 @@ def why_nothing(result: Replay) -> str:
         lines.append(f"  {rejected.count:,} × {rejected.reason}")
         lines.append(f"    first at {rejected.place}: {rejected.example[:SHOWN_EXAMPLE].strip()}")
     lines += [f"  {count:,} × {reason}: not a request" for reason, count in result.no_requests.items()]
+    lines += [
+        f"  {found}" for found in what_it_is([result.rejected[0].example.encode()] if result.rejected else [])
+    ]
     return "\n".join([*lines, TO_DO])

@@ -81,6 +81,10 @@ class About(
         Digits | UnsetType,
         Meta(description="Place in the array of the original value; then value is that element alone."),
     ] = UNSET
+    redacted: Annotated[
+        Literal["1"] | UnsetType,
+        Meta(description="Present when value is only the shape of the record, or nothing."),
+    ] = UNSET
     null: Annotated[
         Literal["1"] | UnsetType, Meta(description="Present when the original record had no value.")
     ] = UNSET
@@ -221,6 +225,13 @@ class DeadLetter:
             return "it stands for records that could not be read, and does not hold them"
         if self.about.length:
             return f"only the beginning of {self.about.length} bytes is kept"
+        if self.about.redacted:
+            return (
+                f"it holds only the shape of the record: send {self.origin} again from its source, and keep "
+                'whole records with [ingest] dead_letters = "full"'
+            )
+        if not self.about.topic and self.about.source:
+            return f"it came over HTTP: post its value to /v1/events/{self.about.source}"
         if not self.about.topic:
             return "it does not say where it came from"
         if not _TOPIC.fullmatch(self.about.topic):

@@ -13,7 +13,7 @@ import orjson
 
 from pivotwatch.contracts.events import BadEvent, check_event
 from pivotwatch.ingest.decoded import REPEATED, BadDocument, Decoded, Event, Result
-from pivotwatch.ingest.documents import inside_envelope, splitter
+from pivotwatch.ingest.documents import changed_row, inside_envelope, splitter
 from pivotwatch.ingest.lenient_json import Unreadable
 from pivotwatch.ingest.mapping import SourceMapping
 from pivotwatch.ingest.nested_spans import innermost_first, outer_requests
@@ -32,6 +32,7 @@ from pivotwatch.ingest.request_identity import (
 )
 from pivotwatch_models.method import STATE
 
+DELETED = "a row that was deleted"
 IN_FUTURE = (
     f"ts: more than {STATE.membership.future_ms // 60_000} min in the future; check the clock of its sender"
 )
@@ -176,7 +177,11 @@ class Decoder:
         if (error := _no_object(document)) is not None:
             return error
         result = self.mapping.rules.reason(document) or self._checked(document, latest)
-        if not isinstance(result, dict) and (inner := inside_envelope(document)) is not None:
+        if isinstance(result, dict):
+            return result
+        if changed_row(document) == {}:
+            return DELETED
+        if (inner := inside_envelope(document)) is not None:
             found = self.mapping.rules.reason(inner) or self._checked(inner, latest)
             return found if isinstance(found, dict) else result
         return result
@@ -209,7 +214,22 @@ class Decoder:
         """
         if (error := _no_object(document)) is not None:
             raise error
-        return self.mapping.rules.reason(document) or self._event(document, used)
+        reason = self.mapping.rules.reason(document)
+        try:
+            if not reason:
+                return self._event(document, used)
+        except BadEvent:
+            if changed_row(document) == {}:
+                return DELETED
+            if (inner := inside_envelope(document)) is None:
+                raise
+        else:
+            inner = inside_envelope(document)
+        if inner is None:
+            return reason
+        if used is not None:
+            used.clear()
+        return self.mapping.rules.reason(inner) or self._event(inner, used)
 
     def _event(self, document: dict[str, Any], used: dict[str, FieldPath] | None = None) -> Event:
         """The event of a document that is a request."""

@@ -39,7 +39,11 @@ def splitter(form: str, wanted: frozenset[str] | None) -> Split:
     if form == "otlp_json":
         return lambda value: _spans_of_json(value, wanted)
     otlp.check_installed()
-    return lambda value: _until_error(otlp.proto_spans(value, wanted), lambda: value)
+    return lambda value: (
+        _spans_of_json(value, wanted)  # A dead letter that is sent again. No message begins like this.
+        if value.startswith(b"{")
+        else _until_error(otlp.proto_spans(value, wanted), lambda: value)
+    )
 
 
 def messages(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -141,9 +145,9 @@ def inside_envelope(document: dict[str, Any]) -> dict[str, Any] | None:
     >>> inside_envelope({"log": '{"id":"1"}', "stream": "stdout"}), inside_envelope({"log": "started"})
     ({'id': '1'}, None)
     """
-    change = document.get("payload")
-    if type(change) is dict and type(change.get("after")) is dict:  # The row that Debezium has read.
-        return dict(change["after"])
+    row = changed_row(document)
+    if row:
+        return row
     for name in ENVELOPES:
         text = document.get(name)
         if type(text) is dict:
@@ -153,6 +157,22 @@ def inside_envelope(document: dict[str, Any]) -> dict[str, Any] | None:
             if type(inner) is dict:
                 return inner
     return None
+
+
+def changed_row(document: dict[str, Any]) -> dict[str, Any] | None:
+    """The row of a change record of Debezium, with or without its schema; empty when the row was deleted.
+
+    Examples
+    --------
+    >>> changed_row({"payload": {"after": {"id": 1}, "op": "c"}}), changed_row({"after": None, "op": "d"})
+    ({'id': 1}, {})
+    >>> changed_row({"id": 1})
+    """
+    change = document.get("payload", document)
+    if type(change) is not dict or not change.keys() >= {"after", "op"}:
+        return None
+    row = change["after"]
+    return row if type(row) is dict else {}
 
 
 def _loaded(text: bytes) -> Any:
@@ -165,12 +185,28 @@ def _loaded(text: bytes) -> Any:
 
 def _spans_of_json(value: bytes, wanted: frozenset[str] | None) -> Iterator[Any]:
     for message in json_documents(value):
+        if type(message) is dict and (found := _other_spelling(message)) is not None:
+            message = found
         if isinstance(message, Unreadable):
             yield message
+        elif type(message) is dict and type(message.get("spanId")) is str and "resourceSpans" not in message:
+            yield message  # A single span, as a dead letter holds it.
         elif not isinstance(message, dict) or (message and "resourceSpans" not in message):
             yield Unreadable("not OTLP traces: no resourceSpans", _encoded(message))
         else:
             yield from otlp.json_spans(message, wanted)
+
+
+def _other_spelling(message: dict[str, Any]) -> dict[str, Any] | None:
+    """A message with the names of the protocol buffers, or of Tempo, in the usual spelling."""
+    if type(inner := message.get("trace")) is dict and not message.keys() - {"trace", "status", "metrics"}:
+        message = inner
+    elif "resource_spans" not in message and "batches" not in message:
+        return None
+    spelt: dict[str, Any] = otlp.camel_case(
+        {otlp.ALIASES.get(name, name): value for name, value in message.items()}
+    )
+    return spelt
 
 
 def _until_error(documents: Iterator[Any], raw: Callable[[], bytes]) -> Iterator[Any]:

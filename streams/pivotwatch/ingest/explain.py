@@ -10,10 +10,11 @@ from typing import Any
 from pivotwatch.contracts.events import BadEvent
 from pivotwatch.ingest.decoded import Event
 from pivotwatch.ingest.decoder import Decoder
-from pivotwatch.ingest.documents import splitter
+from pivotwatch.ingest.documents import json_documents, splitter
+from pivotwatch.ingest.known_forms import describe
 from pivotwatch.ingest.lenient_json import Unreadable
 from pivotwatch.ingest.pointers import FieldPath, to_pointer
-from pivotwatch.ingest.private import shape_of
+from pivotwatch.ingest.private import looks_private, shape_of
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -84,8 +85,8 @@ def _unused(shape: Any, path: FieldPath, used: set[FieldPath]) -> Iterator[tuple
 
 
 def why_none(decoders: Sequence[Decoder], lines: Sequence[bytes]) -> list[str]:
-    """For each decoder, why it gives no event from the first of the lines."""
-    reasons = []
+    """What the first of the lines seems to be; and for each decoder, why it gives no event from it."""
+    reasons = what_it_is(lines[:1])
     for decoder in decoders:
         for line in lines[:1]:
             decoded = decoder.decode(line, most=MAX_GUESS_DOCUMENTS)
@@ -94,6 +95,24 @@ def why_none(decoders: Sequence[Decoder], lines: Sequence[bytes]) -> list[str]:
     return reasons
 
 
+def what_it_is(lines: Sequence[bytes]) -> list[str]:
+    """The known form of the first document of some lines that no source reads, as a list of one or none."""
+    for line in lines:
+        for document in islice(json_documents(line), 1):
+            if found := describe(document):
+                return [found]
+            if isinstance(document, dict):
+                return [
+                    "fields: " + ", ".join(name for name in islice(document, SHOWN_FIELDS) if _plain(name))
+                ]
+    return []
+
+
+def _plain(name: str) -> bool:
+    return len(name) <= MAX_NAME and not looks_private(name)
+
+
+SHOWN_FIELDS, MAX_NAME = 12, 40
 MAX_GUESS_DOCUMENTS = 20
 """Documents per line that `guess` reads."""
 
@@ -104,8 +123,10 @@ def guess(decoders: Sequence[Decoder], lines: Sequence[bytes]) -> Decoder | None
     for decoder in decoders:
         score = 0
         for line in lines:
-            for _, event in decoder.decode(line, most=MAX_GUESS_DOCUMENTS).events:
-                score += 100 + len(event)
+            decoded = decoder.decode(line, most=MAX_GUESS_DOCUMENTS)
+            score += sum(100 + len(event) for _, event in decoded.events)
+            # No other source reads OTLP, even if not one of its spans is a request.
+            score += decoder.mapping.form == "otlp_json" and decoded.skipped > 0
         if score > best_score:
             best, best_score = decoder, score
     return best

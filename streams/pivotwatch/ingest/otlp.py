@@ -54,6 +54,33 @@ def _json_span(
         return Unreadable(str(error), _encoded(span))
 
 
+ALIASES = {"batches": "resourceSpans"}
+"""Names that other interfaces use for a field of the message."""
+_DEEPEST = 20
+
+
+def camel_case(value: Any, depth: int = 0) -> Any:
+    """A message whose fields have the names of the protocol buffers, with those of OTLP JSON.
+
+    Examples
+    --------
+    >>> camel_case({"scope_spans": [{"trace_id": "ab", "attributes": [{"key": "gen_ai.request.model"}]}]})
+    {'scopeSpans': [{'traceId': 'ab', 'attributes': [{'key': 'gen_ai.request.model'}]}]}
+    """
+    if depth > _DEEPEST:
+        return value
+    if type(value) is list:
+        return [camel_case(item, depth + 1) for item in value]
+    if type(value) is not dict:
+        return value
+    return {_camel(name): camel_case(item, depth + 1) for name, item in value.items()}
+
+
+def _camel(name: str) -> str:
+    first, *more = name.split("_")
+    return first + "".join(part.capitalize() for part in more)
+
+
 def proto_spans(message: bytes, wanted: frozenset[str] | None) -> Iterator[Document]:
     """The spans of a protobuf message with the wanted attributes, or all with None.
 

@@ -46,7 +46,7 @@ def dead_letter(
     >>> bad = BadDocument(3, BadEvent("ts: expected a time"), {"prompt": "hello"})
     >>> output = dead_letter(bad, "redacted", "litellm")
     >>> output.value, output.headers[-1]
-    (b'{"prompt":"<text of 5>"}', ('pivotwatch.errors.position', b'3'))
+    (b'{"prompt":"<text of 5>"}', ('pivotwatch.errors.redacted', b'1'))
     """
     about = About(
         topic=UNSET if partition is None else partition[0],
@@ -57,6 +57,7 @@ def dead_letter(
         error_class=type(bad.error).__name__,
         message=str(bad.error),
         position=str(bad.position),
+        redacted=UNSET if redaction == "full" else "1",
     )
     if record is not None and isinstance(record.value, Unreadable):
         body: bytes = record.value

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import codecs
+import contextlib
 import csv
 import io
 import sys
@@ -30,8 +31,21 @@ GZIP = b"\x1f\x8b"
 ZSTANDARD = b"\x28\xb5\x2f\xfd"
 BZIP2 = b"BZh"
 UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+PARQUET = b"PAR1"
 REGISTRY_FRAME = b"\0"
 CSV = (".csv", ".csv.gz", ".csv.bz2", ".csv.zst")
+BINARY = {
+    b"Obj\x01": "a file of Avro",
+    b"ORC": "a file of ORC",
+    b"PK\x03\x04": "a ZIP archive or a spreadsheet",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"\xfd7zXZ": "content compressed with xz",
+    b"\xff\x06\0\0sNaPpY": "content compressed with snappy",
+    b"\x04\x22\x4d\x18": "content compressed with lz4",
+    b"SQLite format": "a database of SQLite",
+    b"ARROW1": "a file of Arrow",
+}
+"""First bytes of files that are not read, and what they are."""
 MAX_WINDOW = 1 << 31
 """Largest window of Zstandard in bytes (``zstd --long=31``)."""
 MAX_STRETCHES = 1 << 14
@@ -161,7 +175,7 @@ class Lines:
         return f"event {number + 1}"
 
     def _lines_of(self, path: str) -> Iterator[bytes]:
-        if path.endswith(".parquet"):
+        if path.endswith(".parquet") or _is_parquet(path):
             yield from self._rows_of(path)
             return
         if path.endswith(CSV):
@@ -220,9 +234,12 @@ class Lines:
             return
         if first.startswith(REGISTRY_FRAME):
             raise WrongUse(
-                f"{path}: binary content that begins with 0x00, such as messages with the frame of a schema "
-                "registry; export the messages as JSON"
+                f"{_shown(path)}: binary content that begins with 0x00, such as messages with the frame of a "
+                "schema registry (Confluent); export the messages as JSON"
             )
+        for magic, name in BINARY.items():
+            if first.startswith(magic):
+                raise WrongUse(f"{_shown(path)}: {name}; export the events as JSON lines, CSV or Parquet")
         yield first.removeprefix(codecs.BOM_UTF8)
         yield from chunks
 
@@ -311,6 +328,18 @@ def _decompressor(first: bytes) -> _Decompressor:
     if first.startswith(BZIP2):
         return bz2.BZ2Decompressor()
     return zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompressobj()
+
+
+def _shown(path: str) -> str:
+    return "standard input" if path == STANDARD_INPUT else path
+
+
+def _is_parquet(path: str) -> bool:
+    if path == STANDARD_INPUT:
+        return False
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(len(PARQUET)) == PARQUET
+    return False
 
 
 def _total_size(paths: Sequence[str]) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from pivotwatch.base.errors import OutOfReach
+from pivotwatch.contracts.events import Event, read_leniently
 from pivotwatch.detection.rejections import Rejections
 from pivotwatch.ingest.convert import Conversion, NativeLines
 from pivotwatch.ingest.decoder import Decoder
@@ -17,7 +18,7 @@ from pivotwatch.ingest.mapping import load_file, shipped
 from pivotwatch.ingest.settings import Decoders, IngestSettings
 from pivotwatch.tools.event_files import CSV, STANDARD_INPUT, Lines, StandardInput
 
-SAMPLE_LINES = 20
+SAMPLE_LINES = 100
 MODEL_LINES = 20_000
 NATIVE = "native"
 
@@ -43,8 +44,14 @@ def recognised(
     found = guess(line_decoders(settings), lines)
     if found is None or found.mapping.name != NATIVE:
         return found
-    is_plain = not any(path.endswith(CSV) for path in paths) and not any(b"\n" in line for line in lines)
+    is_plain = not any(path.endswith(CSV) for path in paths) and all(map(_is_plain, lines))
     return None if is_plain else found
+
+
+def _is_plain(line: bytes) -> bool:
+    """Whether the workers read a line without the mapping: one event or an array, none of them damaged."""
+    readable = read_leniently(line).values()
+    return b"\n" not in line and any(isinstance(event, Event) for event in readable)
 
 
 def models_of(
