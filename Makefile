@@ -5,11 +5,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
+PRODUCERS := .venv-producers
 KAFKA := $(BIN)/python -m infra.kafka.local
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test check audit format chaos soak fuzz quality bench bench-growth bench-check picture peers lock clean
+.PHONY: help setup demo test check audit format chaos soak fuzz quality bench bench-growth bench-check picture peers producers lock clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +84,14 @@ $(PEERS)/.installed: tests/bench/peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/bench/peers.txt
 	@touch $@
 
+producers: $(PRODUCERS)/.installed ## Create the environment of real producers for the tests, in .venv-producers
+
+$(PRODUCERS)/.installed: tests/producers/producers.txt
+	@test -x $(PRODUCERS)/bin/python || $(PYTHON) -m venv $(PRODUCERS)
+	$(PRODUCERS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+		--only-binary :all: -r tests/producers/producers.txt
+	@touch $@
+
 lock: ## Renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" pyproject.toml --output-file requirements.txt
@@ -91,7 +100,9 @@ lock: ## Renew the lock files from pyproject.toml (needs uv)
 		--output-file requirements-dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" tests/bench/peers.in --output-file tests/bench/peers.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" tests/producers/producers.in --output-file tests/producers/producers.txt
 
 clean: ## Remove the environments and all build results
-	rm -rf $(VENV) $(PEERS) build dist ./*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(PRODUCERS) build dist ./*.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 	find models streams infra tests -name __pycache__ -type d -prune -exec rm -rf {} +

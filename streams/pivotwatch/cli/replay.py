@@ -74,7 +74,8 @@ def replay(
     partitions: int | None,
     as_json: bool,
 ) -> None:
-    """Run the detection over EVENTS: plain, .gz, .bz2, .zst, .csv or .parquet files, or - for standard input.
+    """Run the detection over EVENTS: plain, .gz, .bz2, .zst, .csv or .parquet files, also s3://bucket/key and
+    gs://bucket/key, or - for standard input.
 
     Several files, such as one for each gateway, are merged by time. --sort puts all events in order, in
     bounded memory with a temporary file in TMPDIR.
@@ -94,9 +95,11 @@ def replay(
     from pivotwatch.tools.event_files import StandardInput
     from pivotwatch.tools.event_merge import EventFiles
     from pivotwatch.tools.file_sources import NATIVE, models_of, recognised
+    from pivotwatch.tools.object_stores import expanded
     from pivotwatch.tools.replay import Replay, read_entries
 
     started = time.monotonic()
+    events = tuple(expanded(list(events)))
     calendar = read_entries("releases", releases or ())
     pipeline = DetectionPipeline(
         config.settings,

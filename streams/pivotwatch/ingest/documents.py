@@ -41,7 +41,7 @@ def splitter(form: str, wanted: frozenset[str] | None) -> Split:
     otlp.check_installed()
     return lambda value: (
         _spans_of_json(value, wanted)  # A dead letter that is sent again. No message begins like this.
-        if value.startswith(b"{")
+        if value.startswith(b'{"')
         else _until_error(otlp.proto_spans(value, wanted), lambda: value)
     )
 

@@ -34,15 +34,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.suggestions import with_suggestion
 from pivotwatch.config.toml_files import merge_tables, read_toml
+from pivotwatch.contracts.absent import ABSENT_IN_ANY_CASE, is_absent
 from pivotwatch.ingest.pointers import FieldPath, Pointer, find, parse_pointer, to_pointer
 from pivotwatch.ingest.request_rules import RequestRules, Requests, Skip
 from pivotwatch.ingest.values import (
-    ABSENT_IN_ANY_CASE,
     Convert,
     PrivateValue,
     count,
     count_or_word,
-    is_absent,
     public_text,
     text,
     time_in,

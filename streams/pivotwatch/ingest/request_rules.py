@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from pivotwatch.contracts.absent import ABSENT_IN_ANY_CASE, is_absent
 from pivotwatch.ingest.pointers import FieldPath, Pointer, find, parse_pointer, to_pointer
-from pivotwatch.ingest.values import ABSENT_IN_ANY_CASE, is_absent
 
 NO_SIGN = "neither a kind nor a sign of a request"
 

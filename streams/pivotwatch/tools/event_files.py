@@ -24,6 +24,7 @@ import zstandard
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.tools.event_tables import parquet_lines
+from pivotwatch.tools.object_stores import is_address, opened, size_of
 
 STANDARD_INPUT = "-"
 CHUNK = 1 << 20
@@ -205,10 +206,11 @@ class Lines:
 
     def _rows_of(self, path: str) -> Iterator[bytes]:
         self._stretches.append(_Stretch(self.count, path, "row", 1))
-        for row in parquet_lines(path):
-            self.count += 1
-            yield row
-        self.read += Path(path).stat().st_size
+        with opened(path) if is_address(path) else nullcontext() as file:
+            for row in parquet_lines(path, file):
+                self.count += 1
+                yield row
+        self.read += _total_size([path]) or 0
 
     def _records_of(self, path: str) -> Iterator[bytes]:
         """The records of a CSV file with a header, one JSON object each; a place counts records."""
@@ -278,6 +280,8 @@ class Lines:
             raise OutOfReach(f"{path}: {error.strerror or error}") from None
 
     def _opened(self, path: str) -> AbstractContextManager[_Readable]:
+        if is_address(path):
+            return opened(path)
         # Standard input must stay open.
         return (
             nullcontext(self._standard_input or StandardInput())
@@ -335,7 +339,7 @@ def _shown(path: str) -> str:
 
 
 def _is_parquet(path: str) -> bool:
-    if path == STANDARD_INPUT:
+    if path == STANDARD_INPUT or is_address(path):
         return False
     with contextlib.suppress(OSError), open(path, "rb") as file:
         return file.read(len(PARQUET)) == PARQUET
@@ -348,6 +352,9 @@ def _total_size(paths: Sequence[str]) -> int | None:
     for path in paths:
         if path == STANDARD_INPUT:
             return None
+        if is_address(path):
+            total += size_of(path)
+            continue
         try:
             stat = Path(path).stat()
             with open(path, "rb"):

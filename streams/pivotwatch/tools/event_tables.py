@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import orjson
 
@@ -50,8 +50,15 @@ def table_lines(table: Any) -> Iterator[bytes]:
     yield from _arrow_lines(pyarrow.RecordBatchReader.from_stream(table))
 
 
-def parquet_lines(path: str) -> Iterator[bytes]:
+def parquet_lines(path: str, file: IO[bytes] | None = None) -> Iterator[bytes]:
     """The rows of a Parquet file, one JSON object each.
+
+    Parameters
+    ----------
+    path
+        The file.
+    file
+        The open file, when it is not on this machine.
 
     Raises
     ------
@@ -66,8 +73,8 @@ def parquet_lines(path: str) -> Iterator[bytes]:
     except ImportError:
         raise WrongUse(f"{path}: Parquet {NO_ARROW}") from None
     try:
-        with ParquetFile(path) as file:
-            yield from _arrow_lines(file.iter_batches(ROWS))
+        with ParquetFile(path if file is None else file) as table:
+            yield from _arrow_lines(table.iter_batches(ROWS))
     except OSError as error:
         raise OutOfReach(f"{path}: {error.strerror or error}") from None
     except pyarrow.ArrowInvalid as error:

@@ -21,6 +21,7 @@ from pivotwatch.tools.alert_table import to_dataframe
 from pivotwatch.tools.event_files import read_json_array
 from pivotwatch.tools.event_merge import EventFiles
 from pivotwatch.tools.event_tables import Table, is_table, table_lines
+from pivotwatch.tools.object_stores import expanded
 from pivotwatch_models.settings import Settings
 
 if TYPE_CHECKING:
@@ -49,10 +50,11 @@ def replay(
     Parameters
     ----------
     events
-        A file or a list of files (JSON lines, plain or as ``.gz`` or ``.zst``, or ``.parquet``), which are
-        merged by time; a DataFrame of pandas or polars, or a table of pyarrow; or an iterable of mappings or
-        of `Event`. The events must be roughly in the order of their times; those of files can be sorted. A
-        time is epoch milliseconds, RFC 3339 text, or a datetime.
+        A file or a list of files (JSON lines, plain or as ``.gz`` or ``.zst``, or ``.parquet``; also
+        ``s3://bucket/key`` and ``gs://bucket/key``), which are merged by time; a DataFrame of pandas or
+        polars, or a table of pyarrow; or an iterable of mappings or of `Event`. The events must be roughly in
+        the order of their times; those of files can be sorted. A time is epoch milliseconds, RFC 3339 text,
+        or a datetime.
     releases
         Release calendar: `Release` objects, mappings, or a JSON file. Without one, releases are inferred.
     settings
@@ -308,9 +310,9 @@ def _listed(events: Any) -> tuple[Iterable[bytes], Place]:
 def _paths(events: Any) -> list[str]:
     """The paths of ``events``, or nothing when it holds no files."""
     if isinstance(events, str | Path):
-        return [str(events)]
+        return expanded([str(events)])
     if isinstance(events, list | tuple) and all(isinstance(each, str | Path) for each in events):
-        return [str(each) for each in events]
+        return expanded([str(each) for each in events])
     return []
 
 

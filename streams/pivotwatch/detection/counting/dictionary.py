@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sized
 
 import numpy as np
 
+from pivotwatch.contracts.absent import is_absent
 from pivotwatch.contracts.events import network_of, read_links
 from pivotwatch.detection.counting.account_table import AccountTable
 from pivotwatch_models.base.arrays import Ints, Mask
@@ -126,7 +127,7 @@ class Dictionary:
                 self.links.clear()
                 self.links.update({b"": 0, b"null": 0})
                 self._raw_bytes = 0
-            number = self.link_set(read_links(raw))
+            number = self.link_set(tuple(link for link in read_links(raw) if not is_absent(link[1])))
             if len(raw) <= MAX_RAW:
                 self.links[raw] = number
                 self._raw_bytes += len(raw)

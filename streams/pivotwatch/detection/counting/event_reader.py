@@ -21,6 +21,7 @@ from operator import length_hint
 
 import msgspec
 
+from pivotwatch.contracts.absent import is_absent
 from pivotwatch.contracts.codec import MAX_TS
 from pivotwatch.contracts.events import (
     NO_LINKS,
@@ -136,6 +137,7 @@ class EventReader:
             ts = parse_time(event.ts)
             if ts > limit:
                 raise BadEvent(f"ts: {ts} is more than {FUTURE_MS // 60_000} min after the record's own time")
+            _check_names(event)
         except BadEvent as error:
             self.buckets.reject(record, place, error)
         except UNREADABLE:
@@ -161,3 +163,17 @@ class EventReader:
                 self.buckets.reject(record, place, event)
             else:
                 self._take(as_request(event), limit, record, place)
+
+
+def _check_names(event: Request) -> None:
+    """Refuse words such as ``None`` as account or model, and drop them where a name is optional.
+
+    The hot path does not ask: only names that passed here have a number.
+    """
+    for field, name in (("account", event.account), ("model", event.model)):
+        if is_absent(name):
+            raise BadEvent(f"{field}: a word that says that there is none")
+    if event.requested_model is not None and is_absent(event.requested_model):
+        event.requested_model = None
+    if event.network is not None and is_absent(event.network):
+        event.network = None
