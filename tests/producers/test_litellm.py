@@ -78,9 +78,9 @@ async def run(folder: Path, callbacks: str) -> tuple[dict[str, float], list[int]
                     )
                 ]
             seen, same = -1, 0
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(25):
                 # The last batch has come when nothing comes for two of the proxy's flushes.
-                while same < 12:
+                while same < 6:
                     now = sum(
                         value for name, value in counts(served).items() if name.startswith("events_total")
                     )
