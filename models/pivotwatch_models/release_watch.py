@@ -69,7 +69,7 @@ class ReleaseWatch:
         horizon = settings.buckets(STATE.pace.horizon_ms)
         self.population = PopulationExpectations(settings)
         self.watched = WatchedGroups(settings, self.threshold, horizon, theta, members)
-        self.report_rule = ReportRule(self.watched, horizon)
+        self.report_rule = ReportRule(self.watched, horizon, release.released_at // settings.bucket_ms)
         self.history = PopulationHistory()
         self.surge = Corroboration()
         self.shape = MoveShape()

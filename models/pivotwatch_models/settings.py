@@ -80,7 +80,7 @@ class Settings:
         self,
         *,
         bucket: DurationLike = "1h",
-        watch: DurationLike = "14d",
+        watch: DurationLike = "60d",
         min_events: int = 8,
         min_members: int = 8,
         allowed_lateness: DurationLike = "5m",

@@ -25,6 +25,8 @@ from tests.engine.test_checkpoint import Log
 
 FOLDER = Path(__file__).with_name("fixtures")
 OFFSET = 4_000
+SETTINGS = Settings(watch="14d")
+"""The defaults when the first states were stored; a state is read only under its own settings."""
 Stored = dict[bytes, bytes]
 
 
@@ -32,7 +34,7 @@ def steps() -> dict[str, Any]:
     """Both operators in the middle of a campaign."""
     simulation = generate("c1", seed=1, accounts=60, scale=0.05, warmup_days=1.0, days=1.0)
     lines = [Line(line, offset) for part in simulation.slices() for offset, line in enumerate(part.lines)]
-    accounts, networks = CountingOperator(Settings(), 0, 1, shards=4), ScoringOperator(Settings(), 1)
+    accounts, networks = CountingOperator(SETTINGS, 0, 1, shards=4), ScoringOperator(SETTINGS, 1)
     for release in simulation.releases:
         networks.control("releases", Line(orjson.dumps(release)))
     for output in accounts.process(lines[: len(lines) * 2 // 3]):
@@ -43,7 +45,7 @@ def steps() -> dict[str, Any]:
 
 def identity(role: str) -> Identity:
     """The identity under which the state is stored."""
-    return Identity(role, 1, state_fingerprint(Settings()), earlier_state_fingerprints(Settings()))
+    return Identity(role, 1, state_fingerprint(SETTINGS), earlier_state_fingerprints(SETTINGS))
 
 
 def store(role: str, step: Any) -> Stored:

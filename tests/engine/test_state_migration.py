@@ -21,7 +21,7 @@ from pivotwatch_models.incidents.incident import Incident
 from pivotwatch_models.settings import HOUR_MS, Settings
 from tests.detection.stream import ANYBODY
 from tests.engine import stored_state
-from tests.engine.stored_state import OFFSET, identity
+from tests.engine.stored_state import OFFSET, SETTINGS, identity
 
 VERSIONS = ((1, 2), (2, 3), (2, 4), (3, 5))
 """Versions of the states of accounts and networks; networks from version 2."""
@@ -29,8 +29,8 @@ VERSIONS = ((1, 2), (2, 3), (2, 4), (3, 5))
 
 def new(role: str) -> Any:
     if role == "accounts":
-        return CountingOperator(Settings(), 0, 1, shards=4, quorum=ANYBODY)
-    return ScoringOperator(Settings(), 1)
+        return CountingOperator(SETTINGS, 0, 1, shards=4, quorum=ANYBODY)
+    return ScoringOperator(SETTINGS, 1)
 
 
 def loaded(role: str, version: int) -> Any:
@@ -160,13 +160,11 @@ def under(role: str, settings: Settings) -> Identity:
 @pytest.mark.parametrize(("role", "version"), [("accounts", 1), ("accounts", 2), ("networks", 4)])
 def test_a_state_with_the_earlier_fingerprint_is_continued(role: str, version: int) -> None:
     stored = stored_state.read(role, version)
-    assert (
-        made_with(role, version) == earlier_state_fingerprints(Settings())[0] != state_fingerprint(Settings())
-    )
-    assert latest(stored, under(role, Settings()))
+    assert made_with(role, version) == earlier_state_fingerprints(SETTINGS)[0] != state_fingerprint(SETTINGS)
+    assert latest(stored, under(role, SETTINGS))
     for other in (
-        Settings(theta=2.0),
-        Settings(min_members=5),
+        SETTINGS.replace(theta=2.0),
+        SETTINGS.replace(min_members=5),
     ):  # the earlier fingerprint covered all settings
         with pytest.raises(StateRefused, match="restore the earlier settings"):
             latest(stored, under(role, other))
@@ -175,9 +173,9 @@ def test_a_state_with_the_earlier_fingerprint_is_continued(role: str, version: i
 @pytest.mark.parametrize("role", ["accounts", "networks"])
 def test_settings_that_only_decide_alerts_may_change_under_a_state(role: str) -> None:
     stored = stored_state.read(role, new(role).version)
-    assert made_with(role, new(role).version) == state_fingerprint(Settings())
-    assert latest(stored, under(role, Settings(min_members=5, min_events=3, alert_budget=1e-3)))
-    for other in (Settings(theta=2.0), Settings(watch="1h"), Settings(aliases=())):
+    assert made_with(role, new(role).version) == state_fingerprint(SETTINGS)
+    assert latest(stored, under(role, SETTINGS.replace(min_members=5, min_events=3, alert_budget=1e-3)))
+    for other in (SETTINGS.replace(theta=2.0), SETTINGS.replace(watch="1h"), SETTINGS.replace(aliases=())):
         with pytest.raises(StateRefused, match="restore the earlier settings"):
             latest(stored, under(role, other))
 

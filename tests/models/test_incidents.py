@@ -551,9 +551,10 @@ def figures(
         ({"adwin": True, "members": 20}, "high"),
         ({"young": 13}, "high"),
         ({"young": 12}, "medium"),
-        ({"groups": (NET_A, PAY)}, "high"),
+        ({"groups": (NET_A, PAY)}, "medium"),  # of one owner
         ({"groups": (NET_A, NET_B)}, "medium"),  # of one kind
         ({"groups": (NET_A, NET_B, NET_C), "adwin": True}, "critical"),
+        ({"groups": (NET_A, NET_B, PAY), "adwin": True}, "high"),
         ({"groups": (NET_A, NET_B, NET_C)}, "medium"),
         ({"adwin": True, "exchanges": 9_999}, "high"),
         ({"adwin": True, "exchanges": 10_000}, "critical"),
@@ -566,7 +567,7 @@ def figures(
         ({"ratio": 4.0, "members": 10, "pattern": EXTRACTION}, "high"),
         ({"ratio": 4.0, "members": 9, "pattern": EXTRACTION}, "medium"),
         ({"ratio": 4.0, "exchanges": 10_000, "pattern": EXTRACTION}, "critical"),
-        ({"adwin": True, "exchanges": 10_000, "pattern": ROUTER}, "high"),
+        ({"adwin": True, "exchanges": 10_000, "pattern": ROUTER}, "medium"),
     ],
 )
 def test_severity(what, severity):

@@ -240,4 +240,4 @@ def test_what_belongs_together_fits_together():
 
 def test_the_fingerprint_of_before_is_that_of_all_settings():
     """Of states that were stored before the constants were part of it; never to change."""
-    assert earlier_state_fingerprints(Settings()) == ("fd8fafa824208508",)
+    assert earlier_state_fingerprints(Settings(watch="14d")) == ("fd8fafa824208508",)

@@ -22,7 +22,7 @@ def test_a_duration_may_be_written_in_every_form(hour: Any) -> None:
 
 def test_the_defaults() -> None:
     settings = Settings()
-    assert (settings.bucket_ms, settings.watch_ms) == (HOUR_MS, 14 * DAY_MS)
+    assert (settings.bucket_ms, settings.watch_ms) == (HOUR_MS, 60 * DAY_MS)
     assert settings.allowed_lateness_ms == 5 * 60_000
 
 

@@ -2,8 +2,8 @@ r"""e-BH: which of many groups may be reported at once, with few false ones amon
 
 Given :math:`G` e-values, e-BH reports the :math:`r` largest, for the largest :math:`r` with
 :math:`e_{(r)} \ge G / (\alpha r)`. The false discovery rate is at most :math:`\alpha` under any dependence
-between the groups. :math:`R / (R_0 + H)` is an e-value for a horizon of :math:`H` buckets, as a score from a
-head start :math:`R_0` satisfies :math:`E[R_t] \le R_0 + t`; see `pivotwatch_models.groups.report_rule`.
+between the groups. :math:`R / (R_0 + t)` is an e-value after :math:`t` buckets, as a score from a head start
+:math:`R_0` satisfies :math:`E[R_t] \le R_0 + t`; see `pivotwatch_models.groups.report_rule`.
 
 References
 ----------

@@ -5,8 +5,8 @@ A group's score crosses in one of two ways.
 * Its score :math:`\ln R` reaches :math:`\ln(2 \cdot \text{buckets per day} / \text{alert budget})`. Half of
   the budget of the first week is the head start's, so the threshold is at twice the odds.
 * e-BH picks it among all groups of all watched releases (`pivotwatch_models.groups.e_bh`), with
-  :math:`e = R / 2H`: :math:`R` starts at :math:`H`, so over a horizon of :math:`H` buckets its mean is at
-  most :math:`2H`.
+  :math:`e = R / (H + \max(H, t))`: :math:`R` starts at :math:`H`, so after :math:`t` buckets of the watch its
+  mean is at most :math:`H + t`.
 
 An ordinary group may stay faster than its normal limit. So a group that crosses on its pace is reported only
 when fewer than 0.5 of the watched groups would be that fast by chance, and the chance for one
@@ -51,6 +51,8 @@ class ReportRule:
         The groups of the watch.
     horizon
         H, in buckets.
+    began
+        The bucket of the release.
 
     Attributes
     ----------
@@ -58,9 +60,10 @@ class ReportRule:
         The least score that e-BH picked in the last scored bucket; inf when it picked none.
     """
 
-    def __init__(self, groups: WatchedGroups, horizon: int) -> None:
+    def __init__(self, groups: WatchedGroups, horizon: int, began: int = 0) -> None:
         self.groups = groups
         self.horizon = horizon
+        self.began = began
         self.e_bh_threshold = math.inf
 
     def crossed(self, group: Group) -> tuple[bool, bool]:
@@ -89,9 +92,13 @@ class ReportRule:
             for part in detector.parts_of(detector.leading)
         )
 
+    def log_mean(self, bucket: int) -> float:
+        """Logarithm of what the mean of R is at most, in any of the buckets so far."""
+        return math.log(self.horizon + max(self.horizon, bucket - self.began))
+
     def e_bh_scores(self, bucket: int) -> list[float]:
         """Scores of the groups that e-BH might pick: those with an account at risk within the horizon."""
-        least, recent = smallest_reportable() + math.log(2 * self.horizon), bucket - self.horizon
+        least, recent = smallest_reportable() + self.log_mean(bucket), bucket - self.horizon
         states = (state for state in self.groups.states.values() if state.last_risk > recent)
         return [score for state in states if (score := state.log_r) >= least]
 
@@ -101,14 +108,13 @@ class ReportRule:
 
 
 def apply_e_bh(rules: Sequence[ReportRule], bucket: int) -> None:
-    """Set the e-BH threshold over all groups of all watched releases; G is the number of groups of all."""
-    scores = [score for rule in rules for score in rule.e_bh_scores(bucket)]
-    threshold = math.inf
-    if scores:
-        log_horizon = math.log(2 * rules[0].horizon)
-        hypotheses = sum(rule.hypotheses(bucket) for rule in rules)
-        log_e = e_bh([score - log_horizon for score in scores], max(1, hypotheses))
+    """Set the e-BH thresholds over all groups of all watched releases; G is the number of groups of all."""
+    scores = [(rule, rule.e_bh_scores(bucket)) for rule in rules]
+    log_e = [score - rule.log_mean(bucket) for rule, own in scores for score in own]
+    least = math.inf
+    if log_e:
+        least = e_bh(log_e, max(1, sum(rule.hypotheses(bucket) for rule in rules)))
+    for rule, own in scores:
         # The least score that is picked, not a sum: rounding could lift a sum over the group on the edge.
-        threshold = min((score for score in scores if score - log_horizon >= log_e), default=math.inf)
-    for rule in rules:
-        rule.e_bh_threshold = threshold
+        picked = (score for score in own if score - rule.log_mean(bucket) >= least)
+        rule.e_bh_threshold = min(picked, default=math.inf)

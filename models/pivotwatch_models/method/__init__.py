@@ -91,7 +91,7 @@ class DecisionMethod:
         Raise it when code changes which alerts are sent, or their figures, and no constant changes.
     """
 
-    version: int = 1
+    version: int = 2
     account_findings: AccountFindings = field(default_factory=AccountFindings)
     weights: EvidenceWeights = field(default_factory=EvidenceWeights)
     report_rule: ReportRuleMethod = field(default_factory=ReportRuleMethod)

@@ -125,7 +125,7 @@ class Config(BaseSettings):
 
     # Keys that decide results; see pivotwatch_models.settings.
     bucket: PositiveDuration = parse_duration("1h")
-    watch: PositiveDuration = parse_duration("14d")
+    watch: PositiveDuration = parse_duration("60d")
     min_events: Count = 8
     min_members: Count = 8
     allowed_lateness: Duration = parse_duration("5m")
