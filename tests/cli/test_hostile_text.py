@@ -210,6 +210,12 @@ EXITS: dict[tuple[str, ...], Make] = {
     ("dlq",): _wrong("dlq"),
     ("dlq", "list"): _letters,
     ("dlq", "redrive"): lambda folder, patch: _letters(folder, patch) and [["dlq", "redrive", NAME]],
+    ("config",): _wrong("config"),
+    ("config", "show"): lambda *_: [
+        ["config", "show", "--set", f"aliases={NAME}"],
+        ["config", "show", "--json", "--set", f"web.{NAME}={NAME}"],
+    ],
+    ("config", "keys"): _wrong("config", "keys"),
     ("doctor",): _doctor,
     ("schema",): _wrong("schema"),
     ("demo",): _wrong("demo"),

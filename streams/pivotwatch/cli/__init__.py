@@ -35,6 +35,7 @@ COMMANDS = {
     "deliver": "Send a test alert to a target.",
     "export": "Export an alert to share it with others.",
     "dlq": "List dead letters, or send them again.",
+    "config": "Show the configuration in use, or every key.",
     "doctor": "Check configuration, broker and data.",
     "schema": "List the JSON Schemas of the topics, or print one.",
     "demo": "Play a simulated launch with a hidden campaign.",

@@ -17,6 +17,9 @@ from pivotwatch.config.secret_flags import refuse_secrets
 
 R = TypeVar("R")
 
+SOURCES = "pivotwatch.sources"
+"""Where a click context keeps the configuration file and the flags of its command."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of text.")
 seed_option = click.option(
     "--seed",
@@ -61,7 +64,9 @@ def with_config(command: Callable[..., R]) -> Callable[..., R]:
             flags["brokers"] = brokers
         if flags:
             refuse_secrets(flags, Config, role_tables())
-        return command(load(config_file, **flags), **kwargs)
+        config = load(config_file, **flags)
+        click.get_current_context().meta[SOURCES] = (config_file, flags)
+        return command(config, **kwargs)
 
     return wrapped
 

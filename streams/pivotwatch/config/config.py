@@ -77,7 +77,19 @@ def _words(value: object) -> object:
 
 
 class TopicNames(BaseModel):
-    """Names of the topics in Kafka, without the prefix."""
+    """Names of the topics in Kafka, without the prefix.
+
+    Attributes
+    ----------
+    requests, dlq
+        Events, and records that could not be read.
+    buckets, status
+        Sums of each bucket, and figures for the page.
+    alerts, deliveries_dlq
+        Alerts, and alerts that a target refused.
+    releases, decisions, sessions
+        The release calendar, decisions of people, and ended sessions of the page.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -93,24 +105,90 @@ class TopicNames(BaseModel):
 
 
 class Retention(BaseModel):
-    """How long Kafka keeps the records of each topic; 0 means for ever."""
+    """How long Kafka keeps the records of each topic; 0 means for ever.
+
+    Attributes
+    ----------
+    requests
+        Longer than a watch, so that the state can be rebuilt from the requests.
+    dlq, buckets, alerts, deliveries_dlq
+        How long records of these topics are kept.
+    decisions
+        The newest decision on each target stays for ever; those before it are kept at least this long.
+    sessions
+        Longer than a session of the page lasts.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    # Longer than a watch, so that the state can be rebuilt from the requests.
     requests: Duration = parse_duration("21d")
     dlq: Duration = parse_duration("30d")
     buckets: Duration = parse_duration("30d")
     alerts: Duration = parse_duration("90d")
     deliveries_dlq: Duration = parse_duration("90d")
-    # The newest decision on each target stays for ever; those before it are kept at least this long.
     decisions: Duration = parse_duration("365d")
-    # Longer than a session of the page lasts.
     sessions: Duration = parse_duration("30d")
 
 
 class Config(BaseSettings):
     """All configuration keys.
+
+    Attributes
+    ----------
+    bucket
+        Length of a bucket of event time.
+    watch
+        How long a release is watched.
+    min_events
+        Requests that an account must have sent before a finding about it is reported.
+    min_members
+        Accounts that a group must have had within 90 days before it is watched and reported.
+    allowed_lateness
+        How far the watermark stays behind the time that the accounts agree on.
+    alert_budget
+        Expected false alerts by chance per group and day.
+    theta
+        Upper limit of the normal speed ratio, in the first watch of a group.
+    aliases
+        Patterns of requested model names that the provider resolves. A change of what they resolve to is no
+        switch.
+    partitions
+        Number of partitions that ``replay`` divides the accounts into.
+    idle_after
+        A partition without events for so long may be completed by the event time of another.
+    checkpoint_interval, checkpoint_events
+        State is stored after this time or number of events. Checkpoints that take long are written less
+        often.
+    shards
+        Parts of the state of a partition that are stored on their own.
+    session_timeout
+        How long Kafka waits for a silent worker.
+    stalled_after
+        How long a worker may make no progress before it counts as stalled.
+    brokers
+        Addresses of Kafka brokers, ``host:port``, separated by commas.
+    security_protocol, sasl_mechanism, sasl_username, sasl_password, sasl_password_file
+        How to log in at Kafka. The password belongs into the environment or into a file.
+    ssl_cafile, ssl_certfile, ssl_keyfile
+        The authority that signed the certificates of the brokers, and the certificate and key of this client.
+    app_prefix
+        First part of the names of consumer groups and changelogs.
+    topic_prefix
+        First part of the names of all topics.
+    topics, retention
+        Names of the topics, and how long they keep records.
+    requests_partitions, replication_factor, min_insync_replicas
+        For topics that ``pivotwatch topics`` creates, and for changelogs.
+    web_host, web_port
+        Where the page, metrics and health listen. Port 0 means any free port.
+    web_ports
+        Ports of single roles.
+    http
+        Limits of every HTTP server.
+    network_classes
+        A file that lists networks and their classes (hosting, proxy, …); alerts show the class.
+    delivery, ingest, web
+        Tables that the roles of the same names read.
 
     Examples
     --------
@@ -123,7 +201,6 @@ class Config(BaseSettings):
         env_prefix=ENV_PREFIX, env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
     )
 
-    # Keys that decide results; see pivotwatch_models.settings.
     bucket: PositiveDuration = parse_duration("1h")
     watch: PositiveDuration = parse_duration("60d")
     min_events: Count = 8
@@ -133,14 +210,11 @@ class Config(BaseSettings):
     theta: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
     aliases: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ("*-latest",)
 
-    # How work is split and when state is written. Checkpoints that take long are written less often
-    # (`pivotwatch.engine.checkpoint`).
     partitions: Count = 1
     idle_after: PositiveDuration = parse_duration("60s")
     checkpoint_interval: PositiveDuration = parse_duration("10s")
     checkpoint_events: Count = 1_000_000
     shards: Annotated[int, Field(ge=1, le=4096)] = 64
-    # How long Kafka waits for a silent worker; how long a worker may make no progress before it is stalled.
     session_timeout: PositiveDuration = parse_duration("45s")
     stalled_after: PositiveDuration = parse_duration("90s")
 
@@ -162,16 +236,13 @@ class Config(BaseSettings):
     replication_factor: Count = 1
     min_insync_replicas: Count = 1
 
-    # The page, metrics and health. Port 0 means any free port; web_ports sets the port of single roles.
     web_host: str = "127.0.0.1"
     web_port: Port | None = None
     web_ports: dict[Role, Port] = {}
     http: HttpLimits = HttpLimits()
 
-    # A file that lists networks and their classes (hosting, proxy, …); alerts show the class.
     network_classes: Path | None = None
 
-    # Tables that the roles of the same names read and check.
     delivery: dict[str, Any] = {}
     ingest: dict[str, Any] = {}
     web: dict[str, Any] = {}
@@ -271,6 +342,16 @@ def keys() -> dict[str, tuple[str, ...]]:
     return {key: tuple(tables[key].model_fields) if key in tables else () for key in Config.model_fields}
 
 
+def sources(path: Path | None = None, **flags: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Where keys can be set, strongest first: the name of the place, and the keys that it sets."""
+    given = {key: value for key, value in flags.items() if value is not None}
+    return [
+        ("command line", given),
+        ("environment", EnvSettingsSource(Config)()),
+        (str(path), read_toml(path) if path else {}),
+    ]
+
+
 def load(path: Path | None = None, **flags: Any) -> Config:
     """Read the configuration. A flag that is None is ignored.
 
@@ -281,13 +362,14 @@ def load(path: Path | None = None, **flags: Any) -> Config:
     OutOfReach
         When the file cannot be read.
     """
-    given = {key: value for key, value in flags.items() if value is not None}
-    content = read_toml(path) if path else {}
     try:
-        environment = EnvSettingsSource(Config)()
-        return Config(**merge_tables(merge_tables(content, environment), given))
+        places = sources(path, **flags)
+        merged: dict[str, Any] = {}
+        for _, content in reversed(places):
+            merged = merge_tables(merged, content)
+        return Config(**merged)
     except ValidationError as error:
-        lines = describe(error, keys(), given, path)
+        lines = describe(error, keys(), places[0][1], path)
     except SettingsError as error:
         lines = [f"{error}: expected a JSON object"]
     raise WrongUse("\n".join(lines))

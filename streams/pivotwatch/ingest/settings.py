@@ -123,8 +123,12 @@ class IngestSettings(Table):
         See `pivotwatch.ingest.network_lookup.client_of`.
     asn_database
         A database in MaxMind format.
+    pseudonyms
+        Which fields become pseudonyms, and the keys.
     dead_letters
         What the dead letter of a document holds; see `pivotwatch.ingest.rejects.dead_letter`.
+    http
+        The HTTP server; without the table there is none.
 
     Examples
     --------
