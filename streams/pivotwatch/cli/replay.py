@@ -107,6 +107,7 @@ def replay(
         releases=calendar,
         decisions=read_entries("decisions", decisions or ()),
         network_class=class_of(config.network_classes),
+        remembered=config.dedup_requests,
     )
     ingest = read_settings(config.ingest)
     standard_input = StandardInput()

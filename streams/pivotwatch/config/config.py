@@ -161,6 +161,8 @@ class Config(BaseSettings):
         often.
     shards
         Parts of the state of a partition that are stored on their own.
+    dedup_requests
+        Last requests of each partition among which one that a producer sent twice is found; 0: none is.
     session_timeout
         How long Kafka waits for a silent worker.
     stalled_after
@@ -215,6 +217,7 @@ class Config(BaseSettings):
     checkpoint_interval: PositiveDuration = parse_duration("10s")
     checkpoint_events: Count = 1_000_000
     shards: Annotated[int, Field(ge=1, le=4096)] = 64
+    dedup_requests: Annotated[int, Field(ge=0, le=10_000_000)] = 0
     session_timeout: PositiveDuration = parse_duration("45s")
     stalled_after: PositiveDuration = parse_duration("90s")
 

@@ -67,6 +67,8 @@ class DetectionPipeline:
         ``benign`` and ``confirmed`` find nothing to decide.
     network_class
         Looks up the class of a network.
+    remembered
+        Number of requests among which one that a producer sent twice is found; 0: none is.
 
     Attributes
     ----------
@@ -92,6 +94,7 @@ class DetectionPipeline:
         releases: Iterable[Release | Mapping[str, Any]] = (),
         decisions: Iterable[Mapping[str, Any]] = (),
         network_class: NetworkClass = no_class,
+        remembered: int = 0,
     ) -> None:
         if not isinstance(settings, Settings):
             raise TypeError(f"settings: expected Settings(…), got {type(settings).__name__}")
@@ -99,7 +102,9 @@ class DetectionPipeline:
             raise ValueError(f"partitions: expected at least 1, got {partitions}")
         self.settings = settings
         self.scoring = ScoringOperator(settings, partitions, network_class)
-        self.counting = [CountingOperator(settings, p, partitions) for p in range(partitions)]
+        self.counting = [
+            CountingOperator(settings, p, partitions, remembered=remembered) for p in range(partitions)
+        ]
         self.taken = 0
         self.finished = False
         self._dealer = Dealer(partitions)

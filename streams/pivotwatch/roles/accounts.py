@@ -7,6 +7,7 @@ carries them out, so that a restart repeats them.
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -35,6 +36,7 @@ ANSWER_SECONDS = 5.0
 
 COUNTERS: Named = {
     "events": ("pivotwatch_events", "Events counted into buckets."),
+    "repeated": ("pivotwatch_repeated_events", "Events left out, because a producer sent them twice."),
     "late": (
         "pivotwatch_late_events",
         "Events that came after their bucket was closed; counted with it if at most a day late.",
@@ -206,6 +208,8 @@ def run(
     seen = sync_client.survey(config, [source, buckets.topic], state_of="accounts")
     partitions = seen.partitions[source]
     progress = BucketProgress(partitions, config.settings.bucket_ms)
+    if config.dedup_requests:
+        make_operator = functools.partial(make_operator, remembered=config.dedup_requests)
     follower = None if until_end else progress.follower(config, buckets, seen.ends[buckets])
     app = build_app(
         config,

@@ -38,10 +38,13 @@ from pivotwatch.contracts.records import InputRecord
 from pivotwatch.detection.counting.aggregates import EVENT, NO_DATE
 from pivotwatch.detection.counting.deduplication import OffsetDeduplicator
 from pivotwatch.detection.counting.open_buckets import OpenBuckets
+from pivotwatch.detection.counting.recent_requests import RecentRequests
 from pivotwatch_models.method import STATE
 
 FUTURE_MS = STATE.membership.future_ms
 """An event is invalid when its time is this much later than the timestamp of its Kafka record."""
+FAILED = 400
+"""The least status of a failed request."""
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError)
 
 
@@ -53,19 +56,26 @@ class EventReader:
     buckets
         The open buckets that the events are counted in.
 
+    remembered
+        Number of requests among which a repeated one is found; 0: none is.
+
     Attributes
     ----------
     origins
         The highest place that was counted of each source of `ingest`.
+    recent
+        The last requests; None when none are remembered.
     """
 
-    def __init__(self, buckets: OpenBuckets) -> None:
+    def __init__(self, buckets: OpenBuckets, remembered: int = 0) -> None:
         self.buckets = buckets
+        self.recent = RecentRequests(remembered) if remembered else None
         self.origins = OffsetDeduplicator()
 
     def process(self, records: Sequence[InputRecord]) -> None:
         """Count the events of records, which are in offset order."""
         buffer, watermark, names = self.buckets.buffer, self.buckets.watermark, self.buckets.dictionary
+        recent = self.recent
         read, pack, rows, size = decode, EVENT.pack_into, buffer.rows, EVENT.size
         buffer.renew()
         row_of, choice_of, requested_of = names.accounts.rows.get, names.plain.get, names.choices.get
@@ -94,7 +104,7 @@ class EventReader:
                     type(ts) is int
                     and begin <= ts < close
                     and ts <= limit
-                    and (status is None or status < 400)
+                    and (status is None or status < FAILED)
                 ):
                     model, requested = event.model, event.requested_model
                     network, links = event.network, event.links
@@ -115,6 +125,8 @@ class EventReader:
                     except struct.error:
                         pass  # A name has no number yet (None), or a date is text.
                     else:
+                        if recent is not None and recent.has(event):
+                            continue
                         at += size
                         if at == end:
                             buffer.used = at
@@ -143,7 +155,9 @@ class EventReader:
         except UNREADABLE:
             self._read_leniently(record, limit)
         else:
-            self.buckets.take(event, ts, record, place)
+            is_counted = event.status is None or event.status < FAILED
+            if self.recent is None or not is_counted or not self.recent.has(event):
+                self.buckets.take(event, ts, record, place)
 
     def _check_links(self, message: Iterable[Request]) -> None:
         """Check that the links of every event of an array can be read; else each event is judged alone."""

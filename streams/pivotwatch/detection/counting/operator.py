@@ -49,6 +49,8 @@ class CountingOperator:
         Number of shards that the accounts are divided into in a snapshot.
     quorum
         How many accounts and networks must agree on the time of the partition.
+    remembered
+        Number of requests among which one that a producer sent twice is found; 0: none is.
 
     Attributes
     ----------
@@ -76,7 +78,9 @@ class CountingOperator:
         partition: int,
         partitions: int,
         shards: int = 64,
+        *,
         quorum: Quorum = QUORUM,
+        remembered: int = 0,
     ) -> None:
         self.settings = settings
         self.partition = partition
@@ -86,7 +90,7 @@ class CountingOperator:
         self.buckets = OpenBuckets(
             settings, self.dictionary, self._close, self._close_late, self._bad, quorum=quorum
         )
-        self.reader = EventReader(self.buckets)
+        self.reader = EventReader(self.buckets, remembered)
         self.candidates = Candidates(settings, self.accounts)
         self.finished = False
         self._state = CountingState(self.accounts, self.candidates, self.reader)
@@ -147,6 +151,7 @@ class CountingOperator:
             "forgotten_models": self._counted["forgotten_models"] + tracker.forgotten,
             "dropped_links": self._counted["dropped_links"] + counters.dropped_links,
         }
+        numbers["repeated"] = 0 if self.reader.recent is None else self.reader.recent.repeated
         watermark = self.buckets.watermark_ms()
         return numbers | ({"watermark_ms": watermark} if watermark else {})
 

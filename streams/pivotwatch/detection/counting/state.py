@@ -8,6 +8,7 @@ The state has a small part, `CountingState.meta`, and shards, each with a number
   segment before it, so a checkpoint writes what is new and not everything. When a bucket has closed, or there
   are `MAX_SEGMENTS`, one segment replaces them all.
 * **Model names** (`NAMES`): the model names that the partition knows.
+* **Last requests** (from `RECENT` on), when they are remembered: one segment each.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ STATE_VERSION = 3
 MAX_SEGMENTS = 64
 NAMES = 1 << 20
 """Number of the shard with the model names, far above those of accounts and segments."""
+RECENT = NAMES + 1
+"""Number of the first shard with the last requests, when they are remembered."""
 
 
 class CountingState:
@@ -67,7 +70,7 @@ class CountingState:
         reported
             Whether the record of a bucket was sent.
         """
-        tracker = self._candidates.tracker
+        tracker, recent = self._candidates.tracker, self._reader.recent
         return orjson.dumps(
             {
                 "version": STATE_VERSION,
@@ -77,6 +80,7 @@ class CountingState:
                 "segments": self._segments,
                 "finished": finished,
             }
+            | ({} if recent is None else {"recent": recent.meta()})
             | ({} if reported else {"told": False})
         )
 
@@ -97,6 +101,9 @@ class CountingState:
         if any(counts.values()) or self._segments == 0:
             shards[first + self._segments] = pack_counts(counts, self._buckets.dictionary)
             self._segments += 1
+        if self._reader.recent is not None:
+            recent = self._reader.recent.snapshot(full=full)
+            shards |= {RECENT + slot: content for slot, content in recent.items()}
         return shards
 
     def restore(self, meta: bytes, shards: Mapping[int, bytes]) -> tuple[bool, bool]:
@@ -118,9 +125,12 @@ class CountingState:
         for number, content in sorted(shards.items()):
             if number < self._accounts.shards:
                 self._restore_accounts(content)
-            elif content and number != NAMES:
+            elif content and number < NAMES:
                 for bucket, run in unpack_counts(content, self._buckets.dictionary):
                     self._buckets.counts.add_saved(bucket, run)
+        if self._reader.recent is not None and "recent" in state:
+            recent = {number - RECENT: content for number, content in shards.items() if number >= RECENT}
+            self._reader.recent.restore(state["recent"], recent)
         self._restore_open_buckets(state["buckets"])  # By now the names have their numbers.
         reported = state.get("told", True)
         self._buckets.watermark.has_closed = reported
