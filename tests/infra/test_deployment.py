@@ -13,7 +13,7 @@ import yaml
 
 from infra.kafka.java import kafka_version
 from pivotwatch.config.config import Config, Role, load
-from pivotwatch.roles.web import refuse_open_page
+from pivotwatch.web.checks import refuse_open_page
 from pivotwatch.web.settings import read_settings
 from tests.infra.files import INFRA, ROOT
 

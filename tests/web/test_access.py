@@ -18,9 +18,9 @@ from pivotwatch.config.config import load
 from pivotwatch.contracts.codec import encode
 from pivotwatch.contracts.sessions import Session, session_key
 from pivotwatch.engine.http.failed_attempts import ALLOWED, DELAY_SECONDS
-from pivotwatch.roles.web import refuse_forgotten_sessions, refuse_open_page
 from pivotwatch.web import decision_form
 from pivotwatch.web.authentication import Authenticator
+from pivotwatch.web.checks import refuse_forgotten_sessions, refuse_open_page
 from pivotwatch.web.login_log import LoginLog
 from pivotwatch.web.security_headers import HEADERS
 from pivotwatch.web.sessions import MOST_OF_PERSON, MOST_SESSIONS, Sessions, now

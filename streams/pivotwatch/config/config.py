@@ -121,7 +121,7 @@ class Retention(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    requests: Duration = parse_duration("21d")
+    requests: Duration = parse_duration("70d")
     dlq: Duration = parse_duration("30d")
     buckets: Duration = parse_duration("30d")
     alerts: Duration = parse_duration("90d")

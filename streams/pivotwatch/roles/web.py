@@ -11,7 +11,6 @@ from typing import cast
 
 from aiohttp import web
 
-from pivotwatch.base.addresses import is_loopback
 from pivotwatch.base.errors import OutOfReach, WrongUse
 from pivotwatch.config.config import Config, Logical
 from pivotwatch.engine.health import Key
@@ -24,6 +23,7 @@ from pivotwatch.engine.types import TP
 from pivotwatch.web import security_headers
 from pivotwatch.web.api import Api
 from pivotwatch.web.authentication import Authenticator
+from pivotwatch.web.checks import refuse_forgotten_sessions, refuse_open_page
 from pivotwatch.web.decision_form import DecisionWriter
 from pivotwatch.web.login_log import LoginLog
 from pivotwatch.web.login_pages import LoginPages
@@ -107,33 +107,6 @@ def run(config: Config, *, instance: str | None, until_end: bool, reset_state: b
     places = [(name, number) for name in TOPICS for number in range(partitions[config.topic(name)])]
     app = build_web(config, settings, instance, places)
     return run_app(config, app, instance)
-
-
-def refuse_open_page(config: Config, settings: WebSettings) -> None:
-    """Refuse to serve a page without a login to other machines.
-
-    Raises
-    ------
-    WrongUse
-        When the page has no login and its address is not a loopback address.
-    """
-    if not settings.has_login and not is_loopback(config.web_host):
-        raise WrongUse(
-            f"web_host {config.web_host} is open to other machines, and the page shows accounts: "
-            "set [web] people, oidc or proxy (streams/pivotwatch/web/README.md), or listen on 127.0.0.1"
-        )
-
-
-def refuse_forgotten_sessions(config: Config, settings: WebSettings) -> None:
-    """A session may not outlive the record of its log-out.
-
-    Raises
-    ------
-    WrongUse
-        With what to do.
-    """
-    if config.retention.sessions and settings.session > config.retention.sessions:
-        raise WrongUse("[web] session is longer than retention.sessions: set a shorter session")
 
 
 def build_web(

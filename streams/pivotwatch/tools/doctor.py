@@ -18,6 +18,7 @@ from pivotwatch.base.checks import Check
 from pivotwatch.base.errors import Fault, OutOfReach
 from pivotwatch.config.config import Config, Logical, keys
 from pivotwatch.config.problems import unknown_in_environment
+from pivotwatch.config.secret_files import is_readable_by_all, secret_files
 from pivotwatch.contracts.codec import moment_of, within_calendar
 from pivotwatch.delivery import checks as delivery_checks
 from pivotwatch.engine.kafka import sync_client
@@ -25,6 +26,7 @@ from pivotwatch.engine.kafka.topics import check, specs
 from pivotwatch.ingest import checks as ingest_checks
 from pivotwatch.ingest.settings import read_settings
 from pivotwatch.tools.sample_checks import Sample, SampleRecord, check_calendar, check_events, check_lag
+from pivotwatch.web import checks as web_checks
 from pivotwatch_models.fingerprint import decision_fingerprint
 
 SAMPLE_RECORDS = 200
@@ -42,9 +44,7 @@ SOURCES: dict[str, Logical] = {"accounts": "requests", "networks": "buckets", "d
 
 def examine(config: Config) -> Iterator[Check]:
     """Run every check. The first failed check is the first one to correct."""
-    yield from _configuration(config)
-    yield from delivery_checks.check_targets(config)
-    yield from ingest_checks.check_settings(config)
+    yield from examine_settings(config)
     try:
         with sync_client.admin(config) as admin, sync_client.consumer(config) as consumer:
             yield from _broker(config, admin, consumer)
@@ -55,6 +55,14 @@ def examine(config: Config) -> Iterator[Check]:
             yield from delivery_checks.check_topics(config, consumer)
     except OutOfReach as fault:
         yield Check("broker", "fail", str(fault), "start Kafka (`make demo` starts its own), or set brokers")
+
+
+def examine_settings(config: Config) -> Iterator[Check]:
+    """Run the checks that need no broker: every table, and the files that it names."""
+    yield from _configuration(config)
+    yield from delivery_checks.check_targets(config)
+    yield from ingest_checks.check_settings(config)
+    yield from web_checks.check_settings(config)
 
 
 def _configuration(config: Config) -> Iterator[Check]:
@@ -69,6 +77,9 @@ def _configuration(config: Config) -> Iterator[Check]:
     if config.retention.requests and config.retention.requests < config.watch:
         message = "Kafka keeps requests for less time than a watch, so the state cannot be rebuilt from them"
         yield Check("configuration", "warn", message, "set retention.requests to more than watch")
+    for key, path in secret_files(config):
+        if is_readable_by_all(path):
+            yield Check("configuration", "warn", f"{key}: every user can read {path}", f"chmod 600 {path}")
 
 
 def _broker(config: Config, admin: KafkaAdminClient, consumer: KafkaConsumer) -> Iterator[Check]:
