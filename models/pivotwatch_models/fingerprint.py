@@ -15,7 +15,8 @@ setting         where it is applied
 =============== ===================================================================================
 
 `theta` is in the state fingerprint: a group's stored score is evidence against the limit under which it was
-computed. So are the width of a bucket, the watch, the lateness and the aliases: they decide what is counted.
+computed. So are the width of a bucket, the watch, the lateness, the aliases and the attributes: they decide
+what is counted.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ def earlier_state_fingerprints(settings: Settings) -> tuple[str, ...]:
     """
     if METHOD.state.version != 1:
         return ()
-    return (_digest(dataclasses.asdict(settings)),)
+    fields = dataclasses.asdict(settings)
+    del fields["attributes"]  # Those programs had no such setting.
+    return (_digest(fields),)
 
 
 def _digest(fields: dict[str, Any]) -> str:

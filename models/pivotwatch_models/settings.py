@@ -49,6 +49,9 @@ class Settings:
     aliases
         Patterns (``fnmatch``) of ``requested_model`` values that the provider resolves. A change of what they
         resolve to does not count as a switch.
+    attributes
+        Kinds of ``links`` that describe an account, such as its client, and join it to no owner. They make no
+        groups: a client that changes its default model moves all of its users.
 
     Raises
     ------
@@ -75,6 +78,7 @@ class Settings:
     alert_budget: float
     theta: float
     aliases: tuple[str, ...]
+    attributes: tuple[str, ...]
 
     def __init__(
         self,
@@ -87,6 +91,7 @@ class Settings:
         alert_budget: float = 1e-5,
         theta: float = 3.0,
         aliases: Iterable[str] = ("*-latest",),
+        attributes: Iterable[str] = ("client", "plan", "region"),
     ) -> None:
         values = {
             "bucket_ms": _milliseconds("bucket", bucket, least=1),
@@ -96,7 +101,8 @@ class Settings:
             "allowed_lateness_ms": _milliseconds("allowed_lateness", allowed_lateness, least=0),
             "alert_budget": _number("alert_budget", alert_budget, "between 0 and 1", lambda x: 0 < x < 1),
             "theta": _number("theta", theta, "of at least 1", lambda x: 1 <= x < math.inf),
-            "aliases": _patterns("aliases", aliases),
+            "aliases": _texts("aliases", aliases, "patterns"),
+            "attributes": _texts("attributes", attributes, "kinds of links"),
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
@@ -172,8 +178,8 @@ def _number(name: str, value: object, expected: str, fits: Callable[[float], boo
     return float(value)
 
 
-def _patterns(name: str, value: object) -> tuple[str, ...]:
-    patterns = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else None
-    if patterns is None or not all(isinstance(pattern, str) for pattern in patterns):
-        raise ValueError(f"{name}: expected a list of patterns, got {value!r}")
-    return patterns
+def _texts(name: str, value: object, what: str) -> tuple[str, ...]:
+    texts = tuple(value) if isinstance(value, Iterable) and not isinstance(value, str) else None
+    if texts is None or not all(isinstance(text, str) for text in texts):
+        raise ValueError(f"{name}: expected a list of {what}, got {value!r}")
+    return texts

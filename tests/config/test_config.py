@@ -54,7 +54,7 @@ def test_every_setting_that_decides_results_reaches_the_method(tmp_path: Path) -
     path = write(
         tmp_path,
         'bucket = "30m"\nwatch = "1w"\nmin_events = 2\nmin_members = 3\nallowed_lateness = 90\n'
-        'alert_budget = 1e-4\ntheta = 2\naliases = ["a-*", "b"]\n',
+        'alert_budget = 1e-4\ntheta = 2\naliases = ["a-*", "b"]\nattributes = ["app"]\n',
     )
     expected = Settings(
         bucket="30m",
@@ -65,6 +65,7 @@ def test_every_setting_that_decides_results_reaches_the_method(tmp_path: Path) -
         alert_budget=1e-4,
         theta=2.0,
         aliases=("a-*", "b"),
+        attributes=("app",),
     )
     assert load(path).settings == expected
     for field in dataclasses.fields(Settings):

@@ -388,6 +388,14 @@ def test_aliases_are_patterns_of_the_configuration(aliases, chosen):
     assert models_of(bodies(run(step, [records(made)]))[HOUR])[MODEL]["total"][:2] == [chosen, 3]
 
 
+def test_an_attribute_makes_no_group():
+    made = [event(links={"client": "c", "payment": "p", "plan": "free"}), event("b", links={"region": "eu"})]
+    body = bodies(run(accounts_step(), [records(made)]))[HOUR]
+    assert [kind for kind, _ in body["groups"]] == ["network", "payment"]
+    own = bodies(run(accounts_step(Settings(attributes=("payment",))), [records(made)]))[HOUR]
+    assert [kind for kind, _ in own["groups"]] == ["client", "network", "plan", "region"]
+
+
 def test_an_account_in_several_groups_is_one_account_in_one_set():
     made = [event(network="AS1"), event(network="AS2", id="x", links={"payment": "p"}), event("b")]
     body = bodies(run(accounts_step(), [records(made)]))[HOUR]

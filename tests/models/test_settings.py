@@ -44,6 +44,7 @@ def test_the_defaults() -> None:
         ({"theta": float("inf")}, "theta: expected a number of at least 1, got inf"),
         ({"aliases": "*-latest"}, "aliases: expected a list of patterns, got '"),
         ({"aliases": [1]}, "aliases: expected a list of patterns"),
+        ({"attributes": "client"}, "attributes: expected a list of kinds of links, got '"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_name_of_the_setting(wrong: dict[str, Any], told: str) -> None:

@@ -211,6 +211,7 @@ class Config(BaseSettings):
     alert_budget: Annotated[float, Field(gt=0, lt=1)] = 1e-5
     theta: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 3.0
     aliases: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ("*-latest",)
+    attributes: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)] = ("client", "plan", "region")
 
     partitions: Count = 1
     idle_after: PositiveDuration = parse_duration("60s")
@@ -277,6 +278,7 @@ class Config(BaseSettings):
             alert_budget=self.alert_budget,
             theta=self.theta,
             aliases=self.aliases,
+            attributes=self.attributes,
         )
 
     @property

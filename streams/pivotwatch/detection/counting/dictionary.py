@@ -34,6 +34,8 @@ class Dictionary:
         Numbers accounts, groups and sets of groups.
     aliases
         Patterns of model names that the provider resolves: such a request is not a choice of the account.
+    attributes
+        Kinds of links that make no groups.
 
     Attributes
     ----------
@@ -58,9 +60,12 @@ class Dictionary:
     (1, 1)
     """
 
-    def __init__(self, accounts: AccountTable, aliases: Iterable[str]) -> None:
+    def __init__(
+        self, accounts: AccountTable, aliases: Iterable[str], attributes: Iterable[str] = ()
+    ) -> None:
         self.accounts = accounts
         self.aliases = tuple(aliases)
+        self.attributes = frozenset(attributes)
         self.models: dict[str, int] = {}
         self.plain: dict[str, int] = {}
         self.choices: dict[tuple[str, str | None], int] = {}
@@ -127,7 +132,8 @@ class Dictionary:
                 self.links.clear()
                 self.links.update({b"": 0, b"null": 0})
                 self._raw_bytes = 0
-            number = self.link_set(tuple(link for link in read_links(raw) if not is_absent(link[1])))
+            kept = (link for link in read_links(raw) if link[0] not in self.attributes)
+            number = self.link_set(tuple(link for link in kept if not is_absent(link[1])))
             if len(raw) <= MAX_RAW:
                 self.links[raw] = number
                 self._raw_bytes += len(raw)

@@ -86,7 +86,7 @@ class CountingOperator:
         self.partition = partition
         self.partitions = partitions
         self.accounts = AccountTable(settings, shards)
-        self.dictionary = Dictionary(self.accounts, settings.aliases)
+        self.dictionary = Dictionary(self.accounts, settings.aliases, settings.attributes)
         self.buckets = OpenBuckets(
             settings, self.dictionary, self._close, self._close_late, self._bad, quorum=quorum
         )
