@@ -234,7 +234,22 @@ class Decoder:
     def _event(self, document: dict[str, Any], used: dict[str, FieldPath] | None = None) -> Event:
         """The event of a document that is a request."""
         event: Event = {}
+        required, get = self._required, document.get
         for reader in self.mapping.readers:
+            if reader.key is not None:
+                plain = get(reader.key)
+                if plain is None and reader.name not in required:
+                    continue
+                # The usual value is converted here; `read` says what is wrong with any other one.
+                if type(plain) is str and plain and plain not in reader.absent:
+                    try:
+                        event[reader.name] = reader.value_of(plain)
+                    except ValueError:
+                        pass
+                    else:
+                        if used is not None:
+                            used[reader.name] = reader.paths[0]
+                        continue
             value, path, problem = reader.read(document)
             if path is not None:
                 event[reader.name] = value
@@ -242,7 +257,7 @@ class Decoder:
                     self._group_accounts += 1
                 if used is not None:
                     used[reader.name] = path
-            elif reader.name in self._required:
+            elif reader.name in required:
                 pointers = ", ".join(map(to_pointer, reader.paths))
                 raise BadEvent(f"{reader.name}: {problem or f'nothing at {pointers}'}")
         self._finish(event, self._links(document, used))

@@ -106,9 +106,16 @@ class FieldReader:
         Texts that mean "no value".
     groups
         Paths that are not used after a private value.
+
+    Attributes
+    ----------
+    key
+        The only pointer, if it is a name at the top of the document and no group.
+    value_of, absent
+        Converts a value of the source; texts that mean "no value".
     """
 
-    __slots__ = ("_absent", "_convert", "groups", "name", "paths")
+    __slots__ = ("absent", "groups", "key", "name", "paths", "value_of")
 
     def __init__(
         self,
@@ -120,10 +127,12 @@ class FieldReader:
     ) -> None:
         self.name = name
         self.paths = [parse_pointer(pointer) for pointer in pointers]
-        self._convert = convert
+        self.value_of = convert
         is_text = name in TEXTS or name.startswith("links.")
-        self._absent = absent | ABSENT_IN_ANY_CASE if is_text else absent
+        self.absent = absent | ABSENT_IN_ANY_CASE if is_text else absent
         self.groups = groups.intersection(self.paths)
+        is_simple = len(self.paths) == 1 and len(self.paths[0]) == 1 and not self.groups
+        self.key = self.paths[0][0] if is_simple else None
 
     def read(self, document: Any) -> tuple[Any, FieldPath | None, str]:
         """Read the field: its value, its path, and the problem.
@@ -132,13 +141,19 @@ class FieldReader:
         """
         problem, is_private = "", False
         for path in self.paths:
-            value = document.get(path[0]) if len(path) == 1 else find(document, path)
-            if value is None or value == "" or (type(value) is str and value in self._absent):
+            length = len(path)
+            if length == 1:
+                value = document.get(path[0])
+            elif length == 2 and type(parent := document.get(path[0])) is dict:
+                value = parent.get(path[1])
+            else:
+                value = find(document, path)
+            if value is None or value == "" or (type(value) is str and value in self.absent):
                 continue
             if is_private and path in self.groups:
                 break  # The user is known, but must not be used; a group would join all such users.
             try:
-                return self._convert(value), path, ""
+                return self.value_of(value), path, ""
             except PrivateValue as error:
                 is_private = True
                 problem = f"{error}: replace it by a pseudonym (ingest.pseudonyms.fields)"

@@ -177,11 +177,17 @@ def _object(value: Any) -> dict[str, Any]:
 
 def _attributes(holder: dict[str, Any], wanted: frozenset[str] | None) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for pair in _items(holder, "attributes"):
-        if isinstance(pair, Unreadable):
-            raise pair
-        key, value = pair.get("key"), pair.get("value")
-        if type(key) is str and type(value) is dict and (wanted is None or key in wanted):
+    pairs = holder.get("attributes")
+    if type(pairs) is not list:
+        pairs = _items(holder, "attributes")  # Nothing, or an error.
+    for pair in pairs:
+        if type(pair) is not dict:
+            raise next(item for item in _items(holder, "attributes") if isinstance(item, Unreadable))
+        key = pair.get("key")
+        if type(key) is not str or (wanted is not None and key not in wanted):
+            continue
+        value = pair.get("value")
+        if type(value) is dict:
             for form, plain in value.items():
                 if form in _PLAIN:
                     found[key] = plain

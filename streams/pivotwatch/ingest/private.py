@@ -41,6 +41,17 @@ MAX_DEPTH = 12
 MAX_ITEMS = 50
 
 
+def may_be_private(value: str) -> bool:
+    """Whether `looks_private` has to look at a text; a quick test, since most texts are plain.
+
+    Examples
+    --------
+    >>> may_be_private("acct-9"), may_be_private("sk-9"), may_be_private("claude-3@20240620")
+    (False, True, True)
+    """
+    return "@" in value or value.startswith(_KEY_STARTS)
+
+
 def looks_private(value: str) -> str:
     """What kind of private value a text seems to be; empty when it seems to be none.
 

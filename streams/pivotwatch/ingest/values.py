@@ -7,7 +7,7 @@ from typing import Any
 
 from pivotwatch.contracts.codec import MAX_TEXT
 from pivotwatch.contracts.events import MAX_COUNT, BadEvent, parse_time
-from pivotwatch.ingest.private import looks_private
+from pivotwatch.ingest.private import looks_private, may_be_private
 
 Convert = Callable[[Any], Any]
 
@@ -45,6 +45,8 @@ def public_text(value: Any) -> str:
     Traceback (most recent call last):
     pivotwatch.ingest.values.PrivateValue: looks like an e-mail address
     """
+    if type(value) is str and len(value) <= MAX_TEXT and not may_be_private(value):
+        return value
     plain = text(value)
     reason = looks_private(plain)
     if reason:
