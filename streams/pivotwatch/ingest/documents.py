@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -15,10 +14,17 @@ from pivotwatch.ingest.lenient_json import Unreadable, damaged_elements, load
 FORMS = ("json", "otlp_json", "otlp_proto")
 Split = Callable[[bytes], Iterator[Any]]
 
-ENVELOPES = ("log", "message", "body")
-"""Fields in which log shippers put the line that a program wrote."""
-_CRI = re.compile(rb"\s*\d{4}-\S+ (?:stdout|stderr) [FP] (?=\s*[\[{])")
-"""What a container runtime writes before each line."""
+ENVELOPES = (
+    *("log", "message", "body", "msg", "line", "event", "original"),
+    *("jsonPayload", "textPayload", "_source"),
+)
+"""Fields in which log shippers and stores put the line that a program wrote."""
+DEEPEST = 4
+"""How many envelopes may lie in each other."""
+PAGES = ("data", "results", "records", "logEvents", "logs", "items", "hits")
+"""Fields in which interfaces put the records of a page."""
+MAX_PREFIX = 300
+"""Bytes that a container runtime, syslog or a web server writes before the record of a line."""
 BOM = b"\xef\xbb\xbf"
 
 
@@ -102,9 +108,15 @@ def json_documents(value: bytes) -> Iterator[Any]:
 
 def _page(document: Any) -> Iterable[Any]:
     """The records of a page of an interface such as ``{"data": […], "page": 1}``, else the document."""
-    if type(document) is dict and "page" in document and type(records := document.get("data")) is list:
-        return records
+    if type(document) is dict and "id" not in document and _OF_RECORDS.isdisjoint(document):
+        for name in PAGES:
+            if type(records := document.get(name)) is list and records and type(records[0]) is dict:
+                return records
     return (document,)
+
+
+_OF_RECORDS = frozenset({"model", "request_id", "resourceSpans", "resource_spans", "ts"})
+"""Fields of records, which a page has not."""
 
 
 def _line(line: bytes) -> Iterator[Any]:
@@ -137,7 +149,7 @@ def _encoded(document: Any) -> bytes:
         return b""
 
 
-def inside_envelope(document: dict[str, Any]) -> dict[str, Any] | None:
+def inside_envelope(document: dict[str, Any], depth: int = 0) -> dict[str, Any] | None:
     """The record that a log shipper has put as text into a field of its own record, or None.
 
     Examples
@@ -151,8 +163,8 @@ def inside_envelope(document: dict[str, Any]) -> dict[str, Any] | None:
     for name in ENVELOPES:
         text = document.get(name)
         if type(text) is dict:
-            return text
-        if type(text) is str and text.lstrip().startswith("{"):
+            return (inside_envelope(text, depth + 1) if depth < DEEPEST else None) or text
+        if type(text) is str and "{" in text:
             inner = _loaded(text.strip().encode("utf-8", "replace"))
             if type(inner) is dict:
                 return inner
@@ -179,8 +191,19 @@ def _loaded(text: bytes) -> Any:
     try:
         return load(text)
     except ValueError:
-        prefix = _CRI.match(text)
-        return Unreadable("not JSON", text) if prefix is None else _loaded(text[prefix.end() :])
+        start = _after_prefix(text)
+        return _loaded(text[start:]) if start else Unreadable("not JSON", text)
+
+
+def _after_prefix(text: bytes) -> int:
+    """Where the record of a line begins after a prefix; 0 without one."""
+    start = text.find(b"{", 1, MAX_PREFIX)
+    if text[start - 1 : start] == b"[":
+        start -= 1
+    prefix = text[: max(start, 0)]
+    if not prefix.strip() or not prefix[-1:].isspace() or b'"' in prefix or b"\n" in prefix:
+        return 0
+    return 0 if prefix.lstrip().startswith((b"{", b"[")) else start
 
 
 def _spans_of_json(value: bytes, wanted: frozenset[str] | None) -> Iterator[Any]:

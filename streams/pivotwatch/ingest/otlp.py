@@ -190,7 +190,9 @@ def _attributes(holder: dict[str, Any], wanted: frozenset[str] | None) -> dict[s
         if type(value) is dict:
             for form, plain in value.items():
                 if form in _PLAIN:
-                    found[key] = plain
+                    # MLflow writes each value as JSON.
+                    quoted = type(plain) is str and plain.startswith('"') and key.startswith("mlflow.")
+                    found[key] = plain.strip('"') if quoted else plain
                 elif form == "arrayValue":  # Of a list only the length is kept.
                     values = _object(plain).get("values")
                     found[key] = [None] * len(values) if isinstance(values, list) else None

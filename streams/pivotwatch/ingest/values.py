@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from pivotwatch.contracts.codec import MAX_TEXT
 from pivotwatch.contracts.events import MAX_COUNT, BadEvent, parse_time
 from pivotwatch.ingest.private import looks_private, may_be_private
+from pivotwatch.ingest.times import by_magnitude, number_of, time_of
 
 Convert = Callable[[Any], Any]
 
@@ -76,7 +78,9 @@ def count(value: Any) -> int:
 
 
 def time_in(unit: str) -> Convert:
-    """A converter to epoch milliseconds from a number in ``unit``, also as text, or from RFC 3339.
+    """A converter to epoch milliseconds from a number in ``unit``, also as text, or from another time.
+
+    A number that is no time in this unit is read in the unit that its size fits.
 
     Examples
     --------
@@ -96,7 +100,13 @@ def time_in(unit: str) -> Convert:
                 try:
                     return parse_time(value)
                 except BadEvent:
-                    raise ValueError("expected a time") from None
+                    number = number_of(value)
+                    if number is None:
+                        return time_of(value)
+                    value = number
+        elif type(value) is dict:
+            return time_of(value)
+        number = value
         if type(value) is int:
             value = value // divisor if divisor else int(value * scale)
         elif type(value) is float and abs(value) < 1e20:
@@ -104,6 +114,9 @@ def time_in(unit: str) -> Convert:
         try:
             return parse_time(value)
         except BadEvent:
+            if type(number) in (int, float):
+                with contextlib.suppress(ValueError):
+                    return by_magnitude(number)
             raise ValueError(f"expected a time between 1970 and 2100, or a number in {unit}") from None
 
     return convert
