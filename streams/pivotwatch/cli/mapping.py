@@ -19,10 +19,13 @@ from pivotwatch.contracts.events import format_time
 from pivotwatch.ingest.documents import messages
 from pivotwatch.ingest.explain import Explanation, explain, guess, why_none
 from pivotwatch.ingest.mapping import TIMES, load_file, shipped
+from pivotwatch.ingest.metrics import GROUP_ACCOUNTS
+from pivotwatch.ingest.pointers import to_pointer
 from pivotwatch.ingest.pseudonyms import pseudonym
+from pivotwatch.ingest.request_identity import SeenRequests
 from pivotwatch.ingest.settings import Decoders, IngestSettings, read_settings
 from pivotwatch.tools.event_files import Lines
-from pivotwatch.tools.file_sources import line_decoders
+from pivotwatch.tools.file_sources import SAMPLE_LINES, line_decoders
 
 
 @click.group(
@@ -62,8 +65,9 @@ def check(
         source = source or name
     explanations: list[Explanation] = []
     used, found = _read(settings, source, file, samples)
+    decoder, seen = Decoders(settings).of(used), SeenRequests[bool]()
     for message in found:
-        explanations += explain(Decoders(settings).of(used), message, samples - len(explanations))
+        explanations += explain(decoder, message, samples - len(explanations), seen)
         if len(explanations) >= samples:
             break
     if as_json:
@@ -73,6 +77,9 @@ def check(
             echo(f"{used}, sample {number}: {one.verdict}{one.problem and ': ' + one.problem}")
             echo("\n".join(_rows(one)))
     verdicts = {one.verdict for one in explanations}
+    groups = {to_pointer(path) for reader in decoder.mapping.readers for path in reader.groups}
+    if any(one.places.get("account") in groups for one in explanations):
+        note(f"WARNING: {GROUP_ACCOUNTS}")
     if "bad" in verdicts or verdicts == {"skipped"}:
         click.get_current_context().exit(1)
 
@@ -82,7 +89,7 @@ def _read(settings: IngestSettings, source: str | None, file: str, samples: int)
     decoders = Decoders(settings)
     if source and decoders.of(source).mapping.form == "otlp_proto":
         return source, [_content(file)]
-    lines = list(islice(messages(Lines([file])), samples))
+    lines = list(islice(messages(Lines([file])), max(samples, SAMPLE_LINES)))
     if not lines:
         raise WrongUse(f"{file}: the file is empty")
     if source:

@@ -8,13 +8,14 @@ from itertools import islice
 from typing import Any
 
 from pivotwatch.contracts.events import BadEvent
-from pivotwatch.ingest.decoded import Event
+from pivotwatch.ingest.decoded import REPEATED, Event
 from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.documents import json_documents, splitter
 from pivotwatch.ingest.known_forms import describe
 from pivotwatch.ingest.lenient_json import Unreadable
 from pivotwatch.ingest.pointers import FieldPath, to_pointer
 from pivotwatch.ingest.private import looks_private, shape_of
+from pivotwatch.ingest.request_identity import SeenRequests
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class Explanation:
     Attributes
     ----------
     verdict
-        ``event``, ``skipped`` (no request) or ``bad``.
+        ``event``, ``repeat`` (a request that was reported before), ``skipped`` (no request) or ``bad``.
     problem
         Why the document is bad or skipped; else empty.
     event
@@ -42,10 +43,25 @@ class Explanation:
     dropped: dict[str, str]
 
 
-def explain(decoder: Decoder, message: bytes, most: int) -> list[Explanation]:
-    """Explain the first ``most`` documents of a message."""
+def explain(
+    decoder: Decoder, message: bytes, most: int, seen: SeenRequests[bool] | None = None
+) -> list[Explanation]:
+    """Explain the first ``most`` documents of a message.
+
+    Parameters
+    ----------
+    seen
+        Requests of earlier messages, for repeats.
+    """
     documents = splitter(decoder.mapping.form, None)(message)
-    return [_explain(decoder, document) for document in islice(documents, most)]
+    explanations = [_explain(decoder, document) for document in islice(documents, most)]
+    counted = {position for position, _ in decoder.decode(message, seen=seen).events}
+    return [
+        dataclasses.replace(one, verdict="repeat", problem=REPEATED)
+        if one.verdict == "event" and position not in counted
+        else one
+        for position, one in enumerate(explanations)
+    ]
 
 
 def _explain(decoder: Decoder, document: Any) -> Explanation:
