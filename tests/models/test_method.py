@@ -49,6 +49,12 @@ OUTSIDE = {
     ("population/cohorts", "COHORTS"): DERIVED,
     ("population/cohorts", "SETTLED_COHORTS"): DERIVED,
     ("population/group_heterogeneity", "_MOST_LOG_THETA"): UNIT,
+    ("counting/event_reader", "FAILED"): "the contract of the event: a status from here on is a failure",
+    (
+        "counting/recent_requests",
+        "SEGMENTS",
+    ): "how the window of dedup_requests is stored; a deployment sets it",
+    ("counting/recent_requests", "SLOTS"): "how the window of dedup_requests is stored",
     ("counting/long_sort", "PART"): MEMORY,
     ("durations", "UNITS"): UNIT,
     ("settings", "HOUR_MS"): UNIT,
