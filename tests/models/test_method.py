@@ -69,7 +69,6 @@ OUTSIDE = {
     ("counting/operator", "__init__ 64"): FORMAT,
     ("counting/event_buffer", "CAPACITY"): MEMORY,
     ("counting/event_buffer", "COLUMNS"): FORMAT,
-    ("counting/event_reader", "process 400"): UNIT,
     ("counting/event_time", "SKEW_MS"): SHOWN,
     ("counting/event_time", "_skewed 3"): SHOWN,
     ("counting/open_buckets", "_is_failed 400"): UNIT,
