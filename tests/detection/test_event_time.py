@@ -115,6 +115,39 @@ def test_accounts_that_send_one_after_another_make_nobody_late(number: int, ahea
     assert late([*EVENTS[:half], *wrong, *EVENTS[half:]]) == 0
 
 
+def closing_lag(events, after: int) -> float:
+    """Most minutes between the end of a bucket, with the allowed lateness, and its close, by the events."""
+    step, seen, lags = CountingOperator(SETTINGS, 0, 1), 0, []
+    for sent in events:
+        seen = max(seen, sent["ts"])
+        for bucket in bodies(step.process(records([sent]))):
+            if seen > after:
+                lags.append((seen - (bucket + 1) * HOUR_MS - SETTINGS.allowed_lateness_ms) / MINUTE)
+    return max(lags)
+
+
+@pytest.mark.parametrize(
+    ("accounts", "networks", "number"), [(1, 1_000, 1_000), (1, 3_000, 3_000), (60, 60, 60)]
+)
+def test_a_burst_holds_no_bucket_open(accounts: int, networks: int, number: int) -> None:
+    """An account behind 300 networks once held the time of its partition, and all scoring, for a day."""
+    half = len(EVENTS) // 2
+    now = EVENTS[half]["ts"]
+    burst = [event(f"x-{i % accounts}", now - MINUTE + i, "m-1", f"X{i % networks}") for i in range(number)]
+    assert closing_lag([*EVENTS[:half], *burst, *EVENTS[half:]], after=now) <= 45
+
+
+def test_a_quiet_night_holds_no_bucket_open_for_long() -> None:
+    """Of 140 accounts five go on; each bucket closes in the next one, in the median."""
+    evening = [e for e in EVENTS if e["ts"] < START + 12 * HOUR_MS]
+    night = [
+        event(f"acct-{i % 5:03}", START + 12 * HOUR_MS + i * MINUTE, "m-1", f"AS{i % 5}") for i in range(720)
+    ]
+    step = CountingOperator(SETTINGS, 0, 1)
+    closed = bodies(step.process(records([*evening, *night])))
+    assert max(closed) >= (START + 23 * HOUR_MS) // HOUR_MS - 1
+
+
 def gateway(share: int, ahead: int, every: int):
     """One in ``share`` accounts sends through a gateway that is ahead and ships its log once in ``every``."""
     shipped = []

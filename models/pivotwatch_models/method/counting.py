@@ -56,10 +56,10 @@ class EventTime:
     settled, settled_large
         After so many events a stream begins, whoever sent them; the second number holds when they are so
         large that no more can be held.
-    patience, patience_events, patience_alone
-        An account is not asked after this number of events without one of its own: ``patience`` times the
-        events of a bucket, and at least ``patience_events``. When fewer than ``diverse`` would be left, it is
-        ``patience_alone`` times that number: one busy account does not become everyone.
+    patience_events, patience_alone
+        An account is not asked when it sent nothing while others sent as many events as a bucket has, and at
+        least ``patience_events``. When fewer than ``diverse`` would be left, it is ``patience_alone`` times
+        that number: one busy account does not become everyone.
     asked_every
         They are asked again after one in so many of them sent something from behind the end of a bucket.
     far_ms
@@ -76,9 +76,8 @@ class EventTime:
     diverse: int = 3
     settled: int = 64
     settled_large: int = 16
-    patience: int = 4
-    patience_events: int = 4096
-    patience_alone: int = 16
+    patience_events: int = 256
+    patience_alone: int = 256
     asked_every: int = 8
     far_ms: int = DAY_MS
     held: int = 1024

@@ -1,18 +1,20 @@
 r"""The agreed time of a partition: the event time that several accounts in several networks agree on.
 
-No single record, account or network can move it. Each account counts once, with its latest event, and so
-does each network. The agreed time is the smaller of two medians: over the accounts that sent events most
-recently, and over the networks that did. A source with a wrong clock moves it only when it is the majority of
-both. Every decision is made in offset order, so it does not depend on chunks.
+No single record, account or network can move it or hold it. Each account counts once, with its latest event.
+The agreed time is the smaller of two medians: over the accounts that sent events most recently, and over
+their networks. An account counts for the network of its latest event alone, so nobody becomes many networks.
+A source with a wrong clock moves the time only when it is the majority of both. Every decision is made in
+offset order, so it does not depend on chunks.
 
 Of :math:`N` accounts in the last closed bucket, :math:`N / 16` are asked, but at least 30 and at most 1024.
-A thin partition, with :math:`N < 120`, asks :math:`N / 4`, but at least three. The same rule holds for
-networks. So the median lags by seconds in a busy partition and by minutes in a thin one, and one source in
-ten cannot be the majority by chance.
+A thin partition, with :math:`N < 120`, asks :math:`N / 4`, but at least three. So the median lags by seconds
+in a busy partition and by minutes in a thin one, and one source in ten cannot be the majority by chance.
+From one bucket to the next :math:`N` at most doubles and at least halves.
 
 Some sources send in batches: for a moment they are everyone who sent recently. So a *leap*, which closes more
 than one bucket, needs the agreement of all :math:`N`, again at most 1024. A batch moves the time by a leap
-only when its accounts are half of those that were active in the last bucket.
+only when its accounts are half of those that were active in the last bucket. An account that sent nothing
+while others sent as many events as a bucket has is not asked: it may have gone home.
 """
 
 from __future__ import annotations
@@ -57,69 +59,89 @@ QUORUM = Quorum(_TIME.least, _TIME.most, _TIME.diverse, _TIME.settled, _TIME.set
 
 
 class Recent:
-    """The latest event times of the accounts, or networks, that sent events most recently.
+    """The latest events of the accounts that sent events most recently.
 
     Parameters
     ----------
     most
-        Number of accounts or networks that are remembered.
+        Number of accounts that are remembered.
 
     Attributes
     ----------
-    keys, times, places
-        Number of each account or network, its latest event time in epoch milliseconds, and the place of its
-        last event in the stream; in the order of the places.
+    keys, times, places, networks
+        Number of each account, time of its latest event in epoch milliseconds, place of that event in the
+        stream, and number of its network; in the order of the places.
 
     Examples
     --------
     >>> recent = Recent()
-    >>> recent.add(np.array([7, 8, 7]), np.array([10, 20, 30]), start=0)
-    >>> recent.keys.tolist(), recent.times.tolist(), recent.latest(3).tolist()
-    ([8, 7], [20, 30], [20, 30])
+    >>> recent.add(np.array([7, 8, 7]), np.array([1, 1, 2]), np.array([10, 20, 30]), start=0)
+    >>> recent.keys.tolist(), recent.times.tolist(), recent.networks.tolist()
+    ([8, 7], [20, 30], [1, 2])
     """
 
-    __slots__ = ("keys", "most", "places", "times")
+    __slots__ = ("keys", "most", "networks", "places", "times")
 
     def __init__(self, most: int = _TIME.most) -> None:
         self.most = most
-        self.keys = self.times = self.places = np.empty(0, dtype=np.int64)
+        self.keys = self.times = self.places = self.networks = np.empty(0, dtype=np.int64)
 
-    def add(self, keys: Ints, times: Ints, start: int) -> None:
+    def add(self, keys: Ints, networks: Ints, times: Ints, start: int) -> None:
         """Add events in offset order; ``start`` is the place of the first one."""
+        places = np.arange(start, start + len(keys))
         keys = np.concatenate([self.keys, keys])
-        times = np.concatenate([self.times, times])
-        places = np.concatenate([self.places, np.arange(start, start + len(keys) - len(self.keys))])
         _, from_end = np.unique(keys[::-1], return_index=True)
         last = np.sort(len(keys) - 1 - from_end)[-self.most :]
-        self.keys, self.times, self.places = keys[last], times[last], places[last]
+        self.keys = keys[last]
+        self.times = np.concatenate([self.times, times])[last]
+        self.places = np.concatenate([self.places, places])[last]
+        self.networks = np.concatenate([self.networks, networks])[last]
 
-    def latest(self, asked: int, since: int = 0) -> Ints:
-        """The latest times of those who sent events most recently, sorted, in epoch milliseconds.
+    def latest(self, asked: int, since: int = 0) -> tuple[Ints, Ints]:
+        """The latest times of accounts, and of their networks, in epoch milliseconds; both sorted.
 
         Parameters
         ----------
         asked
-            Number of the most recent accounts or networks.
+            Number of the most recent accounts.
         since
             Leave out those whose last event has a place before this one.
         """
-        return np.sort(self.times[-asked:][self.places[-asked:] >= since])
+        chosen = self.places[-asked:] >= since
+        times, networks = self.times[-asked:][chosen], self.networks[-asked:][chosen]
+        return np.sort(times), np.sort(self._by_network(networks, times)[1])
+
+    def of_networks(self) -> tuple[Ints, Ints]:
+        """The networks of the accounts, and the latest time of each."""
+        return self._by_network(self.networks, self.times)
+
+    @staticmethod
+    def _by_network(networks: Ints, times: Ints) -> tuple[Ints, Ints]:
+        names, from_end = np.unique(networks[::-1], return_index=True)
+        return names, times[len(times) - 1 - from_end]
 
     def leave_out(self, keys: Ints) -> None:
-        """Forget accounts or networks."""
+        """Forget accounts."""
         kept = ~np.isin(self.keys, keys)
-        self.keys, self.times, self.places = self.keys[kept], self.times[kept], self.places[kept]
+        self.keys, self.times = self.keys[kept], self.times[kept]
+        self.places, self.networks = self.places[kept], self.networks[kept]
 
-    def snapshot(self, name: Callable[[int], Any]) -> list[list[Any]]:
-        """State, JSON-able; ``name`` returns the name of a number."""
-        keys = [name(key) for key in self.keys.tolist()]
-        return [keys, self.times.tolist(), self.places.tolist()]
+    def snapshot(self, account: Callable[[int], Any], network: Callable[[int], Any]) -> list[list[Any]]:
+        """State, JSON-able; ``account`` and ``network`` return the name of a number."""
+        keys = [account(key) for key in self.keys.tolist()]
+        return [keys, self.times.tolist(), self.places.tolist(), [network(n) for n in self.networks.tolist()]]
 
-    def restore(self, state: Sequence[Sequence[Any]], number: Callable[[Any], int]) -> None:
+    def restore(
+        self,
+        state: Sequence[Sequence[Any]],
+        account: Callable[[Any], int],
+        network: Callable[[Any], int],
+    ) -> None:
         """Continue exactly where `snapshot` was taken."""
-        keys, times, places = state
-        self.keys = np.array([number(key) for key in keys], dtype=np.int64)
+        keys, times, places, networks = state
+        self.keys = np.array([account(key) for key in keys], dtype=np.int64)
         self.times, self.places = np.array(times, dtype=np.int64), np.array(places, dtype=np.int64)
+        self.networks = np.array([network(name) for name in networks], dtype=np.int64)
 
 
 class AgreedTime:
@@ -132,8 +154,8 @@ class AgreedTime:
 
     Attributes
     ----------
-    accounts, networks
-        The accounts and networks that sent events most recently.
+    accounts
+        The accounts that sent events most recently.
     events
         Number of events that were added.
 
@@ -149,28 +171,19 @@ class AgreedTime:
 
     def __init__(self, quorum: Quorum = QUORUM) -> None:
         self.quorum = quorum
-        self.accounts, self.networks = Recent(quorum.most), Recent(quorum.most)
+        self.accounts = Recent(quorum.most)
         self.events = 0
-        self._typical = 0
-        self._active = [0, 0]
+        self._typical = self._active = 0
 
     def add(self, accounts: Ints, networks: Ints, times: Ints) -> None:
         """Add events in offset order: numbers of accounts and networks, and times in epoch milliseconds."""
-        self.accounts.add(accounts, times, self.events)
-        self.networks.add(networks, times, self.events)
+        self.accounts.add(accounts, networks, times, self.events)
         self.events += len(times)
 
-    def close(self, events: int, accounts: int, networks: int) -> None:
-        """Note how many events, accounts and networks a closed bucket had. They set how many are asked."""
-        self._typical = max(events, self._typical // 2)
-        found = zip((accounts, networks), self._active, strict=True)
-        self._active = [max(new, before // 2) for new, before in found]
-
-    @property
-    def asked(self) -> tuple[int, int]:
-        """Number of accounts, and of networks, whose median is taken."""
-        accounts, networks = (self._asked_of(active) for active in self.active)
-        return accounts, networks
+    def close(self, events: int, accounts: int) -> None:
+        """Note how many events and accounts a closed bucket had. They set how many are asked."""
+        self._typical = _moderate(events, self._typical)
+        self._active = _moderate(accounts, self._active)
 
     @property
     def ask_after(self) -> int:
@@ -178,13 +191,17 @@ class AgreedTime:
 
         The last closed bucket alone decides: what is remembered depends on when the buffer was emptied.
         """
-        return max(1, self._asked_of(self._active[0]) // _TIME.asked_every)
+        return max(1, self._asked_of(self._active) // _TIME.asked_every)
 
     @property
-    def active(self) -> tuple[int, int]:
-        """Number of accounts, and of networks, that are active in a bucket."""
-        accounts, networks = self._active
-        return accounts or len(self.accounts.keys), networks or len(self.networks.keys)
+    def active(self) -> int:
+        """Number of accounts that are active in a bucket."""
+        return self._active or len(self.accounts.keys)
+
+    @property
+    def asked(self) -> int:
+        """Number of accounts whose median is taken."""
+        return self._asked_of(self.active)
 
     def _asked_of(self, active: int) -> int:
         quorum = self.quorum
@@ -197,25 +214,20 @@ class AgreedTime:
 
     def leap(self) -> int | None:
         """The time that everyone who was active in the last bucket agrees on; None before the first event."""
-        accounts, networks = (
-            max(asked, min(self.quorum.most, active))
-            for asked, active in zip(self.asked, self.active, strict=True)
-        )
-        return self._agreed((accounts, networks))
+        return self._agreed(max(self.asked, min(self.quorum.most, self.active)))
 
-    def _agreed(self, asked: tuple[int, int]) -> int | None:
-        patience = max(_TIME.patience_events, _TIME.patience * self._typical)
-        since = self.events - patience
-        if len(self.accounts.latest(asked[0], since)) < self.quorum.diverse:
-            since = self.events - _TIME.patience_alone * patience
-        accounts, networks = self.accounts.latest(asked[0], since), self.networks.latest(asked[1], since)
+    def _agreed(self, asked: int) -> int | None:
+        # Before the first bucket has closed, everyone is asked who was ever seen.
+        patience = max(_TIME.patience_events, self._typical or self.events)
+        accounts, networks = self.accounts.latest(asked, self.events - patience)
+        if len(accounts) < self.quorum.diverse:
+            accounts, networks = self.accounts.latest(asked, self.events - _TIME.patience_alone * patience)
         return min(_median(accounts), _median(networks)) if len(accounts) else None
 
     def middle(self) -> tuple[int, int] | None:
-        """Median times of all accounts and all networks that are remembered; None without any."""
-        if not self.events:
-            return None
-        return _median(np.sort(self.accounts.times)), _median(np.sort(self.networks.times))
+        """Median times of all accounts that are remembered, and of their networks; None without any."""
+        accounts, networks = self.accounts.latest(self.quorum.most)
+        return (_median(accounts), _median(networks)) if len(accounts) else None
 
     @property
     def is_diverse(self) -> bool:
@@ -225,28 +237,31 @@ class AgreedTime:
     @property
     def may_begin(self) -> bool:
         """Whether enough accounts and networks are known to let the stream begin."""
-        return len(self.accounts.keys) >= self.quorum.least and len(self.networks.keys) >= self.quorum.diverse
+        enough = len(self.accounts.keys) >= self.quorum.least
+        return enough and len(self.accounts.of_networks()[0]) >= self.quorum.diverse
 
     def skewed_accounts(self) -> list[tuple[int, int]]:
         """Accounts whose clock seems to be ahead: number and milliseconds ahead of the other accounts."""
-        return self._skewed(self.accounts, self.asked[0])
+        return self._skewed(self.accounts.keys, self.accounts.times, self._recent()[0])
 
     def skewed_networks(self) -> list[tuple[int, int]]:
         """Networks whose clock seems to be ahead: number and milliseconds ahead of the other networks."""
-        return self._skewed(self.networks, self.asked[1])
+        return self._skewed(*self.accounts.of_networks(), self._recent()[1])
 
-    def _skewed(self, recent: Recent, asked: int) -> list[tuple[int, int]]:
+    def _recent(self) -> tuple[Ints, Ints]:
+        return self.accounts.latest(4 * self.asked)
+
+    def _skewed(self, keys: Ints, times: Ints, recent: Ints) -> list[tuple[int, int]]:
         """Who is ahead of the upper quartile of the most recent ones.
 
         The latest events of honest accounts are ahead of the median, too, the more the rarer they send. So
         being ahead means `SKEW_MS`, and three times the distance from the median to the upper quartile.
         """
-        times = np.sort(recent.times[-4 * asked :])
-        if len(times) < self.quorum.diverse:
+        if len(recent) < self.quorum.diverse:
             return []
-        now, upper = _median(times), int(times[len(times) * 3 // 4])
-        found = np.flatnonzero(recent.times > upper + max(SKEW_MS, 3 * (upper - now)))
-        return list(zip(recent.keys[found].tolist(), (recent.times[found] - now).tolist(), strict=True))
+        now, upper = _median(recent), int(recent[len(recent) * 3 // 4])
+        found = np.flatnonzero(times > upper + max(SKEW_MS, 3 * (upper - now)))
+        return list(zip(keys[found].tolist(), (times[found] - now).tolist(), strict=True))
 
     def forget(self, accounts: Ints) -> None:
         """Forget accounts, as other accounts will get their numbers."""
@@ -254,16 +269,19 @@ class AgreedTime:
 
     def snapshot(self, account: Callable[[int], Any], network: Callable[[int], Any]) -> list[Any]:
         """State, JSON-able; ``account`` and ``network`` return the name of a number."""
-        counts = [self.events, self._typical, self._active]
-        return [*counts, self.accounts.snapshot(account), self.networks.snapshot(network)]
+        return [self.events, self._typical, self._active, self.accounts.snapshot(account, network)]
 
     def restore(
         self, state: Sequence[Any], account: Callable[[Any], int], network: Callable[[Any], int]
     ) -> None:
         """Continue exactly where `snapshot` was taken."""
-        self.events, self._typical, self._active, accounts, networks = state
-        self.accounts.restore(accounts, account)
-        self.networks.restore(networks, network)
+        self.events, self._typical, self._active, accounts = state
+        self.accounts.restore(accounts, account, network)
+
+
+def _moderate(new: int, before: int) -> int:
+    """A new size, within half and double of the one before: no single bucket decides what is normal."""
+    return min(max(new, before // 2), 2 * before) if before else new
 
 
 def _median(times: Ints) -> int:

@@ -171,10 +171,10 @@ class OpenBuckets:
     def forget_names(self) -> None:
         """Forget the names that no open bucket uses, and give the others new numbers."""
         self.buffer.gather()
-        networks = self.watermark.time.networks
+        recent = self.watermark.time.accounts
         used = self.counts.used
-        numbers = self.dictionary.forget(used("choice"), used("network", networks.keys), used("links"))
-        networks.keys = numbers[1][networks.keys]
+        numbers = self.dictionary.forget(used("choice"), used("network", recent.networks), used("links"))
+        recent.networks = numbers[1][recent.networks]
         self.counts.renumber(*numbers)
 
     def _bound_links(self) -> None:
@@ -280,12 +280,8 @@ class OpenBuckets:
     def _close(self, bucket: int, since: int, cells: Cells) -> None:
         self.watermark.first_open, self.watermark.has_closed = bucket + 1, True
         self._on_close(bucket, since, cells)
-        if cells.requests:
-            run = cells.whole()
-            active = len(np.unique(run.account)), len(np.unique(run.network))
-        else:
-            active = 0, 0
-        self.watermark.time.close(cells.requests, *active)
+        active = len(np.unique(cells.whole().account)) if cells.requests else 0
+        self.watermark.time.close(cells.requests, active)
 
 
 def _is_failed(event: Request) -> bool:

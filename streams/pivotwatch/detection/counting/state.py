@@ -200,7 +200,7 @@ def _with_model_names(state: dict[str, Any]) -> dict[str, Any]:
 
 def _with_agreed_time(state: dict[str, Any]) -> dict[str, Any]:
     """From version 2: the latest event time was that of the partition; no event was held, no link dropped."""
-    time = [0, 0, [0, 0], [[], [], []], [[], [], []]]
+    time = [0, 0, 0, [[], [], [], []]]
     *buckets, origins = state["buckets"]
     return {**state, "buckets": [*buckets, 0, origins, [0, time, [0, [], []]]]}
 
