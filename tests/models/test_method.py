@@ -71,7 +71,6 @@ OUTSIDE = {
     ("counting/event_buffer", "COLUMNS"): FORMAT,
     ("counting/event_time", "SKEW_MS"): SHOWN,
     ("counting/event_time", "_skewed 3"): SHOWN,
-    ("counting/event_time", "_recent 4"): SHOWN,
     ("counting/open_buckets", "_is_failed 400"): UNIT,
     ("counting/operator", "SKEWED"): SHOWN,
     ("counting/state", "MAX_SEGMENTS"): FORMAT,
