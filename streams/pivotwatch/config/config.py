@@ -152,6 +152,8 @@ class Config(BaseSettings):
     aliases
         Patterns of requested model names that the provider resolves. A change of what they resolve to is no
         switch.
+    attributes
+        Kinds of links that describe an account, such as its client, and make no groups.
     partitions
         Number of partitions that ``replay`` divides the accounts into.
     idle_after
