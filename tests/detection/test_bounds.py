@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from pivotwatch.contracts.records import Line
-from pivotwatch.detection.counting import event_buffer, link_bound, network_bound
+from pivotwatch.detection.counting import choice_bound, event_buffer, link_bound, network_bound
 from pivotwatch.detection.counting.operator import CountingOperator
 from pivotwatch.detection.pipeline import DetectionPipeline
 from pivotwatch_models.groups import watched_groups
@@ -219,6 +219,39 @@ def test_invented_networks_of_open_buckets_are_bounded(cut: int, monkeypatch: py
     assert body["requests"] == 4_000
     assert body["traffic"][groups.index(("network", "AS1"))][0] == 2_000
     assert len(groups) < 400
+
+
+@pytest.mark.parametrize("cut", [400, 5_000])
+@pytest.mark.parametrize("kind", ["model", "requested"])
+def test_invented_models_of_open_buckets_are_bounded(
+    kind: str, cut: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (event_buffer, choice_bound):
+        monkeypatch.setattr(module, "_OPEN_SIZE", 20_000)
+    monkeypatch.setattr(event_buffer, "CAPACITY", 128)
+    made = []
+    for n in range(4_000):
+        model = f"made-up-{n}" if kind == "model" and n % 2 else "m-1"
+        one = event(f"a-{n % 500}", START + HOUR_MS + n, model, id=str(n))
+        if kind == "requested" and n % 2:
+            one["requested_model"] = f"made-up-{n}"
+        made.append(one)
+    lines = [line(*made[i : i + 4], offset=i) for i in range(0, len(made), 4)]
+    whole = accounts_step()
+    before = whole.process(lines)
+    assert len(whole.dictionary.choice_names) < 400
+    expected = before + whole.final()
+    step, out = accounts_step(), []
+    for at in range(0, len(lines), cut):
+        out += step.process(lines[at : at + cut])
+        meta, shards, step = step.meta(), step.snapshot(full=True), accounts_step()
+        step.restore(meta, {number: content for number, content in shards.items() if content})
+    assert out + step.final() == expected
+    body = bodies(expected)[START // HOUR_MS + 1]
+    assert body["dropped_links"] > 1_500
+    assert body["requests"] == 4_000
+    assert step.candidates.tracker.names["m-1"].requests == (2_000 if kind == "model" else 4_000)
+    assert "" not in step.candidates.tracker.names
 
 
 def test_links_as_they_stand_in_messages_are_forgotten_when_they_are_long() -> None:

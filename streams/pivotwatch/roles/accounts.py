@@ -55,7 +55,7 @@ COUNTERS: Named = {
     ),
     "dropped_links": (
         "pivotwatch_dropped_links",
-        "Groups of single accounts that were not counted, since there were too many.",
+        "Groups of single accounts, and names of models, that were not counted apart: there were too many.",
     ),
 }
 """Entries of `CountingOperator.counters` that only grow, and their metrics."""

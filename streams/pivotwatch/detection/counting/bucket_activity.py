@@ -12,7 +12,7 @@ import numpy as np
 
 from pivotwatch.contracts.bucket_content import AGES, BY_FIRST_SIGHT, NOT_YOUNG, YOUNG, Body, ToModel, encoded
 from pivotwatch.detection.counting.aggregates import NO_DATE, Run
-from pivotwatch.detection.counting.dictionary import Dictionary
+from pivotwatch.detection.counting.dictionary import OTHER_MODEL, Dictionary
 from pivotwatch.detection.counting.group_sets import NamedSets
 from pivotwatch.detection.counting.long_sort import long_sorted
 from pivotwatch_models.accounts.split_blocks import Blocks
@@ -167,7 +167,7 @@ class BucketActivity:
         requests = np.bincount(self._model, weights=self._counts[:, 0]).astype(np.int64)
         name = dict(zip(self.dictionary.models.values(), self.dictionary.models, strict=True))
         used = np.flatnonzero(requests).tolist()
-        return {name[i]: (int(requests[i]), int(reach[i])) for i in used}
+        return {name[i]: (int(requests[i]), int(reach[i])) for i in used if name[i] != OTHER_MODEL}
 
     def _by_name(self, places: Ints) -> Ints:
         """Places of active accounts, in the order of the accounts' names."""

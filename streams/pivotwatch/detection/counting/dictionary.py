@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sized
 import numpy as np
 
 from pivotwatch.contracts.absent import is_absent
+from pivotwatch.contracts.codec import MAX_TEXT
 from pivotwatch.contracts.events import network_of, read_links
 from pivotwatch.detection.counting.account_table import AccountTable
 from pivotwatch_models.base.arrays import Ints, Mask
@@ -23,6 +24,12 @@ MAX_RAW, MAX_RAW_BYTES = 16_384, 64_000_000
 """Bytes of links, as they stand in messages, that are remembered: of one event, and in all."""
 MAX_REMEMBERED = 100_000
 """Number of names of a kind that are remembered between buckets. Those of open buckets always are."""
+
+
+OTHER_MODEL = ""
+"""Stands for the models that are not counted apart. No event can name it."""
+SOME_ALIAS = " " * (MAX_TEXT + 1)
+"""Stands for the aliases of a model that are not counted apart. It is too long for an event."""
 
 
 class Dictionary:
@@ -47,6 +54,8 @@ class Dictionary:
         Size of all link sets that have a number (`size_of`).
     network_size
         Size of all names of networks that have a number (`size_of_name`).
+    choice_size
+        Size of all choices that have a number (`size_of_choice`).
 
     Examples
     --------
@@ -74,7 +83,7 @@ class Dictionary:
         self.links: dict[bytes, int] = {}
         self._link_numbers: dict[LinkSet, int] = {}
         self._raw_bytes = 0
-        self.link_size = self.network_size = 0
+        self.link_size = self.network_size = self.choice_size = 0
         self._places: dict[int, int] = {}
         self.choice_names: list[tuple[str, str | None]]
         self.network_names: list[str | None]
@@ -89,7 +98,7 @@ class Dictionary:
         self.addresses.update({None: 0, "": 0})
         self.links.update({b"": 0, b"null": 0})
         self._link_numbers[()] = 0
-        self._raw_bytes = self.link_size = self.network_size = 0
+        self._raw_bytes = self.link_size = self.network_size = self.choice_size = 0
         self.choice_names, self.network_names, self.link_sets = [], [None], [()]
 
     def choice(self, model: str, requested: str | None) -> int:
@@ -98,6 +107,7 @@ class Dictionary:
         if number is None:
             number = self.choices[model, requested] = len(self.choice_names)
             self.choice_names.append((model, requested))
+            self.choice_size += size_of_choice(model, requested)
             if requested is None:
                 self.plain[model] = number
         return number
@@ -155,7 +165,7 @@ class Dictionary:
     def chosen_models(self) -> tuple[Ints, Mask]:
         """For each choice the number of its model, and whether it was the account's own, shape (choices,)."""
         model = np.array([self.model(name) for name, _ in self.choice_names], dtype=np.int64)
-        own = np.array([not self._is_alias(requested) for _, requested in self.choice_names], dtype=bool)
+        own = np.array([not self.is_alias(requested) for _, requested in self.choice_names], dtype=bool)
         return model, own
 
     def sets(self, places: Ints) -> Ints:
@@ -173,8 +183,10 @@ class Dictionary:
         self._places[place] = self.accounts.set_id(tuple(numbers))
         return self._places[place]
 
-    def _is_alias(self, requested: str | None) -> bool:
+    def is_alias(self, requested: str | None) -> bool:
         """Whether the provider resolved the requested name: the account did not choose the model."""
+        if requested == SOME_ALIAS:
+            return True
         return requested is not None and any(fnmatch.fnmatchcase(requested, p) for p in self.aliases)
 
     @property
@@ -210,6 +222,11 @@ def size_of(links: LinkSet) -> int:
 def size_of_name(name: str) -> int:
     """Size of a name: its characters, and 100."""
     return 100 + len(name)
+
+
+def size_of_choice(model: str, requested: str | None) -> int:
+    """Size of a choice: its characters, and 100."""
+    return 100 + len(model) + len(requested or "")
 
 
 def groups_of(network: str | None, links: Iterable[tuple[str, str | None]]) -> Iterator[Group]:

@@ -87,7 +87,8 @@ class EventBuffer:
     def fill(self) -> None:
         """Count what is in the buffer, and bound the links of the open buckets."""
         self.gather()
-        if max(self._dictionary.link_size, self._dictionary.network_size) > _OPEN_SIZE:
+        names = self._dictionary
+        if max(names.link_size, names.network_size, names.choice_size) > _OPEN_SIZE:
             self.bound()
         self.renew()
 

@@ -22,6 +22,7 @@ from pivotwatch.contracts.codec import MAX_TS
 from pivotwatch.contracts.events import BadEvent, Request, written
 from pivotwatch.contracts.records import InputRecord
 from pivotwatch.detection.counting.aggregates import Cells
+from pivotwatch.detection.counting.choice_bound import drop_choices
 from pivotwatch.detection.counting.dictionary import Dictionary, groups_of
 from pivotwatch.detection.counting.event_buffer import EventBuffer
 from pivotwatch.detection.counting.event_counters import EventCounters
@@ -178,8 +179,9 @@ class OpenBuckets:
         self.counts.renumber(*numbers)
 
     def _bound_links(self) -> None:
-        """Drop links of the open buckets when there are too many. The counts that are stored change too."""
-        dropped = drop_links(self.counts, self.dictionary) + drop_networks(self.counts, self.dictionary)
+        """Drop names of the open buckets when there are too many. The counts that are stored change too."""
+        bounds = (drop_links, drop_networks, drop_choices)
+        dropped = sum(bound(self.counts, self.dictionary) for bound in bounds)
         self.counters.dropped_links += dropped
         self.links_dropped |= dropped > 0
         self.forget_names()

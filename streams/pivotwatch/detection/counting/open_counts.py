@@ -97,6 +97,16 @@ class OpenCounts:
         for cells in self._cells():
             cells.renumber(replaced)
 
+    def replace_choices(self, choices: Ints) -> None:
+        """Replace choices by others, as `replace_links` does."""
+
+        def replaced(run: Run) -> Run:
+            _, *rest = run
+            return Run.of([run.account << 32 | choices[run.choice], *rest])
+
+        for cells in self._cells():
+            cells.renumber(replaced)
+
     def replace_networks(self, networks: Ints) -> None:
         """Replace networks by others, as `replace_links` does."""
 
@@ -108,7 +118,7 @@ class OpenCounts:
             cells.renumber(replaced)
 
     def pairs(self, kind: str = "links") -> Ints:
-        """The accounts and links (or networks) that occur together, each pair once: account << 32 | links."""
+        """The accounts and links (or others) that occur together, each pair once: account << 32 | links."""
         runs = [run for cells in self._cells() for run in cells.runs]
         return np.unique(np.concatenate([NONE, *(run.account << 32 | getattr(run, kind) for run in runs)]))
 
