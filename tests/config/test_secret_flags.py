@@ -178,3 +178,25 @@ def test_every_setting_with_the_name_of_a_secret_has_the_type_of_one() -> None:
         and not {bool, Path} & {kind, *typing.get_args(kind)}
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f'token = "{SECRET}\n', f"token = {SECRET}\n", f'token = "a" {SECRET}\n', f"{SECRET} = = 1\n"),
+        *(
+            f'token = "\\{SECRET}"\n',
+            f'token = "{SECRET}"\ntoken = "{SECRET}"\n',
+            f'token = "{SECRET}\x01"\n',
+        ),
+        f'[token."{SECRET}\n',
+    ],
+)
+def test_a_syntax_error_repeats_no_secret(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(WrongUse, match="not a TOML file") as caught:
+        load(path)
+    shown = "".join(traceback.format_exception(caught.value))
+    assert SECRET not in shown
+    assert "hunter2" not in shown
