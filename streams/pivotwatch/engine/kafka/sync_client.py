@@ -19,6 +19,7 @@ from pivotwatch.engine.fetching import unpacking
 from pivotwatch.engine.kafka.topics import changelog_name
 from pivotwatch.engine.types import TP
 
+logger = logging.getLogger(__name__)
 unpacking.install()
 
 TIMEOUT_MS = 5_000
@@ -145,6 +146,7 @@ def survey(config: Config, topics: Sequence[str], *, state_of: Role | None = Non
         When the changelog of the role has another number of partitions than its input. Faust would silently
         ignore the others.
     """
+    logger.info("reading the topics of Kafka at %s", config.brokers)
     with consumer(config, isolation_level="read_committed") as client:
         found = {topic: partitions_of(client, topic) for topic in topics}
         ends = client.end_offsets([tp for tps in found.values() for tp in tps])
