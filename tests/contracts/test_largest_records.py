@@ -29,7 +29,8 @@ from pivotwatch.detection.alerting.alert_builder import AlertBuilder
 from pivotwatch.detection.scoring.bucket_view import LeftOut
 from pivotwatch.detection.scoring.networks_state import NetworksState
 from pivotwatch.detection.scoring.status import status_of
-from pivotwatch.formats import ocsf, stix
+from pivotwatch.formats import cloudevents, ocsf, stix
+from pivotwatch.formats.message import json_message
 from pivotwatch.ingest.arrays import ArrayBuilder
 from pivotwatch.web.decision_form import MOST_NOTE, read_request
 from pivotwatch_models.base.counts import Traffic
@@ -101,6 +102,10 @@ def test_an_alert_is_bounded_in_every_form(sign: str) -> None:
     assert shown == sorted(shown)
     for form in (ocsf.render(alert), orjson.loads(stix.render(alert, with_accounts=True).serialize())):
         assert len(orjson.dumps(form)) < LIMIT
+    written = json_message(data.alert_id, ocsf.render(alert, f"https://{'p' * 2_000}.example", new=True))
+    for message in (written, cloudevents.render(alert, raw)):  # What a target of kind Kafka gets.
+        around = sum(len(key.encode()) + len(value.encode()) + 10 for key, value in message.headers.items())
+        assert len(message.key.encode()) + len(message.body) + around < LIMIT
     log = Log()
     notification = Notification(2, data.severity, True, alert, data.members_total)
     asyncio.run(NotificationLog(log, {}).record(("t" * 64, data.alert_id), notification, START))
