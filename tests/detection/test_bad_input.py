@@ -485,3 +485,50 @@ def test_dead_letters_do_not_depend_on_how_records_come():
 def test_elements_are_those_of_the_array(array, wide):
     raw = orjson.dumps(array, option=orjson.OPT_INDENT_2 if wide else None)
     assert [orjson.loads(one) for one in array_elements(raw)] == array
+
+
+GOOD = orjson.dumps(event("acct-001"))
+
+
+@pytest.mark.parametrize(
+    ("bad", "counts"),
+    [
+        (b'{"id":"r","ts":1770001200000,"account":"acct-002","model":"m-1","score":-Infinity}', True),
+        (b'{"id":"r","ts":1770001200000,"account":"acct-002","model":"m-1","note":"cut \xe9\x97"}', True),
+        (b'{"id":"r","ts":1770001200000,"account":"acct-002","model":"m-1","path":"C:\\x"}', True),
+        (b'{"id":oops}', False),
+        (b'{"id":"r","ts":NaN}', False),
+    ],
+)
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_damaged_element_of_an_array_costs_no_other_one(bad: bytes, counts: bool, place: int) -> None:
+    elements = [GOOD, GOOD.replace(b"acct-001", b"acct-003")]
+    elements.insert(place, bad)
+    step = accounts_step()
+    outputs = step.process([Line(b"[" + b", ".join(elements) + b"]")]) + step.final()
+    assert sum(body.get("requests", 0) for body in bodies(outputs).values()) == 2 + counts
+    assert [letter.value for letter in dead(outputs)] == ([] if counts else [bad])
+
+
+def test_an_array_that_was_cut_off_loses_its_last_element_alone() -> None:
+    step = accounts_step()
+    outputs = step.process([Line(b"[" + GOOD + b"," + GOOD[:-9])]) + step.final()
+    assert sum(body.get("requests", 0) for body in bodies(outputs).values()) == 1
+    assert [letter.value for letter in dead(outputs)] == [GOOD[:-9]]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'["' + b'\\"' * 100_000,
+        b'["' + b"\\" * 199_999,
+        b"[" + b'"' * 200_001,
+        b"[" * 200_000,
+        b"[" + b"-I," * 50_000,
+    ],
+    ids=["escapes", "backslashes", "quotes", "brackets", "elements"],
+)
+def test_a_damaged_array_is_searched_once(value: bytes) -> None:
+    """Each would take hours if what a text without an end covers were searched again."""
+    assert array_elements(value)
+    assert dead(accounts_step().process([Line(value)]))

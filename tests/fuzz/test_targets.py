@@ -23,7 +23,7 @@ COVERED = {
     "pivotwatch.tools.sample_checks": "sample",
     "pivotwatch.contracts.events": "requests",
     "pivotwatch.engine.checkpoint_format": "manifest",
-    "pivotwatch.ingest.lenient_json": "source native",
+    "pivotwatch.contracts.repaired_json": "source native",
     "pivotwatch.ingest.otlp": "source otlp_proto",
     "pivotwatch.detection.counting.state": "state of accounts, meta",
     "pivotwatch.contracts.bucket_content.body": "content of a bucket",

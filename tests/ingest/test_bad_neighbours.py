@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from pivotwatch.contracts.records import Line
-from pivotwatch.ingest.lenient_json import load
+from pivotwatch.contracts.repaired_json import load
 from pivotwatch.ingest.rejects import dead_letter
 from pivotwatch.ingest.settings import Decoders, read_settings
 from tests.ingest.samples import GEN_AI_SPAN, SAMPLES, otlp_message, otlp_span

@@ -14,6 +14,7 @@ import orjson
 from msgspec import Meta
 
 from pivotwatch.contracts.codec import MAX_TEXT, MAX_TS, Text, explain, format_moment, json_schema, moment_of
+from pivotwatch.contracts.repaired_json import load
 
 MAX_COUNT = 100_000_000
 """The largest count in an event: 90 million such events in a bucket and partition have sums below 2^53."""
@@ -193,12 +194,17 @@ def written(event: Request) -> bytes:
 def read_leniently(value: bytes | None) -> dict[int | None, Event | BadEvent]:
     """Every event of a message that `decode` refused, or why it is refused, by position in the array.
 
-    Of an array the first `EXPLAINED` reasons are given; further bad elements share one.
+    What serializers write although JSON forbids it is repaired (`pivotwatch.contracts.repaired_json`), so a
+    damaged element of an array costs no other one. Of an array the first `EXPLAINED` reasons are given;
+    further bad elements share one.
 
     Examples
     --------
     >>> read_leniently(b'[{"id":"r","ts":1,"account":"a","model":"m"},{"id":"r","ts":1,"account":7}]')[1]
     BadEvent('account: expected `str`, got `int`')
+    >>> found = read_leniently(b'[{"id":"r","ts":1,"account":"a","model":"m","x":-Infinity},{oops}]')
+    >>> found[0].account, found[1]
+    ('a', BadEvent('not JSON'))
     >>> read_leniently(b"")
     {None: BadEvent('the message is empty')}
     """
@@ -207,19 +213,28 @@ def read_leniently(value: bytes | None) -> dict[int | None, Event | BadEvent]:
     try:
         message = orjson.loads(value)
     except orjson.JSONDecodeError as error:
-        return {None: BadEvent(f"not JSON: {error}")}
+        if value.lstrip()[:1] == b"[" and (elements := array_elements(value)):
+            return dict(enumerate(_judge_all(_repaired_all(elements))))
+        try:
+            message = load(value)
+        except ValueError:
+            return {None: BadEvent(f"not JSON: {error}")}
     if isinstance(message, list):
         return dict(enumerate(_judge_all(message)))
     return {None: _judge(message)}
 
 
 def array_elements(value: bytes) -> list[bytes]:
-    """The elements of a valid JSON array as they stand in it, in one pass, however deep they are nested.
+    """The elements of a JSON array as they stand in it, in one pass, however deep they are nested.
+
+    Of a damaged array, what follows the last whole element is one more.
 
     Examples
     --------
     >>> array_elements(b'[{"id": "],"}, [2 ],3]')
     [b'{"id": "],"}', b'[2 ]', b'3']
+    >>> array_elements(b'[-Infinity, {"id": "cut')
+    [b'-Infinity', b'{"id": "cut']
     """
     found, depth, start = [], 0, 0
     for token in _TOKEN.finditer(value):
@@ -232,16 +247,35 @@ def array_elements(value: bytes) -> list[bytes]:
         if (sign == b"," and depth == 1) or (sign == b"]" and depth == 0):
             found.append(value[start : token.start()].strip())
             start = token.end()
+    if rest := value[start:].strip():
+        found.append(rest)
     return [] if found == [b""] else found
 
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[][{},]', re.DOTALL)
+# A text that does not end reaches to the end of the value: what a token has matched is not searched again.
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.|\\\Z)*+(?:"|\Z)|[][{},]', re.DOTALL)
 
 
 EXPLAINED = 100
 """Bad elements of one array of which the reason is worked out."""
+REPAIRED = 1000
+"""Elements of one array that are repaired."""
 _MORE = BadEvent("refused like the events before")
 _REQUIRED = {"id", "ts", "account", "model"}
+
+
+def _repaired_all(elements: Iterable[bytes]) -> Iterator[object]:
+    """The contents of elements; an unreadable one is a `BadEvent`. Repair is slow, so few are repaired."""
+    left = REPAIRED
+    for element in elements:
+        try:
+            yield orjson.loads(element)
+        except orjson.JSONDecodeError:
+            left -= 1
+            try:
+                yield load(element) if left >= 0 else BadEvent("not JSON")
+            except ValueError:
+                yield BadEvent("not JSON")
 
 
 def _judge_all(events: Iterable[object]) -> Iterator[Event | BadEvent]:
@@ -250,7 +284,7 @@ def _judge_all(events: Iterable[object]) -> Iterator[Event | BadEvent]:
         if bad >= EXPLAINED and not (isinstance(event, dict) and event.keys() >= _REQUIRED):
             yield _MORE  # Nearly free, as an array may hold nearly half a million such elements.
             continue
-        judged = _judge(event)
+        judged = event if isinstance(event, BadEvent) else _judge(event)
         bad += isinstance(judged, BadEvent)
         yield judged
 

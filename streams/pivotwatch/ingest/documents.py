@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 
+from pivotwatch.contracts.repaired_json import load
 from pivotwatch.ingest import otlp
-from pivotwatch.ingest.lenient_json import Unreadable, damaged_elements, load
+from pivotwatch.ingest.lenient_json import Unreadable, damaged_elements
 
 FORMS = ("json", "otlp_json", "otlp_proto")
 Split = Callable[[bytes], Iterator[Any]]
