@@ -15,7 +15,8 @@ import orjson
 from kafka.consumer.fetcher import ConsumerRecord
 
 from pivotwatch.base.child_processes import Processes, worker_command
-from pivotwatch.config.config import Config, Logical, Role, load
+from pivotwatch.config.config import Config, Role, load
+from pivotwatch.config.topic_settings import Logical
 from pivotwatch.contracts.events import parse_time
 from pivotwatch.demo import ROLES, isolated
 from pivotwatch.engine.kafka import sync_client

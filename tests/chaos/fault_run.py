@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from infra.kafka.local import LocalKafka
-from pivotwatch.config.config import Logical
+from pivotwatch.config.topic_settings import Logical
 from tests.chaos.pipeline import Pipeline, Worker, wait_for
 from tests.chaos.proxy import Proxy
 

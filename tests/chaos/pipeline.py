@@ -19,7 +19,8 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError
 
 from infra.kafka.supervisor import free_port
-from pivotwatch.config.config import Config, Logical, load
+from pivotwatch.config.config import Config, load
+from pivotwatch.config.topic_settings import Logical
 from pivotwatch.engine.kafka import sync_client, topics
 from tests import kills
 from tests.chaos.traffic import Record

@@ -10,7 +10,8 @@ from typing import get_args
 
 import pytest
 
-from pivotwatch.config.config import Logical, Role
+from pivotwatch.config.config import Role
+from pivotwatch.config.topic_settings import Logical
 from pivotwatch.engine.kafka.acls import READ
 from pivotwatch.ingest.mapping import shipped
 from pivotwatch.web.oidc_settings import CALLBACK

@@ -15,7 +15,8 @@ from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.outside_text import visible, visible_message
 from pivotwatch.cli.commands import Group
 from pivotwatch.cli.options import echo, echo_json, json_option, note, with_brokers
-from pivotwatch.config.config import Config, Logical
+from pivotwatch.config.config import Config
+from pivotwatch.config.topic_settings import Logical
 from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.contracts.codec import moment_of, within_calendar
 from pivotwatch.contracts.dead_letters import DeadLetter

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.config.config import TopicName
 from pivotwatch.config.durations import Duration, PositiveDuration
 from pivotwatch.config.tables import SecretTable, Table, read_table
+from pivotwatch.config.topic_settings import TopicName
 from pivotwatch.formats import pagerduty
 from pivotwatch_models.durations import parse_duration
 from pivotwatch_models.incidents.terms import Severity

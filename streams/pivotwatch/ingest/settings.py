@@ -10,9 +10,10 @@ from pydantic import Field, model_validator
 from pivotwatch.base.addresses import is_loopback
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.secrets import read_secret
-from pivotwatch.config.config import Config, Logical, Port, TopicName
+from pivotwatch.config.config import Config, Port
 from pivotwatch.config.durations import PositiveDuration
 from pivotwatch.config.tables import Table, read_table
+from pivotwatch.config.topic_settings import Logical, TopicName
 from pivotwatch.ingest.decoder import Decoder
 from pivotwatch.ingest.mapping import SourceMapping, load_file
 from pivotwatch.ingest.network_lookup import NetworkLookup

@@ -19,7 +19,8 @@ from prometheus_client import Counter
 
 from pivotwatch.base.errors import WrongUse
 from pivotwatch.base.network_classes import class_of
-from pivotwatch.config.config import Config, Logical
+from pivotwatch.config.config import Config
+from pivotwatch.config.topic_settings import Logical
 from pivotwatch.contracts.alerts import parse_alert
 from pivotwatch.contracts.bucket_record import NewerRecord
 from pivotwatch.contracts.records import InputRecord, Output

@@ -12,7 +12,8 @@ from typing import cast
 from aiohttp import web
 
 from pivotwatch.base.errors import OutOfReach, WrongUse
-from pivotwatch.config.config import Config, Logical
+from pivotwatch.config.config import Config
+from pivotwatch.config.topic_settings import Logical
 from pivotwatch.engine.health import Key
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.engine.log_check import Positions

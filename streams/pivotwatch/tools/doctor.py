@@ -16,9 +16,10 @@ from kafka.admin import KafkaAdminClient
 
 from pivotwatch.base.checks import Check
 from pivotwatch.base.errors import Fault, OutOfReach
-from pivotwatch.config.config import Config, Logical, keys
+from pivotwatch.config.config import Config, keys
 from pivotwatch.config.problems import unknown_in_environment
 from pivotwatch.config.secret_files import is_readable_by_all, secret_files
+from pivotwatch.config.topic_settings import Logical
 from pivotwatch.contracts.codec import moment_of, within_calendar
 from pivotwatch.delivery import checks as delivery_checks
 from pivotwatch.engine.kafka import sync_client

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from pivotwatch.base.errors import WrongUse
-from pivotwatch.config.config import Config, Logical
+from pivotwatch.config.config import Config
+from pivotwatch.config.topic_settings import Logical
 from pivotwatch.contracts.dead_letters import DeadLetter, parse_dead_letter
 from pivotwatch.engine.kafka import sync_client
 from pivotwatch.tools.acknowledged_send import send

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from pivotwatch.config.config import Logical
+from pivotwatch.config.topic_settings import Logical
 
 LETTERS: dict[Logical, str] = {"alerts": "a", "decisions": "d", "status": "s"}
 _NAMES = {letter: name for name, letter in LETTERS.items()}

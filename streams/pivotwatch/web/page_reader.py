@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
-from pivotwatch.config.config import Config, Logical
+from pivotwatch.config.config import Config
+from pivotwatch.config.topic_settings import Logical
 from pivotwatch.contracts.codec import within_calendar
 from pivotwatch.contracts.records import InputRecord
 from pivotwatch.engine.topic_follower import TopicFollower

@@ -36,11 +36,11 @@ class Quorum(NamedTuple):
     Attributes
     ----------
     least, most
-        Least and largest number of accounts, and of networks, whose median is taken. A thin partition may
-        have fewer than ``least``.
+        Least and largest number of accounts whose median is taken. A thin partition may have fewer than
+        ``least``.
     diverse
-        With this number of accounts and networks, no single one has the majority. No fewer let the first
-        bucket close, and fewer are asked later only when nobody else sent events for a long time.
+        With this number of accounts, no single one has the majority. No fewer let the first bucket close, and
+        fewer are asked later only when nobody else sent events for a long time.
     settled, settled_large
         A stream begins after this number of events, or with ``least`` accounts in ``diverse`` networks. The
         second number holds when no more can be held.

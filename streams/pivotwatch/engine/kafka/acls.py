@@ -11,7 +11,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from pivotwatch.config.config import Config, Logical, load
+from pivotwatch.config.config import Config, load
+from pivotwatch.config.topic_settings import Logical
 from pivotwatch.engine.kafka.topics import changelog_name
 
 User = Literal["accounts", "networks", "delivery", "ingest", "web", "tail", "audit", "topics"]

@@ -11,7 +11,8 @@ from typing import Any
 
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
-from pivotwatch.config.config import Config, Logical, Role
+from pivotwatch.config.config import Config, Role
+from pivotwatch.config.topic_settings import Logical
 from pivotwatch_models.durations import millis
 
 COMPACT, DELETE = "compact", "delete"
