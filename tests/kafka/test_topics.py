@@ -97,8 +97,8 @@ def test_every_mismatch_says_what_to_change(
     assert found["requests"] == [
         ("has 2 partitions, expected 3", "set requests_partitions = 2 in the configuration"),
         (
-            "has retention.ms=1000, expected 1814400000",
-            f"{start}{prefix}requests --add-config retention.ms=1814400000",
+            "has retention.ms=1000, expected 6048000000",
+            f"{start}{prefix}requests --add-config retention.ms=6048000000",
         ),
     ]
     assert found["status"] == [
@@ -113,7 +113,7 @@ def test_every_mismatch_says_what_to_change(
 
     # After the advice is followed, no problem remains.
     resources = [
-        ConfigResource(ConfigResourceType.TOPIC, prefix + "requests", {"retention.ms": "1814400000"}),
+        ConfigResource(ConfigResourceType.TOPIC, prefix + "requests", {"retention.ms": "6048000000"}),
         ConfigResource(ConfigResourceType.TOPIC, prefix + "status", {"cleanup.policy": "compact"}),
     ]
     admin.alter_configs(resources)
