@@ -42,6 +42,7 @@ ELSEWHERE = {
     "pivotwatch.tools.event_files": "files that a command is given: tests/tools/test_event_files.py",
     "pivotwatch.detection.dealer": "lines of files: tests/detection/test_partitions.py",
     "pivotwatch.tools.event_merge": "lines of files: tests/tools/test_event_merge.py",
+    "pivotwatch.tools.file_sources": "first lines of files: tests/cli/test_sources.py",
     "pivotwatch.ingest.convert": "what a decoder gave: tests/ingest/test_cases.py",
     "pivotwatch.ingest.http_server": "its own answer",
     "pivotwatch.ingest.mapping": "mappings: tests/ingest/test_decoder.py",

@@ -7,6 +7,8 @@ import io
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
+import orjson
+
 from pivotwatch.base.errors import OutOfReach
 from pivotwatch.contracts.events import Event, read_leniently
 from pivotwatch.detection.rejections import Rejections
@@ -50,6 +52,10 @@ def recognised(
 
 def _is_plain(line: bytes) -> bool:
     """Whether the workers read a line without the mapping: one event or an array, none of them damaged."""
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
     readable = read_leniently(line).values()
     return b"\n" not in line and any(isinstance(event, Event) for event in readable)
 
