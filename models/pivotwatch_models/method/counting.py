@@ -43,8 +43,8 @@ class EventTime:
     Attributes
     ----------
     least, most
-        So many accounts and networks are asked at least, unless the partition is thin, and at most. With
-        thirty a source that sends one event in ten has the majority by chance once in 10⁸.
+        So many accounts are asked at least, unless the partition is thin, and at most. With thirty a source
+        that sends one event in ten has the majority by chance once in 10⁸.
     part
         One in so many of the accounts of the last closed bucket is asked.
     thin_part

@@ -5,9 +5,8 @@ The events of a model are added up in `pivotwatch.detection.scoring.model_counte
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from itertools import chain, groupby
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -196,6 +195,6 @@ def _added_up(tables: list[Raw]) -> dict[Group, int]:
 def _furthest(parts: Iterable[Sequence[tuple[str, int]]]) -> list[tuple[str, int]]:
     """Names with the most milliseconds of each, most first."""
     found: dict[str, int] = {}
-    for name, ms in itertools.chain.from_iterable(parts):
+    for name, ms in chain.from_iterable(parts):
         found[name] = max(ms, found.get(name, 0))
     return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
