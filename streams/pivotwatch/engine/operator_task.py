@@ -152,8 +152,13 @@ class OperatorTask(RoleTask[P]):
                 await live.checkpoint()
 
     async def _check_gap(self, live: P, chunk: Chunk) -> None:
-        """End the worker when retention deleted records before a chunk; markers leave gaps, too."""
+        """End the worker when retention deleted records before a chunk; markers leave gaps, too.
+
+        A chunk of earlier offsets comes when the log has lost its end: aiokafka then reads from the start.
+        """
         if chunk and live.begun and chunk[0].offset != chunk.after + 1:
+            if chunk[0].offset <= chunk.after:
+                await self.host.compare(live)
             earliest = (await self.host.consumer.earliest_offsets(live.tp))[live.tp]
             live.check_topic(chunk.after + 1, earliest, end=chunk[0].offset)
 

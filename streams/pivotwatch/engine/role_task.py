@@ -117,6 +117,9 @@ class Host(Protocol[L]):
     def is_current(self, chunk: Chunk) -> bool:
         """Whether a chunk was read after the last seek."""
 
+    async def compare(self, live: L) -> None:
+        """Compare what was read of a partition with the log of now; raise `LogChanged` when it is another."""
+
     def position(self, tp: TP) -> Position | None:
         """How far a live partition is fetched; None until everything fetched is processed."""
 

@@ -31,6 +31,8 @@ TICK_SECONDS = 0.1
 UNASSIGNED_SECONDS = 5.0
 """A finite run is over for a worker without partitions after this time."""
 CLOSE_SECONDS = 5.0
+END_TRIES, END_SECONDS = 5, 0.5
+"""How often, and after how many seconds, a partition that ends before its state is asked again for its end."""
 
 
 class Shell(Generic[L]):
@@ -196,14 +198,26 @@ class Shell(Generic[L]):
                     self.live[tp] = await self.task.load(tp, {})
         tps = {tp: self.live[tp] for tp in committed if tp in self.live}
         earliest = await self.consumer.earliest_offsets(*tps) if tps else {}
-        ends = await self.consumer.highwaters(*tps) if tps else {}
+        ends = await self._ends(tps)
         replaced = await self._compare_committed(committed, ends)
         for tp, live in tps.items():
             if not live.begun:
+                if ends[tp] < live.offset:
+                    await self.compare(live)
                 self.task.place(live, earliest[tp], ends[tp], None if tp in replaced else committed[tp])
                 live.begun = True
         self.task.placed()
         return {tp: live.offset for tp, live in tps.items()}
+
+    async def _ends(self, tps: Mapping[TP, L]) -> Mapping[TP, int]:
+        """Where partitions end. A leader that has just started may say less than it holds: it is asked again."""
+        ends: Mapping[TP, int] = await self.consumer.highwaters(*tps) if tps else {}
+        for _ in range(END_TRIES):
+            if all(ends[tp] >= live.offset for tp, live in tps.items()):
+                break
+            await asyncio.sleep(END_SECONDS)
+            ends = await self.consumer.highwaters(*tps)
+        return ends
 
     async def _compare_committed(self, committed: Mapping[TP, int | None], ends: Mapping[TP, int]) -> set[TP]:
         """Compare what the group has committed with the logs, for a role whose state does not say.
@@ -238,6 +252,16 @@ class Shell(Generic[L]):
         """What the group keeps with a committed offset: the log that was read."""
         live = self.live.get(tp)
         return committed_text(live.logs[tp].before(offset)) if live is not None else ""
+
+    async def compare(self, live: L) -> None:
+        """Compare what was read of a partition with the log of now; its message says more than a refusal.
+
+        Raises
+        ------
+        LogChanged
+            When records that were read are no longer in the log.
+        """
+        await self.logs.check(live.logs)
 
     def changelog(self, tp: TP) -> PartitionLog:
         """The changelog of a partition."""
