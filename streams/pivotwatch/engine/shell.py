@@ -32,7 +32,7 @@ UNASSIGNED_SECONDS = 5.0
 """A finite run is over for a worker without partitions after this time."""
 CLOSE_SECONDS = 5.0
 END_TRIES, END_SECONDS = 5, 0.5
-"""How often, and after how many seconds, a partition that ends before its state is asked again for its end."""
+"""The end of a partition that ends before its state is asked for so often again, after so many seconds."""
 
 
 class Shell(Generic[L]):
@@ -210,7 +210,7 @@ class Shell(Generic[L]):
         return {tp: live.offset for tp, live in tps.items()}
 
     async def _ends(self, tps: Mapping[TP, L]) -> Mapping[TP, int]:
-        """Where partitions end. A leader that has just started may say less than it holds: it is asked again."""
+        """Where partitions end. A leader that just started may say less than it holds: it is asked again."""
         ends: Mapping[TP, int] = await self.consumer.highwaters(*tps) if tps else {}
         for _ in range(END_TRIES):
             if all(ends[tp] >= live.offset for tp, live in tps.items()):
